@@ -1,0 +1,292 @@
+"""Who trains: hotloop and its peers, each in its fastest ordinary form, behind one interface."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cases import Case, Data, Floats
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+
+
+class Peer(ABC):
+    """One library training one case.
+
+    Attributes
+    ----------
+    name : str
+        What it is called on the command line and in tables.
+    package : str
+        What must be importable.
+    """
+
+    name: ClassVar[str]
+    package: ClassVar[str]
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether its package is there; finding out does not import it."""
+        return importlib.util.find_spec(cls.package) is not None
+
+    @abstractmethod
+    def prepare(self, case: Case, weights: list[Floats], data: Data, threads: int) -> None:
+        """Build the model with these weights and take over the data."""
+
+    @abstractmethod
+    def train(self, epochs: int) -> None:
+        """Train on all rows, newly shuffled for each epoch; return when all is done."""
+
+    @abstractmethod
+    def weights(self) -> list[Floats] | None:
+        """Kernel and bias of each layer; None if the library cannot train this loss."""
+
+
+class KerasApi(Peer):
+    """What hotloop and Keras share: the program that a user writes."""
+
+    def prepare(self, case: Case, weights: list[Floats], data: Data, threads: int) -> None:
+        keras: Any = importlib.import_module(self.package)
+        layers = [
+            keras.layers.Dense(units, activation=activation)
+            for units, activation in zip(case.units, case.activations, strict=True)
+        ]
+        self._model = keras.Sequential([keras.Input((case.widths[0],)), *layers])
+        self._model.set_weights(weights)
+        if case.optimizer == "adam":
+            optimizer = keras.optimizers.Adam(learning_rate=case.learning_rate)
+        else:
+            optimizer = keras.optimizers.SGD(learning_rate=case.learning_rate)
+        self._model.compile(optimizer=optimizer, loss=case.loss, metrics=self._metrics(case))
+        self._data, self._batch_size = data, case.batch_size
+
+    def train(self, epochs: int) -> None:
+        x, y = self._data.x, self._data.y
+        self._model.fit(x, y, batch_size=self._batch_size, epochs=epochs, verbose=0)
+
+    def weights(self) -> list[Floats] | None:
+        return [np.asarray(weight) for weight in self._model.get_weights()]
+
+    def _metrics(self, case: Case) -> list[str]:
+        """Metrics to compile with."""
+        return []
+
+
+class Hotloop(KerasApi):
+    """``model.fit``, with accuracy as a metric, which the peers are spared."""
+
+    name = "hotloop"
+    package = "hotloop"
+
+    def _metrics(self, case: Case) -> list[str]:
+        return ["accuracy"] if case.classifies else []
+
+
+class Keras(KerasApi):
+    """``model.fit`` without metrics, on the backend that KERAS_BACKEND names."""
+
+    name = "keras"
+    package = "keras"
+
+
+class Torch(Peer):
+    """Eager PyTorch on tensors in memory: batches by ``index_select`` on a permutation."""
+
+    name = "torch"
+    package = "torch"
+    fused: ClassVar[bool] = False
+
+    def prepare(self, case: Case, weights: list[Floats], data: Data, threads: int) -> None:
+        torch: Any = importlib.import_module("torch")
+        torch.set_num_threads(threads)
+        activations = {"relu": torch.nn.ReLU, "sigmoid": torch.nn.Sigmoid}
+        modules: list[Any] = []
+        for i, activation in enumerate(case.activations):
+            linear = torch.nn.Linear(*weights[2 * i].shape)
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(weights[2 * i].T))
+                linear.bias.copy_(torch.from_numpy(weights[2 * i + 1]))
+            modules.append(linear)
+            if activation in activations:
+                modules.append(activations[activation]())
+        self._model = torch.nn.Sequential(*modules)
+        parameters, rate = self._model.parameters(), case.learning_rate
+        fused = {"fused": True} if self.fused else {}
+        if case.optimizer == "adam":
+            self._optimizer = torch.optim.Adam(parameters, lr=rate, eps=EPSILON, **fused)
+        else:
+            self._optimizer = torch.optim.SGD(parameters, lr=rate, **fused)
+        squared = case.loss == "mean_squared_error"
+        self._loss = torch.nn.MSELoss() if squared else torch.nn.CrossEntropyLoss()
+        self._x, self._y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+        if data.y.ndim == 1:
+            self._y = self._y.long()
+        self._batch_size, self._torch = case.batch_size, torch
+
+    def train(self, epochs: int) -> None:
+        model, optimizer, loss = self._model, self._optimizer, self._loss
+        x, y = self._x, self._y
+        for _ in range(epochs):
+            for rows in self._torch.randperm(len(x)).split(self._batch_size):
+                optimizer.zero_grad()
+                loss(model(x.index_select(0, rows)), y.index_select(0, rows)).backward()
+                optimizer.step()
+
+    def weights(self) -> list[Floats] | None:
+        return [p.detach().numpy().T for p in self._model.parameters()]
+
+
+class FusedTorch(Torch):
+    """The same with the optimizer's fused kernels."""
+
+    name = "torch-fused"
+    fused = True
+
+
+class ScikitLearn(Peer):
+    """``MLPClassifier`` or ``MLPRegressor``, an epoch a call of ``partial_fit``."""
+
+    name = "sklearn"
+    package = "sklearn"
+
+    def prepare(self, case: Case, weights: list[Floats], data: Data, threads: int) -> None:
+        networks: Any = importlib.import_module("sklearn.neural_network")
+        squared = case.loss == "mean_squared_error"
+        kind = networks.MLPRegressor if squared else networks.MLPClassifier
+        self._model = kind(
+            hidden_layer_sizes=case.units[:-1],
+            activation="relu",
+            solver=case.optimizer,
+            alpha=0.0,
+            batch_size=case.batch_size,
+            learning_rate_init=case.learning_rate,
+            momentum=0.0,
+            beta_1=BETA_1,
+            beta_2=BETA_2,
+            epsilon=EPSILON,
+        )
+        self._x = data.x
+        if squared:
+            self._y = data.y[:, 0]
+        else:
+            self._y = data.y if data.y.ndim == 1 else data.y.argmax(axis=1)
+        # Only its own first call makes the arrays, so that call is one small batch.
+        first = slice(0, case.batch_size)
+        classes = {} if squared else {"classes": np.arange(case.units[-1])}
+        self._model.partial_fit(self._x[first], self._y[first], **classes)
+        for own, given in zip(self._arrays(), weights, strict=True):
+            own[...] = given
+        self._same_loss = case.activations[-1] in ("linear", "softmax")
+
+    def train(self, epochs: int) -> None:
+        for _ in range(epochs):
+            self._model.partial_fit(self._x, self._y)
+
+    def weights(self) -> list[Floats] | None:
+        return list(self._arrays()) if self._same_loss else None
+
+    def _arrays(self) -> list[Floats]:
+        """Kernel and bias of each layer, as views."""
+        pairs = zip(self._model.coefs_, self._model.intercepts_, strict=True)
+        return [array for pair in pairs for array in pair]
+
+
+class Jax(Peer):
+    """One jitted scan over epochs and batches, with donated state."""
+
+    name = "jax"
+    package = "jax"
+
+    def prepare(self, case: Case, weights: list[Floats], data: Data, threads: int) -> None:
+        jax: Any = importlib.import_module("jax")
+        self._jax = jax
+        self._train = jax.jit(_jax_training(jax, case), donate_argnums=0)
+        parameters = [jax.numpy.array(weight) for weight in weights]
+        zeros = [[jax.numpy.zeros_like(p) for p in parameters] for _ in range(2)]
+        self._state = (parameters, *zeros, jax.numpy.zeros((), jax.numpy.float32))
+        labels = data.y.astype(np.int32) if data.y.ndim == 1 else data.y
+        self._data = (jax.device_put(data.x), jax.device_put(labels))
+        self._key = jax.random.key(0)
+
+    def train(self, epochs: int) -> None:
+        self._key, key = self._jax.random.split(self._key)
+        keys = self._jax.random.split(key, epochs)
+        self._state = self._jax.block_until_ready(self._train(self._state, keys, *self._data))
+
+    def weights(self) -> list[Floats] | None:
+        return [np.asarray(parameter) for parameter in self._state[0]]
+
+
+def _jax_training(jax: Any, case: Case) -> Any:
+    """The function ``(state, keys, x, y) -> state`` that trains an epoch for each key."""
+    numpy = jax.numpy
+
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
+        for i, activation in enumerate(case.activations):
+            x = x @ parameters[2 * i] + parameters[2 * i + 1]
+            if activation in ("relu", "sigmoid"):
+                x = getattr(jax.nn, activation)(x)
+        if case.loss == "mean_squared_error":
+            return numpy.mean((x - y) ** 2)
+        scores = jax.nn.log_softmax(x)
+        if y.ndim == 1:
+            return -numpy.mean(numpy.take_along_axis(scores, y[:, None], axis=1))
+        return -numpy.mean(numpy.sum(y * scores, axis=1))
+
+    def adam(state: Any, gradients: Any) -> Any:
+        parameters, m, v, t = state
+        t = t + 1
+        rate = case.learning_rate * numpy.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+        m = [BETA_1 * a + (1 - BETA_1) * g for a, g in zip(m, gradients, strict=True)]
+        v = [BETA_2 * a + (1 - BETA_2) * g * g for a, g in zip(v, gradients, strict=True)]
+        moved = zip(parameters, m, v, strict=True)
+        return [p - rate * a / (numpy.sqrt(b) + EPSILON) for p, a, b in moved], m, v, t
+
+    def sgd(state: Any, gradients: Any) -> Any:
+        parameters, *rest = state
+        moved = zip(parameters, gradients, strict=True)
+        return [p - case.learning_rate * g for p, g in moved], *rest
+
+    update = adam if case.optimizer == "adam" else sgd
+
+    def train(state: Any, keys: Any, x: Any, y: Any) -> Any:
+        whole = len(x) // case.batch_size * case.batch_size
+
+        def step(state: Any, rows: Any) -> Any:
+            return update(state, jax.grad(loss)(state[0], x[rows], y[rows])), None
+
+        def epoch(state: Any, key: Any) -> Any:
+            order = jax.random.permutation(key, len(x))
+            batches = order[:whole].reshape(-1, case.batch_size)
+            state, _ = jax.lax.scan(step, state, batches)
+            if whole < len(x):
+                state, _ = step(state, order[whole:])
+            return state, None
+
+        return jax.lax.scan(epoch, state, keys)[0]
+
+    return train
+
+
+PEERS: dict[str, type[Peer]] = {
+    peer.name: peer for peer in (Hotloop, FusedTorch, Torch, Jax, Keras, ScikitLearn)
+}
+
+
+def limit_threads(threads: int) -> dict[str, str]:
+    """Environment in which every library uses this many threads."""
+    xla = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
+    pools = ("OMP", "OPENBLAS", "MKL", "NUMBA", "HOTLOOP")
+    limits = {f"{pool}_NUM_THREADS": str(threads) for pool in pools}
+    return {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        **os.environ,
+        **limits,
+        "XLA_FLAGS": xla,
+    }

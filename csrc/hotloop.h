@@ -1,0 +1,266 @@
+/* hotloop: everything the compiled core offers to the Cython layer.
+ *
+ * Kernels are written once (kernels/) and compiled once per instruction set; each
+ * compilation yields one hl_kernels table per element type. The runtime (runtime/)
+ * picks the table for this CPU and owns the threads. Nothing here knows Python.
+ *
+ * README.md in this folder is the contract: naming, alignment, aliasing, threads,
+ * determinism.
+ */
+#ifndef HOTLOOP_H
+#define HOTLOOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ------------------------------------------------------------------ names */
+
+/* Element types that a user's array may have; the core itself computes in
+ * HL_F32 or HL_F64. */
+typedef enum hl_dtype {
+    HL_F32, HL_F64, HL_F16,
+    HL_I8, HL_I16, HL_I32, HL_I64,
+    HL_U8, HL_U16, HL_U32, HL_U64,
+    HL_BOOL
+} hl_dtype;
+
+/* Elementwise activations. "from y" and "from x" name what the gradient reads:
+ * the activation's output or its input. */
+typedef enum hl_activation {
+    HL_LINEAR,
+    HL_RELU,         /* from y */
+    HL_LEAKY_RELU,   /* from y; alpha = negative slope > 0 */
+    HL_ELU,          /* from y; alpha > 0 */
+    HL_SELU,         /* from y */
+    HL_GELU,         /* from x; exact, with erf */
+    HL_GELU_TANH,    /* from x; the tanh approximation */
+    HL_SILU,         /* from x */
+    HL_SOFTPLUS,     /* from y */
+    HL_SOFTSIGN,     /* from y */
+    HL_SIGMOID,      /* from y */
+    HL_HARD_SIGMOID, /* from y; clip(x / 6 + 1/2, 0, 1) */
+    HL_TANH,         /* from y */
+    HL_EXPONENTIAL   /* from y */
+} hl_activation;
+
+/* Losses whose value of one row is a mean or a sum over its elements.
+ * param is the loss's one option: see each line. */
+typedef enum hl_loss {
+    HL_MEAN_SQUARED_ERROR,
+    HL_MEAN_ABSOLUTE_ERROR,
+    HL_HUBER,                      /* param = delta */
+    HL_LOG_COSH,
+    HL_BINARY_CROSSENTROPY,        /* param = label smoothing; y_pred are probabilities */
+    HL_BINARY_CROSSENTROPY_LOGITS, /* param = label smoothing; y_pred are logits */
+    HL_KL_DIVERGENCE,              /* a sum, not a mean, over the elements */
+    HL_POISSON,
+    HL_HINGE                       /* labels 0/1 are read as -1/+1 when all of y_true is 0 or 1 */
+} hl_loss;
+
+/* Per-row metric values. */
+typedef enum hl_metric {
+    HL_BINARY_ACCURACY,             /* param = threshold; mean over the row's elements */
+    HL_CATEGORICAL_ACCURACY,        /* argmax y_true == argmax y_pred */
+    HL_SPARSE_CATEGORICAL_ACCURACY, /* label == argmax y_pred */
+    HL_TOP_K_ACCURACY,              /* param = k; label is the argmax of y_true */
+    HL_SPARSE_TOP_K_ACCURACY        /* param = k */
+} hl_metric;
+
+/* Update rules. Slots s0, s1, s2 are the optimizer's state of the same shape as
+ * the weights; hyper[] is what the user set, h[] is what one step needs (see
+ * hl_optimizer_prepare). */
+typedef enum hl_optimizer {
+    HL_SGD,            /* hyper: learning_rate */
+    HL_SGD_MOMENTUM,   /* hyper: learning_rate, momentum; s0 = velocity */
+    HL_SGD_NESTEROV,   /* hyper: learning_rate, momentum; s0 = velocity */
+    HL_ADAM,           /* hyper: learning_rate, beta_1, beta_2, epsilon, weight_decay; s0 = m, s1 = v */
+    HL_ADAM_AMSGRAD,   /* as HL_ADAM; s2 = largest v so far */
+    HL_RMSPROP,        /* hyper: learning_rate, rho, epsilon, momentum; s0 = mean square */
+    HL_RMSPROP_MOMENTUM,          /* s0 = mean square, s1 = velocity */
+    HL_RMSPROP_CENTERED,          /* s0 = mean square, s1 = mean gradient */
+    HL_RMSPROP_CENTERED_MOMENTUM, /* s0 = mean square, s1 = mean gradient, s2 = velocity */
+    HL_ADAGRAD         /* hyper: learning_rate, epsilon; s0 = sum of squares */
+} hl_optimizer;
+
+#define HL_MAX_HYPER 8
+#define HL_MAX_RANK 8
+
+/* One of the user's arrays, read in place row by row. Strides are in bytes. */
+typedef struct hl_source {
+    const char *data;
+    hl_dtype dtype;
+    int swapped; /* byte order is the other one */
+    int rank;    /* of one row; 0 for a vector of scalars */
+    ptrdiff_t row_stride;
+    ptrdiff_t dim[HL_MAX_RANK];
+    ptrdiff_t stride[HL_MAX_RANK];
+} hl_source;
+
+/* ---------------------------------------------------------------- kernels */
+
+/* The table of one instruction set and one element type T (float or double).
+ * Every void pointer points to elements of T unless a comment says otherwise;
+ * lengths and strides count elements. */
+typedef struct hl_kernels {
+    const char *isa; /* "baseline", "avx2", "avx512", "neon" */
+    int itemsize;    /* sizeof(T) */
+    int vl;          /* elements in one vector */
+    int mr;          /* most rows of a matrix-product tile */
+    int nr;          /* most columns of a tile: 2 * vl */
+
+    /* -- matrix product ------------------------------------------------ */
+
+    /* c[i, j] = start + sum_p a[i, p] * b[p, j] for i < m <= mr, j < n <= nr.
+     * a[i, p] stands at a[i * a_row + p * a_col], one of the two strides being 1.
+     * b is a packed panel: b[p, j] at b[p * w + j], w = n <= vl ? vl : nr.
+     * start is c itself if accumulate, else init[j] (w readable values), else 0
+     * where init is NULL. c[i, j] at c[i * c_row + j]; only j < n is written.
+     * The sum runs over p in increasing order, one fused multiply-add a term. */
+    void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
+                 ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
+                 ptrdiff_t c_row);
+
+    /* Packs one panel: out[p * w + j] = x[p * row + j * col] for p < k, j < n <= nr,
+     * and zero for n <= j < w, w = n <= vl ? vl : nr. Fast where row or col is 1. */
+    void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col, void *out);
+
+    /* The inverse: x[p * row + j * col] = packed[p * w + j] for j < n. */
+    void (*unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed, void *x, ptrdiff_t row,
+                   ptrdiff_t col);
+
+    /* out[j] = sum_i x[i * ld + j] for j < cols, i in increasing order. */
+    void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *out);
+
+    /* -- elementwise --------------------------------------------------- */
+
+    /* y = f(x) on a rows x cols block; y may be x. */
+    void (*activation)(hl_activation kind, double alpha, const void *x, ptrdiff_t x_ld, void *y,
+                       ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* dx[i] = dy[i] * f'(.), i < n; saved is y or x as hl_activation says; dx may be dy. */
+    void (*activation_gradient)(hl_activation kind, double alpha, const void *dy,
+                                const void *saved, void *dx, ptrdiff_t n);
+
+    /* y[i, j] = x[i, j] + b[j]; y may be x. */
+    void (*add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* y[i] = a[i] + b[i]; y may be a or b. */
+    void (*add)(const void *a, const void *b, void *y, ptrdiff_t n);
+
+    /* y[i] = x[i] * keep(first + i) / (1 - rate), where keep is drawn by
+     * hl_random_bits(key, index); y may be x. */
+    void (*dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
+                    ptrdiff_t n);
+
+    /* -- over the columns of each row ---------------------------------- */
+
+    /* y = softmax(x) or log_softmax(x) of each row; y may be x. */
+    void (*softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
+    void (*log_softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* dx = y * (dy - sum(dy * y)); dx may be dy. */
+    void (*softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                             ptrdiff_t cols);
+
+    /* dx = dy - exp(y) * sum(dy), y being log_softmax's output; dx may be dy. */
+    void (*log_softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                 ptrdiff_t cols);
+
+    /* -- losses --------------------------------------------------------
+     * Each writes values[i] = weight[i / group] * loss(row i), and, where gradient
+     * is not NULL, gradient[i, :] = scale * weight[i / group] * dloss/dy_pred.
+     * weight NULL means ones. gradient may be y_pred. */
+
+    void (*loss)(hl_loss kind, double param, const void *y_true, const void *y_pred,
+                 const void *weight, ptrdiff_t group, double scale, void *values, void *gradient,
+                 ptrdiff_t rows, ptrdiff_t cols);
+
+    /* -sum_j t_j log(clip(q_j)) with q = y_pred / sum(y_pred) where y_true is given,
+     * t = y_true * (1 - smoothing) + smoothing / cols, clip to [1e-7, 1 - 1e-7];
+     * where y_true is NULL, -log(clip(y_pred[label])) and no normalisation. */
+    void (*crossentropy)(double smoothing, const void *y_true, const int32_t *label,
+                         const void *y_pred, const void *weight, ptrdiff_t group, double scale,
+                         void *values, void *gradient, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* The same of softmax(x), in one pass, the gradient being with respect to x.
+     * clip: probabilities are clipped as above, and clipped terms have no gradient
+     * (a model with a softmax layer); otherwise exact (from_logits).
+     * probability (may be NULL) receives softmax(x). */
+    void (*softmax_crossentropy)(int clip, double smoothing, const void *y_true,
+                                 const int32_t *label, const void *x, const void *weight,
+                                 ptrdiff_t group, double scale, void *values, void *probability,
+                                 void *gradient, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* values[i] = weight[i / group] * metric(row i). */
+    void (*metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
+                   const void *y_pred, const void *weight, ptrdiff_t group, void *values,
+                   ptrdiff_t rows, ptrdiff_t cols);
+
+    /* -- optimizers ---------------------------------------------------- */
+
+    /* One step on n weights in place; h from hl_optimizer_prepare; unused slots NULL. */
+    void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0, void *s1,
+                   void *s2, ptrdiff_t n);
+
+    /* l1 * sum|w| + l2 * sum w^2, summed in double, in a fixed order. */
+    double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n);
+
+    /* g += l1 * sign(w) + 2 * l2 * w. */
+    void (*penalty_gradient)(double l1, double l2, const void *w, void *g, ptrdiff_t n);
+
+    /* -- data ---------------------------------------------------------- */
+
+    /* Rows order[first + i] (or first + i where order is NULL), i < n, of the
+     * source, cast to T, contiguous. */
+    void (*gather)(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                   void *out);
+} hl_kernels;
+
+/* As hl_kernels.gather, cast to int32: class labels. */
+void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                      int32_t *out);
+
+/* sum_i x[i] in double, in increasing order; T by itemsize (4 or 8). */
+double hl_sum(const void *x, int itemsize, ptrdiff_t n);
+
+/* ---------------------------------------------------------------- runtime */
+
+/* Names of the instruction sets that are compiled in and that this CPU runs, best
+ * first, NULL-terminated. */
+const char *const *hl_isa_available(void);
+
+/* The table for dtype HL_F32 or HL_F64; isa NULL means the best. NULL if there is
+ * no such instruction set here. */
+const hl_kernels *hl_kernels_for(const char *isa, hl_dtype dtype);
+
+/* What this CPU calls itself; an empty string where it does not say. */
+const char *hl_cpu_name(void);
+
+/* Cores that this process may use: affinity and cgroup quota respected, at least 1. */
+int hl_cpu_count(void);
+
+/* Uniform 64 random bits for one (key, index): SplitMix64's output function at
+ * state key + (index + 1) * 0x9E3779B97F4A7C15. */
+uint64_t hl_random_bits(uint64_t key, uint64_t index);
+
+/* h[] of one step from hyper[] (hl_optimizer's comments) and iteration, counted from 1. */
+void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration, double *h);
+
+/* -- threads ----------------------------------------------------------- */
+
+/* A team runs one function on n threads at once; the caller is thread 0. */
+typedef struct hl_team hl_team;
+typedef void (*hl_task)(void *argument, hl_team *team, int thread, int n_threads);
+
+/* Runs task on at most n_threads threads and returns when all are done. Where the
+ * pool is in use by another caller, runs on the calling thread alone: n_threads as
+ * the task sees it is what it got. */
+void hl_pool_run(hl_task task, void *argument, int n_threads);
+
+/* Waits until every thread of the team is here; returns at once in a team of one. */
+void hl_team_barrier(hl_team *team);
+
+/* Threads that the pool holds now, besides callers. */
+int hl_pool_size(void);
+
+#endif

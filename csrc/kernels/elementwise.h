@@ -1,0 +1,254 @@
+/* Activations and their gradients, additions, dropout.
+ *
+ * Every element goes through the same vector code, wherever a loop over it starts or ends. */
+
+static HL_INLINE vec N(relu)(vec x, vec alpha) {
+    (void)alpha;
+    return only(~(ivec)(x < 0), x); /* NaN stays NaN */
+}
+
+static HL_INLINE vec N(leaky_relu)(vec x, vec alpha) {
+    return select((ivec)(x < 0), x * alpha, x);
+}
+
+static HL_INLINE vec N(elu)(vec x, vec alpha) {
+    return select((ivec)(x > 0), x, vexpm1_negative(x) * alpha);
+}
+
+/* Klambauer et al. 2017: the fixed point with mean 0 and variance 1. */
+#undef SELU_SCALE
+#undef SELU_ALPHA
+#define SELU_SCALE ((T)1.0507009873554804934)
+#define SELU_ALPHA ((T)1.6732632423543772848)
+
+static HL_INLINE vec N(selu)(vec x, vec alpha) {
+    (void)alpha;
+    return N(elu)(x, splat(SELU_ALPHA)) * SELU_SCALE;
+}
+
+static HL_INLINE vec N(normal_cdf)(vec x) {
+    return (verf(x * (T)0.70710678118654752440) + 1) * (T)0.5;
+}
+
+static HL_INLINE vec N(gelu)(vec x, vec alpha) {
+    (void)alpha;
+    return x * N(normal_cdf)(x);
+}
+
+#undef GELU_SCALE
+#undef GELU_CUBIC
+#define GELU_SCALE ((T)0.79788456080286535588) /* sqrt(2 / pi) */
+#define GELU_CUBIC ((T)0.044715)
+
+static HL_INLINE vec N(gelu_tanh)(vec x, vec alpha) {
+    (void)alpha;
+    const vec t = vtanh((x * x * GELU_CUBIC + 1) * x * GELU_SCALE);
+    return x * (T)0.5 * (t + 1);
+}
+
+static HL_INLINE vec N(silu)(vec x, vec alpha) {
+    (void)alpha;
+    return x * vsigmoid(x);
+}
+
+static HL_INLINE vec N(softplus)(vec x, vec alpha) {
+    (void)alpha;
+    return vsoftplus(x);
+}
+
+static HL_INLINE vec N(softsign)(vec x, vec alpha) {
+    (void)alpha;
+    return x / (vabs(x) + 1);
+}
+
+static HL_INLINE vec N(sigmoid)(vec x, vec alpha) {
+    (void)alpha;
+    return vsigmoid(x);
+}
+
+static HL_INLINE vec N(hard_sigmoid)(vec x, vec alpha) {
+    (void)alpha;
+    return clamp(x * (T)(1.0 / 6) + (T)0.5, 0, 1);
+}
+
+static HL_INLINE vec N(tanh)(vec x, vec alpha) {
+    (void)alpha;
+    return vtanh(x);
+}
+
+static HL_INLINE vec N(exponential)(vec x, vec alpha) {
+    (void)alpha;
+    return vexp(x);
+}
+
+static HL_INLINE void N(map)(vec (*f)(vec x, vec alpha), T alpha, const T *x, ptrdiff_t x_ld, T *y,
+                             ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols) {
+    if (x_ld == cols && y_ld == cols) {
+        cols *= rows;
+        rows = cols > 0;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            store_n(y + j, f(load_n(x + j, count), splat(alpha)), count);
+        }
+        x += x_ld;
+        y += y_ld;
+    }
+}
+
+static void N(activation)(hl_activation kind, double alpha_, const void *x, ptrdiff_t x_ld, void *y,
+                          ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols) {
+    const T alpha = (T)alpha_;
+    switch (kind) {
+    case HL_LINEAR:
+        if (x != y)
+            for (ptrdiff_t i = 0; i < rows; i++)
+                memcpy((T *)y + i * y_ld, (const T *)x + i * x_ld, (size_t)cols * sizeof(T));
+        break;
+    case HL_RELU: N(map)(N(relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_LEAKY_RELU: N(map)(N(leaky_relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_ELU: N(map)(N(elu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SELU: N(map)(N(selu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_GELU: N(map)(N(gelu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_GELU_TANH: N(map)(N(gelu_tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SILU: N(map)(N(silu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SOFTPLUS: N(map)(N(softplus), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SOFTSIGN: N(map)(N(softsign), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SIGMOID: N(map)(N(sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_HARD_SIGMOID: N(map)(N(hard_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_TANH: N(map)(N(tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_EXPONENTIAL: N(map)(N(exponential), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    }
+}
+
+/* Gradients: dy * f'. A clipped or dead element gives 0 even where dy is infinite. */
+
+static HL_INLINE vec N(relu_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return only((ivec)(y > 0), dy);
+}
+
+static HL_INLINE vec N(leaky_relu_gradient)(vec dy, vec y, vec alpha) {
+    return select((ivec)(y > 0), dy, dy * alpha);
+}
+
+static HL_INLINE vec N(elu_gradient)(vec dy, vec y, vec alpha) {
+    return select((ivec)(y > 0), dy, dy * (y + alpha));
+}
+
+static HL_INLINE vec N(selu_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return dy * select((ivec)(y > 0), splat(SELU_SCALE), y + SELU_SCALE * SELU_ALPHA);
+}
+
+static HL_INLINE vec N(gelu_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    const vec density = vexp(x * x * (T)-0.5) * (T)0.39894228040143267794; /* 1 / sqrt(2 pi) */
+    return dy * (x * density + N(normal_cdf)(x));
+}
+
+static HL_INLINE vec N(gelu_tanh_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    const vec square = x * x;
+    const vec t = vtanh((square * GELU_CUBIC + 1) * x * GELU_SCALE);
+    const vec inner = (square * (3 * GELU_CUBIC) + 1) * GELU_SCALE;
+    return dy * (T)0.5 * ((1 - t) * (1 + t) * x * inner + (1 + t));
+}
+
+static HL_INLINE vec N(silu_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    const vec s = vsigmoid(x);
+    return dy * s * (x * (1 - s) + 1);
+}
+
+static HL_INLINE vec N(softplus_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return dy * -vexpm1_negative(-y); /* sigmoid(x) = 1 - exp(-y) */
+}
+
+static HL_INLINE vec N(softsign_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    const vec rest = 1 - vabs(y);
+    return dy * rest * rest;
+}
+
+static HL_INLINE vec N(sigmoid_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return dy * y * (1 - y);
+}
+
+static HL_INLINE vec N(hard_sigmoid_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return only((ivec)(y > 0) & (ivec)(y < 1), dy * (T)(1.0 / 6));
+}
+
+static HL_INLINE vec N(tanh_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return dy * ((1 - y) * (1 + y));
+}
+
+static HL_INLINE vec N(exponential_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return dy * y;
+}
+
+static HL_INLINE void N(map_gradient)(vec (*f)(vec dy, vec saved, vec alpha), T alpha, const T *dy,
+                                      const T *saved, T *dx, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        store_n(dx + i, f(load_n(dy + i, count), load_n(saved + i, count), splat(alpha)), count);
+    }
+}
+
+static void N(activation_gradient)(hl_activation kind, double alpha_, const void *dy,
+                                   const void *saved, void *dx, ptrdiff_t n) {
+    const T alpha = (T)alpha_;
+    switch (kind) {
+    case HL_LINEAR:
+        if (dx != dy)
+            memcpy(dx, dy, (size_t)n * sizeof(T));
+        break;
+    case HL_RELU: N(map_gradient)(N(relu_gradient), alpha, dy, saved, dx, n); break;
+    case HL_LEAKY_RELU: N(map_gradient)(N(leaky_relu_gradient), alpha, dy, saved, dx, n); break;
+    case HL_ELU: N(map_gradient)(N(elu_gradient), alpha, dy, saved, dx, n); break;
+    case HL_SELU: N(map_gradient)(N(selu_gradient), alpha, dy, saved, dx, n); break;
+    case HL_GELU: N(map_gradient)(N(gelu_gradient), alpha, dy, saved, dx, n); break;
+    case HL_GELU_TANH: N(map_gradient)(N(gelu_tanh_gradient), alpha, dy, saved, dx, n); break;
+    case HL_SILU: N(map_gradient)(N(silu_gradient), alpha, dy, saved, dx, n); break;
+    case HL_SOFTPLUS: N(map_gradient)(N(softplus_gradient), alpha, dy, saved, dx, n); break;
+    case HL_SOFTSIGN: N(map_gradient)(N(softsign_gradient), alpha, dy, saved, dx, n); break;
+    case HL_SIGMOID: N(map_gradient)(N(sigmoid_gradient), alpha, dy, saved, dx, n); break;
+    case HL_HARD_SIGMOID: N(map_gradient)(N(hard_sigmoid_gradient), alpha, dy, saved, dx, n); break;
+    case HL_TANH: N(map_gradient)(N(tanh_gradient), alpha, dy, saved, dx, n); break;
+    case HL_EXPONENTIAL: N(map_gradient)(N(exponential_gradient), alpha, dy, saved, dx, n); break;
+    }
+}
+
+static void N(add)(const void *a, const void *b, void *y, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        store_n((T *)y + i, load_n((const T *)a + i, count) + load_n((const T *)b + i, count), count);
+    }
+}
+
+static void N(add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++)
+        N(add)((const T *)x + i * cols, b, (T *)y + i * cols, cols);
+}
+
+static void N(dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
+                       ptrdiff_t n) {
+    /* The top 24 bits as a fraction are >= rate where they are >= rate * 2^24 as an integer. */
+    const uint64_t threshold = (uint64_t)ceil(rate * 0x1p24);
+    const vec scale = splat((T)(1 / (1 - rate)));
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        T_INT keep[VL];
+        for (int l = 0; l < VL; l++)
+            keep[l] = hl_random_bits_inline(key, (uint64_t)(first + i + l)) >> 40 >= threshold;
+        ivec kept;
+        memcpy(&kept, keep, sizeof kept);
+        store_n((T *)y + i, only(-kept, load_n((const T *)x + i, count) * scale), count);
+    }
+}

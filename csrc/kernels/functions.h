@@ -1,0 +1,174 @@
+/* exp, log and their relatives on vectors of T.
+ *
+ * Polynomials are minimax fits (Remez exchange at 60 digits) over the reduced range named beside
+ * them. README.md gives the measured error bounds.
+ */
+
+/* Constants of one T: ln 2 as high + low, the high part with zero bits at its end so that n * high
+ * is exact for every exponent n also without fused multiply-add. ROUND is 1.5 * 2^(digits - 1):
+ * adding it leaves the nearest integer in the low bits. */
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef ROUND
+#undef DIGITS
+#undef EXPONENT_BIAS
+#undef EXP_OVERFLOW
+#undef EXP_UNDERFLOW
+#undef EXP_SMALL
+#undef EXP_LIFT
+#undef EXP_UNLIFT
+#undef EXPM1_FLOOR
+#undef SMALLEST_NORMAL
+#undef DENORMAL_LIFT
+#undef SQRT_HALF_BITS
+#if T_BITS == 32
+#define LN2_HIGH 0x1.62e4p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define ROUND 0x1.8p23f
+#define DIGITS 23
+#define EXPONENT_BIAS 127
+#define EXP_OVERFLOW 0x1.62e42ep+6f /* exp of the next number is infinite */
+#define EXP_UNDERFLOW -104.0f       /* exp rounds to 0 below */
+#define EXP_SMALL -80.0f            /* exp is normal, with room, above */
+#define EXP_LIFT 64                 /* 2^lift brings any denormal result into the normal range */
+#define EXP_UNLIFT 0x1p-64f
+#define EXPM1_FLOOR -20.0f          /* expm1 rounds to -1 below */
+#define SMALLEST_NORMAL 0x1p-126f
+#define DENORMAL_LIFT 24
+#define SQRT_HALF_BITS INT32_C(0x3f3504f3)
+#else
+#define LN2_HIGH 0x1.62e42fee00000p-1
+#define LN2_LOW 0x1.a39ef35793c76p-33
+#define ROUND 0x1.8p52
+#define DIGITS 52
+#define EXPONENT_BIAS 1023
+#define EXP_OVERFLOW 0x1.62e42fefa39efp+9
+#define EXP_UNDERFLOW -746.0
+#define EXP_SMALL -700.0
+#define EXP_LIFT 128
+#define EXP_UNLIFT 0x1p-128
+#define EXPM1_FLOOR -40.0
+#define SMALLEST_NORMAL 0x1p-1022
+#define DENORMAL_LIFT 54
+#define SQRT_HALF_BITS INT64_C(0x3fe6a09e667f3bcd)
+#endif
+
+/* x = n ln 2 + r with |r| <= ln(2) / 2: returns exp(r) - 1, and n in the low bits of *n_bits. */
+static HL_INLINE vec expm1_reduced(vec x, ivec *n_bits) {
+    const vec shifted = x * (T)1.4426950408889634 + ROUND;
+    *n_bits = (ivec)shifted;
+    const vec n = shifted - ROUND;
+    const vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
+#if T_BITS == 32
+    const vec q = (((0x1.6db452p-10f * r + 0x1.123b92p-7f) * r + 0x1.55545ep-5f) * r +
+                   0x1.55548ep-3f) * r + 0.5f;
+#else
+    const vec q = (((((((((0x1.af85c10466ccep-26 * r + 0x1.28b0722291e6ep-22) * r +
+                          0x1.71dddfa8316b5p-19) * r + 0x1.a0199668a0de7p-16) * r +
+                        0x1.a01a01baf1ed5p-13) * r + 0x1.6c16c185b6b92p-10) * r +
+                      0x1.111111110d60cp-7) * r + 0x1.555555554ffecp-5) * r +
+                    0x1.5555555555561p-3) * r + 0x1.000000000000cp-1);
+#endif
+    return (r * r) * q + r;
+}
+
+/* exp(x), denormal results included. */
+static HL_INLINE vec vexp(vec x) {
+    ivec n_bits;
+    const vec p = expm1_reduced(clamp(x, EXP_UNDERFLOW, EXP_OVERFLOW), &n_bits) + 1;
+    /* n is added to p's exponent. Near underflow the sum would leave the normal range, so
+     * EXP_LIFT is added too and its power of two multiplied off after: one more rounding, exact
+     * unless the result is denormal. */
+    const ivec small = (ivec)(x < EXP_SMALL);
+    const vec y = (vec)((ivec)p + ((n_bits + (small & EXP_LIFT)) << DIGITS));
+    const vec finite = y * select(small, splat(EXP_UNLIFT), splat(1));
+    return select((ivec)(x <= EXP_OVERFLOW), finite, x + (T)INFINITY);
+}
+
+/* exp(x) - 1 for x <= 0, without cancellation. */
+static HL_INLINE vec vexpm1_negative(vec x) {
+    ivec n_bits;
+    const vec p = expm1_reduced(vmax(splat(EXPM1_FLOOR), x), &n_bits);
+    const vec scale = (vec)((n_bits << DIGITS) + ((T_INT)EXPONENT_BIAS << DIGITS));
+    return p * scale + (scale - 1);
+}
+
+/* e ln 2 + log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)], after Tang: with s = f / (2 + f),
+ * log(1 + f) = 2 atanh(s) = f - s (f - R(s^2)). */
+static HL_INLINE vec log_near_one(vec f, vec e) {
+    const vec s = f / (f + 2);
+    const vec z = s * s;
+#if T_BITS == 32
+    const vec r = ((0x1.31e686p-2f * z + 0x1.995e9ap-2f) * z + 0x1.55557ap-1f) * z;
+#else
+    const vec r = ((((((0x1.2f0d8d9b414b8p-3 * z + 0x1.39a0f51f655fep-3) * z +
+                       0x1.7466462b47d94p-3) * z + 0x1.c71c51e7fe70ap-3) * z +
+                     0x1.2492494217965p-2) * z + 0x1.999999997fb33p-2) * z +
+                   0x1.5555555555593p-1) * z;
+#endif
+    const vec half_square = f * f * (T)0.5;
+    const vec low = s * (half_square + r) + e * LN2_LOW;
+    return e * LN2_HIGH - ((half_square - low) - f);
+}
+
+/* log(x), denormal arguments included; -infinity at 0, NaN below. */
+static HL_INLINE vec vlog(vec x) {
+    const ivec denormal = (ivec)(x < SMALLEST_NORMAL);
+    const vec lifted = x * select(denormal, splat((T)(INT64_C(1) << DENORMAL_LIFT)), splat(1));
+    /* x = 2^e (1 + f), the cut between two exponents lying at sqrt(1/2). */
+    const T_INT one = (T_INT)EXPONENT_BIAS << DIGITS;
+    const ivec bits = (ivec)lifted + (one - SQRT_HALF_BITS);
+    const ivec exponent = (ivec)((uvec)bits >> DIGITS);
+    const vec f = (vec)((bits & (((T_INT)1 << DIGITS) - 1)) + SQRT_HALF_BITS) - 1;
+    const vec e = (vec)(exponent + (ivec)splat(ROUND)) - (ROUND + EXPONENT_BIAS) -
+                  only(denormal, splat(DENORMAL_LIFT));
+    const vec y = log_near_one(f, e);
+    const vec special =
+        select((ivec)(x == 0), splat(-(T)INFINITY), select((ivec)(x < 0), splat((T)NAN), x));
+    return select((ivec)(x > 0) & (ivec)(x < (T)INFINITY), y, special);
+}
+
+/* log(1 + x) for 0 <= x <= 1. */
+static HL_INLINE vec vlog1p_unit(vec x) {
+    const ivec upper = (ivec)(x > (T)0.41421356);
+    return log_near_one(select(upper, (x - 1) * (T)0.5, x), only(upper, splat(1)));
+}
+
+static HL_INLINE vec vtanh(vec x) {
+    const vec t = vexpm1_negative(vabs(x) * -2);
+    return (vec)((ivec)(vabs(t) / (t + 2)) | sign_bits(x));
+}
+
+/* 1 / (1 + exp(-x)), small results included. */
+static HL_INLINE vec vsigmoid(vec x) {
+    const vec e = vexp(-vabs(x));
+    return select((ivec)(x < 0), e, splat(1)) / (e + 1);
+}
+
+/* log(1 + exp(x)). */
+static HL_INLINE vec vsoftplus(vec x) {
+    return vmax(splat(0), x) + vlog1p_unit(vexp(-vabs(x)));
+}
+
+static HL_INLINE vec verf(vec x) {
+#if T_BITS == 32
+    const vec t = vabs(x);
+    const vec z = x * x;
+    const vec near = ((((((0x1.496a16p-14f * z - 0x1.a3f6f6p-11f) * z + 0x1.5405b0p-8f) * z -
+                         0x1.b7f90cp-6f) * z + 0x1.ce2cf8p-4f) * z - 0x1.81273ep-2f) * z +
+                      0x1.20dd74p+0f) * x;
+    /* -log(1 - erf(t)) over [1, 4]; erf rounds to 1 beyond. */
+    const vec u = vmin(splat(4), t);
+    const vec g = (((((-0x1.852bd4p-13f * u + 0x1.814bf8p-9f) * u - 0x1.6541b2p-6f) * u +
+                     0x1.a60a4ap-4f) * u + 0x1.46c58cp-1f) * u + 0x1.2085b0p+0f) * u +
+                  0x1.72f04ep-12f;
+    const vec far = -vexpm1_negative(-g);
+    return select((ivec)(t < 1), near, select((ivec)(x < 0), -far, far));
+#else
+    /* A double-precision polynomial would need three ranges; GELU's exact form in double is
+     * for checking, so the C library serves. */
+    for (int l = 0; l < VL; l++)
+        x[l] = erf(x[l]);
+    return x;
+#endif
+}

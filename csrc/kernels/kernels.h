@@ -1,0 +1,41 @@
+/* All kernels of one element type, and their table. */
+#include "vector.h"
+#include "functions.h"
+
+#include "gemm.h"
+#include "pack.h"
+#include "elementwise.h"
+#include "rows.h"
+#include "losses.h"
+#include "metrics.h"
+#include "optimizers.h"
+#include "gather.h"
+
+const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
+    .isa = HL_STRING(HL_ISA),
+    .itemsize = sizeof(T),
+    .vl = VL,
+    .mr = MR,
+    .nr = 2 * VL,
+    .gemm = N(gemm),
+    .pack = N(pack),
+    .unpack = N(unpack),
+    .sum_rows = N(sum_rows),
+    .activation = N(activation),
+    .activation_gradient = N(activation_gradient),
+    .add_bias = N(add_bias),
+    .add = N(add),
+    .dropout = N(dropout),
+    .softmax = N(softmax),
+    .log_softmax = N(log_softmax),
+    .softmax_gradient = N(softmax_gradient),
+    .log_softmax_gradient = N(log_softmax_gradient),
+    .loss = N(loss),
+    .crossentropy = N(crossentropy),
+    .softmax_crossentropy = N(softmax_crossentropy),
+    .metric = N(metric),
+    .update = N(update),
+    .penalty = N(penalty),
+    .penalty_gradient = N(penalty_gradient),
+    .gather = N(gather),
+};

@@ -1,0 +1,309 @@
+/* Losses: see hl_kernels.loss, crossentropy and softmax_crossentropy. */
+
+/* Keras's epsilon: probabilities are kept this far from 0 and 1. */
+#undef EPSILON
+#define EPSILON ((T)1e-7)
+#undef ONE_MINUS_EPSILON
+#define ONE_MINUS_EPSILON ((T)(1 - 1e-7))
+
+/* One element's loss and its derivative with respect to the prediction p. */
+typedef struct {
+    vec value, slope;
+} N(term);
+
+static HL_INLINE ivec N(within)(vec p, T low, T high) {
+    return (ivec)(p >= low) & (ivec)(p <= high);
+}
+
+static HL_INLINE N(term) N(squared_error)(vec y, vec p, vec param) {
+    (void)param;
+    const vec e = p - y;
+    return (N(term)){e * e, e + e};
+}
+
+static HL_INLINE N(term) N(absolute_error)(vec y, vec p, vec param) {
+    (void)param;
+    const vec e = p - y;
+    const vec sign = only((ivec)(e > 0), splat(1)) - only((ivec)(e < 0), splat(1));
+    return (N(term)){vabs(e), sign};
+}
+
+static HL_INLINE N(term) N(huber)(vec y, vec p, vec delta) {
+    const vec e = p - y;
+    const vec size = vabs(e);
+    const vec slope = vmin(delta, vmax(-delta, e));
+    const vec outer = delta * (size - delta * (T)0.5);
+    return (N(term)){select((ivec)(size > delta), outer, e * e * (T)0.5), slope};
+}
+
+static HL_INLINE N(term) N(log_cosh)(vec y, vec p, vec param) {
+    (void)param;
+    const vec e = p - y;
+    const vec size = vabs(e);
+    const vec value = size + vlog1p_unit(vexp(size * -2)) - (T)0.69314718055994530942;
+    return (N(term)){value, vtanh(e)};
+}
+
+static HL_INLINE N(term) N(binary_crossentropy)(vec y, vec p, vec smoothing) {
+    const vec t = y * (1 - smoothing) + smoothing * (T)0.5;
+    const vec q = clamp(p, EPSILON, ONE_MINUS_EPSILON);
+    const vec value = -(t * vlog(q)) - (1 - t) * vlog(1 - q);
+    const vec slope = (q - t) / (q * (1 - q));
+    return (N(term)){value, only(N(within)(p, EPSILON, ONE_MINUS_EPSILON), slope)};
+}
+
+static HL_INLINE N(term) N(binary_crossentropy_logits)(vec y, vec x, vec smoothing) {
+    const vec t = y * (1 - smoothing) + smoothing * (T)0.5;
+    return (N(term)){vsoftplus(x) - x * t, vsigmoid(x) - t};
+}
+
+static HL_INLINE N(term) N(kl_divergence)(vec y, vec p, vec param) {
+    (void)param;
+    const vec t = clamp(y, EPSILON, 1);
+    const vec q = clamp(p, EPSILON, 1);
+    return (N(term)){t * vlog(t / q), only(N(within)(p, EPSILON, 1), -t / q)};
+}
+
+static HL_INLINE N(term) N(poisson)(vec y, vec p, vec param) {
+    (void)param;
+    const vec q = p + EPSILON;
+    return (N(term)){p - y * vlog(q), 1 - y / q};
+}
+
+/* binary: 1 where labels 0 and 1 stand for -1 and +1, else 0. */
+static HL_INLINE N(term) N(hinge)(vec y, vec p, vec binary) {
+    const vec t = y * (binary + 1) - binary;
+    const vec margin = 1 - t * p;
+    return (N(term)){vmax(splat(0), margin), only((ivec)(margin > 0), -t)};
+}
+
+static int N(is_binary)(const T *y, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (y[i] != 0 && y[i] != 1)
+            return 0;
+    return 1;
+}
+
+static HL_INLINE T N(row_weight)(const T *weight, ptrdiff_t group, ptrdiff_t i) {
+    return weight ? weight[group == 1 ? i : i / group] : 1;
+}
+
+/* The mean or sum of f over each row. Rows of one element are taken VL at a time. */
+static HL_INLINE void N(rows_of_terms)(N(term) (*f)(vec y, vec p, vec param), int mean, T param,
+                                       const T *y, const T *p, const T *weight, ptrdiff_t group,
+                                       double scale, T *values, T *gradient, ptrdiff_t rows,
+                                       ptrdiff_t cols) {
+    const T slope_scale = (T)(mean ? scale / (double)cols : scale);
+    if (cols == 1) {
+        for (ptrdiff_t i = 0; i < rows; i += VL) {
+            const int count = lanes_left(rows - i);
+            const N(term) term = f(load_n(y + i, count), load_n(p + i, count), splat(param));
+            T w[VL] = {0};
+            for (int l = 0; l < count; l++)
+                w[l] = N(row_weight)(weight, group, i + l);
+            store_n(values + i, term.value * load(w), count);
+            if (gradient)
+                store_n(gradient + i, term.slope * (load(w) * slope_scale), count);
+        }
+        return;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T w = N(row_weight)(weight, group, i);
+        vec sum = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const ptrdiff_t at = i * cols + j;
+            const N(term) term = f(load_n(y + at, count), load_n(p + at, count), splat(param));
+            sum += count == VL ? term.value : only(first_lanes(count), term.value);
+            if (gradient)
+                store_n(gradient + at, term.slope * (w * slope_scale), count);
+        }
+        const T value = sum_lanes(sum);
+        values[i] = (mean ? value / (T)cols : value) * w;
+    }
+}
+
+static void N(loss)(hl_loss kind, double param_, const void *y, const void *p, const void *w,
+                    ptrdiff_t group, double scale, void *values, void *gradient, ptrdiff_t rows,
+                    ptrdiff_t cols) {
+    const T param = (T)param_;
+#undef HL_ROWS
+#define HL_ROWS(f, mean, param)                                                                    \
+    N(rows_of_terms)(N(f), mean, param, y, p, w, group, scale, values, gradient, rows, cols)
+    switch (kind) {
+    case HL_MEAN_SQUARED_ERROR: HL_ROWS(squared_error, 1, param); break;
+    case HL_MEAN_ABSOLUTE_ERROR: HL_ROWS(absolute_error, 1, param); break;
+    case HL_HUBER: HL_ROWS(huber, 1, param); break;
+    case HL_LOG_COSH: HL_ROWS(log_cosh, 1, param); break;
+    case HL_BINARY_CROSSENTROPY: HL_ROWS(binary_crossentropy, 1, param); break;
+    case HL_BINARY_CROSSENTROPY_LOGITS: HL_ROWS(binary_crossentropy_logits, 1, param); break;
+    case HL_KL_DIVERGENCE: HL_ROWS(kl_divergence, 0, param); break;
+    case HL_POISSON: HL_ROWS(poisson, 1, param); break;
+    case HL_HINGE: HL_ROWS(hinge, 1, (T)N(is_binary)(y, rows * cols)); break;
+    }
+}
+
+/* Row i's targets from column j on: smoothed y_true where it is given, else one-hot. */
+typedef struct {
+    const T *y_true;
+    const int32_t *label;
+    T keep, share;
+} N(targets);
+
+static HL_INLINE N(targets) N(targets_of)(const void *y_true, const int32_t *label,
+                                          double smoothing, ptrdiff_t cols) {
+    return (N(targets)){y_true, label, (T)(1 - smoothing), (T)(smoothing / (double)cols)};
+}
+
+static HL_INLINE vec N(targets_at)(const N(targets) *t, ptrdiff_t i, ptrdiff_t j, ptrdiff_t cols,
+                                   int count) {
+    if (!t->y_true)
+        return only((ivec)(lane_numbers() == (T_INT)(t->label[i] - j)), splat(1));
+    const vec y = load_n(t->y_true + i * cols + j, count) * t->keep + t->share;
+    return count == VL ? y : only(first_lanes(count), y);
+}
+
+/* A label outside 0 .. cols - 1 has no loss: NaN says so, and nothing outside the row is read. */
+static HL_INLINE T N(labelled_weight)(const N(targets) *t, T w, ptrdiff_t i, ptrdiff_t cols) {
+    return t->y_true || (t->label[i] >= 0 && t->label[i] < cols) ? w : (T)NAN;
+}
+
+/* -log(q) of one probability, clipped; *inside tells whether clipping left it as it was. */
+static HL_INLINE T N(clipped_loss)(T q, int *inside) {
+    *inside = q >= EPSILON && q <= ONE_MINUS_EPSILON;
+    return -vlog(clamp(splat(q), EPSILON, ONE_MINUS_EPSILON))[0];
+}
+
+static HL_INLINE void N(fill)(T *x, T value, ptrdiff_t n) {
+    for (ptrdiff_t j = 0; j < n; j++)
+        x[j] = value;
+}
+
+static void N(sparse_crossentropy)(const N(targets) *t, const T *p, const T *weight,
+                                   ptrdiff_t group, double scale, T *values, T *gradient,
+                                   ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T w = N(labelled_weight)(t, N(row_weight)(weight, group, i), i, cols);
+        const ptrdiff_t at = i * cols + (w == w ? t->label[i] : 0);
+        const T q = p[at];
+        int inside;
+        values[i] = N(clipped_loss)(q, &inside) * w;
+        if (gradient) {
+            N(fill)(gradient + i * cols, w == w ? 0 : w, cols);
+            if (inside)
+                gradient[at] = -(w * (T)scale) / q;
+        }
+    }
+}
+
+static void N(crossentropy)(double smoothing, const void *y_true, const int32_t *label,
+                            const void *y_pred, const void *weight, ptrdiff_t group, double scale,
+                            void *values_, void *gradient, ptrdiff_t rows, ptrdiff_t cols) {
+    const N(targets) t = N(targets_of)(y_true, label, smoothing, cols);
+    T *values = values_;
+    if (!y_true) {
+        N(sparse_crossentropy)(&t, y_pred, weight, group, scale, values, gradient, rows, cols);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T w = N(row_weight)(weight, group, i);
+        const T *p = (const T *)y_pred + i * cols;
+        vec total = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL)
+            total += load_n(p + j, lanes_left(cols - j));
+        const T inverse = 1 / sum_lanes(total);
+
+        vec loss = splat(0), mass = splat(0); /* mass: the targets that clipping leaves a gradient */
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec q = load_n(p + j, count) * inverse;
+            const vec t_j = N(targets_at)(&t, i, j, cols, count);
+            loss -= t_j * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
+            mass += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j);
+        }
+        values[i] = sum_lanes(loss) * w;
+        if (!gradient)
+            continue;
+
+        /* With q = p / sum(p): dloss/dp_j = (sum_inside(t) - t_j / q_j) / sum(p). */
+        const T inside_mass = sum_lanes(mass);
+        const T factor = w * (T)scale * inverse;
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec q = load_n(p + j, count) * inverse;
+            const vec t_j = N(targets_at)(&t, i, j, cols, count);
+            const vec own = only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j / q);
+            store_n((T *)gradient + i * cols + j, (inside_mass - own) * factor, count);
+        }
+    }
+}
+
+static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_true,
+                                    const int32_t *label, const void *x_, const void *weight,
+                                    ptrdiff_t group, double scale, void *values_, void *probability_,
+                                    void *gradient_, ptrdiff_t rows, ptrdiff_t cols) {
+    const N(targets) t = N(targets_of)(y_true, label, smoothing, cols);
+    T *values = values_;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T w = N(labelled_weight)(&t, N(row_weight)(weight, group, i), i, cols);
+        const T *x = (const T *)x_ + i * cols;
+        T *probability = probability_ ? (T *)probability_ + i * cols : NULL;
+        T *gradient = gradient_ ? (T *)gradient_ + i * cols : NULL;
+        T *kept = gradient ? gradient : probability; /* holds exp(x - most); may be x itself */
+        const T most = N(row_max)(x, cols);
+
+        vec exps = splat(0), targets = splat(0), dots = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec d = load_n(x + j, count) - most;
+            const vec e = vexp(d);
+            const vec t_j = N(targets_at)(&t, i, j, cols, count);
+            exps += count == VL ? e : only(first_lanes(count), e);
+            targets += t_j;
+            dots += only((ivec)(t_j != 0), t_j * d); /* 0 * log 0 = 0 */
+            if (kept)
+                store_n(kept + j, e, count);
+        }
+        const T sum = sum_lanes(exps);
+        const T inverse = 1 / sum;
+        T mass; /* of the targets that have a gradient */
+
+        if (!clip) {
+            mass = y_true ? sum_lanes(targets) : 1;
+            values[i] = (mass * vlog(splat(sum))[0] - sum_lanes(dots)) * w;
+        } else if (!y_true) {
+            int inside = 0;
+            const ptrdiff_t l = w == w ? label[i] : 0;
+            const T e = kept ? kept[l] : vexp(splat(x[l] - most))[0];
+            values[i] = N(clipped_loss)(e * inverse, &inside) * w;
+            mass = (T)inside;
+        } else {
+            vec loss = splat(0), inside = splat(0);
+            for (ptrdiff_t j = 0; j < cols; j += VL) {
+                const int count = lanes_left(cols - j);
+                const vec e = kept ? load_n(kept + j, count) : vexp(load_n(x + j, count) - most);
+                const vec q = e * inverse;
+                const vec t_j = N(targets_at)(&t, i, j, cols, count);
+                loss -= t_j * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
+                inside += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j);
+            }
+            values[i] = sum_lanes(loss) * w;
+            mass = sum_lanes(inside);
+        }
+        if (!kept)
+            continue;
+
+        const T factor = w * (T)scale;
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec q = load_n(kept + j, count) * inverse;
+            if (gradient) {
+                const vec t_j = N(targets_at)(&t, i, j, cols, count);
+                const vec own = clip ? only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j) : t_j;
+                store_n(gradient + j, (q * mass - own) * factor, count);
+            }
+            if (probability)
+                store_n(probability + j, q, count);
+        }
+    }
+}

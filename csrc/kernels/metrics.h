@@ -1,0 +1,66 @@
+/* Per-row metric values: see hl_metric. */
+
+static HL_INLINE N(term) N(binary_match)(vec y, vec p, vec threshold) {
+    const vec predicted = only((ivec)(p > threshold), splat(1));
+    return (N(term)){only((ivec)(y == predicted), splat(1)), splat(0)};
+}
+
+/* The first column of the largest element, -1 where one is NaN. */
+static ptrdiff_t N(argmax)(const T *x, ptrdiff_t cols) {
+    ptrdiff_t best = 0;
+    for (ptrdiff_t j = 0; j < cols; j++) {
+        if (x[j] != x[j])
+            return -1;
+        if (x[j] > x[best])
+            best = j;
+    }
+    return best;
+}
+
+/* Whether label is the first column of the largest score: no column before it reaches its score,
+ * none after it exceeds it, and none is NaN. */
+static HL_INLINE int N(is_argmax)(const T *score, ptrdiff_t label, ptrdiff_t cols) {
+    const vec own = splat(score[label]);
+    ivec better = (ivec)splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        const vec v = load_n(score + j, count);
+        const ivec before = (ivec)(lane_numbers() < (T_INT)(label - j));
+        const ivec beaten = (before & (ivec)(v < own)) | (~before & (ivec)(v <= own));
+        better |= ~beaten & first_lanes(count);
+    }
+    return !any_lane(better);
+}
+
+/* Whether fewer than k scores exceed the label's, which must be finite. */
+static HL_INLINE int N(is_in_top_k)(const T *score, ptrdiff_t label, double k, ptrdiff_t cols) {
+    if (!isfinite(score[label]))
+        return 0;
+    const vec own = splat(score[label]);
+    ivec greater = (ivec)splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        greater -= (ivec)(load_n(score + j, count) > own) & first_lanes(count);
+    }
+    return (double)add_lanes(greater) < k;
+}
+
+static void N(metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
+                      const void *y_pred, const void *weight, ptrdiff_t group, void *values,
+                      ptrdiff_t rows, ptrdiff_t cols) {
+    if (kind == HL_BINARY_ACCURACY) {
+        N(rows_of_terms)(N(binary_match), 1, (T)param, y_true, y_pred, weight, group, 1, values,
+                         NULL, rows, cols);
+        return;
+    }
+    const int sparse = kind == HL_SPARSE_CATEGORICAL_ACCURACY || kind == HL_SPARSE_TOP_K_ACCURACY;
+    const int top_k = kind == HL_TOP_K_ACCURACY || kind == HL_SPARSE_TOP_K_ACCURACY;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *score = (const T *)y_pred + i * cols;
+        const ptrdiff_t l = sparse ? label[i] : N(argmax)((const T *)y_true + i * cols, cols);
+        int match = 0;
+        if (l >= 0 && l < cols)
+            match = top_k ? N(is_in_top_k)(score, l, param, cols) : N(is_argmax)(score, l, cols);
+        ((T *)values)[i] = match ? N(row_weight)(weight, group, i) : 0;
+    }
+}

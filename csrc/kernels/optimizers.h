@@ -1,0 +1,120 @@
+/* Update rules as in Keras 3, and weight penalties. h[] is what hl_optimizer_prepare wrote. */
+
+/* kind is constant where this is inlined: one loop per rule. */
+static HL_INLINE void N(update_loop)(const hl_optimizer kind, const double *h, T *w, const T *g,
+                                     T *s0, T *s1, T *s2, ptrdiff_t n) {
+    const vec h0 = splat((T)h[0]), h1 = splat((T)h[1]), h2 = splat((T)h[2]);
+    const vec h3 = splat((T)h[3]), h4 = splat((T)h[4]);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        const vec g_i = load_n(g + i, count);
+        vec w_i = load_n(w + i, count);
+        switch (kind) {
+        case HL_SGD: /* h: learning rate */
+            w_i -= h0 * g_i;
+            break;
+        case HL_SGD_MOMENTUM: /* h: learning rate, momentum */
+        case HL_SGD_NESTEROV: {
+            const vec velocity = h1 * load_n(s0 + i, count) - h0 * g_i;
+            store_n(s0 + i, velocity, count);
+            w_i += kind == HL_SGD_NESTEROV ? h1 * velocity - h0 * g_i : velocity;
+            break;
+        }
+        case HL_ADAM: /* h: corrected learning rate, 1 - beta_1, 1 - beta_2, epsilon, decay */
+        case HL_ADAM_AMSGRAD: {
+            vec m = load_n(s0 + i, count), v = load_n(s1 + i, count);
+            m += (g_i - m) * h1;
+            v += (g_i * g_i - v) * h2;
+            store_n(s0 + i, m, count);
+            store_n(s1 + i, v, count);
+            if (kind == HL_ADAM_AMSGRAD) {
+                v = vmax(load_n(s2 + i, count), v); /* NaN in v stays */
+                store_n(s2 + i, v, count);
+            }
+            w_i -= w_i * h4;
+            w_i -= h0 * m / (vsqrt(v) + h3);
+            break;
+        }
+        case HL_RMSPROP: /* h: learning rate, rho, 1 - rho, epsilon, momentum */
+        case HL_RMSPROP_MOMENTUM:
+        case HL_RMSPROP_CENTERED:
+        case HL_RMSPROP_CENTERED_MOMENTUM: {
+            const int centered =
+                kind == HL_RMSPROP_CENTERED || kind == HL_RMSPROP_CENTERED_MOMENTUM;
+            const vec square = h1 * load_n(s0 + i, count) + h2 * (g_i * g_i);
+            store_n(s0 + i, square, count);
+            vec spread = square + h3;
+            if (centered) {
+                const vec mean = h1 * load_n(s1 + i, count) + h2 * g_i;
+                store_n(s1 + i, mean, count);
+                spread = square - mean * mean + h3;
+            }
+            vec step = h0 * g_i / vsqrt(spread);
+            if (kind == HL_RMSPROP_MOMENTUM || kind == HL_RMSPROP_CENTERED_MOMENTUM) {
+                T *slot = centered ? s2 : s1;
+                step += h4 * load_n(slot + i, count);
+                store_n(slot + i, step, count);
+            }
+            w_i -= step;
+            break;
+        }
+        case HL_ADAGRAD: { /* h: learning rate, epsilon */
+            const vec square = load_n(s0 + i, count) + g_i * g_i;
+            store_n(s0 + i, square, count);
+            w_i -= h0 * g_i / vsqrt(square + h1);
+            break;
+        }
+        }
+        store_n(w + i, w_i, count);
+    }
+}
+
+static void N(update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0,
+                      void *s1, void *s2, ptrdiff_t n) {
+    switch (kind) {
+    case HL_SGD: N(update_loop)(HL_SGD, h, w, g, s0, s1, s2, n); break;
+    case HL_SGD_MOMENTUM: N(update_loop)(HL_SGD_MOMENTUM, h, w, g, s0, s1, s2, n); break;
+    case HL_SGD_NESTEROV: N(update_loop)(HL_SGD_NESTEROV, h, w, g, s0, s1, s2, n); break;
+    case HL_ADAM: N(update_loop)(HL_ADAM, h, w, g, s0, s1, s2, n); break;
+    case HL_ADAM_AMSGRAD: N(update_loop)(HL_ADAM_AMSGRAD, h, w, g, s0, s1, s2, n); break;
+    case HL_RMSPROP: N(update_loop)(HL_RMSPROP, h, w, g, s0, s1, s2, n); break;
+    case HL_RMSPROP_MOMENTUM: N(update_loop)(HL_RMSPROP_MOMENTUM, h, w, g, s0, s1, s2, n); break;
+    case HL_RMSPROP_CENTERED: N(update_loop)(HL_RMSPROP_CENTERED, h, w, g, s0, s1, s2, n); break;
+    case HL_RMSPROP_CENTERED_MOMENTUM:
+        N(update_loop)(HL_RMSPROP_CENTERED_MOMENTUM, h, w, g, s0, s1, s2, n);
+        break;
+    case HL_ADAGRAD: N(update_loop)(HL_ADAGRAD, h, w, g, s0, s1, s2, n); break;
+    }
+}
+
+static double N(penalty)(double l1, double l2, const void *w_, ptrdiff_t n) {
+    /* Sixteen partial sums, whatever the instruction set: one fixed order, and enough lanes. */
+    enum { lanes = 16 };
+    const T *w = w_;
+    double size[lanes] = {0}, square[lanes] = {0};
+    for (ptrdiff_t i = 0; i < n; i += lanes) {
+        const int count = n - i < lanes ? (int)(n - i) : lanes;
+        for (int l = 0; l < count; l++) {
+            const double x = (double)w[i + l];
+            size[l] += fabs(x);
+            square[l] += x * x;
+        }
+    }
+    double sizes = 0, squares = 0;
+    for (int l = 0; l < lanes; l++) {
+        sizes += size[l];
+        squares += square[l];
+    }
+    return l1 * sizes + l2 * squares;
+}
+
+static void N(penalty_gradient)(double l1, double l2, const void *w, void *g, ptrdiff_t n) {
+    const vec step = splat((T)l1);
+    const T slope = (T)(2 * l2);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        const vec w_i = load_n((const T *)w + i, count);
+        const vec sign = only((ivec)(w_i > 0), step) - only((ivec)(w_i < 0), step);
+        store_n((T *)g + i, load_n((T *)g + i, count) + (w_i * slope + sign), count);
+    }
+}

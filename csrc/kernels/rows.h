@@ -1,0 +1,106 @@
+/* Sums over rows, and the softmax family: reductions over the columns of each row.
+ *
+ * A row's sum runs over its vectors from left to right, then over the lanes: an order that depends
+ * on the row's length alone. */
+
+static HL_INLINE void N(sum_columns)(const int vecs, const T *x, ptrdiff_t ld, ptrdiff_t rows,
+                                     int last, T *out) {
+    vec sum[4] = {splat(0), splat(0), splat(0), splat(0)};
+    for (ptrdiff_t i = 0; i < rows; i++)
+        HL_UNROLL for (int v = 0; v < vecs; v++)
+            sum[v] += load_n(x + i * ld + v * VL, v == vecs - 1 ? last : VL);
+    HL_UNROLL for (int v = 0; v < vecs; v++)
+        store_n(out + v * VL, sum[v], v == vecs - 1 ? last : VL);
+}
+
+static void N(sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *out) {
+    ptrdiff_t j = 0;
+    /* Four columns of vectors at a time hide the latency of the additions. */
+    for (; cols - j >= 4 * VL; j += 4 * VL)
+        N(sum_columns)(4, (const T *)x + j, ld, rows, VL, (T *)out + j);
+    for (; j < cols; j += VL)
+        N(sum_columns)(1, (const T *)x + j, ld, rows, lanes_left(cols - j), (T *)out + j);
+}
+
+/* The largest element that is not NaN. */
+static HL_INLINE T N(row_max)(const T *x, ptrdiff_t cols) {
+    vec most = splat(-(T)INFINITY);
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        const vec v = load_n(x + j, count);
+        most = vmax(count == VL ? v : select(first_lanes(count), v, most), most);
+    }
+    return max_lanes(most);
+}
+
+/* sum_j exp(x_j - shift); the terms go to out where it is not NULL (it may be x). */
+static HL_INLINE T N(sum_exp)(const T *x, T shift, T *out, ptrdiff_t cols) {
+    vec sum = splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        const vec e = vexp(load_n(x + j, count) - shift);
+        if (out)
+            store_n(out + j, e, count);
+        sum += count == VL ? e : only(first_lanes(count), e);
+    }
+    return sum_lanes(sum);
+}
+
+static void N(softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *x_i = (const T *)x + i * cols;
+        T *y_i = (T *)y + i * cols;
+        const T inverse = 1 / N(sum_exp)(x_i, N(row_max)(x_i, cols), y_i, cols);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            store_n(y_i + j, load_n(y_i + j, count) * inverse, count);
+        }
+    }
+}
+
+static void N(log_softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *x_i = (const T *)x + i * cols;
+        T *y_i = (T *)y + i * cols;
+        const T most = N(row_max)(x_i, cols);
+        const vec log_sum = vlog(splat(N(sum_exp)(x_i, most, NULL, cols)));
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            store_n(y_i + j, load_n(x_i + j, count) - most - log_sum, count);
+        }
+    }
+}
+
+static void N(softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *dy_i = (const T *)dy + i * cols, *y_i = (const T *)y + i * cols;
+        T *dx_i = (T *)dx + i * cols;
+        vec dot = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            dot += load_n(dy_i + j, count) * load_n(y_i + j, count);
+        }
+        const T sum = sum_lanes(dot);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            store_n(dx_i + j, load_n(y_i + j, count) * (load_n(dy_i + j, count) - sum), count);
+        }
+    }
+}
+
+static void N(log_softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                    ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *dy_i = (const T *)dy + i * cols, *y_i = (const T *)y + i * cols;
+        T *dx_i = (T *)dx + i * cols;
+        vec total = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL)
+            total += load_n(dy_i + j, lanes_left(cols - j));
+        const T sum = sum_lanes(total);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            store_n(dx_i + j, load_n(dy_i + j, count) - vexp(load_n(y_i + j, count)) * sum, count);
+        }
+    }
+}

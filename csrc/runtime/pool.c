@@ -1,0 +1,202 @@
+/* The thread pool: see hl_pool_run.
+ *
+ * Workers are started when first needed and then kept. Between runs each spins for a while and
+ * then sleeps on a condition variable of its own. One caller at a time owns the pool; whoever finds
+ * it owned, or is itself inside a task, works alone: no waiting, so no deadlock.
+ */
+#define _GNU_SOURCE
+#include "hotloop.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+enum {
+    MAX_THREADS = 256,
+    /* About 20 to 50 microseconds of pause instructions: longer than the gaps between the parts of
+     * a training step, shorter than a time slice. */
+    SPINS = 1000,
+    /* Then the CPU is offered to others between looks, before sleeping: waking costs several
+     * microseconds, which a program that trains step by step from Python would pay each time. */
+    YIELDS = 200,
+};
+
+struct hl_team {
+    hl_task task;
+    void *argument;
+    int n_threads;
+    int spins;                     /* 0 with more threads than CPUs: then spinning only delays */
+    _Alignas(64) atomic_int inside; /* workers that have not finished */
+    _Alignas(64) atomic_int waiting; /* threads at the barrier */
+    atomic_int phase;              /* counts barriers passed */
+};
+
+typedef struct worker {
+    _Alignas(64) atomic_uint runs; /* counts the runs this worker was called to */
+    atomic_int asleep;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+} worker;
+
+static worker workers[MAX_THREADS]; /* workers[i] is thread i of a team; 0 is the caller */
+static atomic_int n_workers;
+static int n_cpus;
+static atomic_flag owned = ATOMIC_FLAG_INIT;
+static hl_team team;
+static _Thread_local int inside_task;
+
+static inline void relax(void) {
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("isb" ::: "memory"); /* "yield" does nothing on most cores */
+#endif
+}
+
+/* One step of waiting: spin first, then offer the CPU. */
+static inline void back_off(int *turns, int spins) {
+    if (*turns < spins) {
+        ++*turns;
+        relax();
+    } else {
+        sched_yield();
+    }
+}
+
+/* ------------------------------------------------------------------- workers */
+
+static void wait_for_run(worker *self, unsigned seen) {
+    for (int turn = 0; turn < SPINS + YIELDS; turn++) {
+        if (atomic_load_explicit(&self->runs, memory_order_acquire) != seen)
+            return;
+        if (turn < SPINS)
+            relax();
+        else
+            sched_yield();
+    }
+    /* Sequentially consistent, as in call_worker: either we see the new run before we sleep, or
+     * the caller sees us asleep and signals. */
+    pthread_mutex_lock(&self->mutex);
+    atomic_store(&self->asleep, 1);
+    while (atomic_load(&self->runs) == seen)
+        pthread_cond_wait(&self->wake, &self->mutex);
+    atomic_store(&self->asleep, 0);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static void call_worker(worker *w) {
+    atomic_fetch_add(&w->runs, 1);
+    if (atomic_load(&w->asleep)) {
+        pthread_mutex_lock(&w->mutex);
+        pthread_cond_signal(&w->wake);
+        pthread_mutex_unlock(&w->mutex);
+    }
+}
+
+static void *work(void *argument) {
+    worker *self = argument;
+#if defined __APPLE__
+    pthread_setname_np("hotloop");
+#elif defined __linux__
+    pthread_setname_np(pthread_self(), "hotloop");
+#endif
+    inside_task = 1;
+    for (unsigned seen = 0;; seen++) {
+        wait_for_run(self, seen);
+        team.task(team.argument, &team, (int)(self - workers), team.n_threads);
+        atomic_fetch_sub_explicit(&team.inside, 1, memory_order_release);
+    }
+    return NULL;
+}
+
+static int start_worker(int i) {
+    worker *w = &workers[i];
+    atomic_init(&w->runs, 0);
+    atomic_init(&w->asleep, 0);
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->wake, NULL);
+
+    /* Signals belong to the program's own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    const int failed = pthread_create(&thread, NULL, work, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return 0;
+    /* Never joined: at exit the process ends them wherever they wait. */
+    pthread_detach(thread);
+    return 1;
+}
+
+/* A forked child has none of its parent's workers, and waits for none of them. Their slots are
+ * filled anew when needed; the pool is free even if another thread of the parent owned it. */
+static void forget_workers(void) {
+    atomic_store(&n_workers, 0);
+    atomic_store(&team.inside, 0);
+    atomic_store(&team.waiting, 0);
+    atomic_flag_clear(&owned);
+}
+
+static void prepare(void) {
+    n_cpus = hl_cpu_count();
+    pthread_atfork(NULL, NULL, forget_workers);
+}
+
+/* How many threads there are for a team of n_threads, starting workers as needed. */
+static int gather_team(int n_threads) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, prepare);
+    if (n_threads > MAX_THREADS)
+        n_threads = MAX_THREADS;
+    int ready = atomic_load(&n_workers) + 1;
+    while (ready < n_threads && start_worker(ready))
+        atomic_store(&n_workers, ready++);
+    return ready < n_threads ? ready : n_threads;
+}
+
+/* ------------------------------------------------------------------- callers */
+
+void hl_pool_run(hl_task task, void *argument, int n_threads) {
+    if (n_threads <= 1 || inside_task || atomic_flag_test_and_set(&owned)) {
+        hl_team alone = {.n_threads = 1};
+        task(argument, &alone, 0, 1);
+        return;
+    }
+    n_threads = gather_team(n_threads);
+    team.task = task;
+    team.argument = argument;
+    team.n_threads = n_threads;
+    team.spins = n_threads <= n_cpus ? SPINS : 0;
+    atomic_store_explicit(&team.inside, n_threads - 1, memory_order_relaxed);
+    for (int i = 1; i < n_threads; i++)
+        call_worker(&workers[i]);
+
+    inside_task = 1;
+    task(argument, &team, 0, n_threads);
+    inside_task = 0;
+
+    for (int turns = 0; atomic_load_explicit(&team.inside, memory_order_acquire) > 0;)
+        back_off(&turns, team.spins);
+    atomic_flag_clear(&owned);
+}
+
+void hl_team_barrier(hl_team *t) {
+    if (t->n_threads == 1)
+        return;
+    /* The last one in opens the barrier for all by changing the phase. */
+    const int phase = atomic_load_explicit(&t->phase, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&t->waiting, 1, memory_order_acq_rel) == t->n_threads - 1) {
+        atomic_store_explicit(&t->waiting, 0, memory_order_relaxed);
+        atomic_store_explicit(&t->phase, phase + 1, memory_order_release);
+        return;
+    }
+    for (int turns = 0; atomic_load_explicit(&t->phase, memory_order_acquire) == phase;)
+        back_off(&turns, t->spins);
+}
+
+int hl_pool_size(void) {
+    return atomic_load(&n_workers);
+}

@@ -1,0 +1,591 @@
+"""The reference backend: every op in plain NumPy, complete, for float32 and float64.
+
+What an op means is what it does here; the other backends are tested against it. Arrays
+are (rows, cols) unless a docstring says otherwise. Outputs are keyword-only, owned by the
+caller and written in place; where one may be None it is then not computed. An output may
+be one of the inputs of the same shape. Arithmetic is IEEE's, without warnings: an
+overflow is an infinity. Sums over a row, a column or an array are taken in float64.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .formulas import (
+    ACTIVATIONS,
+    EPSILON,
+    GOLDEN_GAMMA,
+    LOSSES,
+    OPTIMIZERS,
+    Activation,
+    Loss,
+    Optimizer,
+    clip,
+    hinge_labels,
+    splitmix64,
+    uniform_24,
+    unless_clipped,
+)
+
+Array: TypeAlias = npt.NDArray[Any]
+Op: TypeAlias = Callable[..., Any]
+
+# -------------------------------------------------------------------- matrix product
+
+
+def matmul(
+    a: Array, b: Array, *, out: Array, transpose_a: bool = False, transpose_b: bool = False
+) -> None:
+    """The matrix product a b, with a or b transposed first where asked.
+
+    >>> out = np.empty((1, 1))
+    >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), out=out, transpose_b=True)
+    >>> out
+    array([[11.]])
+    """
+    out[...] = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+
+
+def add_bias(x: Array, b: Array, *, out: Array) -> None:
+    """x + b, b (cols,) being added to each row."""
+    np.add(x, b, out=out)
+
+
+def sum_rows(x: Array, *, out: Array) -> None:
+    """The sum of all rows of x, into out (cols,): the gradient of a bias."""
+    out[...] = x.sum(axis=0, dtype=np.float64)
+
+
+def add(a: Array, b: Array, *, out: Array) -> None:
+    """a + b, of one shape, any rank."""
+    np.add(a, b, out=out)
+
+
+def dense_forward(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    out: Array,
+    activation: str = "linear",
+    alpha: float = 0.0,
+) -> None:
+    """f(x w + b): a fully connected layer with an elementwise activation f.
+
+    x is (rows, inputs), w (inputs, units), b (units,) or None, out (rows, units).
+
+    >>> out = np.empty((1, 1))
+    >>> x, w = np.array([[1.0, 2.0]]), np.array([[3.0], [-4.0]])
+    >>> dense_forward(x, w, np.array([1.0]), out=out, activation="relu")
+    >>> out
+    array([[0.]])
+    """
+    z = x @ w if b is None else x @ w + b
+    OPS[activation](z, out=out, alpha=alpha)
+
+
+def dense_backward(
+    x: Array,
+    w: Array,
+    dy: Array,
+    *,
+    dx: Array | None = None,
+    dw: Array | None = None,
+    db: Array | None = None,
+) -> None:
+    """The gradients dx = dy w^T, dw = x^T dy, db = sum of dy's rows.
+
+    dy (rows, units) is the gradient with respect to x w + b, before any activation.
+    """
+    if dx is not None:
+        matmul(dy, w, out=dx, transpose_b=True)
+    if dw is not None:
+        matmul(x, dy, out=dw, transpose_a=True)
+    if db is not None:
+        sum_rows(dy, out=db)
+
+
+# -------------------------------------------------------------------------- elementwise
+
+
+def random_bits(key: int, n: int, *, first: int = 0) -> npt.NDArray[np.uint64]:
+    """64 random bits for each index i from first to first + n - 1.
+
+    They are SplitMix64's output at state key + (i + 1) 0x9E3779B97F4A7C15, modulo 2^64.
+
+    >>> [hex(bits) for bits in random_bits(0, 2)]
+    ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4']
+    """
+    index = np.arange(first + 1, first + n + 1, dtype=np.uint64)
+    state = index * GOLDEN_GAMMA + np.uint64(key % 2**64)
+    bits: npt.NDArray[np.uint64] = splitmix64(state)
+    return bits
+
+
+def dropout_scale(rate: float) -> float:
+    """What dropout multiplies the kept values by: 1 / (1 - rate); 0 where none is kept.
+
+    >>> dropout_scale(0.5), dropout_scale(1.0)
+    (2.0, 0.0)
+    """
+    return 1.0 / (1.0 - rate) if rate < 1.0 else 0.0
+
+
+def dropout(x: Array, *, rate: float, key: int, out: Array) -> None:
+    """x / (1 - rate), each element being 0 with probability rate; any rank.
+
+    Element i, counted in C order, is kept where the top 24 of its `random_bits`, as a
+    fraction, are at least rate. The gradient is the same op, with the same key, of dy.
+    Srivastava et al. (2014).
+    """
+    kept = uniform_24(random_bits(key, x.size)).reshape(x.shape) >= rate
+    out[...] = np.where(kept, x * dropout_scale(rate), 0.0)
+
+
+def _activation(activation: Activation) -> tuple[Op, Op]:
+    """The ops that compute an activation of `ACTIVATIONS` and its gradient."""
+    default = 0.0 if activation.alpha is None else activation.alpha
+
+    def value(x: Array, *, out: Array, alpha: float = default) -> None:
+        out[...] = activation.value(x, *activation.options(alpha))
+
+    def gradient(dy: Array, saved: Array, *, out: Array, alpha: float = default) -> None:
+        out[...] = dy * activation.derivative(saved, *activation.options(alpha))
+
+    value.__doc__ = activation.value.__doc__
+    gradient.__doc__ = f"dy times the derivative, saved being {activation.reads}."
+    return value, gradient
+
+
+# ------------------------------------------------------------- over the columns of a row
+
+
+def softmax(x: Array, *, out: Array) -> None:
+    """exp(x_j) / sum_k exp(x_k) over each row.
+
+    >>> out = np.empty((1, 2))
+    >>> softmax(np.array([[1000.0, 1000.0]]), out=out)
+    >>> out
+    array([[0.5, 0.5]])
+    """
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    out[...] = e / _row_sum(e)
+
+
+def softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:
+    """y_j (dy_j - sum_k dy_k y_k), y being softmax's output."""
+    out[...] = y * (dy - _row_sum(dy * y))
+
+
+def log_softmax(x: Array, *, out: Array) -> None:
+    """x_j - log(sum_k exp(x_k)) over each row.
+
+    >>> out = np.empty((1, 2))
+    >>> log_softmax(np.array([[0.0, 1000.0]]), out=out)
+    >>> out
+    array([[-1000.,     0.]])
+    """
+    out[...] = x - _log_sum_exp(x)
+
+
+def log_softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:
+    """dy_j - exp(y_j) sum_k dy_k, y being log_softmax's output."""
+    out[...] = dy - np.exp(y) * _row_sum(dy)
+
+
+def _row_sum(x: Array) -> Array:
+    """The sum of each row, (rows, 1), in float64."""
+    total: Array = x.sum(axis=1, keepdims=True, dtype=np.float64)
+    return total
+
+
+def _log_sum_exp(x: Array) -> Array:
+    """log(sum_k exp(x_k)) of each row, (rows, 1), in float64."""
+    largest = x.max(axis=1, keepdims=True)
+    total: Array = largest + np.log(_row_sum(np.exp(x - largest)))
+    return total
+
+
+# ------------------------------------------------------------------------------ losses
+# values[i] = weight[i] * loss of row i, and
+# gradient[i, :] = scale * weight[i] * its derivative with respect to the prediction.
+# weight (rows,) may be None, which means ones.
+
+
+def _loss(loss: Loss) -> Op:
+    """The op that computes a loss of `LOSSES` and its gradient."""
+    default = 0.0 if loss.param is None else loss.param
+
+    def value(
+        y_true: Array,
+        y_pred: Array,
+        weight: Array | None,
+        *,
+        values: Array,
+        gradient: Array | None = None,
+        scale: float = 1.0,
+        param: float = default,
+    ) -> None:
+        y = hinge_labels(y_true) if loss.name == "hinge" else y_true
+        options = loss.options(param)
+        divisor = loss.divisor(y_pred.shape[1])
+        values[...] = _weighted(_row_sum(loss.value(y, y_pred, *options)) / divisor, weight)
+        if gradient is not None:
+            derivative = loss.derivative(y, y_pred, *options)
+            gradient[...] = derivative * _row_factor(weight, scale / divisor)
+
+    value.__doc__ = loss.value.__doc__
+    return value
+
+
+def _weighted(value: Array, weight: Array | None) -> Array:
+    """The (rows, 1) values as (rows,), times weight."""
+    return value[:, 0] if weight is None else value[:, 0] * weight
+
+
+def _row_factor(weight: Array | None, scale: float) -> Any:
+    """What multiplies each row of a gradient."""
+    return scale if weight is None else scale * weight[:, np.newaxis]
+
+
+def categorical_crossentropy(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    smoothing: float = 0.0,
+) -> None:
+    """-sum_j t_j log(clip(q_j)), with q = y_pred / sum(y_pred) over each row.
+
+    t = y_true (1 - smoothing) + smoothing / cols, and clip is to [1e-7, 1 - 1e-7]. The
+    gradient goes through the normalisation; clipped terms have none.
+
+    >>> values = np.empty(1)
+    >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[3.0, 1.0]])
+    >>> categorical_crossentropy(y_true, y_pred, None, values=values)
+    >>> values
+    array([1.38629436])
+    """
+    t = _smooth_classes(y_true, smoothing)
+    total = _row_sum(y_pred).astype(y_pred.dtype)
+    p = y_pred / total
+    q = _clip_probability(p)
+    values[...] = _weighted(_row_sum(-t * np.log(q)), weight)
+    if gradient is not None:
+        inner = _row_sum(unless_clipped(p, q, t))
+        derivative = (inner - unless_clipped(p, q, t / q)) / total
+        gradient[...] = derivative * _row_factor(weight, scale)
+
+
+def sparse_categorical_crossentropy(
+    label: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+) -> None:
+    """-log(clip(y_pred[label])), clip being to [1e-7, 1 - 1e-7]; label is int32, (rows,).
+
+    Raises
+    ------
+    ValueError
+        If a label is not in [0, cols).
+    """
+    check_labels(label, y_pred.shape[1])
+    rows = np.arange(len(label))
+    p = y_pred[rows, label][:, np.newaxis]
+    q = _clip_probability(p)
+    values[...] = _weighted(-np.log(q), weight)
+    if gradient is not None:
+        derivative = unless_clipped(p, q, -1.0 / q) * _row_factor(weight, scale)
+        gradient[...] = 0.0
+        gradient[rows, label] = derivative[:, 0]
+
+
+def softmax_crossentropy(
+    y_true: Array,
+    x: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    probability: Array | None = None,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    smoothing: float = 0.0,
+    clip: bool = False,
+) -> None:
+    """The categorical cross-entropy of softmax(x), its gradient being with respect to x.
+
+    With clip=False, exact from the logits: sum_j t_j (log(sum_k exp(x_k)) - x_j), and the
+    gradient p sum(t) - t, with t as in `categorical_crossentropy` and p = softmax(x).
+    With clip=True, as a softmax layer followed by that loss: -sum_j t_j log(clip(p_j)),
+    and the gradient p_k sum_j(t_j u_j) - t_k u_k, u_j being 0 where p_j is clipped, else 1.
+    probability receives p.
+
+    >>> values, gradient = np.empty(1), np.empty((1, 2))
+    >>> softmax_crossentropy(
+    ...     np.array([[0.0, 1.0]]), np.array([[5.0, 5.0]]), None, values=values, gradient=gradient
+    ... )
+    >>> values, gradient
+    (array([0.69314718]), array([[ 0.5, -0.5]]))
+    """
+    t = _smooth_classes(y_true, smoothing)
+    p = np.empty_like(x)
+    softmax(x, out=p)
+    if clip:
+        q = _clip_probability(p)
+        terms = -t * np.log(q)
+        t = unless_clipped(p, q, t)
+    else:
+        # A class of probability 0 that is not the true one costs nothing: 0 log 0 = 0.
+        terms = np.where(t == 0.0, 0.0, t * (_log_sum_exp(x) - x))
+    values[...] = _weighted(_row_sum(terms), weight)
+    if probability is not None:
+        probability[...] = p
+    if gradient is not None:
+        gradient[...] = (p * _row_sum(t) - t) * _row_factor(weight, scale)
+
+
+def sparse_softmax_crossentropy(
+    label: Array,
+    x: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    probability: Array | None = None,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    clip: bool = False,
+) -> None:
+    """`softmax_crossentropy` for one true class a row, label being int32, (rows,).
+
+    Raises
+    ------
+    ValueError
+        If a label is not in [0, cols).
+    """
+    check_labels(label, x.shape[1])
+    one_hot = np.zeros_like(x)
+    one_hot[np.arange(len(label)), label] = 1.0
+    softmax_crossentropy(
+        one_hot,
+        x,
+        weight,
+        values=values,
+        probability=probability,
+        gradient=gradient,
+        scale=scale,
+        clip=clip,
+    )
+
+
+def _smooth_classes(y_true: Array, smoothing: float) -> Array:
+    """Labels moved towards the uniform distribution over the columns."""
+    t: Array = y_true * (1.0 - smoothing) + smoothing / y_true.shape[1]
+    return t
+
+
+def _clip_probability(p: Array) -> Array:
+    """p moved into [1e-7, 1 - 1e-7]."""
+    q: Array = clip(p, EPSILON, 1.0 - EPSILON)
+    return q
+
+
+def check_labels(label: Array, classes: int) -> None:
+    """Raises a ValueError unless every label is in [0, classes).
+
+    >>> check_labels(np.array([0, 3]), 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: label: expected class numbers from 0 to 2, one a column of the scores; got 3
+    """
+    wrong = label[(label < 0) | (label >= classes)]
+    if wrong.size:
+        raise ValueError(
+            f"label: expected class numbers from 0 to {classes - 1}, "
+            f"one a column of the scores; got {wrong[0]}"
+        )
+
+
+# ----------------------------------------------------------------------------- metrics
+# values[i] = weight[i] * metric of row i.
+
+
+def binary_accuracy(
+    y_true: Array, y_pred: Array, weight: Array | None, *, values: Array, param: float = 0.5
+) -> None:
+    """The share of a row's columns where y_true == (y_pred > param).
+
+    >>> values = np.empty(1)
+    >>> binary_accuracy(np.array([[0.0, 1.0]]), np.array([[0.2, 0.5]]), None, values=values)
+    >>> values
+    array([0.5])
+    """
+    values[...] = _weighted(_row_sum(y_true == (y_pred > param)) / y_true.shape[1], weight)
+
+
+def categorical_accuracy(
+    y_true: Array, y_pred: Array, weight: Array | None, *, values: Array
+) -> None:
+    """1 where the largest of y_true and of y_pred stand in one column, else 0.
+
+    The first of equals counts as the largest; a row with a NaN never matches.
+    """
+    matches = (y_true.argmax(axis=1) == y_pred.argmax(axis=1)) & ~_has_nan(y_true)
+    values[...] = _weighted((matches & ~_has_nan(y_pred))[:, np.newaxis], weight)
+
+
+def sparse_categorical_accuracy(
+    label: Array, y_pred: Array, weight: Array | None, *, values: Array
+) -> None:
+    """1 where the largest of y_pred stands in column label, else 0; as `categorical_accuracy`."""
+    matches = (label == y_pred.argmax(axis=1)) & ~_has_nan(y_pred)
+    values[...] = _weighted(matches[:, np.newaxis], weight)
+
+
+def top_k_accuracy(
+    y_true: Array, y_pred: Array, weight: Array | None, *, values: Array, param: float = 5.0
+) -> None:
+    """`sparse_top_k_accuracy`, the label being the column of the largest of y_true."""
+    matches = _in_top_k(y_true.argmax(axis=1), y_pred, param) & ~_has_nan(y_true)
+    values[...] = _weighted(matches[:, np.newaxis], weight)
+
+
+def sparse_top_k_accuracy(
+    label: Array, y_pred: Array, weight: Array | None, *, values: Array, param: float = 5.0
+) -> None:
+    """1 where fewer than param columns of y_pred are greater than column label, else 0.
+
+    A label whose score is not finite is never among the first.
+
+    Raises
+    ------
+    ValueError
+        If a label is not in [0, cols).
+    """
+    check_labels(label, y_pred.shape[1])
+    values[...] = _weighted(_in_top_k(label, y_pred, param)[:, np.newaxis], weight)
+
+
+def _in_top_k(label: Array, scores: Array, k: float) -> Array:
+    """Whether each row's label is among its k best scores."""
+    score = scores[np.arange(len(label)), label][:, np.newaxis]
+    return np.asarray(((scores > score).sum(axis=1) < k) & np.isfinite(score[:, 0]))
+
+
+def _has_nan(x: Array) -> Array:
+    """Whether each row has a NaN."""
+    return np.asarray(np.isnan(x).any(axis=1))
+
+
+# --------------------------------------------------------------------------- optimizers
+
+
+def _optimizer(optimizer: Optimizer) -> Op:
+    """The op that makes one step of a rule of `OPTIMIZERS` in place."""
+
+    def update(
+        w: Array, g: Array, slots: tuple[Array, ...], *, iteration: int, **hyper: float
+    ) -> None:
+        settings = optimizer.settings(iteration, hyper)
+        new = optimizer.update(w, g, *slots, *settings)
+        for array, value in zip((w, *slots), new, strict=True):
+            array[...] = value
+
+    update.__doc__ = optimizer.update.__doc__
+    return with_settings(update, optimizer.hyper)
+
+
+def with_settings(update: Op, names: tuple[str, ...]) -> Op:
+    """update, saying by its signature that **hyper is the keyword-only settings `names`."""
+    signature = inspect.signature(update)
+    *fixed, _ = signature.parameters.values()
+    settings = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation="float")
+        for name in names
+    ]
+    update.__signature__ = signature.replace(parameters=[*fixed, *settings])  # type: ignore[attr-defined]
+    return update
+
+
+def penalty(w: Array, *, l1: float, l2: float) -> float:
+    """l1 sum |w| + l2 sum w^2, of any shape.
+
+    >>> penalty(np.array([-1.0, 2.0]), l1=1.0, l2=0.5)
+    5.5
+    """
+    wide = w.astype(np.float64)
+    return float(l1 * np.abs(wide).sum() + l2 * (wide * wide).sum())
+
+
+def penalty_gradient(w: Array, g: Array, *, l1: float, l2: float) -> None:
+    """Adds l1 sign(w) + 2 l2 w, the gradient of `penalty`, to g in place."""
+    g += l1 * np.sign(w) + 2.0 * l2 * w
+
+
+# --------------------------------------------------------------------------------- data
+
+
+def gather(source: Array, rows: Array, *, out: Array) -> None:
+    """out[i] = source[rows[i]], cast to out's type and flattened to out's row.
+
+    >>> out = np.empty((2, 2), dtype=np.float32)
+    >>> gather(np.arange(12, dtype=np.uint8).reshape(3, 2, 2)[:, :, 0], np.array([2, 0]), out=out)
+    >>> out
+    array([[ 8., 10.],
+           [ 0.,  2.]], dtype=float32)
+    """
+    out[...] = source[rows].reshape(out.shape)
+
+
+# ---------------------------------------------------------------------------- the table
+
+
+def _table() -> dict[str, Op]:
+    table: dict[str, Op] = {
+        op.__name__: op
+        for op in (
+            matmul,
+            add_bias,
+            sum_rows,
+            add,
+            dense_forward,
+            dense_backward,
+            dropout,
+            softmax,
+            softmax_gradient,
+            log_softmax,
+            log_softmax_gradient,
+            categorical_crossentropy,
+            sparse_categorical_crossentropy,
+            softmax_crossentropy,
+            sparse_softmax_crossentropy,
+            binary_accuracy,
+            categorical_accuracy,
+            sparse_categorical_accuracy,
+            top_k_accuracy,
+            sparse_top_k_accuracy,
+            penalty,
+            penalty_gradient,
+            gather,
+        )
+    }
+    for activation in ACTIVATIONS.values():
+        table[activation.name], table[activation.name + "_gradient"] = _activation(activation)
+    table |= {loss.name: _loss(loss) for loss in LOSSES.values()}
+    table |= {optimizer.name: _optimizer(optimizer) for optimizer in OPTIMIZERS.values()}
+    # IEEE arithmetic, as in compiled code: infinities and NaN are values, not warnings.
+    return {name: np.errstate(all="ignore")(op) for name, op in table.items()}
+
+
+OPS: Mapping[str, Op] = _table()

@@ -1,0 +1,291 @@
+"""The hooks that a training, evaluation or prediction run calls, and the list that calls them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+Logs = dict[str, Any]
+
+
+class Callback:
+    """Base of all callbacks: override the hooks that you need.
+
+    Every hook gets ``logs``, a dict from metric names to values; in `on_epoch_end` those of
+    validation begin with ``val_``. Overriding a hook of batches makes training return to Python
+    after each batch, which costs speed; the hooks of epochs cost nothing to speak of.
+
+    Attributes
+    ----------
+    model : Model
+        The model in use, from `set_model` on.
+    params : dict
+        Settings of the run: ``verbose``, ``epochs``, ``steps``.
+    passive : bool
+        True in a class that only records its hooks' arguments and looks neither at the model
+        nor at the clock: several epochs may then run before it hears of the first one.
+
+    Examples
+    --------
+    >>> class Announce(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(epoch, logs["loss"])
+    >>> Announce().on_epoch_end(0, {"loss": 0.5})
+    0 0.5
+    """
+
+    model: Any = None
+    params: Mapping[str, Any] | None = None
+    passive: bool = False
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Take the settings of the run that is about to begin."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Take the model of the run that is about to begin."""
+        self.model = model
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Called when training begins."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Called when training ends, with the logs of the last epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called when an epoch begins; epochs count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called when an epoch and its validation end, with the values of all metrics."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a training batch; batches count from 0 in each epoch."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a training batch, with the metrics of the epoch so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Older name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Called when evaluation begins, and validation within training."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Called when evaluation or validation ends, with the values of all metrics."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a batch of evaluation or validation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a batch of evaluation or validation, with the metrics so far."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Called when prediction begins."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Called when prediction ends."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a batch of prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a batch of prediction, with ``logs["outputs"]``."""
+
+    def overrides(self, *hooks: str) -> bool:
+        """Whether any of these hooks does something here.
+
+        Examples
+        --------
+        >>> Callback().overrides("on_epoch_end")
+        False
+        """
+        return any(
+            getattr(getattr(self, hook), "__func__", None) is not getattr(Callback, hook)
+            for hook in hooks
+        )
+
+
+class CallbackList(Callback):
+    """Callbacks of one run, called in order as if they were one; a `History` is always among them.
+
+    Parameters
+    ----------
+    callbacks : callback or iterable of callbacks, optional
+        The user's own; lists may be nested.
+    model : Model, optional
+        Passed to each callback's `set_model`.
+    params : mapping, optional
+        Passed to each callback's `set_params`.
+
+    Attributes
+    ----------
+    history : History
+        The user's own if there is one.
+    wants_train_batches, wants_test_batches, wants_predict_batches : bool
+        Whether any callback overrides a hook of training, evaluation or prediction batches.
+    wants_epochs : bool
+        Whether any callback that is not passive overrides a hook of epochs or of validation.
+        Otherwise many epochs may run first and be reported afterwards.
+
+    Raises
+    ------
+    TypeError
+        If something is not an instance of `Callback`.
+
+    Examples
+    --------
+    >>> CallbackList([Callback()]).wants_train_batches
+    False
+    """
+
+    def __init__(
+        self,
+        callbacks: Callback | Iterable[Any] | None = None,
+        model: Any = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        from .history import History
+
+        self.callbacks = list(_flatten(callbacks))
+        found = [callback for callback in self.callbacks if isinstance(callback, History)]
+        self.history = found[0] if found else History()
+        if not found:
+            self.callbacks.append(self.history)
+        if model is not None:
+            self.set_model(model)
+        if params is not None:
+            self.set_params(params)
+        train = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+        self._at_train_batches = self._those_with(*train)
+        self._at_test_batches = self._those_with("on_test_batch_begin", "on_test_batch_end")
+        self._at_predict_batches = self._those_with(
+            "on_predict_batch_begin", "on_predict_batch_end"
+        )
+        self.wants_train_batches = bool(self._at_train_batches)
+        self.wants_test_batches = bool(self._at_test_batches)
+        self.wants_predict_batches = bool(self._at_predict_batches)
+        epochs = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
+        self.wants_epochs = any(not callback.passive for callback in self._those_with(*epochs))
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Pass the settings of the run on."""
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Pass the model on."""
+        self.model = model
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_train_begin", logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_train_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_epoch_begin", logs, epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_epoch_end", logs, epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of the callbacks that have it."""
+        self._call(self._at_train_batches, "on_train_batch_begin", logs, batch)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of the callbacks that have it."""
+        self._call(self._at_train_batches, "on_train_batch_end", logs, batch)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_batch_begin", logs, batch)
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_batch_end", logs, batch)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_test_begin", logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_test_end", logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of the callbacks that have it."""
+        self._call(self._at_test_batches, "on_test_batch_begin", logs, batch)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of the callbacks that have it."""
+        self._call(self._at_test_batches, "on_test_batch_end", logs, batch)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_predict_begin", logs)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Call each callback's hook."""
+        self._call(self.callbacks, "on_predict_end", logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of the callbacks that have it."""
+        self._call(self._at_predict_batches, "on_predict_batch_begin", logs, batch)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of the callbacks that have it."""
+        self._call(self._at_predict_batches, "on_predict_batch_end", logs, batch)
+
+    def __iter__(self) -> Iterator[Callback]:
+        return iter(self.callbacks)
+
+    def _those_with(self, *hooks: str) -> list[Callback]:
+        """Callbacks that override any of these hooks."""
+        return [callback for callback in self.callbacks if callback.overrides(*hooks)]
+
+    def _call(self, to: list[Callback], hook: str, logs: Logs | None, *position: int) -> None:
+        """Call a hook of each; they share one sorted dict, so that each sees what others add."""
+        shared = {name: _plain(value) for name, value in sorted((logs or {}).items())}
+        for callback in to:
+            getattr(callback, hook)(*position, shared)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalar as Python's own; anything else as it is."""
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and not value.ndim else value
+
+
+def _flatten(callbacks: Any) -> Iterator[Callback]:
+    """Callbacks of a nested list in order, each checked."""
+    if callbacks is None:
+        return
+    if isinstance(callbacks, (list, tuple, CallbackList)):
+        for callback in callbacks:
+            yield from _flatten(callback)
+    elif isinstance(callbacks, Callback):
+        yield callbacks
+    elif inspect.isclass(callbacks) and issubclass(callbacks, Callback):
+        raise TypeError(
+            f"callbacks: got the class {callbacks.__name__}; "
+            f"pass an instance, {callbacks.__name__}(...)"
+        )
+    else:
+        raise TypeError(
+            "callbacks: expected instances of hotloop.callbacks.Callback, got "
+            f"{callbacks!r} of type {type(callbacks).__name__}; derive its class from Callback"
+        )

@@ -1,0 +1,131 @@
+"""Settings of the library: backend, threads, float type; and a report of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+
+from . import backends
+
+_floatx = "float32"
+
+
+def floatx() -> str:
+    """The float type of new layers: ``"float32"`` (the default) or ``"float64"``."""
+    return _floatx
+
+
+def set_floatx(value: str) -> None:
+    """Sets the float type of layers made from now on.
+
+    Raises
+    ------
+    ValueError
+        For anything but ``"float32"`` and ``"float64"``.
+
+    Examples
+    --------
+    >>> set_floatx("float32")
+    """
+    global _floatx
+    _floatx = check_floatx(value)
+
+
+def check_floatx(value: str) -> str:
+    """`value` if it is a float type that layers can have; ValueError otherwise."""
+    if value not in ("float32", "float64"):
+        raise ValueError(f"layers compute in 'float32' or 'float64', not in {value!r}")
+    return value
+
+
+def epsilon() -> float:
+    """The constant that keeps probabilities away from 0 and 1 in losses: 1e-7."""
+    return 1e-7
+
+
+def backend() -> str:
+    """The backend in use: ``"cython"``, ``"numba"`` or ``"numpy"``."""
+    return backends.current()
+
+
+def set_backend(name: str) -> None:
+    """Chooses what runs models from now on.
+
+    Parameters
+    ----------
+    name : {"auto", "cython", "numba", "numpy"}
+        ``"auto"`` takes the fastest that is installed. The environment variable
+        ``HOTLOOP_BACKEND`` sets the same before the first use.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    RuntimeError
+        If that backend cannot be loaded here; the reason is given.
+
+    Examples
+    --------
+    >>> set_backend("numpy")
+    >>> backend()
+    'numpy'
+    >>> set_backend("auto")
+    """
+    backends.select(name)
+
+
+def num_threads() -> int:
+    """How many threads the compiled core may use."""
+    return backends.num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads the compiled core may use.
+
+    The default is the number of cores that the process may use (affinity and cgroup
+    limits respected), or ``HOTLOOP_NUM_THREADS``. Results do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If n is not a whole number of at least 1.
+    """
+    backends.set_num_threads(n)
+
+
+def show_config() -> None:
+    """Prints what serves each op and why, and the CPU, instruction set, threads, versions."""
+    print("\n".join(_report()))
+
+
+def _report() -> list[str]:
+    lines = [f"hotloop {_version('hotloop')} on Python {platform.python_version()}"]
+    facts = {
+        "backend": f"{backends.current()} ({backends.reason()})",
+        "cpu": backends.cpu_name() or platform.processor() or platform.machine(),
+        "instruction set": backends.isa(),
+        "threads": f"{num_threads()} of {os.cpu_count()} cores",
+        "float type": floatx(),
+    }
+    lines += [f"  {name:<16}{fact}" for name, fact in facts.items()]
+    lines += ["", "backends"]
+    lines += [f"  {name:<16}{state}" for name, state in backends.availability().items()]
+    lines += ["", "versions"]
+    lines += [
+        f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")
+    ]
+    lines += ["", f"{'op':<36}{'served by':<12}why"]
+    lines += [f"  {op:<34}{server:<12}{why}" for op, server, why in backends.routes()]
+    return lines
+
+
+def _version(package: str) -> str:
+    module = sys.modules.get(package)
+    if module is not None and hasattr(module, "__version__"):
+        return str(module.__version__)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

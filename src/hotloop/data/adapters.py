@@ -1,0 +1,226 @@
+"""What users pass as x, y and sample_weight, checked and turned into arrays.
+
+Nothing is copied that is an array already: executors read the user's rows in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def as_array(value: Any, argument: str) -> Array:
+    """`value` as an array of numbers, without a copy where it is one.
+
+    Raises
+    ------
+    TypeError
+        For None, sparse matrices, strings, objects, complex numbers and dates.
+    """
+    if value is None:
+        raise TypeError(f"{argument} is None; expected an array of numbers")
+    if hasattr(value, "tocsr"):
+        raise TypeError(
+            f"{argument} is a SciPy sparse matrix; convert it with .toarray() or train on a dense "
+            "part of it"
+        )
+    if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
+        value = value.to_numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{argument} cannot be made an array: {error}") from None
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        what = {"O": "Python objects", "U": "strings", "S": "bytes", "c": "complex numbers"}
+        raise TypeError(
+            f"{argument} holds {what.get(array.dtype.kind, array.dtype.name)} (dtype "
+            f"{array.dtype}); expected numbers of a float or integer dtype. Convert it, for "
+            "instance with .astype('float32'), and encode categories as numbers first."
+        )
+    return array
+
+
+def as_arrays(value: Any, names: Sequence[str], argument: str) -> list[Array]:
+    """One array for each of a model's inputs or outputs, given as one, a list or a dict.
+
+    Raises
+    ------
+    ValueError
+        If their number or names do not fit.
+    """
+    if isinstance(value, Mapping):
+        missing = [name for name in names if name not in value]
+        if missing:
+            raise ValueError(
+                f"{argument} has no entry for {', '.join(missing)}; it has {', '.join(value)}"
+            )
+        return [as_array(value[name], f"{argument}['{name}']") for name in names]
+    if len(names) == 1:
+        single = isinstance(value, list | tuple) and len(value) == 1
+        if single and isinstance(value[0], np.ndarray) and value[0].ndim > 1:
+            value = value[0]
+        return [as_array(value, argument)]
+    if not isinstance(value, list | tuple) or len(value) != len(names):
+        raise ValueError(
+            f"the model has {len(names)} {'inputs' if argument == 'x' else 'outputs'} "
+            f"({', '.join(names)}): {argument} must be a list of as many arrays"
+        )
+    return [as_array(part, f"{argument}[{i}]") for i, part in enumerate(value)]
+
+
+def check_lengths(**arrays: Sequence[Array]) -> int:
+    """The common number of examples.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or the numbers differ.
+    """
+    lengths: dict[str, int] = {}
+    for argument, group in arrays.items():
+        for i, array in enumerate(group):
+            name = argument if len(group) == 1 else f"{argument}[{i}]"
+            if array.ndim == 0:
+                raise ValueError(f"{name} is a single number; expected one row for each example")
+            lengths[name] = len(array)
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"x, y and sample_weight must have as many examples each, but {counts}")
+    name, rows = next(iter(lengths.items()))
+    if rows == 0:
+        raise ValueError(f"{name} is empty: there are no examples to work on")
+    return rows
+
+
+def check_inputs(arrays: Sequence[Array], dims: Sequence[tuple[int, ...]], model: str, first: str) -> None:
+    """That each example has the model's input shape.
+
+    Raises
+    ------
+    ValueError
+        Naming the model's first layer, what it expects and what came.
+    """
+    for array, expected in zip(arrays, dims, strict=True):
+        got = array.shape[1:]
+        squeezed = tuple(d for d in got if d != 1) == tuple(d for d in expected if d != 1)
+        if got == expected or (squeezed and abs(len(got) - len(expected)) <= 1):
+            continue
+        hint = ""
+        if expected and len(got) > 1 and np.prod(got) == expected[-1] and len(expected) == 1:
+            hint = "; add Flatten() before it, or reshape x to " + f"({len(array)}, {expected[0]})"
+        elif array.ndim == 1 and expected and len(array) == expected[0]:
+            hint = "; for a single example pass x[None, :]"
+        wanted = "(batch" + "".join(f", {d}" for d in expected) + ")"
+        raise ValueError(
+            f"{first} of {model} expects {np.prod(expected, dtype=int)} input features, in an "
+            f"array of shape {wanted}, but got x of shape {array.shape}{hint}"
+        )
+
+
+def check_labels(y: Array, classes: int, group: int, loss: str) -> None:
+    """That y holds class numbers from 0 to classes - 1, `group` for each example.
+
+    Raises
+    ------
+    ValueError
+        For one-hot rows, and for labels out of range or fractional, naming the first.
+    """
+    per_example = int(np.prod(y.shape[1:]))
+    if per_example != group:
+        if per_example == group * classes:
+            raise ValueError(
+                f"{loss} expects class numbers of shape ({len(y)},), but y of shape {y.shape} "
+                "looks one-hot: use 'categorical_crossentropy', or pass y.argmax(axis=-1)"
+            )
+        raise ValueError(
+            f"{loss} expects {group} class number(s) for each example, but y has shape {y.shape}"
+        )
+    for start in range(0, len(y), _CHUNK):
+        part = y[start : start + _CHUNK]
+        if part.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                bad = (part != np.floor(part)) | (part < 0) | (part >= classes)
+        elif part.dtype.kind == "b":
+            bad = part.astype(np.uint8) >= classes
+        elif part.size and 0 <= part.min() and part.max() < classes:
+            continue
+        else:
+            bad = (part < 0) | (part >= classes)
+        if bad.any():
+            row = np.argwhere(bad)[0]
+            value = part[tuple(row)]
+            hint = ""
+            if value == classes:
+                hint = f"; are the classes numbered from 1? subtract 1, or give the last layer {classes + 1} units"
+            raise ValueError(
+                f"{loss}: labels must be whole numbers from 0 to {classes - 1} (the last layer "
+                f"has {classes} units), but y[{start + int(row[0])}] is {value}{hint}"
+            )
+
+
+_CHUNK = 1 << 20  # rows checked at once: bounds the memory that a check takes
+
+
+def check_targets(y: Array, dims: tuple[int, ...], loss: str) -> None:
+    """That y has one number for each output.
+
+    Raises
+    ------
+    ValueError
+        Naming the loss, what it expects and what came.
+    """
+    got = y.shape[1:]
+    if int(np.prod(got)) == int(np.prod(dims)):
+        return
+    wanted = f"({len(y)}" + "".join(f", {d}" for d in dims) + ")"
+    hint = ""
+    if loss == "categorical_crossentropy" and int(np.prod(got)) == 1:
+        hint = (
+            ": these look like class numbers; use 'sparse_categorical_crossentropy', or pass "
+            f"hotloop.utils.to_categorical(y, {dims[-1]})"
+        )
+    raise ValueError(f"{loss} expects y of shape {wanted}, but got {y.shape}{hint}")
+
+
+def class_weights(y: Array, weights: Mapping[int, float]) -> Array:
+    """The weight of each example's class; 1 for classes without one.
+
+    Raises
+    ------
+    ValueError
+        For a class that is not a whole number, or a weight that is negative or not finite.
+    """
+    for label, weight in weights.items():
+        if int(label) != label or not 0 <= float(weight) < np.inf:
+            raise ValueError(
+                "class_weight must map class numbers to weights of at least 0, got "
+                f"{label!r}: {weight!r}"
+            )
+    if y.ndim > 1:
+        y = y.argmax(axis=-1) if y.shape[-1] != 1 else y[..., 0]
+    labels, index = np.unique(np.round(y).astype(np.int64), return_inverse=True)
+    table = np.array([float(weights.get(int(label), 1.0)) for label in labels])
+    return table[index.reshape(y.shape)]
+
+
+def check_weights(weight: Array, y: Array) -> None:
+    """That sample weights are one number for each example, at least 0 and finite.
+
+    Raises
+    ------
+    ValueError
+        Saying what came.
+    """
+    if weight.shape not in ((len(y),), (len(y), 1)):
+        raise ValueError(
+            f"sample_weight must have shape ({len(y)},), one number for each example, "
+            f"not {weight.shape}"
+        )
+    if not np.all(np.isfinite(weight)):
+        row = int(np.argmin(np.isfinite(weight.reshape(-1))))
+        raise ValueError(f"sample_weight[{row}] is {weight.reshape(-1)[row]}; expected a finite number")

@@ -1,0 +1,5 @@
+"""From layers to a plan: ops, their gradients, fusion, memory.
+
+Reading order: `trace` (values and nodes), `ops` (each op beside its gradient),
+`gradients` (the backward pass), `fusion`, `memory`, `plan` (all of it in order).
+"""

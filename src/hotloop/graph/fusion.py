@@ -1,0 +1,119 @@
+"""Fusion: chains of nodes that become one, by a small table of patterns.
+
+A chain is fused only where each inner value has one reader, so nothing that anybody else
+needs disappears. Activations whose gradient reads their input (gelu, silu) are thereby
+left alone in a training plan, and fused in a plan that only predicts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from . import ops
+from .trace import Node, Value
+
+Fuse = Callable[[Node, Node], Node]
+
+CROSSENTROPIES = {
+    "categorical_crossentropy": "softmax_crossentropy",
+    "sparse_categorical_crossentropy": "sparse_softmax_crossentropy",
+}
+
+
+def softmax_into_crossentropy(nodes: list[Node]) -> list[Node]:
+    """Softmax and the cross-entropy of its output become one node.
+
+    Its outputs are those of the loss, the gradient being with respect to the softmax's
+    input, and the probabilities, which metrics and callers may still read. This comes
+    before the backward pass: the softmax then needs no gradient of its own.
+    """
+    losses = {
+        node.inputs[1]: node
+        for node in nodes
+        if node.op == "loss"
+        and node.attributes["kind"] in CROSSENTROPIES
+        and _made_by_softmax(node.inputs[1])
+    }
+    fused = []
+    for node in nodes:
+        if node.output in losses:
+            loss = losses[node.output]
+            target, _, *weight = loss.inputs
+            attributes = loss.attributes | {
+                "kind": CROSSENTROPIES[loss.attributes["kind"]],
+                "options": loss.attributes["options"] | {"clip": True},
+            }
+            fused.append(
+                Node(
+                    "loss",
+                    (target, node.inputs[0], *weight),
+                    (*loss.outputs, node.output),
+                    attributes,
+                    loss.layer,
+                )
+            )
+        elif node not in losses.values():
+            fused.append(node)
+    return fused
+
+
+def _made_by_softmax(value: Value) -> bool:
+    return value.node is not None and value.node.op == "softmax"
+
+
+def dense(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
+    """matmul, then add_bias, then an activation become one product with an epilogue."""
+    nodes = _fuse_pairs(nodes, kept, {("matmul", "add_bias"): _product_and_bias})
+    after = {(op, kind): _product_and_activation for op in ("matmul", "dense") for kind in ops.ELEMENTWISE}
+    return _fuse_pairs(nodes, kept, after)
+
+
+def updates(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
+    """A gradient and the update it is for become one: it never reaches memory."""
+    pairs = {
+        ("weight_gradient", "update"): _gradient_and_update,
+        ("bias_gradient", "update"): _gradient_and_update,
+    }
+    return _fuse_pairs(nodes, kept, pairs)
+
+
+def _product_and_bias(product: Node, bias: Node) -> Node:
+    return Node("dense", (*product.inputs, bias.inputs[1]), bias.outputs, {}, product.layer)
+
+
+def _product_and_activation(product: Node, activation: Node) -> Node:
+    attributes = {"activation": activation.op, **activation.attributes}
+    return Node("dense", product.inputs, activation.outputs, attributes, product.layer)
+
+
+def _gradient_and_update(gradient: Node, update: Node) -> Node:
+    weight, _, *slots = update.inputs
+    return Node(
+        gradient.op + "_update",
+        (*gradient.inputs, weight, *slots),
+        update.outputs,
+        update.attributes,
+        gradient.layer,
+    )
+
+
+def _fuse_pairs(
+    nodes: list[Node], kept: Iterable[Value], patterns: dict[tuple[str, str], Fuse]
+) -> list[Node]:
+    """Fuses each pair producer -> only reader that stands in the table, at the reader's place."""
+    readers = Counter(v for node in nodes for v in node.inputs)
+    readers.update(kept)
+    made: dict[Value, Node] = {}
+    fused: list[Node] = []
+    for node in nodes:
+        for value in node.inputs:
+            producer = made.get(value)
+            fuse = patterns.get((producer.op, node.op)) if producer else None
+            if producer and fuse and readers[value] == 1:
+                fused.remove(producer)
+                node = fuse(producer, node)
+                break
+        made.update((v, node) for v in node.outputs)
+        fused.append(node)
+    return fused

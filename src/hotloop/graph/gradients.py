@@ -1,0 +1,52 @@
+"""The backward pass: reverse-mode differentiation of a list of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from . import ops
+from .trace import Node, Value
+
+
+def backward(
+    nodes: Sequence[Node], seeds: Iterable[tuple[Value, Value]], wanted: Iterable[Value]
+) -> dict[Value, Value]:
+    """Adds the nodes that compute the gradient of every wanted value.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The forward pass, in topological order.
+    seeds : iterable of (Value, Value)
+        Outputs of the forward pass, each with its gradient.
+    wanted : iterable of Value
+        The values, usually parameters, to differentiate with respect to.
+
+    Returns
+    -------
+    dict
+        Value -> its gradient, for each wanted value that the seeds depend on.
+    """
+    needed = set(wanted)
+    for node in nodes:
+        if any(v in needed for v in node.inputs):
+            needed.update(node.outputs)
+
+    gradient: dict[Value, Value] = {}
+
+    def accumulate(value: Value, term: Value) -> None:
+        gradient[value] = ops.add(gradient[value], term) if value in gradient else term
+
+    for value, seed in seeds:
+        if value in needed:
+            accumulate(value, seed)
+    for node in reversed(nodes):
+        if node.op not in ops.GRADIENTS or node.output not in gradient:
+            continue
+        asked = tuple(v in needed for v in node.inputs)
+        if any(asked):
+            terms = ops.GRADIENTS[node.op](node, gradient[node.output], asked)
+            for value, ask, term in zip(node.inputs, asked, terms, strict=True):
+                if ask and term is not None:
+                    accumulate(value, term)
+    return {value: gradient[value] for value in wanted if value in gradient}

@@ -1,0 +1,98 @@
+"""Memory: every buffer of a plan gets its place in one arena before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from . import ops
+from .trace import Node, Value
+
+ALIGNMENT = 64  # bytes: one cache line, and the widest vector
+
+# Ops whose output is their first input under another name.
+VIEWS = frozenset({"reshape"})
+# Ops that may write their output over their first input when nobody reads it afterwards.
+IN_PLACE = frozenset(
+    {"dropout", "add", "penalty_gradient", "softmax_gradient", "log_softmax_gradient"}
+    | {op + "_gradient" for op in ops.ELEMENTWISE}
+)
+
+
+class Placement:
+    """Where each value of a plan stands: an offset in the arena, in bytes.
+
+    Values that nobody reads have no place: `offset` is None and they need not be computed.
+    Two values share bytes only where their lifetimes do not meet.
+    """
+
+    def __init__(self, nodes: Sequence[Node], kept: Iterable[Value], batch_size: int) -> None:
+        self._base: dict[Value, Value] = {}
+        self._offset: dict[Value, int] = {}
+        self.batch_size = batch_size
+        kept = tuple(kept)
+        last_read = {v: i for i, node in enumerate(nodes) for v in node.inputs}
+        last_read.update((v, len(nodes)) for v in kept)
+        self._share(nodes, last_read)
+        self.arena_bytes = self._place(nodes, self._lifetimes(nodes, last_read))
+
+    def offset(self, value: Value) -> int | None:
+        return self._offset.get(self._root(value))
+
+    def bytes(self, value: Value) -> int:
+        rows = self.batch_size if value.batched else 1
+        return rows * value.size * np.dtype(value.dtype).itemsize
+
+    def _root(self, value: Value) -> Value:
+        while value in self._base:
+            value = self._base[value]
+        return value
+
+    def _share(self, nodes: Sequence[Node], last_read: dict[Value, int]) -> None:
+        """Decides which outputs stand where their input stood."""
+        last_use = dict(last_read)  # of a buffer, whatever its names
+        for i, node in enumerate(nodes):
+            if not node.outputs or node.output not in last_read:
+                continue
+            source = node.inputs[0]
+            root = self._root(source)
+            in_place = (
+                node.op in IN_PLACE and root.role == "temporary" and last_use[root] == i
+            )
+            if node.op in VIEWS or in_place:
+                self._base[node.output] = source
+                last_use[root] = max(last_use[root], last_read[node.output])
+
+    def _lifetimes(
+        self, nodes: Sequence[Node], last_read: dict[Value, int]
+    ) -> dict[Value, tuple[int, int]]:
+        """First write and last read of each buffer."""
+        spans: dict[Value, tuple[int, int]] = {}
+        for value, last in last_read.items():
+            root = self._root(value)
+            if root.role != "parameter":
+                first, known = spans.get(root, (-1, -1))
+                spans[root] = (first, max(known, last))
+        for i, node in enumerate(nodes):
+            for value in node.outputs:
+                if value in spans:
+                    spans[value] = (i, spans[value][1])
+        return spans
+
+    def _place(self, nodes: Sequence[Node], spans: dict[Value, tuple[int, int]]) -> int:
+        """First fit, in order of birth; returns the arena's size."""
+        placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
+        size = 0
+        for value, (first, last) in sorted(spans.items(), key=lambda item: item[1][0]):
+            need = -(-self.bytes(value) // ALIGNMENT) * ALIGNMENT
+            offset = 0
+            for start, end, born, dies in sorted(placed):
+                if dies >= first and born <= last:
+                    if offset + need <= start:
+                        break
+                    offset = max(offset, end)
+            placed.append((offset, offset + need, first, last))
+            self._offset[value] = offset
+            size = max(size, offset + need)
+        return size

@@ -1,0 +1,262 @@
+"""The plan: a graph with its backward pass, fused, every buffer placed; a flat list of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..variables import Variable
+from . import fusion, ops
+from .gradients import backward
+from .memory import Placement
+from .trace import Node, Value, emit, parameter, topological
+
+if TYPE_CHECKING:
+    from ..losses import Loss
+    from ..optimizers import Optimizer
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One output's loss: what it is compared with, and how much it counts."""
+
+    loss: Loss
+    y_true: Value
+    y_pred: Value
+    sample_weight: Value | None = None
+    loss_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class MetricTerm:
+    """A metric that the plan computes itself: an op with one value for each row."""
+
+    op: str
+    options: dict[str, float]
+    y_true: Value
+    y_pred: Value
+    sample_weight: Value | None = None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One running sum that a plan keeps over batches.
+
+    What a batch of n examples adds to it is n times the batch's mean, so that the sum
+    over examples is the weighted mean over batches that Keras reports.
+    """
+
+    kind: str  # "loss", "penalty", "metric" or "weight"
+    index: int  # of the loss or metric term
+
+
+@dataclass
+class Plan:
+    """What an executor runs for each batch.
+
+    Attributes
+    ----------
+    steps : list of Node
+        In order; every value they read was fed, is a parameter, or was written before.
+    feeds : list of Value
+        What each batch brings along: inputs, then targets, then sample weights.
+    outputs : list of Value
+        What can be copied out after each batch.
+    slots : list of Slot
+        The running sums.
+    placement : Placement
+        Where each value stands in the arena.
+    """
+
+    steps: list[Node]
+    feeds: list[Value]
+    outputs: list[Value]
+    slots: list[Slot]
+    placement: Placement
+    batch_size: int
+    dtype: str
+    optimizer: Optimizer | None = None
+    variables: list[Variable] = field(default_factory=list)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the matrix products for one full batch."""
+        return self.batch_size * sum(map(product_flops, self.steps))
+
+
+def product_flops(node: Node) -> int:
+    """Multiplications and additions of a matrix product, for one example; 0 of other ops."""
+    if node.op in ("matmul", "dense"):
+        return 2 * node.inputs[0].group * node.inputs[1].size
+    if node.op == "input_gradient":
+        return 2 * node.inputs[0].group * node.inputs[1].size
+    if node.op.startswith("weight_gradient"):
+        x, dy = node.inputs[:2]
+        return 2 * x.group * x.dims[-1] * dy.dims[-1]
+    return 0
+
+
+def build(
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+    batch_size: int,
+    *,
+    losses: Sequence[LossTerm] = (),
+    metrics: Sequence[MetricTerm] = (),
+    weights: Sequence[Variable] = (),
+    trained: Sequence[Variable] = (),
+    optimizer: Optimizer | None = None,
+    fuse_updates: bool = False,
+) -> Plan:
+    """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
+
+    Parameters
+    ----------
+    inputs, outputs : sequence of Value
+        The model's forward pass.
+    batch_size : int
+        The most examples that one batch has; any smaller number may be run.
+    losses, metrics : sequences
+        What is computed from the outputs and targets.
+    weights : sequence of Variable
+        The model's weights: those with a regularizer add their penalty to the loss.
+    trained : sequence of Variable
+        Those of them that the optimizer, if there is one, updates.
+    optimizer : Optimizer, optional
+        Its rule, hyper-parameters and state.
+    fuse_updates : bool
+        Whether the backend updates weights as part of computing their gradient.
+    """
+    dtype = inputs[0].dtype
+    loss_nodes = [
+        term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
+        for term in losses
+    ]
+    metric_values = [
+        ops.metric(term.op, term.y_true, term.y_pred, term.sample_weight, **term.options)
+        for term in metrics
+    ]
+    forward = topological(
+        [*outputs, *(n.output for n in loss_nodes), *metric_values]
+    )
+    if optimizer is None:
+        forward = [_without_noise(node) for node in forward]
+    forward = fusion.softmax_into_crossentropy(forward)
+
+    slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, weights)
+    update_nodes: list[Node] = []
+    if optimizer is not None:
+        update_nodes = _updates(forward, trained, optimizer)
+
+    kept = tuple(outputs)
+    nodes = fusion.dense([*forward, *sums, *update_nodes], kept)
+    if fuse_updates:
+        nodes = fusion.updates(nodes, kept)
+    feeds = _feeds(inputs, losses, metrics)
+    return Plan(
+        steps=nodes,
+        feeds=feeds,
+        outputs=list(outputs),
+        slots=slots,
+        placement=Placement(nodes, [*kept, *feeds], batch_size),
+        batch_size=batch_size,
+        dtype=dtype,
+        optimizer=optimizer,
+        variables=_variables(nodes),
+    )
+
+
+def _without_noise(node: Node) -> Node:
+    """Dropout passes its input on except in training."""
+    if node.op != "dropout":
+        return node
+    return Node("reshape", node.inputs, node.outputs, {}, node.layer)
+
+
+def _running_sums(
+    losses: Sequence[LossTerm],
+    loss_nodes: Sequence[Node],
+    metrics: Sequence[MetricTerm],
+    metric_values: Sequence[Value],
+    weights: Sequence[Variable],
+) -> tuple[list[Slot], list[Node]]:
+    """The slots of a plan and the nodes that add to them."""
+    slots: list[Slot] = []
+    nodes: list[Node] = []
+
+    def accumulate(op: str, source: Value, kind: str, index: int, **attributes: Any) -> None:
+        if kind != "penalty" or not any(slot.kind == "penalty" for slot in slots):
+            slots.append(Slot(kind, index))
+        nodes.append(Node(op, (source,), (), attributes | {"slot": len(slots) - 1}))
+
+    for i, (term, node) in enumerate(zip(losses, loss_nodes, strict=True)):
+        reduction = term.loss.reduction
+        accumulate("accumulate", node.output, "loss", i, reduction=reduction, check=True)
+    for i, (metric, values) in enumerate(zip(metrics, metric_values, strict=True)):
+        accumulate("accumulate", values, "metric", i, reduction="rows", check=False)
+        if metric.sample_weight is not None:
+            weight = metric.sample_weight
+            accumulate("accumulate", weight, "weight", i, reduction="rows", check=False)
+    if losses:
+        for variable in weights:
+            if variable.regularizer is not None:
+                l1, l2 = variable.regularizer.l1, variable.regularizer.l2
+                accumulate("penalty", parameter(variable), "penalty", 0, l1=l1, l2=l2)
+    return slots, nodes
+
+
+def _updates(
+    forward: Sequence[Node], trained: Sequence[Variable], optimizer: Optimizer
+) -> list[Node]:
+    """The backward pass and one update for each trainable weight.
+
+    Each update stands right behind the last node that its weight and gradient need, so
+    that it can be fused with the gradient and finds both in the cache.
+    """
+    # The values of a loss node are its first output and the gradient its second, with
+    # respect to whatever it reads second: y_pred, or the input of a fused softmax.
+    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op == "loss"]
+    gradients = backward(forward, seeds, [parameter(v) for v in trained])
+    updates: dict[Value, Node] = {}
+    for weight, gradient in gradients.items():
+        variable = weight.variable
+        assert variable is not None
+        if variable.regularizer is not None:
+            l1, l2 = variable.regularizer.l1, variable.regularizer.l2
+            (gradient,) = emit(
+                "penalty_gradient", (gradient, weight), weight.dims, batched=False, l1=l1, l2=l2
+            )
+        slots = tuple(parameter(s) for s in optimizer.slots(variable))
+        updates[gradient] = Node("update", (weight, gradient, *slots), (), {})
+
+    nodes = topological(updates, known=[v for node in forward for v in node.outputs])
+    readers: dict[Value, Node] = {}
+    for node in nodes:
+        readers.update((v, node) for v in (*node.inputs, *node.outputs))
+    ordered: list[Node] = []
+    for node in nodes:
+        ordered.append(node)
+        ordered.extend(
+            update
+            for gradient, update in updates.items()
+            if node in (readers[gradient], readers.get(update.inputs[0]))
+            and update not in ordered
+            and readers[gradient] in ordered
+            and readers.get(update.inputs[0], node) in ordered
+        )
+    return ordered
+
+
+def _feeds(
+    inputs: Sequence[Value], losses: Sequence[LossTerm], metrics: Sequence[MetricTerm]
+) -> list[Value]:
+    terms = (*losses, *metrics)
+    targets = dict.fromkeys(term.y_true for term in terms)
+    weights = dict.fromkeys(t.sample_weight for t in terms if t.sample_weight is not None)
+    return [*inputs, *targets, *weights]
+
+
+def _variables(nodes: Sequence[Node]) -> list[Variable]:
+    found = dict.fromkeys(v.variable for node in nodes for v in node.inputs if v.variable)
+    return list(found)

@@ -1,0 +1,188 @@
+"""Values and the nodes that produce them: a graph is what its outputs were made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..variables import Variable
+
+if TYPE_CHECKING:
+    from ..layers.base import Layer
+
+_current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
+
+
+class Value:
+    """One array of a graph, known by shape only.
+
+    Attributes
+    ----------
+    dims : tuple of int
+        The static shape: of one example if `batched`, of the whole array otherwise.
+    batched : bool
+        Whether there is one such array for each example of the batch.
+    role : str
+        ``"input"``, ``"target"``, ``"sample_weight"``, ``"parameter"`` or ``"temporary"``.
+    node : Node or None
+        What produces it.
+    variable : Variable or None
+        Where a parameter's numbers are.
+    layer : Layer or None
+        The input layer that it stands for.
+    """
+
+    __slots__ = ("batched", "dims", "dtype", "layer", "name", "node", "role", "variable")
+
+    def __init__(
+        self,
+        dims: tuple[int, ...],
+        dtype: str,
+        batched: bool = True,
+        role: str = "temporary",
+        name: str = "",
+        node: Node | None = None,
+        variable: Variable | None = None,
+        layer: Layer | None = None,
+    ) -> None:
+        self.dims = dims
+        self.dtype = dtype
+        self.batched = batched
+        self.role = role
+        self.name = name
+        self.node = node
+        self.variable = variable
+        self.layer = layer
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """As Keras shows it: None for the batch."""
+        return (None, *self.dims) if self.batched else self.dims
+
+    @property
+    def size(self) -> int:
+        """Elements, of one example if batched."""
+        return math.prod(self.dims)
+
+    @property
+    def group(self) -> int:
+        """Rows of its last axis in one example: 1 for vectors, T for (T, features)."""
+        return math.prod(self.dims[:-1])
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(
+            f"a symbolic value of shape {self.shape} was given to a function that needs "
+            "numbers; inside a model use hotloop's layers and activations"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Value {self.name or self.role} shape={self.shape} dtype={self.dtype}>"
+
+
+class Node:
+    """One use of an op: inputs, outputs, attributes, and the layer that asked for it."""
+
+    __slots__ = ("attributes", "inputs", "layer", "op", "outputs")
+
+    def __init__(
+        self,
+        op: str,
+        inputs: tuple[Value, ...],
+        outputs: tuple[Value, ...],
+        attributes: dict[str, Any],
+        layer: Layer | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attributes = attributes
+        self.layer = layer
+
+    @property
+    def output(self) -> Value:
+        return self.outputs[0]
+
+    def __repr__(self) -> str:
+        return f"<Node {self.op} of {self.layer} -> {[v.shape for v in self.outputs]}>"
+
+
+@contextmanager
+def in_layer(layer: Layer) -> Iterator[None]:
+    """Nodes that are made inside belong to this layer."""
+    token = _current_layer.set(layer)
+    try:
+        yield
+    finally:
+        _current_layer.reset(token)
+
+
+def emit(
+    op: str,
+    inputs: tuple[Value, ...],
+    *dims: tuple[int, ...],
+    batched: bool = True,
+    dtype: str | None = None,
+    layer: Layer | None = None,
+    **attributes: Any,
+) -> tuple[Value, ...]:
+    """Makes a node with one output of each of the given shapes, in the first input's dtype."""
+    outputs = tuple(Value(d, dtype or inputs[0].dtype, batched) for d in dims)
+    node = Node(op, inputs, outputs, attributes, layer or _current_layer.get())
+    for output in outputs:
+        output.node = node
+    return outputs
+
+
+def parameter(variable: Variable) -> Value:
+    """The one value that stands for a variable in every graph."""
+    if variable.value is None:
+        variable.value = Value(
+            variable.shape,
+            variable.dtype.name,
+            batched=False,
+            role="parameter",
+            name=variable.path,
+            variable=variable,
+        )
+    return variable.value
+
+
+def topological(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Node]:
+    """The nodes that the outputs depend on, each after what it reads.
+
+    Values in `known` are taken as given, whatever made them.
+    """
+    given = set(known)
+
+    def makers(values: Iterable[Value]) -> list[tuple[Node, bool]]:
+        return [(v.node, False) for v in values if v.node is not None and v not in given]
+
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = makers(outputs)[::-1]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend(makers(node.inputs)[::-1])
+    return order
+
+
+def replay(outputs: Sequence[Value], given: dict[Value, Value]) -> list[Value]:
+    """The same computation of other inputs: what a model does when it is used as a layer."""
+    made = dict(given)
+    for node in topological(outputs):
+        inputs = tuple(made.get(v, v) for v in node.inputs)
+        dims = (v.dims for v in node.outputs)
+        like = node.output
+        copies = emit(
+            node.op, inputs, *dims, batched=like.batched, dtype=like.dtype, **node.attributes
+        )
+        made.update(zip(node.outputs, copies, strict=True))
+    return [made.get(v, v) for v in outputs]

@@ -1,0 +1,432 @@
+"""The library's kernels, for people who want them without the model.
+
+Every function takes arrays of one float type, float32 or float64; ``backend=`` names the
+backend that is to run it (``"cython"``, ``"numba"`` or ``"numpy"``; the selected one if not
+given), and ``out=`` an array of the right shape and type that receives the result. Beside
+the functions below there are, for each activation NAME of `ACTIVATIONS`, ``NAME(x)`` and
+``NAME_gradient(dy, saved)``, and for each update rule NAME of `OPTIMIZERS`,
+``NAME(w, g, slots, ...)``, which works in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import backends, config
+from .backends import formulas
+
+Array = NDArray[Any]
+
+ACTIVATIONS = tuple(formulas.ACTIVATIONS)
+OPTIMIZERS = tuple(formulas.OPTIMIZERS)
+
+
+def _floats(*arrays: ArrayLike | None) -> list[Array]:
+    """The arrays, contiguous and of one float type: float32 only if all of them are."""
+    given = [np.asarray(a) for a in arrays if a is not None]
+    for array in given:
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"kernels work on numbers, not on an array of dtype {array.dtype}")
+    floats = {a.dtype for a in given if a.dtype.kind == "f"} or {np.dtype(config.floatx())}
+    dtype = np.float32 if floats <= {np.dtype(np.float32), np.dtype(np.float16)} else np.float64
+    return [np.ascontiguousarray(a, dtype).reshape(a.shape) for a in given]
+
+
+def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = "out") -> Array:
+    """`out` if it can take the result, or a new array.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or dtype, or is not contiguous or writeable.
+    """
+    if out is None:
+        return np.empty(shape, like.dtype)
+    if (
+        not isinstance(out, np.ndarray)
+        or out.shape != shape
+        or out.dtype != like.dtype
+        or not out.flags.c_contiguous
+        or not out.flags.writeable
+    ):
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(
+            f"{name} must be a writeable, C-contiguous array of {like.dtype} {shape}, got {got}"
+        )
+    return out
+
+
+def _run(op: str, backend: str | None, *arguments: Any, **keywords: Any) -> Any:
+    table = backends.operations(backend)
+    if op not in table:  # numba leaves matrix products to NumPy
+        table = backends.operations("numpy")
+    return table[op](*arguments, **keywords)
+
+
+def _check_rank(name: str, array: Array, rank: int) -> None:
+    if array.ndim != rank:
+        raise ValueError(f"{name} must have {rank} axes, got an array of shape {array.shape}")
+
+
+# ------------------------------------------------------------------- matrix product
+
+
+def matmul(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    out: Array | None = None,
+    backend: str | None = None,
+) -> Array:
+    """The matrix product of a and b, either of them transposed first.
+
+    Parameters
+    ----------
+    a, b : array-like of shape (m, k) and (k, n), before transposing
+    transpose_a, transpose_b : bool
+    out : ndarray of shape (m, n), optional
+    backend : str, optional
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or `out` cannot take the result.
+
+    Examples
+    --------
+    >>> matmul([[1.0, 2.0]], [[3.0], [4.0]])
+    array([[11.]])
+    """
+    x, y = _floats(a, b)
+    _check_rank("a", x, 2)
+    _check_rank("b", y, 2)
+    m, k = x.shape[::-1] if transpose_a else x.shape
+    k2, n = y.shape[::-1] if transpose_b else y.shape
+    if k != k2:
+        raise ValueError(f"matmul: shapes {(m, k)} and {(k2, n)} do not fit: {k} is not {k2}")
+    out = _output(out, (m, n), x)
+    _run("matmul", backend, x, y, out=out, transpose_a=transpose_a, transpose_b=transpose_b)
+    return out
+
+
+def dense_forward(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    activation: str = "linear",
+    alpha: float | None = None,
+    out: Array | None = None,
+    backend: str | None = None,
+) -> Array:
+    """A fully connected layer: ``f(xW + b)``.
+
+    Parameters
+    ----------
+    x : array-like of shape (batch, inputs)
+    w : array-like of shape (inputs, units)
+    b : array-like of shape (units,), optional
+    activation : str
+        f, one of `ACTIVATIONS`; alpha is its option, if it has one.
+    out : ndarray of shape (batch, units), optional
+    backend : str, optional
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the activation is not known, or `out` does not fit.
+
+    Examples
+    --------
+    >>> dense_forward([[1.0, -2.0]], [[1.0], [1.0]], activation="relu")
+    array([[0.]])
+    """
+    x_bi, w_io, *bias = _floats(x, w, b)
+    _check_rank("x", x_bi, 2)
+    _check_rank("w", w_io, 2)
+    if x_bi.shape[1] != w_io.shape[0] or (bias and bias[0].shape != (w_io.shape[1],)):
+        raise ValueError(
+            f"dense_forward: x {x_bi.shape}, w {w_io.shape} and b "
+            f"{bias[0].shape if bias else None} do not fit: expected (batch, inputs), "
+            "(inputs, units) and (units,)"
+        )
+    alpha = _alpha(activation, alpha)
+    out = _output(out, (x_bi.shape[0], w_io.shape[1]), x_bi)
+    b_o = bias[0] if bias else None
+    _run("dense_forward", backend, x_bi, w_io, b_o, out=out, activation=activation, alpha=alpha)
+    return out
+
+
+def dense_backward(
+    x: ArrayLike,
+    w: ArrayLike,
+    dy: ArrayLike,
+    *,
+    dx: Array | None = None,
+    dw: Array | None = None,
+    db: Array | None = None,
+    backend: str | None = None,
+) -> tuple[Array, Array, Array]:
+    """The gradients of ``xW + b``: dx = dy W^T, dw = x^T dy, db = the sum of dy's rows.
+
+    Parameters
+    ----------
+    x : array-like of shape (batch, inputs)
+    w : array-like of shape (inputs, units)
+    dy : array-like of shape (batch, units)
+        The gradient with respect to xW + b, before any activation.
+    dx, dw, db : ndarray, optional
+        Where the gradients go.
+    backend : str, optional
+
+    Returns
+    -------
+    dx, dw, db : ndarray
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> dx, dw, db = dense_backward([[1.0, 2.0]], [[3.0], [4.0]], [[1.0]])
+    >>> dx, dw, db
+    (array([[3., 4.]]), array([[1.],
+           [2.]]), array([1.]))
+    """
+    x_bi, w_io, dy_bo = _floats(x, w, dy)
+    for name, array in (("x", x_bi), ("w", w_io), ("dy", dy_bo)):
+        _check_rank(name, array, 2)
+    if dy_bo.shape != (x_bi.shape[0], w_io.shape[1]) or x_bi.shape[1] != w_io.shape[0]:
+        raise ValueError(
+            f"dense_backward: x {x_bi.shape}, w {w_io.shape} and dy {dy_bo.shape} do not fit: "
+            "expected (batch, inputs), (inputs, units) and (batch, units)"
+        )
+    dx = _output(dx, x_bi.shape, x_bi, "dx")
+    dw = _output(dw, w_io.shape, x_bi, "dw")
+    db = _output(db, w_io.shape[1:], x_bi, "db")
+    _run("dense_backward", backend, x_bi, w_io, dy_bo, dx=dx, dw=dw, db=db)
+    return dx, dw, db
+
+
+# --------------------------------------------------------------------------- softmax
+
+
+def softmax(x: ArrayLike, *, out: Array | None = None, backend: str | None = None) -> Array:
+    """``exp(x) / sum exp(x)`` over the columns of x (rows, columns).
+
+    Examples
+    --------
+    >>> softmax([[1.0, 1.0]])
+    array([[0.5, 0.5]])
+    """
+    return _rowwise("softmax", backend, out, x)
+
+
+def softmax_gradient(
+    dy: ArrayLike, y: ArrayLike, *, out: Array | None = None, backend: str | None = None
+) -> Array:
+    """``y (dy - sum(dy y))``, y being softmax's output.
+
+    Examples
+    --------
+    >>> softmax_gradient([[1.0, 0.0]], [[0.5, 0.5]])
+    array([[ 0.25, -0.25]])
+    """
+    return _rowwise("softmax_gradient", backend, out, dy, y)
+
+
+def log_softmax(x: ArrayLike, *, out: Array | None = None, backend: str | None = None) -> Array:
+    """The logarithm of `softmax`, without overflow.
+
+    Examples
+    --------
+    >>> log_softmax([[1.0, 1.0]]).round(4)
+    array([[-0.6931, -0.6931]])
+    """
+    return _rowwise("log_softmax", backend, out, x)
+
+
+def log_softmax_gradient(
+    dy: ArrayLike, y: ArrayLike, *, out: Array | None = None, backend: str | None = None
+) -> Array:
+    """``dy - exp(y) sum(dy)``, y being log_softmax's output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax_gradient([[1.0, 0.0]], np.log([[0.5, 0.5]]))
+    array([[ 0.5, -0.5]])
+    """
+    return _rowwise("log_softmax_gradient", backend, out, dy, y)
+
+
+def _rowwise(op: str, backend: str | None, out: Array | None, *given: ArrayLike) -> Array:
+    arrays = _floats(*given)
+    for array in arrays:
+        _check_rank("the input", array, 2)
+        if array.shape != arrays[0].shape:
+            raise ValueError(f"{op}: shapes {arrays[0].shape} and {array.shape} differ")
+    out = _output(out, arrays[0].shape, arrays[0])
+    if out.size:
+        _run(op, backend, *arrays, out=out)
+    return out
+
+
+def softmax_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    gradient: Array | None = None,
+    backend: str | None = None,
+) -> tuple[float, Array]:
+    """Mean cross-entropy of softmax(logits), and its gradient with respect to the logits.
+
+    ``-1/n sum_i w_i sum_j p_ij log softmax(x_i)_j``; the gradient is
+    ``w_i (softmax(x_i) - p_i) / n``. Computed in one pass, without overflow.
+
+    Parameters
+    ----------
+    logits : array-like of shape (batch, classes)
+    labels : array-like
+        Class numbers of shape (batch,), or probabilities p of shape (batch, classes).
+    sample_weight : array-like of shape (batch,), optional
+    label_smoothing : float
+        s of probabilities: p is read as ``p (1 - s) + s / classes``.
+    gradient : ndarray of shape (batch, classes), optional
+        Where the gradient goes.
+    backend : str, optional
+
+    Returns
+    -------
+    loss : float
+    gradient : ndarray of shape (batch, classes)
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a label is out of range.
+
+    Examples
+    --------
+    >>> loss, gradient = softmax_cross_entropy([[0.0, 0.0]], [1])
+    >>> round(loss, 4), gradient
+    (0.6931, array([[ 0.5, -0.5]]))
+    """
+    (x,) = _floats(logits)
+    _check_rank("logits", x, 2)
+    rows, classes = x.shape
+    given = np.asarray(labels)
+    gradient = _output(gradient, x.shape, x, "gradient")
+    values = np.empty(rows, x.dtype)
+    weight = None
+    if sample_weight is not None:
+        weight = np.ascontiguousarray(sample_weight, x.dtype)
+        if weight.shape != (rows,):
+            raise ValueError(f"sample_weight must have shape ({rows},), got {weight.shape}")
+    keywords = {"values": values, "gradient": gradient, "scale": 1.0 / max(rows, 1)}
+    if given.shape == (rows,):
+        integral = given.astype(np.int32)
+        if not np.array_equal(integral, given) or (
+            rows and not (0 <= integral.min() and integral.max() < classes)
+        ):
+            raise ValueError(f"labels must be whole numbers from 0 to {classes - 1}")
+        _run("sparse_softmax_crossentropy", backend, integral, x, weight, **keywords)
+    elif given.shape == x.shape:
+        p = np.ascontiguousarray(given, x.dtype)
+        _run("softmax_crossentropy", backend, p, x, weight, smoothing=label_smoothing, **keywords)
+    else:
+        raise ValueError(
+            f"labels must have shape ({rows},) or {x.shape} to fit the logits, not {given.shape}"
+        )
+    return float(values.mean(dtype=np.float64)), gradient
+
+
+# ---------------------------------------------------------------- activations, updates
+
+
+def _alpha(activation: str, alpha: float | None) -> float:
+    """An activation's option, its usual value if not given."""
+    known = formulas.ACTIVATIONS.get(activation)
+    if known is None:
+        raise ValueError(
+            f"unknown activation {activation!r}; the elementwise ones are {', '.join(ACTIVATIONS)}"
+        )
+    default = 0.0 if known.alpha is None else known.alpha
+    return default if alpha is None else float(alpha)
+
+
+def _activation(name: str) -> tuple[Callable[..., Array], Callable[..., Array]]:
+    def value(
+        x: ArrayLike,
+        *,
+        alpha: float | None = None,
+        out: Array | None = None,
+        backend: str | None = None,
+    ) -> Array:
+        (array,) = _floats(x)
+        out = _output(out, array.shape, array)
+        flat, result = array.reshape(1, -1), out.reshape(1, -1)
+        _run(name, backend, flat, out=result, alpha=_alpha(name, alpha))
+        return out
+
+    def gradient(
+        dy: ArrayLike,
+        saved: ArrayLike,
+        *,
+        alpha: float | None = None,
+        out: Array | None = None,
+        backend: str | None = None,
+    ) -> Array:
+        upstream, kept = _floats(dy, saved)
+        if upstream.shape != kept.shape:
+            raise ValueError(f"{name}_gradient: shapes {upstream.shape} and {kept.shape} differ")
+        out = _output(out, upstream.shape, upstream)
+        flat, other, result = (a.reshape(1, -1) for a in (upstream, kept, out))
+        _run(name + "_gradient", backend, flat, other, out=result, alpha=_alpha(name, alpha))
+        return out
+
+    formula = formulas.ACTIVATIONS[name]
+    value.__name__ = value.__qualname__ = name
+    value.__doc__ = formula.value.__doc__
+    gradient.__name__ = gradient.__qualname__ = name + "_gradient"
+    saved_is = "its output" if formula.reads == "y" else "its input"
+    gradient.__doc__ = f"dy times the derivative of {name}; `saved` is {saved_is}."
+    return value, gradient
+
+
+def _update(name: str) -> Callable[..., None]:
+    def update(
+        w: Array,
+        g: ArrayLike,
+        slots: Sequence[Array] = (),
+        *,
+        iteration: int = 1,
+        backend: str | None = None,
+        **hyper: float,
+    ) -> None:
+        for label, array in (("w", w), *((f"slots[{i}]", s) for i, s in enumerate(slots))):
+            _output(array, np.shape(w), _floats(w)[0], label)
+        gradient = np.ascontiguousarray(g, w.dtype)
+        if gradient.shape != w.shape:
+            raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
+        _run(name, backend, w, gradient, tuple(slots), iteration=iteration, **hyper)
+
+    update.__name__ = update.__qualname__ = name
+    update.__doc__ = formulas.OPTIMIZERS[name].update.__doc__
+    return update
+
+
+for _name in ACTIVATIONS:
+    globals()[_name], globals()[_name + "_gradient"] = _activation(_name)
+for _name in OPTIMIZERS:
+    globals()[_name] = _update(_name)

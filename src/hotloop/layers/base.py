@@ -1,0 +1,199 @@
+"""The base of all layers: a name, weights, and a forward pass stated as ops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import config, initializers, naming, regularizers
+from ..graph import ops
+from ..graph.trace import Value, in_layer
+from ..variables import Variable
+
+Shape = tuple[int | None, ...]
+
+
+class Layer:
+    """A part of a model.
+
+    A subclass makes its weights in `build`, with `add_weight`, and states its forward
+    pass in `call`, with activations, other layers, and the functions of
+    `hotloop.graph.ops`. It writes no backward pass: every op brings its own.
+
+    Parameters
+    ----------
+    name : str, optional
+        Unique in a model; made from the class's name if not given.
+    trainable : bool
+        Whether the optimizer updates its weights.
+    dtype : {"float32", "float64"}, optional
+        What it computes in; `hotloop.config.floatx` if not given.
+    input_shape : tuple of int, optional
+        Shape of one example, for the first layer of a Sequential model.
+    input_dim : int, optional
+        The same for examples that are vectors.
+
+    Attributes
+    ----------
+    built : bool
+        Whether the weights have been made.
+    input, output : Value or None
+        Of its last use in a model.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        input_shape: Sequence[int] | None = None,
+        input_dim: int | None = None,
+        activity_regularizer: Any = None,
+    ) -> None:
+        if activity_regularizer is not None:
+            raise ValueError(
+                f"{type(self).__name__}: activity_regularizer is not supported; "
+                "kernel_regularizer and bias_regularizer are"
+            )
+        self.name = name or naming.unique_name(naming.snake_case(type(self).__name__))
+        self.trainable = trainable
+        self.dtype = config.floatx() if dtype is None else config.check_floatx(str(dtype))
+        self._weights: list[Variable] = []
+        self.built = False
+        self.input: Value | None = None
+        self.output: Value | None = None
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        self.input_shape_argument = (
+            None if input_shape is None else check_shape(self, "input_shape", input_shape)
+        )
+
+    # -- what subclasses define -------------------------------------------------
+
+    def build(self, input_shape: Shape) -> None:
+        """Makes the weights for inputs of this shape (None stands for the batch)."""
+
+    def call(self, x: Any) -> Any:
+        """The forward pass, of a symbolic value."""
+        raise NotImplementedError(f"the layer {type(self).__name__} has no call()")
+
+    # -- what users call --------------------------------------------------------
+
+    def __call__(self, x: Any) -> Any:
+        """Extends a model by this layer if x is symbolic; computes at once if it is an array."""
+        if not isinstance(x, Value):
+            from ..models.eager import call_layer
+
+            return call_layer(self, x)
+        if not self.built:
+            self.build(x.shape)
+            self.built = True
+        with in_layer(self):
+            y = self.call(x)
+            if y is x:
+                y = ops.identity(x)
+        self.input, self.output = x, y
+        return y
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...],
+        initializer: Any = "glorot_uniform",
+        name: str = "weight",
+        regularizer: Any = None,
+        trainable: bool = True,
+    ) -> Variable:
+        """Makes a weight, initialised and tracked."""
+        value = initializers.get(initializer)(shape, self.dtype)
+        variable = Variable(
+            np.asarray(value, self.dtype).reshape(shape),
+            name,
+            trainable,
+            regularizers.get(regularizer),
+        )
+        variable.path = f"{self.name}/{name}"
+        self._weights.append(variable)
+        return variable
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All its weights, in the order in which they were made."""
+        return self._weights
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        return [w for w in self.weights if w.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        trained = {id(w) for w in self.trainable_weights}
+        return [w for w in self.weights if id(w) not in trained]
+
+    @property
+    def variables(self) -> list[Variable]:
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        return self.trainable_weights
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """Copies of the weights, in order."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Replaces the weights; all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If their number or a shape differs.
+        """
+        weights = list(weights)
+        if len(weights) != len(self.weights):
+            raise ValueError(
+                f"{self.describe()} has {len(self.weights)} weights, got {len(weights)}"
+                + ("" if self.built else "; it is not built yet: call the model once first")
+            )
+        for variable, value in zip(self.weights, weights, strict=True):
+            if np.shape(value) != variable.shape:
+                raise ValueError(
+                    f"weight '{variable.path}' has shape {variable.shape}, got {np.shape(value)}"
+                )
+        for variable, value in zip(self.weights, weights, strict=True):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """How many numbers its weights hold."""
+        return sum(w.size for w in self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to make the same layer anew, without weights."""
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layer:
+        return cls(**config)
+
+    def describe(self) -> str:
+        """How error messages call it."""
+        return f"{type(self).__name__} '{self.name}'"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def check_shape(layer: Layer, argument: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape of one example as a tuple of whole numbers of at least 1."""
+    if isinstance(shape, int | np.integer):
+        shape = (int(shape),)
+    if not all(isinstance(d, int | np.integer) and d >= 1 for d in shape):
+        raise ValueError(
+            f"{layer.describe()}: {argument} must hold whole numbers of at least 1 (the shape of "
+            f"one example, without the batch), not {tuple(shape)}"
+        )
+    return tuple(int(d) for d in shape)

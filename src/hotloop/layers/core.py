@@ -1,0 +1,136 @@
+"""Dense and Activation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import activations, initializers, regularizers
+from ..graph import ops
+from ..graph.trace import Value
+from .base import Layer, Shape
+
+
+class Dense(Layer):
+    """A fully connected layer: ``y = f(xW + b)``.
+
+    Parameters
+    ----------
+    units : int
+        Features of the output, at least 1.
+    activation : str or function, optional
+        f; none is linear.
+    use_bias : bool
+        Whether there is a b.
+    kernel_initializer, bias_initializer : str or Initializer
+        First values of W (inputs, units) and b (units,).
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        Penalties that the loss gains for W and b.
+    **options
+        As in `Layer`: name, dtype, trainable, input_shape, input_dim.
+
+    Raises
+    ------
+    ValueError
+        For units below 1 or inputs without features.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Dense
+    >>> Dense(3, "relu", kernel_initializer="ones")([[1.0, 2.0]])
+    array([[3., 3., 3.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **options)
+        if isinstance(units, bool) or int(units) != units or units < 1:
+            raise ValueError(
+                f"{self.describe()}: units must be a whole number of at least 1, not {units!r}"
+            )
+        if kernel_constraint is not None or bias_constraint is not None:
+            raise ValueError(f"{self.describe()}: constraints are not supported")
+        self.units = int(units)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def build(self, input_shape: Shape) -> None:
+        features = input_shape[-1] if len(input_shape) > 1 else None
+        if features is None:
+            raise ValueError(
+                f"{self.describe()} needs inputs of shape (batch, features), got {input_shape}"
+            )
+        self.kernel = self.add_weight(
+            (features, self.units), self.kernel_initializer, "kernel", self.kernel_regularizer
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,), self.bias_initializer, "bias", self.bias_regularizer
+            )
+
+    def call(self, x: Value) -> Any:
+        features = self.kernel.shape[0]
+        if x.dims[-1:] != (features,):
+            hint = "; add Flatten() before it" if x.size == features else ""
+            raise ValueError(
+                f"{self.describe()} was built for {features} input features but got an input of "
+                f"shape {x.shape}{hint}"
+            )
+        y = ops.matmul(x, self.kernel)
+        if self.use_bias:
+            y = ops.add_bias(y, self.bias)
+        return self.activation(y)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+        }
+
+
+class Activation(Layer):
+    """An activation as a layer of its own: ``y = f(x)``.
+
+    Parameters
+    ----------
+    activation : str or function
+        f.
+    **options
+        As in `Layer`.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Activation
+    >>> Activation("relu")([[-1.0, 2.0]])
+    array([[0., 2.]], dtype=float32)
+    """
+
+    def __init__(self, activation: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation = activations.get(activation)
+
+    def call(self, x: Value) -> Any:
+        return self.activation(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"activation": activations.serialize(self.activation)}

@@ -1,0 +1,68 @@
+"""Where examples enter a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import config, naming
+from ..graph.trace import Value
+from .base import Layer, check_shape
+
+
+class InputLayer(Layer):
+    """The layer that stands for a model's input; `Input` makes one."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.shape = check_shape(self, "shape", shape)
+        self.built = True
+        self.input = self.output = Value(
+            self.shape, self.dtype, role="input", name=self.name, layer=self
+        )
+
+    def call(self, x: Any) -> Any:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+def Input(  # noqa: N802  (Keras's name)
+    shape: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+) -> Value:
+    """A model's input.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one example, without the batch.
+    batch_size : int, optional
+        Accepted as in Keras; batches may have any size all the same.
+    dtype : {"float32", "float64"}, optional
+        What the model computes in; data of any float or integer dtype are cast.
+    name : str, optional
+
+    Examples
+    --------
+    >>> from hotloop.layers import Dense, Input
+    >>> x = Input((4,))
+    >>> Dense(2)(x).shape
+    (None, 2)
+    """
+    if shape is None:
+        raise ValueError("Input: shape is missing; give the shape of one example, as in Input((4,))")
+    if dtype is not None and dtype not in ("float32", "float64"):
+        dtype = config.floatx()
+    layer = InputLayer(shape, batch_size, dtype, name or naming.unique_name("keras_tensor"))
+    assert layer.output is not None
+    return layer.output

@@ -1,0 +1,71 @@
+"""Layers that change the shape of each example and nothing else: they cost no time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..graph import ops
+from ..graph.trace import Value
+from .base import Layer
+
+
+class Flatten(Layer):
+    """Makes a vector of each example: (batch, 28, 28) becomes (batch, 784).
+
+    Examples
+    --------
+    >>> from hotloop.layers import Flatten
+    >>> Flatten()([[[1.0, 2.0], [3.0, 4.0]]])
+    array([[1., 2., 3., 4.]], dtype=float32)
+    """
+
+    def __init__(self, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        if data_format not in (None, "channels_last"):
+            raise ValueError(f"{self.describe()}: data_format must be 'channels_last'")
+
+    def call(self, x: Value) -> Any:
+        return ops.reshape(x, (x.size,))
+
+
+class Reshape(Layer):
+    """Gives each example another shape with as many elements.
+
+    Parameters
+    ----------
+    target_shape : tuple of int
+        Without the batch; one dimension may be -1.
+    **options
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError
+        When called on examples with another number of elements.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Reshape
+    >>> Reshape((2, -1))([[1.0, 2.0, 3.0, 4.0]])
+    array([[[1., 2.],
+            [3., 4.]]], dtype=float32)
+    """
+
+    def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.target_shape = tuple(int(d) for d in target_shape)
+        if self.target_shape.count(-1) > 1 or any(d < 1 and d != -1 for d in self.target_shape):
+            raise ValueError(
+                f"{self.describe()}: target_shape must hold whole numbers of at least 1, and at "
+                f"most one -1, not {self.target_shape}"
+            )
+
+    def call(self, x: Value) -> Any:
+        try:
+            return ops.reshape(x, self.target_shape)
+        except ValueError as error:
+            raise ValueError(f"{self.describe()}: {error}") from None
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"target_shape": list(self.target_shape)}

@@ -1,0 +1,203 @@
+"""A model: the computation between given inputs and outputs, which is itself a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..graph.trace import Value, replay, topological
+from ..layers.base import Layer
+from ..layers.input import InputLayer
+from ..saving import weights as weight_files
+from ..variables import Variable
+from .summary import summarize
+from .trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """Everything between symbolic inputs and outputs.
+
+    Parameters
+    ----------
+    inputs, outputs : Value or list of Value
+        From `hotloop.Input`, and what layers made of it.
+    name : str, optional
+
+    Raises
+    ------
+    TypeError
+        If inputs or outputs are not symbolic.
+    ValueError
+        If the outputs depend on an input that is not given.
+
+    Examples
+    --------
+    >>> import hotloop
+    >>> x = hotloop.Input((2,))
+    >>> model = hotloop.Model(x, hotloop.layers.Dense(1, kernel_initializer="ones")(x))
+    >>> model.predict([[1.0, 2.0]], verbose=0)
+    array([[3.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        inputs: Value | Sequence[Value] | None = None,
+        outputs: Value | Sequence[Value] | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        Layer.__init__(self, name=name, trainable=trainable)
+        Trainer.__init__(self)
+        self.inputs: list[Value] = []
+        self.outputs: list[Value] = []
+        if inputs is not None or outputs is not None:
+            self.inputs = _values("inputs", inputs)
+            self.outputs = _values("outputs", outputs)
+            self.dtype = self.inputs[0].dtype
+            self._check_connected()
+            self.built = True
+
+    def _check_connected(self) -> None:
+        known = set(self.inputs)
+        for node in topological(self.outputs):
+            for value in node.inputs:
+                if value.role == "input" and value not in known:
+                    raise ValueError(
+                        f"{self.describe()}: the outputs depend on the input '{value.name}', "
+                        "which is not among inputs"
+                    )
+
+    # -- layers and weights -----------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, each once, in the order of computation."""
+        found = [value.layer for value in self.inputs if value.layer is not None]
+        found += [node.layer for node in topological(self.outputs) if node.layer is not None]
+        return list(dict.fromkeys(found))
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name or index.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or if not exactly one argument is given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError("get_layer takes a name or an index, and not both")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"there is no layer {index}: the model has {len(layers)}")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        known = ", ".join(layer.name for layer in layers)
+        raise ValueError(f"there is no layer named {name!r}; the layers are: {known}")
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights, layer by layer."""
+        found = {id(w): w for layer in self.layers for w in layer.weights}
+        return list(found.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        if not self.trainable:
+            return []
+        found = {id(w): w for layer in self.layers for w in layer.trainable_weights}
+        return list(found.values())
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        self._require_built("get_weights")
+        return super().get_weights()
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        self._require_built("set_weights")
+        super().set_weights(weights)
+
+    def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+        """Writes the weights to a safetensors file, by name, atomically.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and `overwrite` is false.
+        """
+        self._require_built("save_weights")
+        weight_files.save(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | PathLike[str]) -> None:
+        """Reads weights that `save_weights` wrote; all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated, corrupt or of another model.
+        """
+        self._require_built("load_weights")
+        weight_files.load(self, filepath)
+
+    # -- shape ------------------------------------------------------------------
+
+    @property
+    def input_shape(self) -> Any:
+        return _one_or_list([v.shape for v in self.inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        return _one_or_list([v.shape for v in self.outputs])
+
+    def summary(self, line_length: int | None = None) -> None:
+        """Prints the layers, their output shapes and numbers of parameters."""
+        self._require_built("summary")
+        print(summarize(self, line_length))
+
+    def _require_built(self, method: str) -> None:
+        if not self.built:
+            raise ValueError(
+                f"{self.describe()} does not know its input shape yet, so {method}() cannot work; "
+                "give the first layer input_shape=..., start with Input(...), or call the model "
+                "on data first"
+            )
+
+    # -- as a layer -------------------------------------------------------------
+
+    def call(self, x: Value | Sequence[Value]) -> Any:
+        given = _values("x", x)
+        return _one_or_list(replay(self.outputs, dict(zip(self.inputs, given, strict=True))))
+
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """Predicts one batch; on symbolic values, adds this model to a larger one."""
+        parts = x if isinstance(x, list | tuple) else [x]
+        if all(isinstance(part, Value) for part in parts):
+            return Layer.__call__(self, x)
+        if training:
+            raise ValueError(
+                "calling a model on data predicts: training=True is not supported; use fit() or "
+                "train_on_batch() to train"
+            )
+        return self.predict_on_batch(x)
+
+
+def _values(argument: str, given: Any) -> list[Value]:
+    values = list(given) if isinstance(given, list | tuple) else [given]
+    for value in values:
+        if not isinstance(value, Value):
+            raise TypeError(
+                f"Model: {argument} must be symbolic (from hotloop.Input and layers), "
+                f"not {type(value).__name__}"
+            )
+    if not values:
+        raise ValueError(f"Model: {argument} is empty")
+    return values
+
+
+def _one_or_list(items: list[Any]) -> Any:
+    return items[0] if len(items) == 1 else items

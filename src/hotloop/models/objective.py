@@ -1,0 +1,271 @@
+"""What a compiled model computes besides its outputs: losses and metrics, bound to shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import losses as losses_module
+from .. import metrics as metrics_module
+from ..data import adapters
+from ..graph.plan import LossTerm, MetricTerm, Slot
+from ..graph.trace import Value
+from ..losses import Loss
+from ..metrics import MeanRowMetric, Metric
+
+Array = NDArray[Any]
+
+
+@dataclass
+class MetricUse:
+    """A metric of one output, under the name that it has in logs."""
+
+    metric: Metric
+    name: str
+    output: int
+    weighted: bool
+    term: int | None = None  # index of the plan's metric term; None if Python updates it
+
+
+@dataclass
+class Objective:
+    """Losses and metrics for outputs and targets of known shapes.
+
+    Attributes
+    ----------
+    losses : list of LossTerm
+    terms : list of MetricTerm
+        The metrics that the plan computes itself.
+    metrics : list of MetricUse
+        All metrics.
+    targets : list of (int, Value)
+        What the plan reads of y: which array, and as what.
+    sample_weight : Value or None
+    """
+
+    loss_names: list[str]
+    losses: list[LossTerm] = field(default_factory=list)
+    terms: list[MetricTerm] = field(default_factory=list)
+    metrics: list[MetricUse] = field(default_factory=list)
+    targets: list[tuple[int, Value]] = field(default_factory=list)
+    sample_weight: Value | None = None
+
+    @property
+    def records_outputs(self) -> bool:
+        """Whether some metric must be given the model's outputs, in Python."""
+        return any(use.term is None for use in self.metrics)
+
+    def feeds(self, y: Sequence[Array], weight: Array | None) -> list[Array]:
+        """The arrays behind targets and sample weight, in the plan's order."""
+        found = [y[index] for index, _ in self.targets]
+        return found if weight is None else [*found, weight]
+
+    def reset(self) -> None:
+        for use in self.metrics:
+            use.metric.reset_state()
+
+    def update(self, y: Sequence[Array], outputs: Sequence[Array], weight: Array | None) -> None:
+        """Gives rows of targets and outputs to the metrics that Python updates."""
+        for use in self.metrics:
+            if use.term is None:
+                target = y[use.output]
+                output = outputs[use.output]
+                if target.size == output.size:
+                    target = target.reshape(output.shape)
+                use.metric.update_state(target, output, weight if use.weighted else None)
+
+    def logs(self, slots: Sequence[Slot], sums: NDArray[np.float64], rows: int) -> dict[str, float]:
+        """Loss and metrics after `rows` examples, by name, in the order of names."""
+        sum_of = {(slot.kind, slot.index): value for slot, value in zip(slots, sums, strict=True)}
+        logs: dict[str, float] = {}
+        total = sum_of.get(("penalty", 0), 0.0) / rows
+        for i, term in enumerate(self.losses):
+            value = sum_of["loss", i] / rows
+            total += term.loss_weight * value
+            if len(self.losses) > 1:
+                logs[self.loss_names[i]] = value
+        logs["loss"] = float(total)
+        for use in self.metrics:
+            if use.term is not None:
+                assert isinstance(use.metric, MeanRowMetric)
+                count = sum_of.get(("weight", use.term), float(rows))
+                use.metric.reset_state()
+                use.metric.absorb(sum_of["metric", use.term], count)
+            logs[use.name] = use.metric.result()
+        return dict(sorted(logs.items()))
+
+
+class Compilation:
+    """The arguments of `compile`, checked as far as they can be without data."""
+
+    def __init__(
+        self,
+        loss: Any,
+        loss_weights: Any,
+        metrics: Any,
+        weighted_metrics: Any,
+    ) -> None:
+        self._loss = loss
+        self._loss_weights = loss_weights
+        self._metrics = metrics
+        self._weighted_metrics = weighted_metrics
+        self._bound: dict[Any, Objective] = {}
+        for identifier in _leaves(loss):
+            losses_module.get(identifier)
+        for identifier in [*_leaves(metrics), *_leaves(weighted_metrics)]:
+            if not (isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc")):
+                metrics_module.get(identifier)
+
+    @property
+    def bound(self) -> list[Objective]:
+        """The objectives made so far, the newest last."""
+        return list(self._bound.values())
+
+    @property
+    def has_loss(self) -> bool:
+        return self._loss is not None
+
+    def bind(
+        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array], weighted: bool
+    ) -> Objective:
+        """The objective for outputs and targets of these shapes; made once for each."""
+        key = (tuple(id(v) for v in outputs), tuple(a.shape[1:] for a in y), weighted)
+        if key not in self._bound:
+            self._bound[key] = self._make(outputs, names, y, weighted)
+        return self._bound[key]
+
+    def check(self, objective: Objective, y: Sequence[Array]) -> None:
+        """That y holds what the losses expect; ValueError otherwise."""
+        for array, term in zip(y, objective.losses, strict=True):
+            if term.loss.sparse:
+                pred = term.y_pred
+                adapters.check_labels(array, pred.dims[-1], pred.group, term.loss.name)
+            else:
+                adapters.check_targets(array, term.y_pred.dims, term.loss.name)
+
+    def _make(
+        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array], weighted: bool
+    ) -> Objective:
+        losses = [losses_module.get(i) for i in _per_output(self._loss, names, "loss")]
+        factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
+        if len(y) != len(outputs):
+            raise ValueError(f"the model has {len(outputs)} outputs but y has {len(y)} arrays")
+        objective = Objective([f"{name}_loss" for name in names])
+        if weighted:
+            objective.sample_weight = Value((), outputs[0].dtype, role="sample_weight")
+        targets: dict[tuple[int, bool], Value] = {}
+
+        def target(index: int, sparse: bool) -> Value:
+            if (index, sparse) not in targets:
+                pred = outputs[index]
+                value = Value(
+                    pred.dims[:-1] if sparse else pred.dims,
+                    "int32" if sparse else pred.dtype,
+                    role="target",
+                )
+                targets[index, sparse] = value
+                objective.targets.append((index, value))
+            return targets[index, sparse]
+
+        for i, (loss, factor) in enumerate(zip(losses, factors, strict=True)):
+            _check_output(loss, outputs[i])
+            objective.losses.append(
+                LossTerm(
+                    loss, target(i, loss.sparse), outputs[i], objective.sample_weight, float(factor)
+                )
+            )
+        uses = [
+            *self._uses(self._metrics, names, outputs, y, False),
+            *self._uses(self._weighted_metrics, names, outputs, y, weighted),
+        ]
+        for use in uses:
+            metric = use.metric
+            if _in_plan(metric, y[use.output], outputs[use.output]):
+                assert isinstance(metric, MeanRowMetric) and metric.op is not None
+                use.term = len(objective.terms)
+                weight = objective.sample_weight if use.weighted else None
+                y_true = target(use.output, metric.sparse)
+                objective.terms.append(
+                    MetricTerm(metric.op, metric.options(), y_true, outputs[use.output], weight)
+                )
+            objective.metrics.append(use)
+        return objective
+
+    def _uses(
+        self,
+        given: Any,
+        names: Sequence[str],
+        outputs: Sequence[Value],
+        y: Sequence[Array],
+        weighted: bool,
+    ) -> list[MetricUse]:
+        uses = []
+        for i, entry in enumerate(_per_output(given, names, "metrics", default=(), nested=True)):
+            for identifier in entry if isinstance(entry, list | tuple) else [entry]:
+                if identifier is None:
+                    continue
+                metric = metrics_module.resolve(identifier, y[i].shape, outputs[i].shape)
+                prefix = f"{names[i]}_" if len(names) > 1 else ""
+                uses.append(MetricUse(metric, prefix + metric.name, i, weighted))
+        return uses
+
+
+def _in_plan(metric: Metric, y: Array, output: Value) -> bool:
+    """Whether the plan can compute a metric: its op and shapes are known to the core."""
+    if not isinstance(metric, MeanRowMetric) or metric.op is None:
+        return False
+    if type(metric).__module__ != MeanRowMetric.__module__:
+        return False  # a user's subclass may have its own update_state
+    per_example = int(np.prod(y.shape[1:]))
+    return per_example == (output.group if metric.sparse else output.size)
+
+
+def _check_output(loss: Loss, output: Value) -> None:
+    """That a loss has at least one axis of outputs to work on."""
+    if not output.dims:
+        raise ValueError(
+            f"{loss.name} needs outputs of shape (batch, features), but the model's output has "
+            f"shape {output.shape}"
+        )
+
+
+def _leaves(given: Any) -> list[Any]:
+    """All losses or metrics in an argument of compile."""
+    if given is None:
+        return []
+    if isinstance(given, Mapping) and "class_name" not in given:
+        return [leaf for part in given.values() for leaf in _leaves(part)]
+    if isinstance(given, list | tuple):
+        return [leaf for part in given for leaf in _leaves(part)]
+    return [given]
+
+
+def _per_output(
+    given: Any, names: Sequence[str], argument: str, default: Any = None, nested: bool = False
+) -> list[Any]:
+    """One entry of a compile argument for each output, given as one, a list or a dict."""
+    if given is None:
+        return [default] * len(names)
+    if isinstance(given, Mapping) and "class_name" not in given:
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ValueError(
+                f"{argument} names the outputs {', '.join(unknown)}; the model's outputs are "
+                f"{', '.join(names)}"
+            )
+        return [given.get(name, default) for name in names]
+    if len(names) == 1:
+        if nested:
+            flat = isinstance(given, list | tuple) and len(given) == 1
+            return [given[0] if flat and isinstance(given[0], list | tuple) else given]
+        return [given[0] if isinstance(given, list | tuple) and len(given) == 1 else given]
+    if isinstance(given, list | tuple) and len(given) == len(names):
+        return list(given)
+    raise ValueError(
+        f"{argument} must have one entry for each of the model's {len(names)} outputs "
+        f"({', '.join(names)}), in a list or a dict"
+    )

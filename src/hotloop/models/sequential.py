@@ -1,0 +1,137 @@
+"""Sequential: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..graph.trace import Value
+from ..layers.base import Layer, Shape
+from ..layers.input import InputLayer
+from .model import Model
+
+
+class Sequential(Model):
+    """A chain of layers.
+
+    The input shape is given by an `Input`, by the first layer's input_shape or input_dim,
+    or found from the first data that the model sees.
+
+    Parameters
+    ----------
+    layers : iterable of Layer, optional
+        More can be added with `add`.
+    name : str, optional
+
+    Examples
+    --------
+    >>> import hotloop
+    >>> from hotloop.layers import Dense
+    >>> model = hotloop.Sequential([Dense(3, "relu", input_dim=2), Dense(1)])
+    >>> model.count_params()
+    13
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer | Value] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._chain: list[Layer] = []
+        if isinstance(layers, Layer | Value):
+            layers = [layers]
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer: Layer | Value) -> None:
+        """Adds a layer at the end.
+
+        Raises
+        ------
+        TypeError
+            If it is not a layer.
+        ValueError
+            If a layer of this name is there already, or its input does not fit.
+        """
+        if isinstance(layer, Value) and isinstance(layer.layer, InputLayer):
+            layer = layer.layer
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"{self.describe()}: add() takes a layer, not {type(layer).__name__}"
+                + (f"; did you mean {layer.__name__}()?" if isinstance(layer, type) else "")
+            )
+        if any(layer.name == known.name for known in self._chain):
+            raise ValueError(
+                f"{self.describe()} already has a layer named '{layer.name}'; "
+                "names must be unique"
+            )
+        if isinstance(layer, InputLayer):
+            if self._chain:
+                raise ValueError(f"{self.describe()}: Input must come first")
+            assert layer.output is not None
+            self._start(layer.output)
+            return
+        if not self._chain and layer.input_shape_argument is not None:
+            dims = layer.input_shape_argument
+            self._start(Value(dims, layer.dtype, role="input", name="input"))
+        elif not self._chain and isinstance(layer, Model) and layer.built:
+            dims = layer.inputs[0].dims
+            self._start(Value(dims, layer.dtype, role="input", name="input"))
+        self._chain.append(layer)
+        if self.inputs:
+            try:
+                self.outputs = [layer(self.outputs[0])]
+            except ValueError:
+                self._chain.pop()
+                raise
+            self.built = True
+        self._forget_plans()
+
+    def pop(self) -> Layer:
+        """Removes the last layer and returns it."""
+        if not self._chain:
+            raise ValueError(f"{self.describe()} has no layers")
+        layer = self._chain.pop()
+        if self.inputs:
+            self.outputs = [self._chain[-1].output] if self._chain else list(self.inputs)
+            self.built = bool(self._chain)
+        self._forget_plans()
+        return layer
+
+    def build(self, input_shape: Shape) -> None:
+        """Makes the weights for inputs of this shape; its first entry stands for the batch."""
+        dims = tuple(d for d in input_shape[1:] if d is not None)
+        if len(dims) != len(input_shape) - 1:
+            raise ValueError(
+                f"{self.describe()}: only the first dimension may be None, not {input_shape}"
+            )
+        if not self._chain:
+            raise ValueError(f"{self.describe()} has no layers; add() some first")
+        if self.inputs:
+            return
+        self._start(Value(dims, self._chain[0].dtype, role="input", name="input"))
+        value = self.inputs[0]
+        try:
+            for layer in self._chain:
+                value = layer(value)
+        except ValueError:
+            self.inputs = []
+            raise
+        self.outputs = [value]
+        self.built = True
+
+    def _start(self, value: Value) -> None:
+        self.inputs, self.outputs = [value], [value]
+        self.dtype = value.dtype
+
+    @property
+    def layers(self) -> list[Layer]:
+        return list(self._chain)
+
+    def call(self, x: Any) -> Any:
+        if not self.built:
+            self.build(x.shape)
+            self.built = True
+        return super().call(x)

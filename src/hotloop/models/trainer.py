@@ -1,0 +1,698 @@
+"""compile, fit, evaluate, predict: Keras's meaning, over plans and executors."""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import backends, callbacks, naming, optimizers, random
+from ..data import adapters
+from ..data.feed import Feed
+from ..graph.plan import Plan, build
+from ..optimizers import Optimizer
+from .diagnosis import NonFiniteError, explain
+from .objective import Compilation, Objective
+
+if TYPE_CHECKING:
+    from ..callbacks import CallbackList, History, ProgressBar
+    from ..graph.trace import Value
+    from ..layers.base import Layer
+    from ..variables import Variable
+
+Array = NDArray[Any]
+
+# An executor returns to Python this often, for progress, callbacks and Ctrl-C.
+SLICE_SECONDS = 0.1
+# Outputs that are kept between two returns for the metrics that Python computes.
+RECORDED_ROWS = 1 << 14
+# Plans that a model keeps ready: training, evaluation and prediction at a few batch sizes.
+PLANS_KEPT = 8
+
+
+@dataclass
+class _Data:
+    """Checked examples."""
+
+    x: list[Array]
+    y: list[Array]
+    weight: Array | None
+    rows: int
+
+    def part(self, rows: slice) -> _Data:
+        weight = None if self.weight is None else self.weight[rows]
+        x, y = [a[rows] for a in self.x], [a[rows] for a in self.y]
+        return _Data(x, y, weight, len(x[0]))
+
+
+@dataclass
+class _Ready:
+    """A plan with its executor; one run at a time."""
+
+    plan: Plan
+    executor: Any
+    lock: threading.Lock
+
+
+class Trainer:
+    """What a model can do once it is compiled."""
+
+    if TYPE_CHECKING:
+        inputs: list[Value]
+        outputs: list[Value]
+        built: bool
+        dtype: str
+        name: str
+        layers: list[Layer]
+        weights: list[Variable]
+        trainable_weights: list[Variable]
+        build: Callable[[Any], None]
+        describe: Callable[[], str]
+
+    def __init__(self) -> None:
+        self.optimizer: Optimizer | None = None
+        self.history: History | None = None
+        self.stop_training = False
+        self._compilation: Compilation | None = None
+        self._plans: dict[Any, _Ready] = {}
+
+    # -- compile ----------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Says how the model is to be trained.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str, Loss, or a list or dict of them for several outputs
+        loss_weights : list or dict of float, optional
+            Factors of the losses of several outputs.
+        metrics, weighted_metrics : list of str or Metric, optional
+            What to report; the weighted ones take sample and class weights into account.
+            ``"accuracy"`` is resolved from the shapes.
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            Accepted as in Keras and ignored, run_eagerly with a warning: a model always runs
+            compiled, many steps at a time.
+
+        Raises
+        ------
+        ValueError
+            For names that are not known; the nearest one is suggested.
+        """
+        if run_eagerly:
+            warnings.warn(
+                "compile(run_eagerly=True) is ignored: hotloop always runs whole plans",
+                UserWarning,
+                stacklevel=2,
+            )
+        self.optimizer = optimizers.get(optimizer)
+        self._compilation = Compilation(loss, loss_weights, metrics, weighted_metrics)
+        self._forget_plans()
+
+    @property
+    def compiled(self) -> bool:
+        return self._compilation is not None
+
+    def _require_compiled(self, method: str) -> Compilation:
+        if self._compilation is None:
+            raise ValueError(
+                f"{self.describe()} must be compiled before {method}(): call "
+                "model.compile(optimizer=..., loss=...) first"
+            )
+        if not self._compilation.has_loss:
+            raise ValueError(
+                f"{self.describe()} was compiled without a loss, so {method}() has nothing to "
+                "compute; pass loss=... to compile()"
+            )
+        return self._compilation
+
+    # -- fit --------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,  # noqa: A002
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Trains the model.
+
+        Parameters
+        ----------
+        x, y : array-like, or a list or dict of them
+            Examples and targets, of any float or integer dtype and any layout; read in place.
+        batch_size : int, optional
+            Examples a step, 32 if not given; the last batch of an epoch may be smaller.
+        epochs : int
+            Where to stop: epochs from `initial_epoch` to `epochs` - 1 are run.
+        verbose : {"auto", 0, 1, 2}
+            Nothing, a progress bar, or a line for each epoch; "auto" is 1.
+        callbacks : list of Callback, optional
+        validation_split : float
+            The share of examples, taken from the end, that is only validated on.
+        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+            Validated on after each epoch (`validation_freq` says after which).
+        shuffle : bool
+            Whether each epoch takes the examples in a new random order.
+        class_weight : dict of int to float, optional
+            A weight for the examples of each class.
+        sample_weight : array-like of shape (examples,), optional
+            A weight for each example.
+        steps_per_epoch : int, optional
+            Batches in an epoch; the next epoch goes on where the last one stopped.
+
+        Returns
+        -------
+        History
+            ``history.history`` maps each name to its values, one for each epoch.
+
+        Raises
+        ------
+        ValueError
+            For data that do not fit the model or each other, and arguments out of range;
+            nothing is trained then.
+        NonFiniteError
+            When the loss is no longer finite; the weights are those before that batch.
+        """
+        compilation = self._require_compiled("fit")
+        _check_count("epochs", epochs, 1)
+        _check_count("initial_epoch", initial_epoch, 0)
+        data = self._data(x, y, sample_weight, class_weight)
+        validation: _Data | None = None
+        if validation_data is not None:
+            validation = self._validation_data(validation_data)
+        elif validation_split:
+            data, validation = _split(data, validation_split)
+        if steps_per_epoch is not None:
+            _check_count("steps_per_epoch", steps_per_epoch, 1)
+            batch_size = batch_size or math.ceil(data.rows / steps_per_epoch)
+        batch_size = _batch_size(batch_size)
+
+        objective = self._objective(compilation, data, "fit")
+        if validation is not None:
+            self._objective(compilation, validation, "fit")
+        ready = self._ready("train", min(batch_size, data.rows), objective)
+        feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
+        steps = steps_per_epoch or feed.batches(batch_size)
+        hooks, bar = self._callbacks(callbacks, verbose, epochs, steps)
+
+        self.stop_training = False
+        epoch_steps = _EpochSteps(feed, ready.plan.batch_size, steps_per_epoch, shuffle)
+        logs: dict[str, Any] = {}
+        hooks.on_train_begin()
+        try:
+            for epoch in range(initial_epoch, epochs):
+                hooks.on_epoch_begin(epoch)
+                first, count = epoch_steps.begin()
+                logs = self._run(
+                    ready, feed, first, count, objective, data,
+                    on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
+                    on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
+                    progress=bar, steps=steps, epoch=epoch,
+                )  # fmt: skip
+                if validation is not None and _due(validation_freq, epoch):
+                    found = self._evaluate(
+                        validation, validation_batch_size or batch_size, validation_steps, hooks
+                    )
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                hooks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            bar.close()
+        hooks.on_train_end(logs)
+        self.history = hooks.history
+        return hooks.history
+
+    # -- evaluate, predict ------------------------------------------------------
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics on examples, without training.
+
+        Returns
+        -------
+        float, list of float or dict
+            The loss; with metrics, a list of the loss and the metrics in the order of
+            compile; with `return_dict`, a dict by name.
+
+        Raises
+        ------
+        ValueError
+            For data that do not fit the model or each other.
+        """
+        compilation = self._require_compiled("evaluate")
+        data = self._data(x, y, sample_weight, None)
+        batch_size = _batch_size(batch_size)
+        objective = self._objective(compilation, data, "evaluate")
+        batches = -(-data.rows // batch_size)
+        hooks, bar = self._callbacks(callbacks, verbose, None, min(steps or batches, batches))
+        try:
+            logs = self._evaluate(data, batch_size, steps, hooks, bar)
+        finally:
+            bar.close()
+        return logs if return_dict else _in_order(objective, logs)
+
+    def _evaluate(
+        self,
+        data: _Data,
+        batch_size: int,
+        steps: int | None,
+        hooks: CallbackList,
+        bar: ProgressBar | None = None,
+    ) -> dict[str, Any]:
+        assert self._compilation is not None
+        objective = self._compilation.bind(
+            self.outputs, self.output_names, data.y, data.weight is not None
+        )
+        ready = self._ready("evaluate", min(batch_size, data.rows), objective)
+        feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
+        count = min(steps or data.rows, feed.batches(ready.plan.batch_size))
+        hooks.on_test_begin()
+        logs = self._run(
+            ready, feed, 0, count, objective, data,
+            on_begin=hooks.on_test_batch_begin if hooks.wants_test_batches else None,
+            on_end=hooks.on_test_batch_end if hooks.wants_test_batches else None,
+            progress=bar, steps=count,
+        )  # fmt: skip
+        hooks.on_test_end(logs)
+        return logs
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The model's outputs for examples.
+
+        Returns
+        -------
+        ndarray, or a list of them for several outputs
+
+        Raises
+        ------
+        ValueError
+            For examples that do not have the model's input shape.
+        """
+        arrays, rows = self._inputs(x)
+        size = min(_batch_size(batch_size), rows)
+        ready = self._ready("predict", size, None)
+        feed = Feed(arrays, rows)
+        batches = min(steps or rows, feed.batches(size))
+        rows = min(rows, batches * size)
+        outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
+        hooks, bar = self._callbacks(callbacks, verbose, None, batches)
+        hooks.on_predict_begin()
+        try:
+            done = 0
+            while done < batches:
+                if hooks.wants_predict_batches:
+                    hooks.on_predict_batch_begin(done)
+                count = 1 if hooks.wants_predict_batches else batches - done
+                with ready.lock:
+                    ran, _ = ready.executor.run(
+                        feed, done, count, np.zeros(0), seconds=SLICE_SECONDS, outputs=outs
+                    )
+                done += ran
+                if hooks.wants_predict_batches:
+                    part = [out[(done - 1) * size : done * size] for out in outs]
+                    hooks.on_predict_batch_end(done - 1, {"outputs": _one_or_list(part)})
+                if done < batches:
+                    bar.update(done, batches)
+        finally:
+            bar.close()
+        hooks.on_predict_end({"outputs": _one_or_list(outs)})
+        return _one_or_list(outs)
+
+    # -- single batches ---------------------------------------------------------
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on one batch; returns what `evaluate` returns, before the step."""
+        return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics of one batch."""
+        return self._on_batch("evaluate", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The model's outputs for one batch."""
+        arrays, rows = self._inputs(x)
+        ready = self._ready("predict", _rounded_up(rows), None)
+        outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
+        with ready.lock:
+            ready.executor.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
+        return _one_or_list(outs)
+
+    def _on_batch(
+        self,
+        mode: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Mapping[int, float] | None,
+        return_dict: bool,
+    ) -> Any:
+        method = "train_on_batch" if mode == "train" else "test_on_batch"
+        compilation = self._require_compiled(method)
+        data = self._data(x, y, sample_weight, class_weight)
+        objective = self._objective(compilation, data, method)
+        ready = self._ready(mode, _rounded_up(data.rows), objective)
+        feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
+        logs = self._run(ready, feed, 0, 1, objective, data)
+        return logs if return_dict else _in_order(objective, logs)
+
+    # -- data -------------------------------------------------------------------
+
+    @property
+    def output_names(self) -> list[str]:
+        """One name for each output: that of the layer that makes it."""
+        layers = [v.node.layer if v.node else v.layer for v in self.outputs]
+        return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
+
+    @property
+    def input_names(self) -> list[str]:
+        return [v.name for v in self.inputs]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the loss and metrics, as `evaluate` lists them, once data were seen."""
+        if self._compilation is None or not self._compilation.bound:
+            return ["loss"]
+        return _names(self._compilation.bound[-1])
+
+    def _inputs(self, x: Any) -> tuple[list[Array], int]:
+        """The arrays of x, checked; builds the model if its input shape was not known."""
+        names = self.input_names or ["x"]
+        arrays = adapters.as_arrays(x, names, "x")
+        rows = adapters.check_lengths(x=arrays)
+        if not self.built:
+            self.build((None, *arrays[0].shape[1:]))
+        first = next((layer for layer in self.layers if layer.weights), None)
+        who = first.describe() if first is not None else self.describe()
+        adapters.check_inputs(arrays, [v.dims for v in self.inputs], self.describe(), who)
+        return arrays, rows
+
+    def _data(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Mapping[int, float] | None,
+    ) -> _Data:
+        if y is None:
+            what = type(x).__name__
+            raise ValueError(
+                f"y is missing: x and y must be arrays (x is a {what}); iterables of batches are "
+                "not supported"
+            )
+        if hasattr(x, "__next__"):
+            raise TypeError("x is an iterator; expected arrays")
+        if not self.built:
+            adapters.check_lengths(
+                x=adapters.as_arrays(x, self.input_names or ["x"], "x"), y=[adapters.as_array(y, "y")]
+            )
+        inputs, rows = self._inputs(x)
+        targets = adapters.as_arrays(y, self.output_names, "y")
+        weights: list[Array] = []
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError("class_weight and sample_weight cannot both be given")
+            if len(targets) > 1:
+                raise ValueError("class_weight needs a model with a single output")
+            weights = [adapters.class_weights(targets[0], class_weight)]
+        elif sample_weight is not None:
+            weights = [adapters.as_array(sample_weight, "sample_weight")]
+        adapters.check_lengths(x=inputs, y=targets, sample_weight=weights)
+        for weight in weights:
+            adapters.check_weights(weight, targets[0])
+        return _Data(inputs, targets, weights[0].reshape(-1) if weights else None, rows)
+
+    def _validation_data(self, given: Any) -> _Data:
+        if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+            raise ValueError("validation_data must be a tuple (x, y) or (x, y, sample_weight)")
+        try:
+            return self._data(given[0], given[1], given[2] if len(given) == 3 else None, None)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data: {error}") from None
+
+    def _objective(self, compilation: Compilation, data: _Data, method: str) -> Objective:
+        objective = compilation.bind(
+            self.outputs, self.output_names, data.y, data.weight is not None
+        )
+        compilation.check(objective, data.y)
+        return objective
+
+    def _callbacks(
+        self, given: Any, verbose: int | str, epochs: int | None, steps: int
+    ) -> tuple[CallbackList, ProgressBar]:
+        bar = callbacks.ProgressBar(verbose)
+        own = [given] if isinstance(given, callbacks.Callback) else list(given or ())
+        params = {"verbose": bar.verbose, "epochs": epochs, "steps": steps}
+        return callbacks.CallbackList([*own, bar], self, params), bar
+
+    # -- plans ------------------------------------------------------------------
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+
+    def _ready(self, mode: str, batch_size: int, objective: Objective | None) -> _Ready:
+        """The plan and executor for a mode, batch size and objective; made once for each."""
+        trained = tuple(id(w) for w in self.trainable_weights) if mode == "train" else ()
+        key = (mode, batch_size, id(objective), trained, backends.current())
+        if key not in self._plans:
+            while len(self._plans) >= PLANS_KEPT:
+                self._plans.pop(next(iter(self._plans)))
+            plan = build(
+                self.inputs,
+                self.outputs,
+                batch_size,
+                losses=objective.losses if objective else (),
+                metrics=objective.terms if objective else (),
+                weights=self.weights,
+                trained=self.trainable_weights if mode == "train" else (),
+                optimizer=self.optimizer if mode == "train" else None,
+                fuse_updates=backends.fuses_updates(),
+            )
+            self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
+        return self._plans[key]
+
+    def _run(
+        self,
+        ready: _Ready,
+        feed: Feed,
+        first: int,
+        count: int,
+        objective: Objective,
+        data: _Data,
+        *,
+        on_begin: Callable[[int, Any], None] | None = None,
+        on_end: Callable[[int, Any], None] | None = None,
+        progress: ProgressBar | None = None,
+        steps: int = 1,
+        epoch: int = 0,
+    ) -> dict[str, Any]:
+        """Runs batches first to first + count - 1, a slice of time at a time."""
+        plan = ready.plan
+        size = plan.batch_size
+        sums = np.zeros(len(plan.slots))
+        record = _Recorder(plan, feed, objective, data) if objective.records_outputs else None
+        optimizer = plan.optimizer
+        objective.reset()
+        done, rows = 0, 0
+        logs: dict[str, Any] = {}
+        by_batch = on_begin is not None or on_end is not None
+        while done < count:
+            if on_begin is not None:
+                on_begin(done, {})
+            at_once = 1 if by_batch else count - done
+            if record is not None:
+                at_once = min(at_once, record.batches)
+            with ready.lock:
+                ran, finite = ready.executor.run(
+                    feed,
+                    first + done,
+                    at_once,
+                    sums,
+                    iteration=optimizer.iterations if optimizer else 0,
+                    seconds=SLICE_SECONDS,
+                    outputs=record.outputs if record else None,
+                    outputs_first=(first + done) * size,
+                )
+                if optimizer is not None:
+                    optimizer.iterations += ran
+            start = (first + done) * size
+            stop = min(start + ran * size, feed.rows)
+            if record is not None:
+                record.update(start, stop)
+            done += ran
+            rows += stop - start
+            if not finite:
+                raise NonFiniteError(
+                    explain(self, feed, data.x, data.y, first + done, size, epoch, optimizer is not None)
+                )
+            last = done >= count
+            if last or on_end is not None or (progress is not None and progress.verbose):
+                logs = objective.logs(plan.slots, sums, rows)
+            if on_end is not None:
+                on_end(done - 1, logs)
+            if progress is not None and not last:
+                progress.update(done, steps, logs)
+            if self.stop_training and on_end is not None:
+                break
+        return logs
+
+
+class _Recorder:
+    """Keeps the outputs of some batches for the metrics that Python computes."""
+
+    def __init__(self, plan: Plan, feed: Feed, objective: Objective, data: _Data) -> None:
+        self.batches = max(1, RECORDED_ROWS // plan.batch_size)
+        rows = min(self.batches * plan.batch_size, feed.rows + plan.batch_size)
+        self.outputs = [np.empty((rows, *v.dims), v.dtype) for v in plan.outputs]
+        self._feed, self._objective, self._data = feed, objective, data
+
+    def update(self, start: int, stop: int) -> None:
+        """Gives the metrics the rows at positions start to stop - 1 of the epoch."""
+        order = self._feed.order
+        rows: Any = slice(start, stop) if order is None else order[start:stop]
+        y = [array[rows] for array in self._data.y]
+        weight = None if self._data.weight is None else self._data.weight[rows]
+        self._objective.update(y, [out[: stop - start] for out in self.outputs], weight)
+
+
+class _EpochSteps:
+    """Which batches an epoch runs, and when the examples are shuffled anew.
+
+    Without steps_per_epoch, all of them. With it, an epoch goes on where the last one
+    stopped, and ends early, with a warning, where the data run out.
+    """
+
+    def __init__(
+        self, feed: Feed, batch_size: int, steps_per_epoch: int | None, shuffle: bool
+    ) -> None:
+        self._feed = feed
+        self._batches = feed.batches(batch_size)
+        self._steps = steps_per_epoch
+        self._shuffle = shuffle
+        self._next = 0
+
+    def begin(self) -> tuple[int, int]:
+        """First batch and number of batches of the next epoch."""
+        if self._next == 0 and self._shuffle:
+            self._feed.order = random.generator().permutation(self._feed.rows)
+        first = self._next
+        wanted = self._steps or self._batches
+        count = min(wanted, self._batches - first)
+        if count < wanted:
+            warnings.warn(
+                f"the data ran out after {count} of {wanted} steps of this epoch; pass fewer "
+                "steps_per_epoch or more data",
+                UserWarning,
+                stacklevel=3,
+            )
+        self._next = (first + count) % self._batches
+        return first, count
+
+
+_NO_SUMS = np.zeros(0)
+
+
+def _split(data: _Data, share: float) -> tuple[_Data, _Data]:
+    """Training examples, and the last `share` of them for validation."""
+    if not 0 < share < 1:
+        raise ValueError(f"validation_split must be at least 0 and below 1, not {share!r}")
+    at = math.floor(data.rows * (1.0 - share))
+    if at in (0, data.rows):
+        raise ValueError(
+            f"validation_split={share} of {data.rows} examples leaves nothing to train or "
+            "validate on; pass more data or another share"
+        )
+    return data.part(slice(0, at)), data.part(slice(at, data.rows))
+
+
+def _due(frequency: int | Sequence[int], epoch: int) -> bool:
+    """Whether to validate after this epoch."""
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _batch_size(given: int | None) -> int:
+    if given is None:
+        return 32
+    _check_count("batch_size", given, 1)
+    return int(given)
+
+
+def _check_count(argument: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")
+
+
+def _rounded_up(rows: int) -> int:
+    """The next power of two, so that batches of many sizes share a few plans."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _names(objective: Objective) -> list[str]:
+    losses = objective.loss_names if len(objective.losses) > 1 else []
+    return ["loss", *losses, *(use.name for use in objective.metrics)]
+
+
+def _in_order(objective: Objective, logs: Mapping[str, Any]) -> Any:
+    """The loss, or a list of the loss and the metrics in the order of compile."""
+    return _one_or_list([logs[name] for name in _names(objective)])
+
+
+def _one_or_list(items: list[Any]) -> Any:
+    return items[0] if len(items) == 1 else items

@@ -1,0 +1,56 @@
+"""Optimizers: how weights follow their gradient. One algorithm per file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import naming
+from .adagrad import Adagrad
+from .adam import Adam
+from .adamw import AdamW
+from .optimizer import Optimizer
+from .rmsprop import RMSprop
+from .sgd import SGD
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
+
+_BY_NAME: dict[str, type[Optimizer]] = {
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "sgd": SGD,
+}
+
+
+def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Optimizer:
+    """The optimizer for a name, a class, a config or an optimizer.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known; the nearest one is suggested.
+    TypeError
+        For anything else.
+
+    Examples
+    --------
+    >>> get("adam").learning_rate
+    0.001
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, str):
+        found: type[Optimizer] = naming.lookup("optimizer", identifier.lower(), _BY_NAME)
+        return found()
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return identifier()
+    if isinstance(identifier, Mapping):
+        known: type[Optimizer] = naming.lookup(
+            "optimizer", identifier["class_name"].lower(), _BY_NAME
+        )
+        return known.from_config(identifier.get("config", {}))
+    raise TypeError(
+        f"an optimizer must be a name or a hotloop.optimizers.Optimizer, not {identifier!r}"
+    )

@@ -1,0 +1,166 @@
+"""Penalties on weights that are added to the loss: L1, L2 and both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .naming import instantiate
+
+RegularizerLike = str | Mapping[str, Any] | Callable[[Any], float] | None
+
+
+class Regularizer:
+    """Base of all regularizers: a callable from weights to a penalty.
+
+    Attributes
+    ----------
+    l1, l2 : float
+        Factors of the sum of absolute values and of the sum of squares.
+
+    Examples
+    --------
+    >>> Regularizer()([1.0, -2.0])
+    0.0
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def __call__(self, w: ArrayLike) -> float:
+        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64."""
+        flat = np.asarray(w, dtype=np.float64).reshape(-1)
+        return float(self.l1 * np.abs(flat).sum() + self.l2 * (flat @ flat))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Regularizer with the arguments that `get_config` returned."""
+        return cls(**config)
+
+
+class L1L2(Regularizer):
+    """Sum of absolute values and sum of squares of the weights.
+
+    ``l1 * sum(|w|) + l2 * sum(w ** 2)``, with gradient ``l1 * sign(w) + 2 * l2 * w``.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Factors, finite and at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a factor is negative or not finite.
+
+    Examples
+    --------
+    >>> L1L2(l1=0.5, l2=0.25)([1.0, -2.0])
+    2.75
+    """
+
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+        self.l1 = _factor("l1", 0.0 if l1 is None else l1)
+        self.l2 = _factor("l2", 0.0 if l2 is None else l2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {"l1": self.l1, "l2": self.l2}
+
+
+class L1(Regularizer):
+    """Sum of absolute values of the weights: ``l1 * sum(|w|)``.
+
+    Parameters
+    ----------
+    l1 : float
+        Factor, finite and at least 0.
+
+    Raises
+    ------
+    ValueError
+        If the factor is negative or not finite.
+
+    Examples
+    --------
+    >>> L1(0.5)([1.0, -2.0])
+    1.5
+    """
+
+    def __init__(self, l1: float | None = 0.01) -> None:
+        self.l1 = _factor("l1", 0.01 if l1 is None else l1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {"l1": self.l1}
+
+
+class L2(Regularizer):
+    """Sum of squares of the weights: ``l2 * sum(w ** 2)``, with no factor 1/2.
+
+    Parameters
+    ----------
+    l2 : float
+        Factor, finite and at least 0.
+
+    Raises
+    ------
+    ValueError
+        If the factor is negative or not finite.
+
+    Examples
+    --------
+    >>> L2(0.5)([1.0, -2.0])
+    2.5
+    """
+
+    def __init__(self, l2: float | None = 0.01) -> None:
+        self.l2 = _factor("l2", 0.01 if l2 is None else l2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {"l2": self.l2}
+
+
+l1 = L1
+l2 = L2
+l1_l2 = L1L2
+
+
+def get(identifier: RegularizerLike) -> Any:
+    """Regularizer of a name, a configuration, a class, an instance or a function; None of None.
+
+    The names are ``"l1"``, ``"l2"`` and ``"l1_l2"``: factors 0.01, 0.01 and both 0, as in Keras.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the identifier is none of these.
+
+    Examples
+    --------
+    >>> get("l2").l2
+    0.01
+    """
+    if identifier is None:
+        return None
+    return instantiate("regularizer", identifier, _TABLE)
+
+
+def _factor(name: str, value: float) -> float:
+    """Factor as a float, or an error that names it."""
+    numeric = isinstance(value, (int, float, np.integer, np.floating))
+    if not numeric or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
+
+
+_TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2}

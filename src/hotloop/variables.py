@@ -1,0 +1,108 @@
+"""A model's numbers: weights and optimizer state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from .graph.trace import Value
+    from .regularizers import Regularizer
+
+
+class Variable:
+    """One array that training changes.
+
+    Its numbers live in a plain NumPy array until the compiled core first trains with
+    them; from then on they live in the core's own layout (matrices in packed panels) and
+    are unpacked when somebody asks. `numpy` and `assign` hide the difference.
+
+    Parameters
+    ----------
+    value : array-like
+        The first value; its shape and dtype are the variable's for good.
+    name : str
+        As the layer calls it, for instance ``"kernel"``.
+    trainable : bool
+        Whether the optimizer updates it.
+    regularizer : Regularizer, optional
+        The penalty that the model's loss gains for it.
+
+    Examples
+    --------
+    >>> v = Variable([[1.0, 2.0]], name="kernel")
+    >>> v.assign([[3.0, 4.0]])
+    >>> v.numpy()
+    array([[3., 4.]])
+    """
+
+    def __init__(
+        self,
+        value: ArrayLike,
+        name: str = "variable",
+        trainable: bool = True,
+        regularizer: Regularizer | None = None,
+    ) -> None:
+        self._array: NDArray[Any] | None = np.array(value, order="C")
+        self._packed: Any = None
+        self.shape: tuple[int, ...] = self._array.shape
+        self.dtype: np.dtype[Any] = self._array.dtype
+        self.name = name
+        self.path = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.value: Value | None = None  # what stands for it in graphs (graph.trace.parameter)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The numbers as a plain array that the Python backends update in place."""
+        if self._array is None:
+            self._array = self.numpy()
+            self._packed = None
+        return self._array
+
+    def packed(self, make: Callable[[tuple[int, ...], np.dtype[Any]], Any]) -> Any:
+        """The numbers in the compiled core's layout, moved there by `make` the first time."""
+        if self._packed is None:
+            packed = make(self.shape, self.dtype)
+            packed.load(self.array)
+            self._packed, self._array = packed, None
+        return self._packed
+
+    def numpy(self) -> NDArray[Any]:
+        """A copy of the numbers."""
+        packed = self._packed
+        if packed is None:
+            assert self._array is not None
+            return self._array.copy()
+        out = np.empty(self.shape, self.dtype)
+        packed.store(out)
+        return out
+
+    def assign(self, value: ArrayLike) -> None:
+        """Replaces the numbers; `value` has the variable's shape (ValueError otherwise)."""
+        new = np.ascontiguousarray(value, dtype=self.dtype)
+        if np.shape(value) != self.shape:
+            raise ValueError(
+                f"Variable '{self.path}' has shape {self.shape} and cannot take a value of "
+                f"shape {np.shape(value)}; reshape it or use a layer of that size."
+            )
+        if self._packed is not None:
+            self._packed.load(new)
+        else:
+            self.array[...] = new
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        value = self.numpy()
+        return value if dtype is None else value.astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"

@@ -1,0 +1,297 @@
+"""Hand-computed values, then finite differences, then behaviour at the ends of the number line."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hotloop.backends import formulas
+from hotloop.backends.formulas import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+E = math.e
+LOG2 = math.log(2.0)
+
+# x = -2, 0, 1; leaky_relu with alpha 0.2, elu with alpha 1.
+VALUES = {
+    "linear": (-2.0, 0.0, 1.0),
+    "relu": (0.0, 0.0, 1.0),
+    "leaky_relu": (-0.4, 0.0, 1.0),
+    "elu": (E**-2 - 1.0, 0.0, 1.0),
+    "selu": (1.0507009873554805 * 1.6732632423543772 * (E**-2 - 1.0), 0.0, 1.0507009873554805),
+    "gelu": (-0.04550026389635842, 0.0, 0.8413447460685429),
+    "gelu_tanh": (-0.045402305912224981, 0.0, 0.8411919906082768),
+    "silu": (-2.0 / (1.0 + E**2), 0.0, 1.0 / (1.0 + 1.0 / E)),
+    "softplus": (math.log(1.0 + E**-2), LOG2, math.log(1.0 + E)),
+    "softsign": (-2.0 / 3.0, 0.0, 0.5),
+    "sigmoid": (1.0 / (1.0 + E**2), 0.5, 1.0 / (1.0 + 1.0 / E)),
+    "hard_sigmoid": (1.0 / 6.0, 0.5, 2.0 / 3.0),
+    "tanh": (-0.9640275800758169, 0.0, 0.7615941559557649),
+    "exponential": (E**-2, 1.0, E),
+}
+
+LIMITS = {  # x = -inf, -1e30, 1e30, inf
+    "linear": (-np.inf, -1e30, 1e30, np.inf),
+    "relu": (0.0, 0.0, 1e30, np.inf),
+    "leaky_relu": (-np.inf, -2e29, 1e30, np.inf),
+    "elu": (-1.0, -1.0, 1e30, np.inf),
+    "selu": (-1.7580993408473766, -1.7580993408473766, 1.0507009873554805e30, np.inf),
+    "gelu": (0.0, 0.0, 1e30, np.inf),
+    "gelu_tanh": (0.0, 0.0, 1e30, np.inf),
+    "silu": (0.0, 0.0, 1e30, np.inf),
+    "softplus": (0.0, 0.0, 1e30, np.inf),
+    "softsign": (-1.0, -1.0, 1.0, 1.0),
+    "sigmoid": (0.0, 0.0, 1.0, 1.0),
+    "hard_sigmoid": (0.0, 0.0, 1.0, 1.0),
+    "tanh": (-1.0, -1.0, 1.0, 1.0),
+    "exponential": (0.0, 0.0, np.inf, np.inf),
+}
+
+LIMIT_SLOPES = {  # x = -inf, -1e30, 1e30, inf
+    "linear": (1.0, 1.0, 1.0, 1.0),
+    "relu": (0.0, 0.0, 1.0, 1.0),
+    "leaky_relu": (0.2, 0.2, 1.0, 1.0),
+    "elu": (0.0, 0.0, 1.0, 1.0),
+    "selu": (0.0, 0.0, 1.0507009873554805, 1.0507009873554805),
+    "gelu": (0.0, 0.0, 1.0, 1.0),
+    "gelu_tanh": (0.0, 0.0, 1.0, 1.0),
+    "silu": (0.0, 0.0, 1.0, 1.0),
+    "softplus": (0.0, 0.0, 1.0, 1.0),
+    "softsign": (0.0, 0.0, 0.0, 0.0),
+    "sigmoid": (0.0, 0.0, 0.0, 0.0),
+    "hard_sigmoid": (0.0, 0.0, 0.0, 0.0),
+    "tanh": (0.0, 0.0, 0.0, 0.0),
+    "exponential": (0.0, 0.0, np.inf, np.inf),
+}
+
+# (y, p, param): loss of one element.
+LOSS_VALUES = {
+    "mean_squared_error": (1.0, 3.0, 0.0, 4.0),
+    "mean_absolute_error": (1.0, 3.0, 0.0, 2.0),
+    "huber": (1.0, 4.0, 2.0, 2.0 * (3.0 - 1.0)),
+    "log_cosh": (1.0, 2.0, 0.0, math.log((E + 1.0 / E) / 2.0)),
+    "binary_crossentropy": (1.0, 0.25, 0.2, -0.9 * math.log(0.25) - 0.1 * math.log(0.75)),
+    "binary_crossentropy_logits": (
+        1.0,
+        math.log(3.0),
+        0.2,
+        -0.9 * math.log(0.75) - 0.1 * math.log(0.25),
+    ),
+    "kl_divergence": (0.5, 0.25, 0.0, 0.5 * LOG2),
+    "poisson": (2.0, 1.0, 0.0, 1.0 - 2.0 * math.log(1.0 + 1e-7)),
+    "hinge": (-1.0, 0.5, 0.0, 1.5),
+}
+
+DTYPES = (np.float32, np.float64)
+
+
+def saved(activation, x, *options):
+    return x if activation.reads == "x" else activation.value(x, *options)
+
+
+def test_tables_are_complete():
+    assert set(ACTIVATIONS) == set(VALUES) == set(LIMITS) == set(LIMIT_SLOPES)
+    assert set(LOSSES) == set(LOSS_VALUES)
+    for table in (ACTIVATIONS, LOSSES, OPTIMIZERS):
+        assert all(name == entry.name for name, entry in table.items())
+    assert {name for name, a in ACTIVATIONS.items() if a.reads == "x"} == {
+        "gelu",
+        "gelu_tanh",
+        "silu",
+    }
+
+
+# ----------------------------------------------------------------------- activations
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_by_hand(name):
+    activation = ACTIVATIONS[name]
+    options = () if activation.alpha is None else (activation.alpha,)
+    y = activation.value(np.array([-2.0, 0.0, 1.0]), *options)
+    np.testing.assert_allclose(y, VALUES[name], rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 1.7])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivative_is_the_slope(name, alpha):
+    activation = ACTIVATIONS[name]
+    options = activation.options(alpha)
+    x = np.linspace(-4.0, 4.0, 34)  # no kink (-3, 0, 3) among them
+    h = 1e-5
+    slope = (activation.value(x + h, *options) - activation.value(x - h, *options)) / (2.0 * h)
+    derivative = activation.derivative(saved(activation, x, *options), *options)
+    np.testing.assert_allclose(derivative, slope, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_at_the_ends(name, dtype):
+    activation = ACTIVATIONS[name]
+    options = () if activation.alpha is None else (activation.alpha,)
+    x = np.array([-np.inf, -1e30, 1e30, np.inf], dtype)
+    with np.errstate(over="ignore" if name == "exponential" else "raise", invalid="raise"):
+        y = activation.value(x, *options)
+        slope = activation.derivative(saved(activation, x, *options), *options)
+    assert y.dtype == slope.dtype == dtype
+    np.testing.assert_allclose(y, LIMITS[name], rtol=1e-6)
+    np.testing.assert_allclose(slope, LIMIT_SLOPES[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_of_nan_is_nan(name):
+    activation = ACTIVATIONS[name]
+    assert np.isnan(activation.value(np.array([np.nan]), *activation.options(0.5))).all()
+
+
+def test_erf_is_accurate():
+    x = np.concatenate([np.linspace(-7.0, 7.0, 2801), np.geomspace(1e-300, 6.0, 500)])
+    expected = np.array([math.erf(value) for value in x])
+    np.testing.assert_allclose(formulas.erf(x), expected, rtol=1e-15, atol=0.0)
+
+
+def test_erf_of_special_values():
+    y = formulas.erf(np.array([-np.inf, -0.0, np.inf, np.nan], np.float32))
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, [-1.0, 0.0, 1.0, np.nan])
+    assert np.signbit(y[1])
+    assert formulas.erf(np.empty((0, 3))).shape == (0, 3)
+
+
+def test_gelu_tanh_keeps_precision_in_its_tail():
+    # Computed with 40 digits; 1 + tanh(z) would leave 9 correct ones here.
+    expected = -2.2917961966295046e-07
+    assert formulas.gelu_tanh(np.array([-5.0]))[0] == pytest.approx(expected, rel=1e-13)
+
+
+# ---------------------------------------------------------------------------- losses
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_by_hand(name):
+    loss = LOSSES[name]
+    y, p, param, expected = LOSS_VALUES[name]
+    value = loss.value(np.array([y]), np.array([p]), *loss.options(param))
+    np.testing.assert_allclose(value, [expected], rtol=1e-14)
+
+
+@pytest.mark.parametrize("param", [0.1, 0.5])
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_derivative_is_the_slope(name, param):
+    loss = LOSSES[name]
+    rng = np.random.default_rng(3)
+    y, p = rng.uniform(0.05, 0.95, size=(2, 40))
+    options = loss.options(param)
+    h = 1e-6
+    slope = (loss.value(y, p + h, *options) - loss.value(y, p - h, *options)) / (2.0 * h)
+    np.testing.assert_allclose(loss.derivative(y, p, *options), slope, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_keeps_precision(name, dtype):
+    loss = LOSSES[name]
+    y, p = np.array([[0.0, 1.0], [0.25, 0.75]], dtype)
+    options = loss.options(0.5)
+    assert loss.value(y, p, *options).dtype == dtype
+    assert loss.derivative(y, p, *options).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_losses_of_large_errors(dtype):
+    y, p = np.zeros(2, dtype), np.array([-1e30, 1e30], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        for name in ("mean_absolute_error", "huber", "log_cosh"):
+            loss = LOSSES[name]
+            np.testing.assert_allclose(loss.value(y, p, *loss.options(1.0)), 1e30, rtol=1e-6)
+            np.testing.assert_array_equal(loss.derivative(y, p, *loss.options(1.0)), [-1.0, 1.0])
+        np.testing.assert_allclose(
+            formulas.binary_crossentropy_logits(y, p, 0.0), [0.0, 1e30], rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clipped_probabilities_have_no_gradient(dtype):
+    y = np.array([1.0, 0.0, 1.0], dtype)
+    p = np.array([0.0, 1.0, 0.5], dtype)
+    low, high = dtype(1e-7), dtype(1.0 - 1e-7)
+    np.testing.assert_allclose(
+        formulas.binary_crossentropy(y, p, 0.0), [-np.log(low), -np.log1p(-high), LOG2], rtol=1e-6
+    )
+    np.testing.assert_array_equal(
+        formulas.binary_crossentropy_derivative(y, p, 0.0), [0.0, 0.0, -2.0]
+    )
+    np.testing.assert_array_equal(
+        formulas.kl_divergence_derivative(y, np.array([0.0, 1.5, 0.5], dtype)), [0.0, 0.0, -2.0]
+    )
+
+
+def test_nan_prediction_is_not_clipped_away():
+    y, p = np.array([1.0]), np.array([np.nan])
+    for name in ("binary_crossentropy", "kl_divergence"):
+        loss = LOSSES[name]
+        assert np.isnan(loss.value(y, p, *loss.options(0.0))).all()
+        assert np.isnan(loss.derivative(y, p, *loss.options(0.0))).all()
+
+
+def test_hinge_labels():
+    np.testing.assert_array_equal(formulas.hinge_labels(np.array([0.0, 1.0])), [-1.0, 1.0])
+    np.testing.assert_array_equal(formulas.hinge_labels(np.array([1.0, 1.0])), [1.0, 1.0])
+    np.testing.assert_array_equal(formulas.hinge_labels(np.array([0.0, 0.5])), [0.0, 0.5])
+    labels = np.array([0.0, 1.0], np.float32)
+    assert formulas.hinge_labels(labels).dtype == np.float32
+
+
+# ------------------------------------------------------------------------ optimizers
+
+SETTINGS = {
+    "sgd": ("learning_rate",),
+    "sgd_momentum": ("learning_rate", "momentum"),
+    "sgd_nesterov": ("learning_rate", "momentum"),
+    "adam": ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay"),
+    "adam_amsgrad": ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay"),
+    "rmsprop": ("learning_rate", "rho", "epsilon", "momentum"),
+    "rmsprop_momentum": ("learning_rate", "rho", "epsilon", "momentum"),
+    "rmsprop_centered": ("learning_rate", "rho", "epsilon", "momentum"),
+    "rmsprop_centered_momentum": ("learning_rate", "rho", "epsilon", "momentum"),
+    "adagrad": ("learning_rate", "epsilon"),
+}
+
+
+def test_optimizer_settings():
+    assert {name: rule.hyper for name, rule in OPTIMIZERS.items()} == SETTINGS
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_returns_weights_and_slots_in_their_precision(name):
+    rule = OPTIMIZERS[name]
+    w, g, *slots = np.ones((2 + rule.slots, 3), np.float32)
+    new = rule.update(w, g, *slots, *rule.settings(1, dict.fromkeys(rule.hyper, 0.5)))
+    assert len(new) == 1 + rule.slots
+    assert all(array.dtype == np.float32 for array in new)
+
+
+def test_optimizer_refuses_other_settings():
+    with pytest.raises(TypeError, match="sgd_momentum takes the settings learning_rate, momentum"):
+        OPTIMIZERS["sgd_momentum"].settings(1, {"learning_rate": 0.1})
+    with pytest.raises(TypeError, match="got learning_rate, epsilon"):
+        OPTIMIZERS["sgd"].settings(1, {"learning_rate": 0.1, "epsilon": 0.1})
+
+
+def test_adam_step_size():
+    # 0.1 sqrt(1 - 0.75^2) / (1 - 0.5^2)
+    assert formulas.adam_step_size(0.1, 0.5, 0.75, 2) == pytest.approx(0.1 * 0.4375**0.5 / 0.75)
+
+
+# -------------------------------------------------------------------- random numbers
+
+
+def test_splitmix64_of_the_published_generator():
+    # The first three outputs of splitmix64.c seeded with 1234567.
+    state = np.uint64(1234567) + np.arange(1, 4, dtype=np.uint64) * formulas.GOLDEN_GAMMA
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert formulas.splitmix64(state).tolist() == expected
+
+
+def test_uniform_24_is_below_one():
+    bits = np.array([0, 2**40 - 1, 2**40, 2**64 - 1], dtype=np.uint64)
+    assert formulas.uniform_24(bits).tolist() == [0.0, 0.0, 2.0**-24, 1.0 - 2.0**-24]

@@ -1,0 +1,65 @@
+import random as python_random
+import threading
+
+import numpy as np
+import pytest
+
+from hotloop import random
+
+
+def _draws():
+    return (
+        python_random.random(),
+        np.random.random(),  # noqa: NPY002 - the global generator is seeded too
+        random.generator().random(),
+        random.next_key(),
+    )
+
+
+def test_one_seed_sets_all_three_generators():
+    random.set_random_seed(5)
+    first = _draws()
+    random.set_random_seed(5)
+    assert _draws() == first
+    random.set_random_seed(6)
+    assert all(a != b for a, b in zip(_draws(), first, strict=True))
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, np.int64(3)])
+def test_every_seed_of_numpy_is_taken(seed):
+    random.set_random_seed(seed)
+    assert 0 <= random.next_key() < 2**64
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None, 2**32])
+def test_other_seeds_are_refused_and_change_nothing(seed):
+    random.set_random_seed(5)
+    before = random.generator()
+    with pytest.raises(ValueError, match="seed must be"):
+        random.set_random_seed(seed)
+    assert random.generator() is before
+
+
+def test_keys_use_all_64_bits():
+    random.set_random_seed(0)
+    seen_one = seen_zero = 0
+    for _ in range(200):
+        key = random.next_key()
+        seen_one |= key
+        seen_zero |= ~key
+    everything = 2**64 - 1
+    assert seen_one == everything
+    assert seen_zero & everything == everything
+
+
+def test_threads_never_get_the_same_key():
+    keys = []
+    threads = [
+        threading.Thread(target=lambda: keys.extend(random.next_key() for _ in range(500)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(keys)) == 2000
