@@ -42,8 +42,8 @@ static HL_INLINE vec N(gelu)(vec x, vec alpha) {
 
 static HL_INLINE vec N(gelu_tanh)(vec x, vec alpha) {
     (void)alpha;
-    const vec t = vtanh((x * x * GELU_CUBIC + 1) * x * GELU_SCALE);
-    return x * (T)0.5 * (t + 1);
+    /* (1 + tanh(u)) / 2 = sigmoid(2 u), which does not cancel for negative u. */
+    return x * vsigmoid((x * x * GELU_CUBIC + 1) * x * (2 * GELU_SCALE));
 }
 
 static HL_INLINE vec N(silu)(vec x, vec alpha) {
@@ -151,9 +151,9 @@ static HL_INLINE vec N(gelu_gradient)(vec dy, vec x, vec alpha) {
 static HL_INLINE vec N(gelu_tanh_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
     const vec square = x * x;
-    const vec t = vtanh((square * GELU_CUBIC + 1) * x * GELU_SCALE);
-    const vec inner = (square * (3 * GELU_CUBIC) + 1) * GELU_SCALE;
-    return dy * (T)0.5 * ((1 - t) * (1 + t) * x * inner + (1 + t));
+    const vec s = vsigmoid((square * GELU_CUBIC + 1) * x * (2 * GELU_SCALE));
+    const vec inner = (square * (3 * GELU_CUBIC) + 1) * (2 * GELU_SCALE);
+    return dy * s * (x * inner * (1 - s) + 1);
 }
 
 static HL_INLINE vec N(silu_gradient)(vec dy, vec x, vec alpha) {

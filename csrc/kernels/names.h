@@ -7,7 +7,7 @@
 #ifndef HL_NAMES_H
 #define HL_NAMES_H
 
-#define HL_PASTE_(a, b) a##_##b
+#define HL_PASTE_(a, b) hl_##a##_##b
 #define HL_PASTE(a, b) HL_PASTE_(a, b)
 #define N(name) HL_PASTE(name, T_SUFFIX)
 
@@ -32,6 +32,7 @@
 #define vabs N(vabs)
 #define vsqrt N(vsqrt)
 #define clamp N(clamp)
+#define rotate_lanes N(rotate_lanes)
 #define sum_lanes N(sum_lanes)
 #define max_lanes N(max_lanes)
 #define any_lane N(any_lane)

@@ -112,10 +112,11 @@ static HL_INLINE vec load_n(const T *p, int count) {
 #elif HL_VECTOR_BYTES == 32
     return (vec)_mm256_maskload_pd(p, (__m256i)first_lanes(count));
 #else
-    T lane[VL] = {0};
-    for (int l = 0; l < count; l++)
-        lane[l] = p[l];
-    return load(lane);
+    vec v = splat(0);
+    HL_UNROLL for (int l = 0; l < VL - 1; l++)
+        if (l < count)
+            v[l] = p[l];
+    return v;
 #endif
 }
 
@@ -132,10 +133,9 @@ static HL_INLINE void store_n(T *p, vec v, int count) {
 #elif HL_VECTOR_BYTES == 32
     _mm256_maskstore_pd(p, (__m256i)first_lanes(count), v);
 #else
-    T lane[VL];
-    store(lane, v);
-    for (int l = 0; l < count; l++)
-        p[l] = lane[l];
+    HL_UNROLL for (int l = 0; l < VL - 1; l++)
+        if (l < count)
+            p[l] = v[l];
 #endif
 }
 
@@ -153,23 +153,29 @@ static HL_INLINE vec clamp(vec x, T low, T high) {
     return vmin(splat(high), vmax(splat(low), x));
 }
 
+/* Lane l of the result is lane (l + by) mod VL of v. by is a constant, so this is one shuffle. */
+static HL_INLINE vec rotate_lanes(vec v, int by) {
+#ifdef __clang__
+    vec r = v;
+    HL_UNROLL for (int l = 0; l < VL; l++)
+        r[l] = v[(l + by) % VL];
+    return r;
+#else
+    return __builtin_shuffle(v, (lane_numbers() + by) & (VL - 1));
+#endif
+}
+
 /* Reductions over the lanes fold the upper half onto the lower one, so their order is fixed. */
 static HL_INLINE T sum_lanes(vec v) {
-    T lane[VL];
-    store(lane, v);
     HL_UNROLL for (int half = VL / 2; half; half /= 2)
-        HL_UNROLL for (int l = 0; l < half; l++)
-            lane[l] += lane[l + half];
-    return lane[0];
+        v += rotate_lanes(v, half);
+    return v[0];
 }
 
 static HL_INLINE T max_lanes(vec v) {
-    T lane[VL];
-    store(lane, v);
     HL_UNROLL for (int half = VL / 2; half; half /= 2)
-        HL_UNROLL for (int l = 0; l < half; l++)
-            lane[l] = lane[l] > lane[l + half] ? lane[l] : lane[l + half];
-    return lane[0];
+        v = vmax(v, rotate_lanes(v, half));
+    return v[0];
 }
 
 static HL_INLINE int any_lane(ivec v) {

@@ -8,11 +8,11 @@ static inline int32_t label_of(double x) {
 }
 
 #define T int32_t
-#define N(name) name##_label
+#define N(name) hl_##name##_label
 #define HL_CAST(x) label_of((double)(x))
 #include "kernels/gather.h"
 
 void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       int32_t *out) {
-    gather_label(source, order, first, n, out);
+    hl_gather_label(source, order, first, n, out);
 }

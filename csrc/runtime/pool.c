@@ -159,10 +159,17 @@ static int gather_team(int n_threads) {
 
 /* ------------------------------------------------------------------- callers */
 
+static void run_alone(hl_task task, void *argument) {
+    hl_team alone = {.n_threads = 1};
+    const int outer = inside_task;
+    inside_task = 1;
+    task(argument, &alone, 0, 1);
+    inside_task = outer;
+}
+
 void hl_pool_run(hl_task task, void *argument, int n_threads) {
     if (n_threads <= 1 || inside_task || atomic_flag_test_and_set(&owned)) {
-        hl_team alone = {.n_threads = 1};
-        task(argument, &alone, 0, 1);
+        run_alone(task, argument);
         return;
     }
     n_threads = gather_team(n_threads);

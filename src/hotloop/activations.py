@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -254,7 +254,7 @@ _BY_NAME: dict[str, Activation] = {
 } | {"swish": silu}
 
 
-def get(identifier: str | Activation | Mapping[str, Any] | None) -> Activation:
+def get(identifier: str | Activation | None) -> Activation:
     """The activation for a name or a function; None is `linear`.
 
     Raises
@@ -276,11 +276,4 @@ def get(identifier: str | Activation | Mapping[str, Any] | None) -> Activation:
         return found
     if callable(identifier):
         return identifier
-    raise TypeError(
-        f"an activation must be a name, a function or None, not {identifier!r}"
-    )
-
-
-def serialize(activation: Activation) -> str:
-    """The name of an activation, for a layer's config."""
-    return getattr(activation, "__name__", type(activation).__name__)
+    raise TypeError(f"an activation must be a name, a function or None, not {identifier!r}")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backends, config, naming
+from .data.adapters import as_array, check_labels
 from .graph import ops
 from .graph.trace import Node, Value
 
@@ -92,18 +93,13 @@ class Loss:
             )
         cols = p.shape[-1]
         if self.sparse:
-            y = np.ascontiguousarray(y.reshape(-1), np.int32)
-            if y.size and not (0 <= y.min() and y.max() < cols):
-                raise ValueError(
-                    f"{self.name}: labels must be from 0 to {cols - 1}, "
-                    f"got {y.min()} to {y.max()}"
-                )
+            y = as_array(y, f"{self.name}: y_true").reshape(-1)
+            check_labels(y, (cols,), self.name)
+            y = y.astype(np.int32)
         else:
-            y = np.ascontiguousarray(y.reshape(-1, cols), p.dtype)
+            y = np.ascontiguousarray(as_array(y, f"{self.name}: y_true"), p.dtype).reshape(-1, cols)
         values = np.empty(p.size // cols if cols else 0, p.dtype)
-        backends.call(
-            self.op, y, p.reshape(-1, cols), None, values=values, **self.options()
-        )
+        backends.call(self.op, y, p.reshape(-1, cols), None, values=values, **self.options())
         return values.reshape(p.shape[:-1])
 
     def get_config(self) -> dict[str, Any]:
@@ -392,15 +388,15 @@ class Hinge(Loss):
 
     op = "hinge"
 
-    def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "hinge"
-    ) -> None:
+    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = "hinge") -> None:
         super().__init__(name, reduction)
 
 
 def _check_axis(loss: Loss, axis: int) -> None:
     if axis != -1:
-        raise ValueError(f"{type(loss).__name__}: classes must be on the last axis (-1), not {axis}")
+        raise ValueError(
+            f"{type(loss).__name__}: classes must be on the last axis (-1), not {axis}"
+        )
 
 
 def _check_smoothing(loss: Loss, smoothing: float) -> float:
@@ -535,17 +531,12 @@ def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., 
     """
     if isinstance(identifier, Loss):
         return identifier
-    if isinstance(identifier, str):
-        found: type[Loss] = naming.lookup("loss", identifier, _BY_NAME)
-        return found()
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
-    if isinstance(identifier, Mapping):
-        known: type[Loss] = naming.lookup("loss", identifier["class_name"], _BY_NAME)
-        return known.from_config(identifier.get("config", {}))
-    if callable(identifier) and identifier in _BY_FUNCTION:
-        return _BY_FUNCTION[identifier]()
-    raise TypeError(
-        f"a loss must be a name, a hotloop.losses.Loss or a function of hotloop.losses, "
-        f"not {identifier!r}"
-    )
+    found = naming.instantiate("loss", identifier, _BY_NAME)
+    if found in _BY_FUNCTION:
+        return _BY_FUNCTION[found]()
+    if not isinstance(found, Loss):
+        raise TypeError(
+            f"a loss must be a name, a hotloop.losses.Loss or a function of hotloop.losses, "
+            f"not {identifier!r}"
+        )
+    return found

@@ -131,8 +131,8 @@ class _Ratio(Metric):
 
     def absorb(self, total: float, count: float) -> None:
         """Add a sum of ``weight * value`` over rows and the sum of their weights."""
-        self.total += total
-        self.count += count
+        self.total += float(total)
+        self.count += float(count)
 
     def result(self) -> float:
         """The mean; 0 where the weights sum to 0."""
@@ -264,7 +264,7 @@ class MeanRowMetric(_Ratio):
 
     def options(self) -> dict[str, float]:
         """The op's keyword arguments."""
-        return {_OPTION[self.op]: self.param} if self.op in _OPTION else {}
+        return {} if self.op is None else _options(self.op, self.param)
 
     def row_values(self, y_true: Array, y_pred: Array) -> Array:
         """Value of each row, in the shape of y_pred without its last axis."""
@@ -1514,6 +1514,11 @@ _OPTION = {
 }
 
 
+def _options(op: str, param: float) -> dict[str, float]:
+    """Keyword arguments of an op whose one option is param."""
+    return {_OPTION[op]: param} if op in _OPTION else {}
+
+
 def _evaluate(op: str, target: Array, y_pred: Array, param: float) -> Array:
     """Values of an op on every row, in the shape of y_pred without its last axis."""
     classes = y_pred.shape[-1]
@@ -1524,8 +1529,7 @@ def _evaluate(op: str, target: Array, y_pred: Array, param: float) -> Array:
         else np.ascontiguousarray(target, dtype=y_pred.dtype).reshape(rows.shape)
     )
     values = np.empty(len(rows), y_pred.dtype)
-    option = {_OPTION[op]: param} if op in _OPTION else {}
-    backends.call(op, targets, rows, None, values=values, **option)
+    backends.call(op, targets, rows, None, values=values, **_options(op, param))
     return values.reshape(y_pred.shape[:-1])
 
 

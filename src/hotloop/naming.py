@@ -98,6 +98,19 @@ def instantiate(kind: str, identifier: object, table: Mapping[str, Any]) -> Any:
     )
 
 
+def serialize(thing: Any) -> Any:
+    """What `instantiate` makes an equal object of: a configuration, or a function's name.
+
+    Examples
+    --------
+    >>> serialize(snake_case), serialize(None)
+    ('snake_case', None)
+    """
+    if hasattr(thing, "get_config"):
+        return {"class_name": type(thing).__name__, "config": thing.get_config()}
+    return thing if thing is None else getattr(thing, "__name__", type(thing).__name__)
+
+
 def snake_case(name: str) -> str:
     """Class name in the form that Keras uses for default names.
 

@@ -249,9 +249,9 @@ SETTINGS = {
     "sgd_nesterov": ("learning_rate", "momentum"),
     "adam": ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay"),
     "adam_amsgrad": ("learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay"),
-    "rmsprop": ("learning_rate", "rho", "epsilon", "momentum"),
+    "rmsprop": ("learning_rate", "rho", "epsilon"),
     "rmsprop_momentum": ("learning_rate", "rho", "epsilon", "momentum"),
-    "rmsprop_centered": ("learning_rate", "rho", "epsilon", "momentum"),
+    "rmsprop_centered": ("learning_rate", "rho", "epsilon"),
     "rmsprop_centered_momentum": ("learning_rate", "rho", "epsilon", "momentum"),
     "adagrad": ("learning_rate", "epsilon"),
 }

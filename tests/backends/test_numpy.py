@@ -435,7 +435,7 @@ BY_HAND = {
         ),
     ),
     "rmsprop": (
-        {"rho": 0.5, "epsilon": 0.0, "momentum": 0.0},
+        {"rho": 0.5, "epsilon": 0.0},
         (1.0 - 0.2 / math.sqrt(2.0), 1.0 - 0.2 / math.sqrt(2.0) + 0.1 / math.sqrt(1.5)),
     ),
     "rmsprop_momentum": (
@@ -443,7 +443,7 @@ BY_HAND = {
         (1.0 - 0.2 / math.sqrt(2.0), 1.0 - 0.3 / math.sqrt(2.0) + 0.1 / math.sqrt(1.5)),
     ),
     "rmsprop_centered": (
-        {"rho": 0.5, "epsilon": 0.0, "momentum": 0.0},
+        {"rho": 0.5, "epsilon": 0.0},
         (1.0 - 0.2 / math.sqrt(2.0 - 1.0), 1.0 - 0.2 + 0.1 / math.sqrt(1.5 - 0.0)),
     ),
     "rmsprop_centered_momentum": (
@@ -490,7 +490,7 @@ def test_steps_as_in_torch(name, peer, theirs, ours, rng):
         ours = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 0.0} | ours
     elif name.startswith("rmsprop"):
         theirs = {"alpha": 0.9, "eps": 0.0} | theirs
-        ours = {"rho": 0.9, "epsilon": 0.0, "momentum": 0.0} | ours
+        ours = {"rho": 0.9, "epsilon": 0.0} | ours
     elif name == "adagrad":
         ours = {"epsilon": 0.0}
     w = rng.normal(size=(3, 5))

@@ -111,7 +111,7 @@ def relu_derivative(y: Number) -> Number:
 def leaky_relu(x: Number, alpha: float) -> Number:
     """x where x > 0, else alpha x, with alpha > 0 (Maas, Hannun & Ng 2013).
 
-    >>> leaky_relu(np.array([-2.0, 3.0]), 0.25)
+    >>> leaky_relu(np.array([-2.0, 3.0]), alpha=0.25)
     array([-0.5,  3. ])
     """
     return where(x > 0.0, x, alpha * x)
@@ -125,7 +125,7 @@ def leaky_relu_derivative(y: Number, alpha: float) -> Number:
 def elu(x: Number, alpha: float) -> Number:
     """x where x > 0, else alpha (exp(x) - 1), with alpha > 0 (Clevert et al. 2016).
 
-    >>> elu(np.array([-np.inf, 3.0]), 0.5)
+    >>> elu(np.array([-np.inf, 3.0]), alpha=0.5)
     array([-0.5,  3. ])
     """
     return where(x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0)))
@@ -673,17 +673,9 @@ def adam_step_size(learning_rate: float, beta_1: float, beta_2: float, iteration
 
 
 def rmsprop(
-    w: Number,
-    g: Number,
-    mean_square: Number,
-    learning_rate: float,
-    rho: float,
-    epsilon: float,
-    momentum: float = 0.0,
+    w: Number, g: Number, mean_square: Number, learning_rate: float, rho: float, epsilon: float
 ) -> tuple[Number, Number]:
     """s = rho s + (1 - rho) g^2; w - learning_rate g / sqrt(s + epsilon) (Hinton 2012).
-
-    momentum is not read: the four rules of this family take the same settings.
 
     >>> w, *slots = rmsprop(1.0, 2.0, 0.0, learning_rate=0.25, rho=0.75, epsilon=0.0)
     >>> float(w), slots
@@ -722,11 +714,10 @@ def rmsprop_centered(
     learning_rate: float,
     rho: float,
     epsilon: float,
-    momentum: float = 0.0,
 ) -> tuple[Number, Number, Number]:
     """RMSprop by the gradient's variance s - a^2, with a = rho a + (1 - rho) g (Graves 2013).
 
-    w - learning_rate g / sqrt(s - a^2 + epsilon). momentum is not read, as in `rmsprop`.
+    w - learning_rate g / sqrt(s - a^2 + epsilon).
 
     >>> w, *slots = rmsprop_centered(1.0, 2.0, 0.0, 0.0, learning_rate=0.25, rho=0.5, epsilon=0.0)
     >>> float(w), [float(slot) for slot in slots]

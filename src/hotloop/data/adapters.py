@@ -5,6 +5,7 @@ Nothing is copied that is an array already: executors read the user's rows in pl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,7 +98,9 @@ def check_lengths(**arrays: Sequence[Array]) -> int:
     return rows
 
 
-def check_inputs(arrays: Sequence[Array], dims: Sequence[tuple[int, ...]], model: str, first: str) -> None:
+def check_inputs(
+    arrays: Sequence[Array], dims: Sequence[tuple[int, ...]], model: str, first: str
+) -> None:
     """That each example has the model's input shape.
 
     Raises
@@ -122,15 +125,17 @@ def check_inputs(arrays: Sequence[Array], dims: Sequence[tuple[int, ...]], model
         )
 
 
-def check_labels(y: Array, classes: int, group: int, loss: str) -> None:
-    """That y holds class numbers from 0 to classes - 1, `group` for each example.
+def check_labels(y: Array, dims: tuple[int, ...], loss: str) -> None:
+    """That y holds a class number for each row of the outputs, from 0 to their last axis - 1.
 
     Raises
     ------
     ValueError
         For one-hot rows, and for labels out of range or fractional, naming the first.
     """
-    per_example = int(np.prod(y.shape[1:]))
+    *rows, classes = dims
+    group = math.prod(rows)
+    per_example = math.prod(y.shape[1:])
     if per_example != group:
         if per_example == group * classes:
             raise ValueError(
@@ -138,7 +143,9 @@ def check_labels(y: Array, classes: int, group: int, loss: str) -> None:
                 "looks one-hot: use 'categorical_crossentropy', or pass y.argmax(axis=-1)"
             )
         raise ValueError(
-            f"{loss} expects {group} class number(s) for each example, but y has shape {y.shape}"
+            f"{loss} expects class numbers of shape ({', '.join(map(str, (len(y), *rows)))}"
+            f"{'' if rows else ','}), one for each row of the model's outputs (batch, "
+            f"{', '.join(map(str, dims))}), but y has shape {y.shape}" + _flatten_hint(y, rows)
         )
     for start in range(0, len(y), _CHUNK):
         part = y[start : start + _CHUNK]
@@ -147,7 +154,7 @@ def check_labels(y: Array, classes: int, group: int, loss: str) -> None:
                 bad = (part != np.floor(part)) | (part < 0) | (part >= classes)
         elif part.dtype.kind == "b":
             bad = part.astype(np.uint8) >= classes
-        elif part.size and 0 <= part.min() and part.max() < classes:
+        elif part.size and part.min() >= 0 and part.max() < classes:
             continue
         else:
             bad = (part < 0) | (part >= classes)
@@ -156,7 +163,10 @@ def check_labels(y: Array, classes: int, group: int, loss: str) -> None:
             value = part[tuple(row)]
             hint = ""
             if value == classes:
-                hint = f"; are the classes numbered from 1? subtract 1, or give the last layer {classes + 1} units"
+                hint = (
+                    "; are the classes numbered from 1? subtract 1, or give the last layer "
+                    f"{classes + 1} units"
+                )
             raise ValueError(
                 f"{loss}: labels must be whole numbers from 0 to {classes - 1} (the last layer "
                 f"has {classes} units), but y[{start + int(row[0])}] is {value}{hint}"
@@ -174,17 +184,22 @@ def check_targets(y: Array, dims: tuple[int, ...], loss: str) -> None:
     ValueError
         Naming the loss, what it expects and what came.
     """
-    got = y.shape[1:]
-    if int(np.prod(got)) == int(np.prod(dims)):
+    got = math.prod(y.shape[1:])
+    if got == math.prod(dims):
         return
     wanted = f"({len(y)}" + "".join(f", {d}" for d in dims) + ")"
-    hint = ""
-    if loss == "categorical_crossentropy" and int(np.prod(got)) == 1:
+    hint = _flatten_hint(y, dims[:-1])
+    if loss == "categorical_crossentropy" and got == 1 and len(dims) == 1:
         hint = (
             ": these look like class numbers; use 'sparse_categorical_crossentropy', or pass "
             f"hotloop.utils.to_categorical(y, {dims[-1]})"
         )
     raise ValueError(f"{loss} expects y of shape {wanted}, but got {y.shape}{hint}")
+
+
+def _flatten_hint(y: Array, rows: Sequence[int]) -> str:
+    """Advice where the outputs have axes that y has not."""
+    return "; is a Flatten() missing before the first Dense?" if len(rows) >= y.ndim else ""
 
 
 def class_weights(y: Array, weights: Mapping[int, float]) -> Array:
@@ -195,32 +210,41 @@ def class_weights(y: Array, weights: Mapping[int, float]) -> Array:
     ValueError
         For a class that is not a whole number, or a weight that is negative or not finite.
     """
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            "class_weight must be a dict of class numbers and weights, as in {0: 1.0, 1: 5.0}, "
+            f"not {weights!r}"
+        )
     for label, weight in weights.items():
-        if int(label) != label or not 0 <= float(weight) < np.inf:
+        numbers = all(isinstance(n, int | float | np.number) for n in (label, weight))
+        if not numbers or label != math.floor(label) or not 0 <= weight < math.inf:
             raise ValueError(
                 "class_weight must map class numbers to weights of at least 0, got "
                 f"{label!r}: {weight!r}"
             )
     if y.ndim > 1:
         y = y.argmax(axis=-1) if y.shape[-1] != 1 else y[..., 0]
-    labels, index = np.unique(np.round(y).astype(np.int64), return_inverse=True)
+    with np.errstate(invalid="ignore"):  # NaN: the loss will tell
+        classes = np.round(y).astype(np.int64)
+    labels, index = np.unique(classes, return_inverse=True)
     table = np.array([float(weights.get(int(label), 1.0)) for label in labels])
     return table[index.reshape(y.shape)]
 
 
-def check_weights(weight: Array, y: Array) -> None:
-    """That sample weights are one number for each example, at least 0 and finite.
+def check_weights(weight: Array) -> None:
+    """That sample weights are one finite number for each example.
 
     Raises
     ------
     ValueError
         Saying what came.
     """
-    if weight.shape not in ((len(y),), (len(y), 1)):
+    if weight.shape[1:] not in ((), (1,)):
         raise ValueError(
-            f"sample_weight must have shape ({len(y)},), one number for each example, "
+            f"sample_weight must have shape ({len(weight)},), one number for each example, "
             f"not {weight.shape}"
         )
-    if not np.all(np.isfinite(weight)):
-        row = int(np.argmin(np.isfinite(weight.reshape(-1))))
-        raise ValueError(f"sample_weight[{row}] is {weight.reshape(-1)[row]}; expected a finite number")
+    bad = np.flatnonzero(~np.isfinite(weight))
+    if len(bad):
+        value = weight.reshape(-1)[bad[0]]
+        raise ValueError(f"sample_weight[{bad[0]}] is {value}; expected a finite number")

@@ -7,13 +7,13 @@ left alone in a training plan, and fused in a plan that only predicts.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from . import ops
 from .trace import Node, Value
 
-Fuse = Callable[[Node, Node], Node]
+Fuse = Callable[[Node, Node], Node | None]  # None where this pair cannot be one
 
 CROSSENTROPIES = {
     "categorical_crossentropy": "softmax_crossentropy",
@@ -26,14 +26,21 @@ def softmax_into_crossentropy(nodes: list[Node]) -> list[Node]:
 
     Its outputs are those of the loss, the gradient being with respect to the softmax's
     input, and the probabilities, which metrics and callers may still read. This comes
-    before the backward pass: the softmax then needs no gradient of its own.
+    before the backward pass: the softmax then has no gradient of its own, so no other
+    node that has one may read it.
     """
+    readers: defaultdict[Value, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for value in node.inputs:
+            if node.op != "metric":
+                readers[value].append(node)
     losses = {
         node.inputs[1]: node
         for node in nodes
         if node.op == "loss"
         and node.attributes["kind"] in CROSSENTROPIES
         and _made_by_softmax(node.inputs[1])
+        and readers[node.inputs[1]] == [node]
     }
     fused = []
     for node in nodes:
@@ -65,8 +72,12 @@ def _made_by_softmax(value: Value) -> bool:
 def dense(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     """matmul, then add_bias, then an activation become one product with an epilogue."""
     nodes = _fuse_pairs(nodes, kept, {("matmul", "add_bias"): _product_and_bias})
-    after = {(op, kind): _product_and_activation for op in ("matmul", "dense") for kind in ops.ELEMENTWISE}
-    return _fuse_pairs(nodes, kept, after)
+    activations = {
+        (op, kind): _product_and_activation
+        for op in ("matmul", "dense")
+        for kind in ops.ELEMENTWISE
+    }
+    return _fuse_pairs(nodes, kept, activations)
 
 
 def updates(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
@@ -82,7 +93,9 @@ def _product_and_bias(product: Node, bias: Node) -> Node:
     return Node("dense", (*product.inputs, bias.inputs[1]), bias.outputs, {}, product.layer)
 
 
-def _product_and_activation(product: Node, activation: Node) -> Node:
+def _product_and_activation(product: Node, activation: Node) -> Node | None:
+    if "activation" in product.attributes:
+        return None
     attributes = {"activation": activation.op, **activation.attributes}
     return Node("dense", product.inputs, activation.outputs, attributes, product.layer)
 
@@ -99,7 +112,7 @@ def _gradient_and_update(gradient: Node, update: Node) -> Node:
 
 
 def _fuse_pairs(
-    nodes: list[Node], kept: Iterable[Value], patterns: dict[tuple[str, str], Fuse]
+    nodes: list[Node], kept: Iterable[Value], patterns: Mapping[tuple[str, str], Fuse]
 ) -> list[Node]:
     """Fuses each pair producer -> only reader that stands in the table, at the reader's place."""
     readers = Counter(v for node in nodes for v in node.inputs)
@@ -111,9 +124,11 @@ def _fuse_pairs(
             producer = made.get(value)
             fuse = patterns.get((producer.op, node.op)) if producer else None
             if producer and fuse and readers[value] == 1:
-                fused.remove(producer)
-                node = fuse(producer, node)
-                break
+                both = fuse(producer, node)
+                if both is not None:
+                    fused.remove(producer)
+                    node = both
+                    break
         made.update((v, node) for v in node.outputs)
         fused.append(node)
     return fused

@@ -46,7 +46,12 @@ def _backward(op: str, node: Node, *inputs: Value, like: Value, **attributes: An
 
 
 def matmul(x: Value, w: Variable) -> Value:
-    """x @ w over the last axis of x: (..., inputs) with (inputs, units)."""
+    """x @ w over the last axis of x: (..., inputs) with (inputs, units), both of one dtype."""
+    if w.dtype != x.dtype:
+        raise ValueError(
+            f"the weight '{w.path}' is {w.dtype} but its input is {x.dtype}; give all layers of a "
+            "model the same dtype, by dtype=... or hotloop.config.set_floatx(...)"
+        )
     (y,) = emit("matmul", (x, parameter(w)), (*x.dims[:-1], w.shape[1]))
     return y
 

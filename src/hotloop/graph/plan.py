@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..regularizers import Regularizer
 from ..variables import Variable
 from . import fusion, ops
 from .gradients import backward
@@ -104,7 +105,6 @@ def build(
     *,
     losses: Sequence[LossTerm] = (),
     metrics: Sequence[MetricTerm] = (),
-    weights: Sequence[Variable] = (),
     trained: Sequence[Variable] = (),
     optimizer: Optimizer | None = None,
     fuse_updates: bool = False,
@@ -119,10 +119,9 @@ def build(
         The most examples that one batch has; any smaller number may be run.
     losses, metrics : sequences
         What is computed from the outputs and targets.
-    weights : sequence of Variable
-        The model's weights: those with a regularizer add their penalty to the loss.
     trained : sequence of Variable
-        Those of them that the optimizer, if there is one, updates.
+        The trainable weights: the optimizer, if there is one, updates them, and those with
+        a regularizer add their penalty to the loss. Frozen ones add none, as in Keras.
     optimizer : Optimizer, optional
         Its rule, hyper-parameters and state.
     fuse_updates : bool
@@ -144,7 +143,7 @@ def build(
         forward = [_without_noise(node) for node in forward]
     forward = fusion.softmax_into_crossentropy(forward)
 
-    slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, weights)
+    slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, trained)
     update_nodes: list[Node] = []
     if optimizer is not None:
         update_nodes = _updates(forward, trained, optimizer)
@@ -179,7 +178,7 @@ def _running_sums(
     loss_nodes: Sequence[Node],
     metrics: Sequence[MetricTerm],
     metric_values: Sequence[Value],
-    weights: Sequence[Variable],
+    trained: Sequence[Variable],
 ) -> tuple[list[Slot], list[Node]]:
     """The slots of a plan and the nodes that add to them."""
     slots: list[Slot] = []
@@ -199,11 +198,25 @@ def _running_sums(
             weight = metric.sample_weight
             accumulate("accumulate", weight, "weight", i, reduction="rows", check=False)
     if losses:
-        for variable in weights:
+        for variable in trained:
             if variable.regularizer is not None:
-                l1, l2 = variable.regularizer.l1, variable.regularizer.l2
+                l1, l2 = _penalty_factors(variable)
                 accumulate("penalty", parameter(variable), "penalty", 0, l1=l1, l2=l2)
     return slots, nodes
+
+
+def _penalty_factors(variable: Variable) -> tuple[float, float]:
+    """What a weight's absolute values and its squares are multiplied by in its penalty."""
+    regularizer = variable.regularizer
+    if (
+        not isinstance(regularizer, Regularizer)
+        or type(regularizer).__call__ is not Regularizer.__call__
+    ):
+        raise TypeError(
+            f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
+            f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
+        )
+    return regularizer.l1, regularizer.l2
 
 
 def _updates(
@@ -223,7 +236,7 @@ def _updates(
         variable = weight.variable
         assert variable is not None
         if variable.regularizer is not None:
-            l1, l2 = variable.regularizer.l1, variable.regularizer.l2
+            l1, l2 = _penalty_factors(variable)
             (gradient,) = emit(
                 "penalty_gradient", (gradient, weight), weight.dims, batched=False, l1=l1, l2=l2
             )
@@ -251,7 +264,7 @@ def _updates(
 def _feeds(
     inputs: Sequence[Value], losses: Sequence[LossTerm], metrics: Sequence[MetricTerm]
 ) -> list[Value]:
-    terms = (*losses, *metrics)
+    terms: list[LossTerm | MetricTerm] = [*losses, *metrics]
     targets = dict.fromkeys(term.y_true for term in terms)
     weights = dict.fromkeys(t.sample_weight for t in terms if t.sample_weight is not None)
     return [*inputs, *targets, *weights]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import config, initializers, naming, regularizers
+from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.trace import Value, in_layer
 from ..variables import Variable
@@ -42,6 +45,11 @@ class Layer:
         Whether the weights have been made.
     input, output : Value or None
         Of its last use in a model.
+
+    Raises
+    ------
+    TypeError
+        For an argument that it does not have; the nearest one is suggested.
     """
 
     def __init__(
@@ -53,7 +61,10 @@ class Layer:
         input_shape: Sequence[int] | None = None,
         input_dim: int | None = None,
         activity_regularizer: Any = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise _unknown_argument(type(self), next(iter(unknown)))
         if activity_regularizer is not None:
             raise ValueError(
                 f"{type(self).__name__}: activity_regularizer is not supported; "
@@ -64,8 +75,7 @@ class Layer:
         self.dtype = config.floatx() if dtype is None else config.check_floatx(str(dtype))
         self._weights: list[Variable] = []
         self.built = False
-        self.input: Value | None = None
-        self.output: Value | None = None
+        self._last_use: tuple[Any, Any] = (None, None)
         if input_dim is not None:
             input_shape = (input_dim,)
         self.input_shape_argument = (
@@ -89,15 +99,26 @@ class Layer:
             from ..models.eager import call_layer
 
             return call_layer(self, x)
+        y = self.extend(x)
+        self._last_use = (x, y)
+        return y
+
+    def extend(self, x: Any) -> Any:
+        """Its forward pass on top of a symbolic value; makes the weights the first time."""
         if not self.built:
             self.build(x.shape)
             self.built = True
         with in_layer(self):
             y = self.call(x)
-            if y is x:
-                y = ops.identity(x)
-        self.input, self.output = x, y
-        return y
+            return ops.identity(x) if y is x else y
+
+    @property
+    def input(self) -> Any:
+        return self._last_use[0]
+
+    @property
+    def output(self) -> Any:
+        return self._last_use[1]
 
     def add_weight(
         self,
@@ -152,23 +173,36 @@ class Layer:
         ------
         ValueError
             If their number or a shape differs.
+        TypeError
+            If they do not hold numbers.
         """
-        weights = list(weights)
-        if len(weights) != len(self.weights):
+        values = [as_array(w, f"weights[{i}]") for i, w in enumerate(weights)]
+        if len(values) != len(self.weights):
             raise ValueError(
-                f"{self.describe()} has {len(self.weights)} weights, got {len(weights)}"
+                f"{self.describe()} has {len(self.weights)} weights, got {len(values)}"
                 + ("" if self.built else "; it is not built yet: call the model once first")
             )
-        for variable, value in zip(self.weights, weights, strict=True):
-            if np.shape(value) != variable.shape:
+        for variable, value in zip(self.weights, values, strict=True):
+            if value.shape != variable.shape:
                 raise ValueError(
-                    f"weight '{variable.path}' has shape {variable.shape}, got {np.shape(value)}"
+                    f"weight '{variable.path}' has shape {variable.shape}, got {value.shape}"
                 )
-        for variable, value in zip(self.weights, weights, strict=True):
+        for variable, value in zip(self.weights, values, strict=True):
             variable.assign(value)
 
     def count_params(self) -> int:
-        """How many numbers its weights hold."""
+        """How many numbers its weights hold.
+
+        Raises
+        ------
+        ValueError
+            If the weights are not made yet.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self.describe()} has no weights yet: give the model an input shape, or call "
+                "it on data first"
+            )
         return sum(w.size for w in self.weights)
 
     def get_config(self) -> dict[str, Any]:
@@ -197,3 +231,17 @@ def check_shape(layer: Layer, argument: str, shape: Sequence[int]) -> tuple[int,
             f"one example, without the batch), not {tuple(shape)}"
         )
     return tuple(int(d) for d in shape)
+
+
+def _unknown_argument(cls: type[Layer], name: str) -> TypeError:
+    """The error for an argument that a layer's class does not have."""
+    known = {
+        parameter
+        for base in cls.__mro__
+        if "__init__" in vars(base) and issubclass(base, Layer)
+        for parameter, how in inspect.signature(base).parameters.items()
+        if how.kind is not how.VAR_KEYWORD
+    }
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    return TypeError(f"{cls.__name__} takes no argument {name!r}; {hint}")

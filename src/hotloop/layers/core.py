@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations, initializers, regularizers
+import numpy as np
+
+from .. import activations, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
 from .base import Layer, Shape
@@ -55,7 +57,7 @@ class Dense(Layer):
         **options: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        if isinstance(units, bool) or int(units) != units or units < 1:
+        if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 1:
             raise ValueError(
                 f"{self.describe()}: units must be a whole number of at least 1, not {units!r}"
             )
@@ -99,12 +101,12 @@ class Dense(Layer):
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "units": self.units,
-            "activation": activations.serialize(self.activation),
+            "activation": naming.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_initializer": naming.serialize(self.kernel_initializer),
+            "bias_initializer": naming.serialize(self.bias_initializer),
+            "kernel_regularizer": naming.serialize(self.kernel_regularizer),
+            "bias_regularizer": naming.serialize(self.bias_regularizer),
         }
 
 
@@ -133,4 +135,4 @@ class Activation(Layer):
         return self.activation(x)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"activation": activations.serialize(self.activation)}
+        return super().get_config() | {"activation": naming.serialize(self.activation)}

@@ -23,9 +23,8 @@ class InputLayer(Layer):
         super().__init__(name=name, dtype=dtype)
         self.shape = check_shape(self, "shape", shape)
         self.built = True
-        self.input = self.output = Value(
-            self.shape, self.dtype, role="input", name=self.name, layer=self
-        )
+        value = Value(self.shape, self.dtype, role="input", name=self.name, layer=self)
+        self._last_use = (value, value)
 
     def call(self, x: Any) -> Any:
         return x
@@ -60,9 +59,11 @@ def Input(  # noqa: N802  (Keras's name)
     (None, 2)
     """
     if shape is None:
-        raise ValueError("Input: shape is missing; give the shape of one example, as in Input((4,))")
+        raise ValueError(
+            "Input: shape is missing; give the shape of one example, as in Input((4,))"
+        )
     if dtype is not None and dtype not in ("float32", "float64"):
         dtype = config.floatx()
     layer = InputLayer(shape, batch_size, dtype, name or naming.unique_name("keras_tensor"))
-    assert layer.output is not None
-    return layer.output
+    value: Value = layer.output
+    return value

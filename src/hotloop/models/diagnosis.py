@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.feed import Feed
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from ..variables import Variable
 
 
 class NonFiniteError(ArithmeticError):
@@ -19,58 +17,72 @@ class NonFiniteError(ArithmeticError):
 
 
 def explain(
-    model: Trainer,
+    where: str,
+    weights: Sequence[Variable],
     feed: Feed,
     x: Sequence[NDArray[Any]],
     y: Sequence[NDArray[Any]],
-    batch: int,
-    batch_size: int,
-    epoch: int,
-    training: bool,
+    start: int,
+    stop: int,
+    first_row: int = 0,
 ) -> str:
-    """Names the epoch and batch, and the first value that is not finite."""
-    start = batch * batch_size
-    rows = np.arange(start, min(start + batch_size, feed.rows))
-    if feed.order is not None:
-        rows = feed.order[rows]
-    where = f"epoch {epoch + 1}, batch {batch + 1}" if training else f"batch {batch + 1}"
-    found = (
-        _first_bad_row("x", x, rows)
-        or _first_bad_row("y", y, rows)
-        or _first_bad_weight(model)
-        or "x, y and the weights of that batch are finite, so the model's outputs overflowed: "
-        "lower the learning rate or scale x and y"
-    )
+    """Says where the loss stopped being finite, and which value was the first bad one.
+
+    Parameters
+    ----------
+    where : str
+        Epoch and batch.
+    weights : sequence of Variable
+    feed : Feed
+        Its order says which rows of x and y the batch had.
+    x, y : sequences of ndarray
+    start, stop : int
+        The batch's positions in the epoch.
+    first_row : int
+        What the user calls the first row of x and y.
+    """
+    every = np.arange(feed.rows)
+    batch = every[start:stop] if feed.order is None else feed.order[start:stop]
+    found = _first_bad_row(x, y, batch, first_row)
+    if found is None:
+        found = _first_bad_weight(weights)
+        if found is None:
+            found = (
+                "x, y and the weights of that batch are finite, so the model's outputs "
+                "overflowed: lower the learning rate or scale x and y"
+            )
+        else:
+            earlier = _first_bad_row(x, y, every, first_row)
+            found += (
+                f"; {earlier}" if earlier else "; lower the learning rate or set the weights anew"
+            )
     return f"the loss is not finite at {where}: {found}"
 
 
 def _first_bad_row(
-    name: str, arrays: Sequence[NDArray[Any]], rows: NDArray[np.int64]
+    x: Sequence[NDArray[Any]], y: Sequence[NDArray[Any]], rows: NDArray[np.int64], first_row: int
 ) -> str | None:
-    for i, array in enumerate(arrays):
-        if array.dtype.kind != "f":
-            continue
-        batch = array[rows].reshape(len(rows), -1)
-        bad = ~np.isfinite(batch)
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
+    """The first value among these rows of x, then of y, that is not finite."""
+    for name, arrays in (("x", x), ("y", y)):
+        for i, array in enumerate(arrays):
             label = name if len(arrays) == 1 else f"{name}[{i}]"
-            position = np.unravel_index(column, array.shape[1:]) if array.ndim > 2 else (column,)
-            place = ", ".join(str(int(p)) for p in (rows[row], *position))
-            return (
-                f"{label}[{place}] (row {rows[row]}, column {column}) is {batch[row, column]}; "
-                "remove or fill such values first"
-            )
+            for row in rows if array.dtype.kind == "f" else ():
+                bad = np.argwhere(~np.isfinite(array[row]))
+                if len(bad):
+                    place = ", ".join(str(p) for p in (row + first_row, *bad[0]))
+                    column = np.ravel_multi_index(tuple(bad[0]), array.shape[1:])
+                    value = array[row][tuple(bad[0])]
+                    return (
+                        f"{label}[{place}] (row {row + first_row}, column {column}) is {value}; "
+                        "remove or fill such values first"
+                    )
     return None
 
 
-def _first_bad_weight(model: Trainer) -> str | None:
-    for variable in model.weights:
-        bad = ~np.isfinite(variable.numpy())
-        if bad.any():
-            place = ", ".join(str(int(p)) for p in np.argwhere(bad)[0])
-            return (
-                f"the weight {variable.path}[{place}] was not finite before; lower the learning "
-                "rate or set the weights anew"
-            )
+def _first_bad_weight(weights: Sequence[Variable]) -> str | None:
+    for variable in weights:
+        bad = np.argwhere(~np.isfinite(variable.numpy()))
+        if len(bad):
+            place = ", ".join(str(p) for p in bad[0])
+            return f"the weight {variable.path}[{place}] was not finite before that batch"
     return None

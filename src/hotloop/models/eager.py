@@ -21,7 +21,7 @@ def call_layer(layer: Layer, x: ArrayLike) -> NDArray[Any]:
     if array.ndim == 0:
         raise ValueError(f"{layer.describe()} needs a batch of examples, got a single number")
     value = Value(array.shape[1:], layer.dtype, role="input")
-    outputs = [layer(value)]
+    outputs = [layer.extend(value)]
     out = np.empty((len(array), *outputs[0].dims), layer.dtype)
     if len(array):
         plan = build([value], outputs, len(array))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..graph.trace import Value, replay, topological
 from ..layers.base import Layer
-from ..layers.input import InputLayer
 from ..saving import weights as weight_files
 from ..variables import Variable
 from .summary import summarize
@@ -59,6 +58,7 @@ class Model(Trainer, Layer):
             self.outputs = _values("outputs", outputs)
             self.dtype = self.inputs[0].dtype
             self._check_connected()
+            self._check_names()
             self.built = True
 
     def _check_connected(self) -> None:
@@ -70,6 +70,13 @@ class Model(Trainer, Layer):
                         f"{self.describe()}: the outputs depend on the input '{value.name}', "
                         "which is not among inputs"
                     )
+
+    def _check_names(self) -> None:
+        for name, count in Counter(layer.name for layer in self.layers).items():
+            if count > 1:
+                raise ValueError(
+                    f"{self.describe()} has {count} layers named '{name}'; names must be unique"
+                )
 
     # -- layers and weights -----------------------------------------------------
 
@@ -144,7 +151,17 @@ class Model(Trainer, Layer):
         self._require_built("load_weights")
         weight_files.load(self, filepath)
 
-    # -- shape ------------------------------------------------------------------
+    # -- inputs and outputs -----------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input; a list if there are several."""
+        return _one_or_list(self.inputs)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output; a list if there are several."""
+        return _one_or_list(self.outputs)
 
     @property
     def input_shape(self) -> Any:
@@ -171,9 +188,19 @@ class Model(Trainer, Layer):
 
     def call(self, x: Value | Sequence[Value]) -> Any:
         given = _values("x", x)
+        if len(given) != len(self.inputs):
+            raise ValueError(
+                f"{self.describe()} has {len(self.inputs)} inputs but was called on {len(given)}"
+            )
+        for value, expected in zip(given, self.inputs, strict=True):
+            if (value.dims, value.dtype) != (expected.dims, expected.dtype):
+                raise ValueError(
+                    f"{self.describe()} expects an input of shape {expected.shape} and dtype "
+                    f"{expected.dtype}, got {value.shape} and {value.dtype}"
+                )
         return _one_or_list(replay(self.outputs, dict(zip(self.inputs, given, strict=True))))
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
         parts = x if isinstance(x, list | tuple) else [x]
         if all(isinstance(part, Value) for part in parts):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,10 @@ from ..losses import Loss
 from ..metrics import MeanRowMetric, Metric
 
 Array = NDArray[Any]
+
+# Names whose meaning depends on the shapes of targets and outputs.
+ACCURACY = ("accuracy", "acc")
+CROSSENTROPY = ("crossentropy", "ce")
 
 
 @dataclass
@@ -87,7 +92,7 @@ class Objective:
             value = sum_of["loss", i] / rows
             total += term.loss_weight * value
             if len(self.losses) > 1:
-                logs[self.loss_names[i]] = value
+                logs[self.loss_names[i]] = float(value)
         logs["loss"] = float(total)
         for use in self.metrics:
             if use.term is not None:
@@ -115,9 +120,10 @@ class Compilation:
         self._weighted_metrics = weighted_metrics
         self._bound: dict[Any, Objective] = {}
         for identifier in _leaves(loss):
-            losses_module.get(identifier)
+            if not _is_one_of(identifier, CROSSENTROPY):
+                losses_module.get(identifier)
         for identifier in [*_leaves(metrics), *_leaves(weighted_metrics)]:
-            if not (isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc")):
+            if not _is_one_of(identifier, ACCURACY):
                 metrics_module.get(identifier)
 
     @property
@@ -138,22 +144,43 @@ class Compilation:
             self._bound[key] = self._make(outputs, names, y, weighted)
         return self._bound[key]
 
-    def check(self, objective: Objective, y: Sequence[Array]) -> None:
+    def check(self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]) -> None:
         """That y holds what the losses expect; ValueError otherwise."""
-        for array, term in zip(y, objective.losses, strict=True):
-            if term.loss.sparse:
-                pred = term.y_pred
-                adapters.check_labels(array, pred.dims[-1], pred.group, term.loss.name)
+        for array, output, loss in zip(y, outputs, self._losses(outputs, names, y), strict=True):
+            if loss.sparse:
+                adapters.check_labels(array, output.dims, loss.name)
             else:
-                adapters.check_targets(array, term.y_pred.dims, term.loss.name)
+                adapters.check_targets(array, output.dims, loss.name)
+
+    def _losses(
+        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
+    ) -> list[Loss]:
+        """The loss of each output."""
+        if len(y) != len(outputs):
+            raise ValueError(f"the model has {len(outputs)} outputs but y has {len(y)} arrays")
+        losses = []
+        for given, output, array in zip(
+            _per_output(self._loss, names, "loss"), outputs, y, strict=True
+        ):
+            by_shape = _is_one_of(given, CROSSENTROPY) and output.dims
+            loss = losses_module.get(
+                metrics_module.resolve_crossentropy(array.shape, output.shape)
+                if by_shape
+                else given
+            )
+            if not output.dims:
+                raise ValueError(
+                    f"{loss.name} needs outputs of shape (batch, features), but the model's output "
+                    f"has shape {output.shape}"
+                )
+            losses.append(loss)
+        return losses
 
     def _make(
         self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array], weighted: bool
     ) -> Objective:
-        losses = [losses_module.get(i) for i in _per_output(self._loss, names, "loss")]
+        losses = self._losses(outputs, names, y)
         factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
-        if len(y) != len(outputs):
-            raise ValueError(f"the model has {len(outputs)} outputs but y has {len(y)} arrays")
         objective = Objective([f"{name}_loss" for name in names])
         if weighted:
             objective.sample_weight = Value((), outputs[0].dtype, role="sample_weight")
@@ -172,20 +199,16 @@ class Compilation:
             return targets[index, sparse]
 
         for i, (loss, factor) in enumerate(zip(losses, factors, strict=True)):
-            _check_output(loss, outputs[i])
             objective.losses.append(
                 LossTerm(
                     loss, target(i, loss.sparse), outputs[i], objective.sample_weight, float(factor)
                 )
             )
-        uses = [
-            *self._uses(self._metrics, names, outputs, y, False),
-            *self._uses(self._weighted_metrics, names, outputs, y, weighted),
-        ]
-        for use in uses:
+        for use in self._uses(names, outputs, y, weighted):
             metric = use.metric
             if _in_plan(metric, y[use.output], outputs[use.output]):
-                assert isinstance(metric, MeanRowMetric) and metric.op is not None
+                assert isinstance(metric, MeanRowMetric)
+                assert metric.op is not None
                 use.term = len(objective.terms)
                 weight = objective.sample_weight if use.weighted else None
                 y_true = target(use.output, metric.sparse)
@@ -196,22 +219,27 @@ class Compilation:
         return objective
 
     def _uses(
-        self,
-        given: Any,
-        names: Sequence[str],
-        outputs: Sequence[Value],
-        y: Sequence[Array],
-        weighted: bool,
-    ) -> list[MetricUse]:
-        uses = []
-        for i, entry in enumerate(_per_output(given, names, "metrics", default=(), nested=True)):
-            for identifier in entry if isinstance(entry, list | tuple) else [entry]:
-                if identifier is None:
-                    continue
-                metric = metrics_module.resolve(identifier, y[i].shape, outputs[i].shape)
+        self, names: Sequence[str], outputs: Sequence[Value], y: Sequence[Array], weighted: bool
+    ) -> Iterator[MetricUse]:
+        """All metrics, under names that differ: a second one has ``weighted_`` or a number."""
+        taken: Counter[str] = Counter()
+        for given, argument in (
+            (self._metrics, "metrics"),
+            (self._weighted_metrics, "weighted_metrics"),
+        ):
+            for i, entry in enumerate(_per_output(given, names, argument, default=(), nested=True)):
                 prefix = f"{names[i]}_" if len(names) > 1 else ""
-                uses.append(MetricUse(metric, prefix + metric.name, i, weighted))
-        return uses
+                for identifier in entry if isinstance(entry, list | tuple) else [entry]:
+                    if identifier is None:
+                        continue
+                    metric = metrics_module.resolve(identifier, y[i].shape, outputs[i].shape)
+                    name = prefix + metric.name
+                    if name in taken and argument == "weighted_metrics":
+                        name = f"{prefix}weighted_{metric.name}"
+                    number = f"_{taken[name]}" if taken[name] else ""
+                    taken[name] += 1
+                    weighs = weighted and argument == "weighted_metrics"
+                    yield MetricUse(metric, name + number, i, weighs)
 
 
 def _in_plan(metric: Metric, y: Array, output: Value) -> bool:
@@ -224,13 +252,8 @@ def _in_plan(metric: Metric, y: Array, output: Value) -> bool:
     return per_example == (output.group if metric.sparse else output.size)
 
 
-def _check_output(loss: Loss, output: Value) -> None:
-    """That a loss has at least one axis of outputs to work on."""
-    if not output.dims:
-        raise ValueError(
-            f"{loss.name} needs outputs of shape (batch, features), but the model's output has "
-            f"shape {output.shape}"
-        )
+def _is_one_of(identifier: Any, names: Sequence[str]) -> bool:
+    return isinstance(identifier, str) and identifier.lower() in names
 
 
 def _leaves(given: Any) -> list[Any]:

@@ -40,6 +40,7 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self._chain: list[Layer] = []
+        self._values: list[Value] = []  # the input, then what each layer makes of it
         if isinstance(layers, Layer | Value):
             layers = [layers]
         for layer in layers or ():
@@ -64,29 +65,25 @@ class Sequential(Model):
             )
         if any(layer.name == known.name for known in self._chain):
             raise ValueError(
-                f"{self.describe()} already has a layer named '{layer.name}'; "
-                "names must be unique"
+                f"{self.describe()} already has a layer named '{layer.name}'; names must be unique"
             )
         if isinstance(layer, InputLayer):
             if self._chain:
                 raise ValueError(f"{self.describe()}: Input must come first")
-            assert layer.output is not None
+            if self.inputs:
+                raise ValueError(f"{self.describe()} has an Input already")
             self._start(layer.output)
             return
-        if not self._chain and layer.input_shape_argument is not None:
-            dims = layer.input_shape_argument
-            self._start(Value(dims, layer.dtype, role="input", name="input"))
-        elif not self._chain and isinstance(layer, Model) and layer.built:
-            dims = layer.inputs[0].dims
-            self._start(Value(dims, layer.dtype, role="input", name="input"))
-        self._chain.append(layer)
+        if not self._chain and not self.inputs:
+            if layer.input_shape_argument is not None:
+                self._start(_input(layer.input_shape_argument, layer))
+            elif isinstance(layer, Model) and layer.built:
+                self._start(_input(layer.inputs[0].dims, layer))
         if self.inputs:
-            try:
-                self.outputs = [layer(self.outputs[0])]
-            except ValueError:
-                self._chain.pop()
-                raise
+            self._values.append(layer(self._values[-1]))
+            self.outputs = self._values[-1:]
             self.built = True
+        self._chain.append(layer)
         self._forget_plans()
 
     def pop(self) -> Layer:
@@ -95,7 +92,8 @@ class Sequential(Model):
             raise ValueError(f"{self.describe()} has no layers")
         layer = self._chain.pop()
         if self.inputs:
-            self.outputs = [self._chain[-1].output] if self._chain else list(self.inputs)
+            self._values.pop()
+            self.outputs = self._values[-1:]
             self.built = bool(self._chain)
         self._forget_plans()
         return layer
@@ -111,19 +109,15 @@ class Sequential(Model):
             raise ValueError(f"{self.describe()} has no layers; add() some first")
         if self.inputs:
             return
-        self._start(Value(dims, self._chain[0].dtype, role="input", name="input"))
-        value = self.inputs[0]
-        try:
-            for layer in self._chain:
-                value = layer(value)
-        except ValueError:
-            self.inputs = []
-            raise
-        self.outputs = [value]
+        values = [_input(dims, self._chain[0])]
+        for layer in self._chain:
+            values.append(layer(values[-1]))
+        self._start(values[0])
+        self._values, self.outputs = values, values[-1:]
         self.built = True
 
     def _start(self, value: Value) -> None:
-        self.inputs, self.outputs = [value], [value]
+        self.inputs, self.outputs, self._values = [value], [value], [value]
         self.dtype = value.dtype
 
     @property
@@ -135,3 +129,8 @@ class Sequential(Model):
             self.build(x.shape)
             self.built = True
         return super().call(x)
+
+
+def _input(dims: tuple[int, ...], first: Layer) -> Value:
+    """What stands for the input of a model whose first layer this is."""
+    return Value(dims, first.dtype, role="input", name="input")

@@ -6,13 +6,13 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, callbacks, naming, optimizers, random
+from .. import backends, callbacks, optimizers, random
 from ..data import adapters
 from ..data.feed import Feed
 from ..graph.plan import Plan, build
@@ -44,11 +44,22 @@ class _Data:
     y: list[Array]
     weight: Array | None
     rows: int
+    first_row: int = 0  # the number that the user knows the first row by
 
-    def part(self, rows: slice) -> _Data:
-        weight = None if self.weight is None else self.weight[rows]
-        x, y = [a[rows] for a in self.x], [a[rows] for a in self.y]
-        return _Data(x, y, weight, len(x[0]))
+    def part(self, start: int, stop: int) -> _Data:
+        weight = None if self.weight is None else self.weight[start:stop]
+        x, y = [a[start:stop] for a in self.x], [a[start:stop] for a in self.y]
+        return _Data(x, y, weight, stop - start, start)
+
+    def with_class_weights(self, given: Mapping[int, float] | None) -> _Data:
+        """The same, each example having the weight of its class."""
+        if given is None:
+            return self
+        if self.weight is not None:
+            raise ValueError("class_weight and sample_weight cannot both be given")
+        if len(self.y) > 1:
+            raise ValueError("class_weight needs a model with a single output")
+        return replace(self, weight=adapters.class_weights(self.y[0], given))
 
 
 @dataclass
@@ -69,11 +80,17 @@ class Trainer:
         built: bool
         dtype: str
         name: str
-        layers: list[Layer]
-        weights: list[Variable]
-        trainable_weights: list[Variable]
         build: Callable[[Any], None]
         describe: Callable[[], str]
+
+        @property
+        def layers(self) -> list[Layer]: ...
+
+        @property
+        def weights(self) -> list[Variable]: ...
+
+        @property
+        def trainable_weights(self) -> list[Variable]: ...
 
     def __init__(self) -> None:
         self.optimizer: Optimizer | None = None
@@ -122,8 +139,8 @@ class Trainer:
                 UserWarning,
                 stacklevel=2,
             )
-        self.optimizer = optimizers.get(optimizer)
-        self._compilation = Compilation(loss, loss_weights, metrics, weighted_metrics)
+        compilation = Compilation(loss, loss_weights, metrics, weighted_metrics)
+        self.optimizer, self._compilation = optimizers.get(optimizer), compilation
         self._forget_plans()
 
     @property
@@ -152,7 +169,7 @@ class Trainer:
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Any = None,  # noqa: A002
+        callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
@@ -206,21 +223,23 @@ class Trainer:
         compilation = self._require_compiled("fit")
         _check_count("epochs", epochs, 1)
         _check_count("initial_epoch", initial_epoch, 0)
-        data = self._data(x, y, sample_weight, class_weight)
+        data = self._data(compilation, x, y, sample_weight)
         validation: _Data | None = None
+        validation_size = 0
         if validation_data is not None:
-            validation = self._validation_data(validation_data)
+            validation = self._validation_data(compilation, validation_data)
         elif validation_split:
             data, validation = _split(data, validation_split)
-        if steps_per_epoch is not None:
-            _check_count("steps_per_epoch", steps_per_epoch, 1)
-            batch_size = batch_size or math.ceil(data.rows / steps_per_epoch)
-        batch_size = _batch_size(batch_size)
-
-        objective = self._objective(compilation, data, "fit")
         if validation is not None:
-            self._objective(compilation, validation, "fit")
-        ready = self._ready("train", min(batch_size, data.rows), objective)
+            given = batch_size if validation_batch_size is None else validation_batch_size
+            validation_size = _batch_size(
+                given, validation.rows, validation_steps, "validation_steps"
+            )
+        data = data.with_class_weights(class_weight)
+        batch_size = _batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
+
+        objective = self._objective(compilation, data)
+        ready = self._ready("train", batch_size, objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         steps = steps_per_epoch or feed.batches(batch_size)
         hooks, bar = self._callbacks(callbacks, verbose, epochs, steps)
@@ -237,12 +256,13 @@ class Trainer:
                     ready, feed, first, count, objective, data,
                     on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
                     on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
-                    progress=bar, steps=steps, epoch=epoch,
+                    progress=bar, steps=steps, during=f"epoch {epoch + 1}, ",
                 )  # fmt: skip
                 if validation is not None and _due(validation_freq, epoch):
                     found = self._evaluate(
-                        validation, validation_batch_size or batch_size, validation_steps, hooks
-                    )
+                        validation, validation_size, validation_steps, hooks,
+                        during=f"the validation after epoch {epoch + 1}, ",
+                    )  # fmt: skip
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -280,9 +300,9 @@ class Trainer:
             For data that do not fit the model or each other.
         """
         compilation = self._require_compiled("evaluate")
-        data = self._data(x, y, sample_weight, None)
-        batch_size = _batch_size(batch_size)
-        objective = self._objective(compilation, data, "evaluate")
+        data = self._data(compilation, x, y, sample_weight)
+        batch_size = _batch_size(batch_size, data.rows, steps)
+        objective = self._objective(compilation, data)
         batches = -(-data.rows // batch_size)
         hooks, bar = self._callbacks(callbacks, verbose, None, min(steps or batches, batches))
         try:
@@ -298,12 +318,11 @@ class Trainer:
         steps: int | None,
         hooks: CallbackList,
         bar: ProgressBar | None = None,
+        during: str = "",
     ) -> dict[str, Any]:
         assert self._compilation is not None
-        objective = self._compilation.bind(
-            self.outputs, self.output_names, data.y, data.weight is not None
-        )
-        ready = self._ready("evaluate", min(batch_size, data.rows), objective)
+        objective = self._objective(self._compilation, data)
+        ready = self._ready("evaluate", batch_size, objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         count = min(steps or data.rows, feed.batches(ready.plan.batch_size))
         hooks.on_test_begin()
@@ -311,7 +330,7 @@ class Trainer:
             ready, feed, 0, count, objective, data,
             on_begin=hooks.on_test_batch_begin if hooks.wants_test_batches else None,
             on_end=hooks.on_test_batch_end if hooks.wants_test_batches else None,
-            progress=bar, steps=count,
+            progress=bar, steps=count, during=during,
         )  # fmt: skip
         hooks.on_test_end(logs)
         return logs
@@ -336,7 +355,7 @@ class Trainer:
             For examples that do not have the model's input shape.
         """
         arrays, rows = self._inputs(x)
-        size = min(_batch_size(batch_size), rows)
+        size = _batch_size(batch_size, rows, steps)
         ready = self._ready("predict", size, None)
         feed = Feed(arrays, rows)
         batches = min(steps or rows, feed.batches(size))
@@ -404,8 +423,8 @@ class Trainer:
     ) -> Any:
         method = "train_on_batch" if mode == "train" else "test_on_batch"
         compilation = self._require_compiled(method)
-        data = self._data(x, y, sample_weight, class_weight)
-        objective = self._objective(compilation, data, method)
+        data = self._data(compilation, x, y, sample_weight).with_class_weights(class_weight)
+        objective = self._objective(compilation, data)
         ready = self._ready(mode, _rounded_up(data.rows), objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         logs = self._run(ready, feed, 0, 1, objective, data)
@@ -442,13 +461,8 @@ class Trainer:
         adapters.check_inputs(arrays, [v.dims for v in self.inputs], self.describe(), who)
         return arrays, rows
 
-    def _data(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Mapping[int, float] | None,
-    ) -> _Data:
+    def _data(self, compilation: Compilation, x: Any, y: Any, sample_weight: Any) -> _Data:
+        """The examples, after every check that needs no training."""
         if y is None:
             what = type(x).__name__
             raise ValueError(
@@ -459,38 +473,29 @@ class Trainer:
             raise TypeError("x is an iterator; expected arrays")
         if not self.built:
             adapters.check_lengths(
-                x=adapters.as_arrays(x, self.input_names or ["x"], "x"), y=[adapters.as_array(y, "y")]
+                x=adapters.as_arrays(x, self.input_names or ["x"], "x"),
+                y=[adapters.as_array(y, "y")],
             )
         inputs, rows = self._inputs(x)
         targets = adapters.as_arrays(y, self.output_names, "y")
-        weights: list[Array] = []
-        if class_weight is not None:
-            if sample_weight is not None:
-                raise ValueError("class_weight and sample_weight cannot both be given")
-            if len(targets) > 1:
-                raise ValueError("class_weight needs a model with a single output")
-            weights = [adapters.class_weights(targets[0], class_weight)]
-        elif sample_weight is not None:
-            weights = [adapters.as_array(sample_weight, "sample_weight")]
+        given = None if sample_weight is None else adapters.as_array(sample_weight, "sample_weight")
+        weights = [] if given is None else [given]
         adapters.check_lengths(x=inputs, y=targets, sample_weight=weights)
         for weight in weights:
-            adapters.check_weights(weight, targets[0])
-        return _Data(inputs, targets, weights[0].reshape(-1) if weights else None, rows)
+            adapters.check_weights(weight)
+        compilation.check(self.outputs, self.output_names, targets)
+        return _Data(inputs, targets, None if given is None else given.reshape(-1), rows)
 
-    def _validation_data(self, given: Any) -> _Data:
+    def _validation_data(self, compilation: Compilation, given: Any) -> _Data:
         if not isinstance(given, list | tuple) or len(given) not in (2, 3):
             raise ValueError("validation_data must be a tuple (x, y) or (x, y, sample_weight)")
         try:
-            return self._data(given[0], given[1], given[2] if len(given) == 3 else None, None)
+            return self._data(compilation, given[0], given[1], given[2] if given[2:] else None)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation_data: {error}") from None
 
-    def _objective(self, compilation: Compilation, data: _Data, method: str) -> Objective:
-        objective = compilation.bind(
-            self.outputs, self.output_names, data.y, data.weight is not None
-        )
-        compilation.check(objective, data.y)
-        return objective
+    def _objective(self, compilation: Compilation, data: _Data) -> Objective:
+        return compilation.bind(self.outputs, self.output_names, data.y, data.weight is not None)
 
     def _callbacks(
         self, given: Any, verbose: int | str, epochs: int | None, steps: int
@@ -507,7 +512,7 @@ class Trainer:
 
     def _ready(self, mode: str, batch_size: int, objective: Objective | None) -> _Ready:
         """The plan and executor for a mode, batch size and objective; made once for each."""
-        trained = tuple(id(w) for w in self.trainable_weights) if mode == "train" else ()
+        trained = tuple(id(w) for w in self.trainable_weights)
         key = (mode, batch_size, id(objective), trained, backends.current())
         if key not in self._plans:
             while len(self._plans) >= PLANS_KEPT:
@@ -518,8 +523,7 @@ class Trainer:
                 batch_size,
                 losses=objective.losses if objective else (),
                 metrics=objective.terms if objective else (),
-                weights=self.weights,
-                trained=self.trainable_weights if mode == "train" else (),
+                trained=self.trainable_weights,
                 optimizer=self.optimizer if mode == "train" else None,
                 fuse_updates=backends.fuses_updates(),
             )
@@ -539,7 +543,7 @@ class Trainer:
         on_end: Callable[[int, Any], None] | None = None,
         progress: ProgressBar | None = None,
         steps: int = 1,
-        epoch: int = 0,
+        during: str = "",
     ) -> dict[str, Any]:
         """Runs batches first to first + count - 1, a slice of time at a time."""
         plan = ready.plan
@@ -577,8 +581,10 @@ class Trainer:
             done += ran
             rows += stop - start
             if not finite:
+                start, stop = stop, min(stop + size, feed.rows)
+                where = f"{during}batch {done + 1}"
                 raise NonFiniteError(
-                    explain(self, feed, data.x, data.y, first + done, size, epoch, optimizer is not None)
+                    explain(where, self.weights, feed, data.x, data.y, start, stop, data.first_row)
                 )
             last = done >= count
             if last or on_end is not None or (progress is not None and progress.verbose):
@@ -657,7 +663,7 @@ def _split(data: _Data, share: float) -> tuple[_Data, _Data]:
             f"validation_split={share} of {data.rows} examples leaves nothing to train or "
             "validate on; pass more data or another share"
         )
-    return data.part(slice(0, at)), data.part(slice(at, data.rows))
+    return data.part(0, at), data.part(at, data.rows)
 
 
 def _due(frequency: int | Sequence[int], epoch: int) -> bool:
@@ -667,11 +673,16 @@ def _due(frequency: int | Sequence[int], epoch: int) -> bool:
     return epoch + 1 in frequency
 
 
-def _batch_size(given: int | None) -> int:
+def _batch_size(
+    given: int | None, rows: int, steps: int | None, steps_argument: str = "steps"
+) -> int:
+    """Examples a step, no more than there are: 32, or as many as make `steps` of all rows."""
+    if steps is not None:
+        _check_count(steps_argument, steps, 1)
     if given is None:
-        return 32
+        return min(rows, math.ceil(rows / steps) if steps else 32)
     _check_count("batch_size", given, 1)
-    return int(given)
+    return min(rows, int(given))
 
 
 def _check_count(argument: str, value: Any, least: int) -> None:

@@ -41,16 +41,9 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Op
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    if isinstance(identifier, str):
-        found: type[Optimizer] = naming.lookup("optimizer", identifier.lower(), _BY_NAME)
-        return found()
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
-    if isinstance(identifier, Mapping):
-        known: type[Optimizer] = naming.lookup(
-            "optimizer", identifier["class_name"].lower(), _BY_NAME
+    found = naming.instantiate("optimizer", identifier, _BY_NAME)
+    if not isinstance(found, Optimizer):
+        raise TypeError(
+            f"an optimizer must be a name or a hotloop.optimizers.Optimizer, not {identifier!r}"
         )
-        return known.from_config(identifier.get("config", {}))
-    raise TypeError(
-        f"an optimizer must be a name or a hotloop.optimizers.Optimizer, not {identifier!r}"
-    )
+    return found

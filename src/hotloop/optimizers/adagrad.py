@@ -35,7 +35,8 @@ class Adagrad(Optimizer):
         learning_rate: float = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
-        name: str | None = None,
+        *,
+        name: str = "adagrad",
     ) -> None:
         super().__init__(learning_rate, name)
         self.initial_accumulator_value = self._number(

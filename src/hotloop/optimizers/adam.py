@@ -44,7 +44,8 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         amsgrad: bool = False,
         weight_decay: float | None = None,
-        name: str | None = None,
+        *,
+        name: str = "adam",
     ) -> None:
         super().__init__(learning_rate, name)
         self.beta_1 = self._number("beta_1", beta_1, 0.0, 1.0)

@@ -31,8 +31,9 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        name: str | None = None,
+        *,
+        name: str = "adamw",
     ) -> None:
         if weight_decay is None:
             raise ValueError("AdamW: weight_decay must be a number; for none, use Adam")
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, name)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, name=name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backends, naming
+from .. import backends
 from ..variables import Variable
 
 
@@ -23,7 +23,7 @@ class Optimizer:
     learning_rate : float
         Step size; may be changed at any time between batches.
     name : str, optional
-        snake_case of the class if not given.
+        The class's in lower case if not given.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Optimizer:
     """
 
     def __init__(self, learning_rate: float, name: str | None = None) -> None:
-        self.name = name or naming.snake_case(type(self).__name__)
+        self.name = name or type(self).__name__.lower()
         self.learning_rate = learning_rate
         self.iterations = 0
         self._slots: dict[int, tuple[Variable, tuple[Variable, ...]]] = {}
@@ -45,9 +45,7 @@ class Optimizer:
     def learning_rate(self, value: float) -> None:
         self._learning_rate = self._number("learning_rate", value, 0.0)
 
-    def _number(
-        self, argument: str, value: float, low: float, high: float = math.inf
-    ) -> float:
+    def _number(self, argument: str, value: float, low: float, high: float = math.inf) -> float:
         """`value` as a float from `low` up to, but not including, `high`."""
         if callable(value) or isinstance(value, str | bytes):
             raise TypeError(f"{type(self).__name__}: {argument} must be a number, not {value!r}")

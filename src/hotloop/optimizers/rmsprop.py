@@ -44,7 +44,8 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         epsilon: float = 1e-7,
         centered: bool = False,
-        name: str | None = None,
+        *,
+        name: str = "rmsprop",
     ) -> None:
         super().__init__(learning_rate, name)
         self.rho = self._number("rho", rho, 0.0, 1.0)
@@ -55,7 +56,9 @@ class RMSprop(Optimizer):
     @property
     def op(self) -> str:
         return (
-            "rmsprop" + ("_centered" if self.centered else "") + ("_momentum" if self.momentum else "")
+            "rmsprop"
+            + ("_centered" if self.centered else "")
+            + ("_momentum" if self.momentum else "")
         )
 
     def hyper(self) -> dict[str, float]:

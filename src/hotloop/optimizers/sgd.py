@@ -34,7 +34,8 @@ class SGD(Optimizer):
         learning_rate: float = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
-        name: str | None = None,
+        *,
+        name: str = "SGD",
     ) -> None:
         super().__init__(learning_rate, name)
         self.momentum = self._number("momentum", momentum, 0.0, 1.0)

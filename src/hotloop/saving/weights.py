@@ -72,9 +72,9 @@ def load(model: Model, filepath: str | PathLike[str]) -> None:
 def _names(model: Model) -> list[str]:
     """A name for each weight that does not depend on how many models were made before.
 
-    It counts the layers: ``0.kernel``, ``0.bias``, ``2.kernel`` ...
+    It counts layers and their weights: ``0.0.kernel``, ``0.1.bias``, ``2.0.kernel`` ...
     """
-    names = {}
+    names: dict[int, str] = {}
     for position, layer in enumerate(model.layers):
         for index, weight in enumerate(layer.weights):
             names.setdefault(id(weight), f"{position}.{index}.{weight.name}")

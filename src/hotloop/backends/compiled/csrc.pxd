@@ -1,0 +1,114 @@
+"""The C side, as csrc/hotloop.h declares it."""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+cdef extern from "hotloop.h" nogil:
+    ctypedef enum hl_dtype:
+        HL_F32, HL_F64, HL_F16
+        HL_I8, HL_I16, HL_I32, HL_I64
+        HL_U8, HL_U16, HL_U32, HL_U64
+        HL_BOOL
+
+    ctypedef enum hl_activation:
+        HL_LINEAR, HL_RELU, HL_LEAKY_RELU, HL_ELU, HL_SELU, HL_GELU, HL_GELU_TANH, HL_SILU
+        HL_SOFTPLUS, HL_SOFTSIGN, HL_SIGMOID, HL_HARD_SIGMOID, HL_TANH, HL_EXPONENTIAL
+
+    ctypedef enum hl_loss:
+        HL_MEAN_SQUARED_ERROR, HL_MEAN_ABSOLUTE_ERROR, HL_HUBER, HL_LOG_COSH
+        HL_BINARY_CROSSENTROPY, HL_BINARY_CROSSENTROPY_LOGITS, HL_KL_DIVERGENCE, HL_POISSON
+        HL_HINGE
+
+    ctypedef enum hl_metric:
+        HL_BINARY_ACCURACY, HL_CATEGORICAL_ACCURACY, HL_SPARSE_CATEGORICAL_ACCURACY
+        HL_TOP_K_ACCURACY, HL_SPARSE_TOP_K_ACCURACY
+
+    ctypedef enum hl_optimizer:
+        HL_SGD, HL_SGD_MOMENTUM, HL_SGD_NESTEROV, HL_ADAM, HL_ADAM_AMSGRAD
+        HL_RMSPROP, HL_RMSPROP_MOMENTUM, HL_RMSPROP_CENTERED, HL_RMSPROP_CENTERED_MOMENTUM
+        HL_ADAGRAD
+
+    enum:
+        HL_MAX_HYPER
+        HL_MAX_RANK
+
+    ctypedef struct hl_source:
+        const char *data
+        hl_dtype dtype
+        int swapped
+        int rank
+        ptrdiff_t row_stride
+        ptrdiff_t dim[8]
+        ptrdiff_t stride[8]
+
+    ctypedef struct hl_kernels:
+        const char *isa
+        int itemsize
+        int vl
+        int mr
+        int nr
+        void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
+                     ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
+                     ptrdiff_t c_row) noexcept nogil
+        void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col,
+                     void *out) noexcept nogil
+        void (*unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed, void *x, ptrdiff_t row,
+                       ptrdiff_t col) noexcept nogil
+        void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols,
+                         void *out) noexcept nogil
+        void (*activation)(hl_activation kind, double alpha, const void *x, ptrdiff_t x_ld,
+                           void *y, ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*activation_gradient)(hl_activation kind, double alpha, const void *dy,
+                                    const void *saved, void *dx, ptrdiff_t n) noexcept nogil
+        void (*add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows,
+                         ptrdiff_t cols) noexcept nogil
+        void (*add)(const void *a, const void *b, void *y, ptrdiff_t n) noexcept nogil
+        void (*dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
+                        ptrdiff_t n) noexcept nogil
+        void (*softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*log_softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                 ptrdiff_t cols) noexcept nogil
+        void (*log_softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                     ptrdiff_t cols) noexcept nogil
+        void (*loss)(hl_loss kind, double param, const void *y_true, const void *y_pred,
+                     const void *weight, ptrdiff_t group, double scale, void *values,
+                     void *gradient, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*crossentropy)(double smoothing, const void *y_true, const int32_t *label,
+                             const void *y_pred, const void *weight, ptrdiff_t group,
+                             double scale, void *values, void *gradient, ptrdiff_t rows,
+                             ptrdiff_t cols) noexcept nogil
+        void (*softmax_crossentropy)(int clip, double smoothing, const void *y_true,
+                                     const int32_t *label, const void *x, const void *weight,
+                                     ptrdiff_t group, double scale, void *values,
+                                     void *probability, void *gradient, ptrdiff_t rows,
+                                     ptrdiff_t cols) noexcept nogil
+        void (*metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
+                       const void *y_pred, const void *weight, ptrdiff_t group, void *values,
+                       ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0,
+                       void *s1, void *s2, ptrdiff_t n) noexcept nogil
+        double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil
+        void (*penalty_gradient)(double l1, double l2, const void *w, void *g,
+                                 ptrdiff_t n) noexcept nogil
+        void (*gather)(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                       ptrdiff_t n, void *out) noexcept nogil
+
+    void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                          ptrdiff_t n, int32_t *out) noexcept
+    double hl_sum(const void *x, int itemsize, ptrdiff_t n) noexcept
+
+    const char *const *hl_isa_available() noexcept
+    const hl_kernels *hl_kernels_for(const char *isa, hl_dtype dtype) noexcept
+    const char *hl_cpu_name() noexcept
+    int hl_cpu_count() noexcept
+    uint64_t hl_random_bits(uint64_t key, uint64_t index) noexcept
+    void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,
+                              double *h) noexcept
+
+    ctypedef struct hl_team:
+        pass
+    ctypedef void (*hl_task)(void *argument, hl_team *team, int thread,
+                            int n_threads) noexcept nogil
+    void hl_pool_run(hl_task task, void *argument, int n_threads) noexcept
+    void hl_team_barrier(hl_team *team) noexcept
+    int hl_pool_size() noexcept

@@ -1,0 +1,615 @@
+# cython: language_level=3, freethreading_compatible=True, cdivision=True
+"""The executor: lowers a plan to steps with addresses, and runs batches without the GIL.
+
+All threads of a team walk the list of steps together, each doing its share of every step;
+they wait for each other only where a step touches bytes that another thread wrote or read
+since the last wait (`_Waits` finds out where, once, when the plan is lowered).
+"""
+
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+import sys
+
+from ... import backends
+from .steps import (
+    ACTIVATIONS,
+    CROSSENTROPIES,
+    DTYPES,
+    LOSSES,
+    METRICS,
+    ROWWISE,
+    UPDATES,
+)
+
+from .csrc cimport (
+    HL_HINGE,
+    HL_MAX_HYPER,
+    HL_MAX_RANK,
+    hl_dtype,
+    hl_kernels,
+    hl_optimizer,
+    hl_source,
+    hl_team,
+)
+from .matmul cimport scratch_bytes
+from .runtime cimport Buffer, PackedArray, barrier, kernels_of, prepare_update, run_on_team
+from .steps cimport (
+    ACCUMULATE,
+    ACTIVATION,
+    ACTIVATION_GRADIENT,
+    ADD,
+    ADD_BIAS,
+    BIAS_GRADIENT,
+    BIAS_UPDATE,
+    COPY_OUT,
+    DENSE,
+    DROPOUT,
+    GATHER,
+    GATHER_LABELS,
+    INPUT_GRADIENT,
+    LOSS,
+    METRIC,
+    PENALTY,
+    PENALTY_GRADIENT,
+    UPDATE,
+    WEIGHT_GRADIENT,
+    WEIGHT_UPDATE,
+    Batch,
+    Step,
+    run_step,
+)
+
+# Multiply-adds of a batch from which a second thread pays for the waits that it brings.
+cdef int64_t FLOPS_PER_THREAD = 400_000
+
+
+# What a call of run shares with its team.
+cdef struct Run:
+    const Step *steps
+    int n_steps
+    Batch batch
+    ptrdiff_t epoch_rows
+    ptrdiff_t batch_size
+    ptrdiff_t first_batch
+    ptrdiff_t count
+    int n_slots
+    double *sums
+    hl_optimizer rule
+    const double *hyper
+    bint updates
+    int64_t iteration
+    char *scratch
+    size_t scratch_bytes
+    timespec end
+    ptrdiff_t done
+    ptrdiff_t last  # number of the batch to stop after
+
+
+cdef void run_batches(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
+    """What each thread of the team does: every batch, every step.
+
+    Between two batches thread 0 keeps the books while the others wait.
+    """
+    cdef Run *run = <Run *> argument
+    cdef Batch *batch = &run.batch
+    cdef const Step *step
+    cdef char *scratch = run.scratch + thread * run.scratch_bytes
+    cdef ptrdiff_t number = 0
+    cdef int i
+    if thread == 0:
+        begin_batch(run, 0)
+    barrier(team)
+    while True:
+        for i in range(run.n_steps):
+            step = &run.steps[i]
+            if step.wait:
+                barrier(team)
+                if step.verdict and not batch.finite:
+                    break
+            run_step(step, batch, scratch, thread, n_threads)
+        barrier(team)
+        if not batch.finite:
+            return
+        if thread == 0:
+            end_batch(run, number)
+            if is_over(&run.end):
+                run.last = number
+            if number < run.last:
+                begin_batch(run, number + 1)
+        barrier(team)
+        if number >= run.last:
+            return
+        number += 1
+
+
+cdef inline bint is_over(const timespec *end) noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec > end.tv_sec or (now.tv_sec == end.tv_sec and now.tv_nsec >= end.tv_nsec)
+
+
+cdef void begin_batch(Run *run, ptrdiff_t number) noexcept nogil:
+    cdef Batch *batch = &run.batch
+    batch.first = (run.first_batch + number) * run.batch_size
+    batch.rows = min(run.batch_size, run.epoch_rows - batch.first)
+    batch.iteration = run.iteration + number
+    memset(batch.sums, 0, run.n_slots * sizeof(double))
+    if run.updates:
+        prepare_update(run.rule, run.hyper, batch.iteration + 1, batch.h)
+
+
+cdef void end_batch(Run *run, ptrdiff_t number) noexcept nogil:
+    cdef int i
+    for i in range(run.n_slots):
+        run.sums[i] += run.batch.sums[i]
+    run.done = number + 1
+
+
+cdef class _Sources:
+    """The user's arrays as the gather kernels read them; keeps them alive."""
+
+    cdef hl_source *sources
+    cdef object arrays
+
+    def __cinit__(self, list arrays):
+        self.sources = <hl_source *> calloc(max(len(arrays), 1), sizeof(hl_source))
+        if self.sources == NULL:
+            raise MemoryError()
+        self.arrays = arrays
+        for i, array in enumerate(arrays):
+            self._describe(&self.sources[i], array)
+
+    def __dealloc__(self):
+        free(self.sources)
+
+    cdef _describe(self, hl_source *source, array):
+        interface = array.__array_interface__
+        kind = interface["typestr"]
+        source.data = <const char *> <size_t> interface["data"][0]
+        source.dtype = <hl_dtype> DTYPES[kind[1:]]
+        source.swapped = kind[0] not in ("|", "<" if sys.byteorder == "little" else ">")
+        # Axes that a row does not need are left out: what remains must fit a fixed room.
+        strides = array.strides
+        source.row_stride = strides[0]
+        source.rank = 0
+        axes = [(d, s) for d, s in zip(array.shape[1:], strides[1:]) if d != 1]
+        merged = []
+        for dim, stride in axes:
+            if merged and merged[-1][1] == dim * stride:
+                merged[-1] = (merged[-1][0] * dim, stride)
+            else:
+                merged.append((dim, stride))
+        if len(merged) > HL_MAX_RANK:
+            raise ValueError(f"an array with {array.ndim} axes is too scattered; make it contiguous")
+        for dim, stride in merged:
+            source.dim[source.rank] = dim
+            source.stride[source.rank] = stride
+            source.rank += 1
+
+
+# Stands for the bytes that say whether the loss is finite.
+_VERDICT = (-1, 0)
+
+
+class _Waits:
+    """Finds the steps before which the team must wait.
+
+    Remembers the bytes that were read and written since the last wait. Numbers that each
+    thread works out for itself need no waiting for.
+    """
+
+    def __init__(self):
+        self._read = []
+        self._written = []
+
+    def needed(self, reads, writes):
+        """Whether this step must wait; then remembers what it touches."""
+        wait = (
+            _meet(reads, self._written)
+            or _meet(writes, self._written)
+            or _meet(writes, self._read)
+        )
+        if wait:
+            self._read, self._written = [], []
+        self._read += reads
+        self._written += writes
+        return wait
+
+
+def _meet(these, those):
+    return any(a < d and c < b for a, b in these for c, d in those)
+
+
+cdef class Executor:
+    """Runs a plan in the compiled core.
+
+    Parameters
+    ----------
+    plan : hotloop.graph.plan.Plan
+    """
+
+    cdef readonly object plan
+    cdef const hl_kernels *kernels
+    cdef Buffer arena
+    cdef Buffer scratch
+    cdef Step *steps
+    cdef int _room
+    cdef readonly int n_steps
+    cdef int n_steps_without_outputs
+    cdef list _packed
+    cdef size_t _scratch_bytes
+    cdef int _scratch_threads
+    cdef int64_t _flops
+
+    def __cinit__(self, plan):
+        self.plan = plan
+        self.kernels = kernels_of(plan.dtype == "float64")
+        self.arena = Buffer(plan.placement.arena_bytes)
+        self._flops = plan.flops
+        self._packed = []
+        self._scratch_threads = 0
+        self._scratch_bytes = 64
+        self._room = len(plan.feeds) + len(plan.steps) + len(plan.outputs)
+        self.steps = <Step *> calloc(self._room, sizeof(Step))
+        if self.steps == NULL:
+            raise MemoryError()
+        self._lower()
+
+    def __dealloc__(self):
+        free(self.steps)
+
+    # -- lowering ---------------------------------------------------------------
+
+    def _lower(self):
+        """Fills in the steps: gathers, the plan's own, copies of outputs."""
+        cdef Step *step
+        memset(self.steps, 0, self._room * sizeof(Step))
+        waits = _Waits()
+        self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
+        at = 0
+        for slot, value in enumerate(self.plan.feeds):
+            step = &self.steps[at]
+            step.code = GATHER_LABELS if value.dtype == "int32" else GATHER
+            step.slot = slot
+            step.group = 1
+            step.cols = value.size
+            step.out0 = self._address(value)
+            waits.needed([], self._bytes(value))
+            at += 1
+        undecided = False
+        for node in self.plan.steps:
+            if node.op == "reshape":
+                continue
+            step = &self.steps[at]
+            _LOWER[node.op](self, at, node)
+            reads = [b for v in node.inputs for b in self._bytes(v)]
+            writes = [b for v in node.outputs for b in self._bytes(v)]
+            if "update" in node.op:
+                # It changes the weight and its state, unless the loss is not finite.
+                writes += [b for v in node.inputs if v.variable for b in self._bytes(v)]
+                reads.append(_VERDICT)
+            if step.check:
+                writes.append(_VERDICT)
+            step.wait = waits.needed(reads, writes)
+            step.verdict = undecided and step.wait and not step.check
+            undecided = (undecided or step.check) and not step.verdict
+            at += 1
+        self.n_steps_without_outputs = at
+        for slot, value in enumerate(self.plan.outputs):
+            step = &self.steps[at]
+            step.code = COPY_OUT
+            step.slot = slot
+            step.group = 1
+            step.cols = value.size
+            step.in0 = self._address(value)
+            step.wait = waits.needed(self._bytes(value), [])
+            at += 1
+        self.n_steps = at
+
+    cdef char *_address(self, value) except? NULL:
+        """Where a value stands; NULL for an output that nobody reads."""
+        if value.variable is not None:
+            for variable, packed in self._packed:
+                if variable is value.variable:
+                    return (<PackedArray> packed).data()
+        offset = self.plan.placement.offset(value)
+        return self.arena.data + <size_t> offset if offset is not None else NULL
+
+    def _bytes(self, value):
+        """The addresses that a value occupies, as a list of none or one interval."""
+        cdef size_t start = <size_t> self._address(value)
+        if start == 0:
+            return []
+        if value.variable is not None:
+            return [(start, start + 1)]
+        return [(start, start + max(self.plan.placement.bytes(value), 1))]
+
+    def _need_scratch(self, size_t size):
+        self._scratch_bytes = max(self._scratch_bytes, (size + 63) // 64 * 64)
+
+    def _dense(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        x, w = node.inputs[:2]
+        step.code = DENSE
+        step.kind = ACTIVATIONS[node.attributes.get("activation", "linear")]
+        step.option = node.attributes.get("alpha", 0.0)
+        step.group = x.group
+        step.inputs, step.cols = w.dims
+        step.in0, step.in1 = self._address(x), self._address(w)
+        if len(node.inputs) > 2:
+            step.in2 = self._address(node.inputs[2])
+        step.out0 = self._address(node.output)
+
+    def _add_bias(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, ADD_BIAS, node)
+        step.group = node.output.group
+        step.cols = node.output.dims[-1]
+
+    def _input_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        dy, w = node.inputs
+        self._plain(at, INPUT_GRADIENT, node)
+        step.group = dy.group
+        step.inputs, step.cols = w.dims
+        self._need_scratch(scratch_bytes(self.kernels, 0, step.inputs, step.cols))
+
+    def _weight_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        x, dy = node.inputs[:2]
+        fused = node.op == "weight_gradient_update"
+        self._plain(at, WEIGHT_UPDATE if fused else WEIGHT_GRADIENT, node)
+        step.group = x.group
+        step.inputs, step.cols = x.dims[-1], dy.dims[-1]
+        if fused:
+            self._updates(at, node.inputs[2:])
+        rows = self.plan.batch_size * step.group
+        self._need_scratch(scratch_bytes(self.kernels, rows, step.inputs, step.cols))
+
+    def _bias_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        dy = node.inputs[0]
+        fused = node.op == "bias_gradient_update"
+        self._plain(at, BIAS_UPDATE if fused else BIAS_GRADIENT, node)
+        step.group = dy.group
+        step.cols = dy.dims[-1]
+        if fused:
+            self._updates(at, node.inputs[1:])
+        self._need_scratch(step.cols * self.kernels.itemsize)
+
+    def _update(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        step.code = UPDATE
+        step.in0 = self._address(node.inputs[1])
+        step.cols = self._elements(node.inputs[0])
+        self._updates(at, (node.inputs[0], *node.inputs[2:]))
+
+    def _updates(self, int at, values):
+        """The weight that a step updates, and its state."""
+        cdef Step *step = &self.steps[at]
+        step.kind = UPDATES[self.plan.optimizer.op]
+        step.out0 = self._address(values[0])
+        for i, slot in enumerate(values[1:]):
+            step.state[i] = self._address(slot)
+
+    def _elements(self, value):
+        """Elements of an array without a batch, padding included."""
+        for variable, packed in self._packed:
+            if variable is value.variable:
+                return packed.nelements
+        raise AssertionError(f"{value} is no variable of this plan")
+
+    def _penalty(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        step.code = PENALTY
+        step.by_one = True
+        step.slot = node.attributes["slot"]
+        step.in0 = self._address(node.inputs[0])
+        step.cols = self._elements(node.inputs[0])
+        step.option, step.factor = node.attributes["l1"], node.attributes["l2"]
+
+    def _penalty_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, PENALTY_GRADIENT, node)
+        step.group = 0
+        step.cols = self._elements(node.inputs[1])
+        step.option, step.factor = node.attributes["l1"], node.attributes["l2"]
+
+    def _loss(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        kind = node.attributes["kind"]
+        options = node.attributes["options"]
+        if kind in CROSSENTROPIES:
+            self._rows_of_loss(at, CROSSENTROPIES[kind], node)
+            step.option = options.get("smoothing", 0.0)
+            step.clip = options.get("clip", False)
+        else:
+            self._rows_of_loss(at, LOSS, node)
+            step.kind = LOSSES[kind]
+            step.option = options.get("param", 0.0)
+            # It looks at all of the batch's labels to tell 0/1 from -1/1.
+            step.by_one = step.kind == HL_HINGE
+        step.summed = node.attributes.get("reduction") == "sum"
+        step.factor = node.attributes.get("loss_weight", 1.0)
+
+    def _metric(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        kind = node.attributes["kind"]
+        if kind not in METRICS:
+            self._loss(at, node)
+            return
+        self._rows_of_loss(at, METRIC, node)
+        step.kind = METRICS[kind]
+        step.option = node.attributes["options"].get("param", 0.0)
+
+    def _rows_of_loss(self, int at, int code, node):
+        cdef Step *step = &self.steps[at]
+        y_true, y_pred = node.inputs[:2]
+        self._plain(at, code, node)
+        step.sparse = y_true.dtype == "int32"
+        step.group = y_pred.group
+        step.cols = y_pred.dims[-1]
+        if len(node.outputs) > 1:
+            step.out1 = self._address(node.outputs[1])
+        if len(node.outputs) > 2:
+            step.out2 = self._address(node.outputs[2])
+
+    def _accumulate(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        step.code = ACCUMULATE
+        step.by_one = True
+        step.slot = node.attributes["slot"]
+        step.summed = node.attributes["reduction"] == "sum"
+        step.check = node.attributes["check"]
+        step.in0 = self._address(node.inputs[0])
+        step.group = node.inputs[0].size
+
+    def _elementwise(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        gradient = node.op.endswith("_gradient")
+        self._plain(at, ACTIVATION_GRADIENT if gradient else ACTIVATION, node)
+        step.kind = ACTIVATIONS[node.op.removesuffix("_gradient")]
+        step.option = node.attributes["alpha"]
+        step.cols = node.output.size
+
+    def _dropout(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, DROPOUT, node)
+        step.option = node.attributes["rate"]
+        step.seed = <uint64_t> node.attributes["seed"]
+        step.cols = node.output.size
+
+    def _add(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, ADD, node)
+        step.cols = node.output.size
+        if not node.output.batched:
+            step.group = 0
+            step.cols = self.plan.placement.bytes(node.output) // self.kernels.itemsize
+
+    def _rowwise(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, ROWWISE[node.op], node)
+        step.group = node.output.group
+        step.cols = node.output.dims[-1]
+
+    def _plain(self, int at, int code, node):
+        """A step that reads its node's inputs in order and writes its first output."""
+        cdef Step *step = &self.steps[at]
+        step.code = code
+        step.group = 1
+        step.in0 = self._address(node.inputs[0])
+        if len(node.inputs) > 1:
+            step.in1 = self._address(node.inputs[1])
+        if len(node.inputs) > 2:
+            step.in2 = self._address(node.inputs[2])
+        if node.outputs:
+            step.out0 = self._address(node.output)
+
+    # -- running ----------------------------------------------------------------
+
+    def run(
+        self,
+        feed,
+        Py_ssize_t first,
+        Py_ssize_t count,
+        double[::1] sums,
+        *,
+        int64_t iteration=0,
+        double seconds=float("inf"),
+        outputs=None,
+        Py_ssize_t outputs_first=0,
+    ):
+        """Runs up to `count` batches from batch number `first` on; see Interpreter.run."""
+        cdef Run run
+        cdef _Sources sources
+        cdef double hyper[8]
+        cdef double batch_sums[64]
+        cdef char *destinations[16]
+        cdef const int64_t[::1] order
+        cdef int n_threads, i
+        cdef double whole
+        if count <= 0:
+            return 0, True
+        for variable, packed in self._packed:
+            if variable.packed(PackedArray) is not packed:
+                self._lower()
+                break
+        sources = _Sources(feed.arrays)
+        memset(&run, 0, sizeof(Run))
+        run.steps = self.steps
+        run.n_steps = self.n_steps if outputs is not None else self.n_steps_without_outputs
+        run.batch.kernels = self.kernels
+        run.batch.finite = True
+        run.batch.sources = sources.sources
+        if feed.order is not None:
+            order = feed.order
+            run.batch.order = &order[0]
+        run.epoch_rows = feed.rows
+        run.batch_size = self.plan.batch_size
+        run.first_batch = first
+        run.count = count
+        run.last = count - 1
+        run.n_slots = len(self.plan.slots)
+        if run.n_slots > 64:
+            raise ValueError(f"a plan can keep 64 running sums, not {run.n_slots}")
+        run.batch.sums = batch_sums
+        if run.n_slots:
+            run.sums = &sums[0]
+        run.iteration = iteration
+        optimizer = self.plan.optimizer
+        if optimizer is not None:
+            run.updates = True
+            run.rule = <hl_optimizer> UPDATES[optimizer.op]
+            for i, value in enumerate(optimizer.hyper().values()):
+                hyper[i] = value
+            run.hyper = hyper
+        if outputs is not None:
+            for i, out in enumerate(outputs):
+                destinations[i] = <char *> <size_t> out.__array_interface__["data"][0]
+            run.batch.outputs = destinations
+            run.batch.outputs_first = outputs_first
+
+        n_threads = min(backends.num_threads(), max(1, self._flops // FLOPS_PER_THREAD))
+        if n_threads > self._scratch_threads:
+            self.scratch = Buffer(self._scratch_bytes * n_threads)
+            self._scratch_threads = n_threads
+        run.scratch = self.scratch.data
+        run.scratch_bytes = self._scratch_bytes
+        clock_gettime(CLOCK_MONOTONIC, &run.end)
+        whole = min(seconds, 1e9)
+        run.end.tv_sec += <int64_t> whole
+        run.end.tv_nsec += <int64_t> ((whole - <int64_t> whole) * 1e9)
+        if run.end.tv_nsec >= 1_000_000_000:
+            run.end.tv_sec += 1
+            run.end.tv_nsec -= 1_000_000_000
+        with nogil:
+            run_on_team(run_batches, &run, n_threads)
+        return run.done, run.batch.finite
+
+
+_LOWER = {
+    "accumulate": Executor._accumulate,
+    "add": Executor._add,
+    "add_bias": Executor._add_bias,
+    "bias_gradient": Executor._bias_gradient,
+    "bias_gradient_update": Executor._bias_gradient,
+    "dense": Executor._dense,
+    "dropout": Executor._dropout,
+    "input_gradient": Executor._input_gradient,
+    "loss": Executor._loss,
+    "matmul": Executor._dense,
+    "metric": Executor._metric,
+    "penalty": Executor._penalty,
+    "penalty_gradient": Executor._penalty_gradient,
+    "update": Executor._update,
+    "weight_gradient": Executor._weight_gradient,
+    "weight_gradient_update": Executor._weight_gradient,
+}
+_LOWER |= dict.fromkeys(ROWWISE, Executor._rowwise)
+_LOWER |= dict.fromkeys(
+    (name + suffix for name in ACTIVATIONS for suffix in ("", "_gradient")), Executor._elementwise
+)

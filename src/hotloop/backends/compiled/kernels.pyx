@@ -1,0 +1,461 @@
+# cython: language_level=3, freethreading_compatible=True, cdivision=True
+"""The ops of the compiled backend by themselves, with the signatures of the NumPy backend.
+
+Models do not come this way: the executor runs their plans whole. Here each call builds one
+step and runs it on a team.
+"""
+
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from ... import backends
+from ..formulas import ACTIVATIONS as ACTIVATION_FORMULAS
+from ..formulas import LOSSES as LOSS_FORMULAS
+from ..formulas import OPTIMIZERS as RULES
+from ..numpy import check_labels, with_settings
+from .executor import Executor
+from .runtime import cpu_count, cpu_name, isa
+from .steps import ACTIVATIONS, CROSSENTROPIES, LOSSES, METRICS, ROWWISE, UPDATES
+
+from .csrc cimport HL_HINGE, HL_LINEAR, hl_activation, hl_kernels, hl_optimizer, hl_team
+from .matmul cimport product
+from .runtime cimport Buffer, kernels_of, prepare_update, run_on_team
+from .steps cimport (
+    ACTIVATION,
+    ACTIVATION_GRADIENT,
+    ADD,
+    ADD_BIAS,
+    BIAS_GRADIENT,
+    DROPOUT,
+    LOSS,
+    METRIC,
+    PENALTY_GRADIENT,
+    SOFTMAX_CROSSENTROPY,
+    UPDATE,
+    Batch,
+    Step,
+    run_step,
+)
+
+__all__ = ["OPS", "Executor", "cpu_count", "cpu_name", "isa"]
+
+# Elements of an elementwise op, and multiply-adds of a product, for each thread.
+cdef ptrdiff_t GRAIN = 1 << 15
+cdef int64_t PRODUCT_GRAIN = 1 << 20
+
+
+cdef struct Call:
+    const Step *step
+    Batch *batch
+
+
+cdef struct Product:
+    const hl_kernels *kernels
+    ptrdiff_t m
+    ptrdiff_t n
+    ptrdiff_t k
+    char *a
+    ptrdiff_t a_row
+    ptrdiff_t a_col
+    char *b
+    ptrdiff_t b_row
+    ptrdiff_t b_col
+    char *bias
+    int activation
+    double alpha
+    char *c
+    char *scratch
+    size_t scratch_bytes
+
+
+cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
+    cdef Call *call = <Call *> argument
+    run_step(call.step, call.batch, NULL, thread, n_threads)
+
+
+cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
+    cdef Product *p = <Product *> argument
+    product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
+            <hl_activation> p.activation, p.alpha, p.c, p.scratch + thread * p.scratch_bytes,
+            thread, n_threads)
+
+
+cdef char *_address(array, dtype) except? NULL:
+    """Where an array begins; ValueError unless it is contiguous and of this dtype."""
+    if array is None:
+        return NULL
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise ValueError(
+            f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
+            f"{array.dtype} of shape {array.shape} and strides {array.strides}"
+        )
+    return <char *> <size_t> array.__array_interface__["data"][0]
+
+
+cdef const hl_kernels *_kernels(array) except NULL:
+    if array.dtype.char not in "fd":
+        raise ValueError(f"the compiled ops work on float32 and float64, not on {array.dtype}")
+    return kernels_of(array.dtype.char == "d")
+
+
+cdef int _team_size(int64_t work, int64_t grain):
+    return min(backends.num_threads(), max(1, work // grain))
+
+
+cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h=NULL):
+    """Runs one step on `rows` examples."""
+    cdef Batch batch
+    cdef Call call
+    cdef ptrdiff_t size = step.cols * (rows * step.group if step.group else 1)
+    cdef int n_threads
+    if size == 0:
+        return
+    memset(&batch, 0, sizeof(Batch))
+    batch.kernels = kernels
+    batch.rows = rows
+    if h != NULL:
+        memcpy(batch.h, h, sizeof(batch.h))
+    call.step, call.batch = step, &batch
+    n_threads = _team_size(size, GRAIN)
+    with nogil:
+        run_on_team(run_call, &call, n_threads)
+
+
+cdef Step _elementwise(int code, a, b, out) except *:
+    """A step on whole arrays of one shape, as rows of their last axis."""
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    step.code = code
+    step.group = 1
+    for other in (b, out):
+        if other is not None and other.shape != a.shape:
+            raise ValueError(f"shapes {a.shape} and {other.shape} differ")
+    step.cols = a.shape[-1] if a.ndim else 1
+    step.in0 = _address(a, a.dtype)
+    step.in1 = _address(b, a.dtype)
+    step.out0 = _address(out, a.dtype)
+    return step
+
+
+cdef ptrdiff_t _rows(array):
+    return array.size // max(array.shape[-1], 1) if array.ndim else 1
+
+
+# ------------------------------------------------------------------- matrix product
+
+
+cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activation, double alpha):
+    cdef Product p
+    cdef Buffer scratch, room
+    cdef const hl_kernels *kernels = _kernels(a)
+    cdef int n_threads
+    memset(&p, 0, sizeof(Product))
+    p.kernels = kernels
+    p.m, p.k = a.shape[::-1] if transpose_a else a.shape
+    inner, p.n = b.shape[::-1] if transpose_b else b.shape
+    if inner != p.k or out.shape != (p.m, p.n):
+        raise ValueError(f"shapes {(p.m, p.k)}, {(inner, p.n)} and {out.shape} do not fit")
+    if p.m == 0 or p.n == 0:
+        return
+    p.a, p.b, p.c = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    p.a_row, p.a_col = p.k, 1
+    if transpose_a:
+        p.a_row, p.a_col = 1, p.m
+    p.b_row, p.b_col = p.n, 1
+    if transpose_b:
+        p.b_row, p.b_col = 1, p.k
+    if bias is not None:
+        if bias.shape != (p.n,):
+            raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")
+        room = Buffer((p.n + kernels.nr) * kernels.itemsize)
+        memcpy(room.data, _address(bias, a.dtype), p.n * kernels.itemsize)
+        p.bias = room.data
+    p.activation, p.alpha = activation, alpha
+    n_threads = _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN)
+    p.scratch_bytes = p.k * kernels.nr * kernels.itemsize
+    scratch = Buffer(p.scratch_bytes * n_threads)
+    p.scratch = scratch.data
+    with nogil:
+        run_on_team(run_product, &p, n_threads)
+
+
+def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
+    _product(a, b, None, out, transpose_a, transpose_b, HL_LINEAR, 0.0)
+
+
+def dense_forward(x, w, b, *, out, activation="linear", alpha=0.0):
+    _product(x, w, b, out, False, False, ACTIVATIONS[activation], alpha)
+
+
+def dense_backward(x, w, dy, *, dx=None, dw=None, db=None):
+    if dx is not None:
+        matmul(dy, w, out=dx, transpose_b=True)
+    if dw is not None:
+        matmul(x, dy, out=dw, transpose_a=True)
+    if db is not None:
+        sum_rows(dy, out=db)
+
+
+def sum_rows(x, *, out):
+    cdef Step step
+    cdef const hl_kernels *kernels = _kernels(x)
+    memset(&step, 0, sizeof(Step))
+    if out.shape != x.shape[1:]:
+        raise ValueError(f"out has shape {out.shape}, expected {x.shape[1:]}")
+    step.code = BIAS_GRADIENT
+    step.group = 1
+    step.cols = x.shape[1]
+    step.in0, step.out0 = _address(x, x.dtype), _address(out, x.dtype)
+    if x.shape[0] == 0:
+        out[...] = 0
+    _run(&step, kernels, x.shape[0])
+
+
+# ---------------------------------------------------------------------- elementwise
+
+
+def add_bias(x, b, *, out):
+    cdef Step step = _elementwise(ADD_BIAS, x, None, out)
+    if b.shape != x.shape[1:]:
+        raise ValueError(f"b has shape {b.shape}, expected {x.shape[1:]}")
+    step.in1 = _address(b, x.dtype)
+    _run(&step, _kernels(x), _rows(x))
+
+
+def add(a, b, *, out):
+    cdef Step step = _elementwise(ADD, a, b, out)
+    _run(&step, _kernels(a), _rows(a))
+
+
+def dropout(x, *, rate, key, out):
+    cdef Step step = _elementwise(DROPOUT, x, None, out)
+    cdef Batch batch
+    cdef const hl_kernels *kernels = _kernels(x)
+    cdef uint64_t bits = key
+    cdef double share = rate
+    cdef ptrdiff_t n = x.size
+    with nogil:
+        kernels.dropout(share, bits, 0, step.in0, step.out0, n)
+
+
+def _activation(name, default):
+    def value(x, *, out, alpha=default):
+        cdef Step step = _elementwise(ACTIVATION, x, None, out)
+        step.kind, step.option = ACTIVATIONS[name], alpha
+        _run(&step, _kernels(x), _rows(x))
+
+    def gradient(dy, saved, *, out, alpha=default):
+        cdef Step step = _elementwise(ACTIVATION_GRADIENT, dy, saved, out)
+        step.kind, step.option = ACTIVATIONS[name], alpha
+        _run(&step, _kernels(dy), _rows(dy))
+
+    return value, gradient
+
+
+cdef _rowwise(str name, a, b, out):
+    cdef Step step = _elementwise(ROWWISE[name], a, b, out)
+    _run(&step, _kernels(a), _rows(a))
+
+
+def softmax(x, *, out):
+    _rowwise("softmax", x, None, out)
+
+
+def softmax_gradient(dy, y, *, out):
+    _rowwise("softmax_gradient", dy, y, out)
+
+
+def log_softmax(x, *, out):
+    _rowwise("log_softmax", x, None, out)
+
+
+def log_softmax_gradient(dy, y, *, out):
+    _rowwise("log_softmax_gradient", dy, y, out)
+
+
+# --------------------------------------------------------------- losses and metrics
+
+
+cdef Step _rows_of_loss(int code, y_true, y_pred, weight, values, bint sparse) except *:
+    """A step with targets, predictions, weights and one value for each row."""
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    rows, cols = y_pred.shape
+    if y_true.shape != ((rows,) if sparse else (rows, cols)) or values.shape != (rows,):
+        raise ValueError(
+            f"targets {y_true.shape}, predictions {y_pred.shape} and values {values.shape} do "
+            "not fit"
+        )
+    if weight is not None and weight.shape != (rows,):
+        raise ValueError(f"weight has shape {weight.shape}, expected {(rows,)}")
+    if sparse:
+        check_labels(y_true, cols)
+    step.code = code
+    step.group = 1
+    step.cols = cols
+    step.sparse = sparse
+    step.in0 = _address(y_true, "int32" if sparse else y_pred.dtype)
+    step.in1 = _address(y_pred, y_pred.dtype)
+    step.in2 = _address(weight, y_pred.dtype)
+    step.out0 = _address(values, y_pred.dtype)
+    return step
+
+
+cdef _run_loss(Step *step, y_pred, gradient, probability, double scale):
+    for out in (gradient, probability):
+        if out is not None and out.shape != y_pred.shape:
+            raise ValueError(f"an output has shape {out.shape}, expected {y_pred.shape}")
+    step.out1 = _address(gradient, y_pred.dtype)
+    step.out2 = _address(probability, y_pred.dtype)
+    step.summed = True
+    step.factor = scale
+    _run(step, _kernels(y_pred), y_pred.shape[0])
+
+
+def _loss(name, default):
+    def loss(y_true, y_pred, weight, *, values, gradient=None, scale=1.0, param=default):
+        cdef Step step = _rows_of_loss(LOSS, y_true, y_pred, weight, values, False)
+        step.kind, step.option = LOSSES[name], param
+        step.by_one = step.kind == HL_HINGE
+        _run_loss(&step, y_pred, gradient, None, scale)
+
+    return loss
+
+
+def categorical_crossentropy(
+    y_true, y_pred, weight, *, values, gradient=None, scale=1.0, smoothing=0.0
+):
+    cdef Step step = _rows_of_loss(
+        CROSSENTROPIES["categorical_crossentropy"], y_true, y_pred, weight, values, False
+    )
+    step.option = smoothing
+    _run_loss(&step, y_pred, gradient, None, scale)
+
+
+def sparse_categorical_crossentropy(label, y_pred, weight, *, values, gradient=None, scale=1.0):
+    cdef Step step = _rows_of_loss(
+        CROSSENTROPIES["sparse_categorical_crossentropy"], label, y_pred, weight, values, True
+    )
+    _run_loss(&step, y_pred, gradient, None, scale)
+
+
+def softmax_crossentropy(
+    y_true, x, weight, *, values, probability=None, gradient=None, scale=1.0, smoothing=0.0,
+    clip=False,
+):
+    cdef Step step = _rows_of_loss(SOFTMAX_CROSSENTROPY, y_true, x, weight, values, False)
+    step.option, step.clip = smoothing, clip
+    _run_loss(&step, x, gradient, probability, scale)
+
+
+def sparse_softmax_crossentropy(
+    label, x, weight, *, values, probability=None, gradient=None, scale=1.0, clip=False
+):
+    cdef Step step = _rows_of_loss(SOFTMAX_CROSSENTROPY, label, x, weight, values, True)
+    step.clip = clip
+    _run_loss(&step, x, gradient, probability, scale)
+
+
+cdef _metric(str name, y_true, y_pred, weight, values, double param, bint sparse):
+    cdef Step step = _rows_of_loss(METRIC, y_true, y_pred, weight, values, sparse)
+    step.kind, step.option = METRICS[name], param
+    _run(&step, _kernels(y_pred), y_pred.shape[0])
+
+
+def binary_accuracy(y_true, y_pred, weight, *, values, param=0.5):
+    _metric("binary_accuracy", y_true, y_pred, weight, values, param, False)
+
+
+def categorical_accuracy(y_true, y_pred, weight, *, values):
+    _metric("categorical_accuracy", y_true, y_pred, weight, values, 0.0, False)
+
+
+def sparse_categorical_accuracy(label, y_pred, weight, *, values):
+    _metric("sparse_categorical_accuracy", label, y_pred, weight, values, 0.0, True)
+
+
+def top_k_accuracy(y_true, y_pred, weight, *, values, param):
+    _metric("top_k_accuracy", y_true, y_pred, weight, values, param, False)
+
+
+def sparse_top_k_accuracy(label, y_pred, weight, *, values, param):
+    _metric("sparse_top_k_accuracy", label, y_pred, weight, values, param, True)
+
+
+# ----------------------------------------------------------------------- optimizers
+
+
+def _update(name, fields):
+    def update(w, g, slots, *, iteration, **hyper):
+        cdef Step step = _elementwise(UPDATE, w, g, None)
+        cdef double given[8]
+        cdef double h[8]
+        step.kind = UPDATES[name]
+        if set(hyper) != set(fields):
+            raise TypeError(f"{name} takes {', '.join(fields)}, got {', '.join(hyper)}")
+        for i, field in enumerate(fields):
+            given[i] = hyper[field]
+        prepare_update(<hl_optimizer> step.kind, given, iteration, h)
+        step.group = 0
+        step.cols = w.size
+        step.in0, step.out0 = step.in1, step.in0
+        for i, slot in enumerate(slots):
+            if slot.shape != w.shape:
+                raise ValueError(f"slot {i} has shape {slot.shape}, expected {w.shape}")
+            step.state[i] = _address(slot, w.dtype)
+        _run(&step, _kernels(w), 1, h)
+
+    return with_settings(update, fields)
+
+
+def penalty(w, *, l1, l2):
+    cdef const hl_kernels *kernels = _kernels(w)
+    return kernels.penalty(l1, l2, _address(w, w.dtype), w.size)
+
+
+def penalty_gradient(w, g, *, l1, l2):
+    cdef Step step = _elementwise(PENALTY_GRADIENT, g, w, g)
+    step.option, step.factor = l1, l2
+    step.group = 0
+    step.cols = w.size
+    _run(&step, _kernels(w), 1)
+
+
+def _table():
+    table = {
+        op.__name__: op
+        for op in (
+            matmul,
+            add_bias,
+            sum_rows,
+            add,
+            dense_forward,
+            dense_backward,
+            dropout,
+            softmax,
+            softmax_gradient,
+            log_softmax,
+            log_softmax_gradient,
+            categorical_crossentropy,
+            sparse_categorical_crossentropy,
+            softmax_crossentropy,
+            sparse_softmax_crossentropy,
+            binary_accuracy,
+            categorical_accuracy,
+            sparse_categorical_accuracy,
+            top_k_accuracy,
+            sparse_top_k_accuracy,
+            penalty,
+            penalty_gradient,
+        )
+    }
+    for name, formula in ACTIVATION_FORMULAS.items():
+        default = 0.0 if formula.alpha is None else formula.alpha
+        table[name], table[name + "_gradient"] = _activation(name, default)
+    for name, formula in LOSS_FORMULAS.items():
+        table[name] = _loss(name, 0.0 if formula.param is None else formula.param)
+    table |= {name: _update(name, rule.hyper) for name, rule in RULES.items()}
+    return table
+
+
+OPS = _table()

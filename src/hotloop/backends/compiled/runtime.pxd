@@ -1,0 +1,29 @@
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from .csrc cimport hl_kernels, hl_optimizer, hl_source, hl_task, hl_team
+
+
+cdef const hl_kernels *kernels_of(bint double_precision) noexcept nogil
+cdef void run_on_team(hl_task task, void *argument, int n_threads) noexcept nogil
+cdef void barrier(hl_team *team) noexcept nogil
+cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                        ptrdiff_t n, int32_t *out) noexcept nogil
+cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil
+cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
+                         double *h) noexcept nogil
+cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil
+
+
+cdef class Buffer:
+    cdef char *data
+    cdef readonly size_t size
+
+
+cdef class PackedArray:
+    cdef Buffer buffer
+    cdef const hl_kernels *kernels
+    cdef readonly tuple shape
+    cdef ptrdiff_t rows, cols
+    cdef ptrdiff_t length
+    cdef char *data(self) noexcept
+    cdef void _transfer(self, char *plain, bint load) noexcept

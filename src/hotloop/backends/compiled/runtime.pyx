@@ -1,0 +1,215 @@
+# cython: language_level=3, freethreading_compatible=True
+"""The one module that links the C core: kernel tables, threads, and memory.
+
+The other modules reach C through the functions declared here, so that there is one pool
+of threads and one choice of instruction set.
+"""
+
+import os
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+from .csrc cimport (
+    HL_F32,
+    HL_F64,
+    hl_cpu_count,
+    hl_cpu_name,
+    hl_gather_labels,
+    hl_isa_available,
+    hl_kernels,
+    hl_kernels_for,
+    hl_optimizer_prepare,
+    hl_pool_run,
+    hl_pool_size,
+    hl_random_bits,
+    hl_sum,
+    hl_team_barrier,
+)
+from .matmul cimport panel_width
+
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void **pointer, size_t alignment, size_t size)
+
+
+cdef const hl_kernels *_f32 = NULL
+cdef const hl_kernels *_f64 = NULL
+
+
+def isa_available():
+    """Names of the instruction sets that are compiled in and run here, best first."""
+    cdef const char *const *name = hl_isa_available()
+    names = []
+    while name[0] != NULL:
+        names.append((<bytes> name[0]).decode())
+        name += 1
+    return tuple(names)
+
+
+def _select_isa(wanted):
+    """Takes the kernels of the instruction set `wanted`, the best one if it is empty."""
+    global _f32, _f64
+    names = isa_available()
+    if wanted and wanted not in names:
+        raise ValueError(
+            f"HOTLOOP_ISA={wanted!r} cannot be used: this build and CPU have {', '.join(names)}"
+        )
+    name = (wanted or names[0]).encode()
+    _f32 = hl_kernels_for(name, HL_F32)
+    _f64 = hl_kernels_for(name, HL_F64)
+
+
+_select_isa(os.environ.get("HOTLOOP_ISA", ""))
+
+
+def isa():
+    """The instruction set in use."""
+    return (<bytes> _f32.isa).decode()
+
+
+def cpu_name():
+    """What the CPU calls itself."""
+    return (<bytes> hl_cpu_name()).decode("utf-8", "replace")
+
+
+def cpu_count():
+    """Cores that this process may use."""
+    return hl_cpu_count()
+
+
+def pool_size():
+    """Threads that the pool holds, besides the caller's."""
+    return hl_pool_size()
+
+
+cdef const hl_kernels *kernels_of(bint double_precision) noexcept nogil:
+    return _f64 if double_precision else _f32
+
+
+cdef void run_on_team(hl_task task, void *argument, int n_threads) noexcept nogil:
+    hl_pool_run(task, argument, n_threads)
+
+
+cdef void barrier(hl_team *team) noexcept nogil:
+    hl_team_barrier(team)
+
+
+cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                        ptrdiff_t n, int32_t *out) noexcept nogil:
+    hl_gather_labels(source, order, first, n, out)
+
+
+cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil:
+    return hl_sum(x, itemsize, n)
+
+
+cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
+                         double *h) noexcept nogil:
+    hl_optimizer_prepare(kind, hyper, iteration, h)
+
+
+cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil:
+    return hl_random_bits(key, index)
+
+
+cdef class Buffer:
+    """Bytes that begin on a cache line, zero at first."""
+
+    def __cinit__(self, size_t size):
+        self.size = size
+        if posix_memalign(<void **> &self.data, 64, max(size, 64)) != 0:
+            self.data = NULL
+            raise MemoryError(f"cannot allocate {size} bytes")
+        memset(self.data, 0, max(size, 64))
+
+    def __dealloc__(self):
+        free(self.data)
+
+
+cdef class PackedArray:
+    """A variable's numbers as the products want them.
+
+    A matrix is cut into panels of columns, each stored row after row and padded with zeros
+    to whole vectors; anything else is stored flat, with room for a whole tile behind it.
+    """
+
+    def __init__(self, tuple shape, dtype):
+        self.kernels = kernels_of(dtype == "float64")
+        self.shape = shape
+        self.rows = 1
+        self.cols = 1
+        for n in shape[:-1]:
+            self.rows *= n
+        if shape:
+            self.cols = shape[-1]
+        cdef ptrdiff_t nr = self.kernels.nr
+        cdef ptrdiff_t full = self.cols // nr * nr
+        if len(shape) == 2:
+            self.length = self.rows * (full + panel_width(self.kernels, self.cols - full))
+        else:
+            self.length = self.rows * self.cols
+        self.buffer = Buffer((self.length + nr) * self.kernels.itemsize)
+
+    cdef char *data(self) noexcept:
+        return self.buffer.data
+
+    @property
+    def nbytes(self):
+        """Bytes of its elements, padding included."""
+        return self.length * self.kernels.itemsize
+
+    @property
+    def nelements(self):
+        """Elements, padding included."""
+        return self.length
+
+    def load(self, array):
+        """Takes the numbers of a C-contiguous array of its shape and dtype."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+        try:
+            self._check(view.len)
+            self._transfer(<char *> view.buf, True)
+        finally:
+            PyBuffer_Release(&view)
+
+    def store(self, array):
+        """Writes the numbers into a C-contiguous array of its shape and dtype."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        try:
+            self._check(view.len)
+            self._transfer(<char *> view.buf, False)
+        finally:
+            PyBuffer_Release(&view)
+
+    def _check(self, Py_ssize_t size):
+        if size != self.rows * self.cols * self.kernels.itemsize:
+            raise ValueError(f"expected an array of shape {self.shape}, got one of {size} bytes")
+
+    cdef void _transfer(self, char *plain, bint load) noexcept:
+        cdef const hl_kernels *kernels = self.kernels
+        cdef size_t item = kernels.itemsize
+        cdef ptrdiff_t j, n
+        cdef char *packed
+        if len(self.shape) != 2:
+            n = self.rows * self.cols * item
+            if load:
+                memcpy(self.buffer.data, plain, n)
+            else:
+                memcpy(plain, self.buffer.data, n)
+            return
+        for j in range(0, self.cols, kernels.nr):
+            n = min(<ptrdiff_t> kernels.nr, self.cols - j)
+            packed = self.buffer.data + self.rows * j * item
+            if load:
+                kernels.pack(self.rows, n, plain + j * item, self.cols, 1, packed)
+            else:
+                kernels.unpack(self.rows, n, packed, plain + j * item, self.cols, 1)

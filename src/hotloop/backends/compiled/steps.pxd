@@ -1,0 +1,79 @@
+from libc.stdint cimport int64_t, uint64_t
+
+from .csrc cimport HL_MAX_HYPER, hl_kernels, hl_source
+
+
+cdef enum Code:
+    GATHER
+    GATHER_LABELS
+    DENSE
+    ADD_BIAS
+    INPUT_GRADIENT
+    WEIGHT_GRADIENT
+    BIAS_GRADIENT
+    WEIGHT_UPDATE
+    BIAS_UPDATE
+    UPDATE
+    ACTIVATION
+    ACTIVATION_GRADIENT
+    ADD
+    DROPOUT
+    SOFTMAX
+    LOG_SOFTMAX
+    SOFTMAX_GRADIENT
+    LOG_SOFTMAX_GRADIENT
+    LOSS
+    CROSSENTROPY
+    SOFTMAX_CROSSENTROPY
+    METRIC
+    ACCUMULATE
+    PENALTY
+    PENALTY_GRADIENT
+    COPY_OUT
+
+
+# One step of a plan with every address known. What the fields mean depends on the code;
+# in and out are addresses, dimensions are of one example where rows_per_example says so.
+cdef struct Step:
+    int code
+    int kind  # activation, loss, metric or update rule
+    bint wait  # for the whole team before this step
+    bint verdict  # after that wait it is known whether the loss is finite
+    bint check  # what it adds up decides that
+    bint by_one  # one thread does all of it
+    bint sparse  # targets are class numbers
+    bint summed  # the loss is a sum, not a mean, over rows
+    bint clip
+    int slot
+    ptrdiff_t group  # rows in one example; 0 where there is no batch
+    ptrdiff_t inputs
+    ptrdiff_t cols
+    double option  # alpha, param, smoothing, rate or loss weight: see run_step
+    double factor
+    uint64_t seed
+    char *in0
+    char *in1
+    char *in2
+    char *out0
+    char *out1
+    char *out2
+    char *state[3]
+
+
+# What the steps of one batch share.
+cdef struct Batch:
+    const hl_kernels *kernels
+    const hl_source *sources
+    const int64_t *order
+    ptrdiff_t first  # position of its first row in the epoch
+    ptrdiff_t rows
+    int64_t iteration  # optimizer steps done before
+    double h[HL_MAX_HYPER]
+    double *sums
+    bint finite
+    char **outputs  # where the plan's outputs go, for position outputs_first on
+    ptrdiff_t outputs_first
+
+
+cdef void run_step(const Step *step, Batch *batch, char *scratch,
+                   int thread, int n_threads) noexcept nogil

@@ -1,0 +1,243 @@
+# cython: language_level=3, freethreading_compatible=True, cdivision=True
+"""Every step of a plan, as one thread of a team does its share of it."""
+
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy
+
+from . cimport csrc
+from .csrc cimport hl_activation, hl_loss, hl_metric, hl_optimizer
+from .matmul cimport Update, dense_forward, input_gradient, share, weight_gradient
+from .runtime cimport gather_labels, random_bits, sum_of
+
+# What graphs call things -> what C calls them.
+ACTIVATIONS = {
+    "linear": csrc.HL_LINEAR,
+    "relu": csrc.HL_RELU,
+    "leaky_relu": csrc.HL_LEAKY_RELU,
+    "elu": csrc.HL_ELU,
+    "selu": csrc.HL_SELU,
+    "gelu": csrc.HL_GELU,
+    "gelu_tanh": csrc.HL_GELU_TANH,
+    "silu": csrc.HL_SILU,
+    "softplus": csrc.HL_SOFTPLUS,
+    "softsign": csrc.HL_SOFTSIGN,
+    "sigmoid": csrc.HL_SIGMOID,
+    "hard_sigmoid": csrc.HL_HARD_SIGMOID,
+    "tanh": csrc.HL_TANH,
+    "exponential": csrc.HL_EXPONENTIAL,
+}
+LOSSES = {
+    "mean_squared_error": csrc.HL_MEAN_SQUARED_ERROR,
+    "mean_absolute_error": csrc.HL_MEAN_ABSOLUTE_ERROR,
+    "huber": csrc.HL_HUBER,
+    "log_cosh": csrc.HL_LOG_COSH,
+    "binary_crossentropy": csrc.HL_BINARY_CROSSENTROPY,
+    "binary_crossentropy_logits": csrc.HL_BINARY_CROSSENTROPY_LOGITS,
+    "kl_divergence": csrc.HL_KL_DIVERGENCE,
+    "poisson": csrc.HL_POISSON,
+    "hinge": csrc.HL_HINGE,
+}
+CROSSENTROPIES = {
+    "categorical_crossentropy": CROSSENTROPY,
+    "sparse_categorical_crossentropy": CROSSENTROPY,
+    "softmax_crossentropy": SOFTMAX_CROSSENTROPY,
+    "sparse_softmax_crossentropy": SOFTMAX_CROSSENTROPY,
+}
+ROWWISE = {
+    "softmax": SOFTMAX,
+    "log_softmax": LOG_SOFTMAX,
+    "softmax_gradient": SOFTMAX_GRADIENT,
+    "log_softmax_gradient": LOG_SOFTMAX_GRADIENT,
+}
+METRICS = {
+    "binary_accuracy": csrc.HL_BINARY_ACCURACY,
+    "categorical_accuracy": csrc.HL_CATEGORICAL_ACCURACY,
+    "sparse_categorical_accuracy": csrc.HL_SPARSE_CATEGORICAL_ACCURACY,
+    "top_k_accuracy": csrc.HL_TOP_K_ACCURACY,
+    "sparse_top_k_accuracy": csrc.HL_SPARSE_TOP_K_ACCURACY,
+}
+UPDATES = {
+    "sgd": csrc.HL_SGD,
+    "sgd_momentum": csrc.HL_SGD_MOMENTUM,
+    "sgd_nesterov": csrc.HL_SGD_NESTEROV,
+    "adam": csrc.HL_ADAM,
+    "adam_amsgrad": csrc.HL_ADAM_AMSGRAD,
+    "rmsprop": csrc.HL_RMSPROP,
+    "rmsprop_momentum": csrc.HL_RMSPROP_MOMENTUM,
+    "rmsprop_centered": csrc.HL_RMSPROP_CENTERED,
+    "rmsprop_centered_momentum": csrc.HL_RMSPROP_CENTERED_MOMENTUM,
+    "adagrad": csrc.HL_ADAGRAD,
+}
+DTYPES = {
+    "f4": csrc.HL_F32,
+    "f8": csrc.HL_F64,
+    "f2": csrc.HL_F16,
+    "i1": csrc.HL_I8,
+    "i2": csrc.HL_I16,
+    "i4": csrc.HL_I32,
+    "i8": csrc.HL_I64,
+    "u1": csrc.HL_U8,
+    "u2": csrc.HL_U16,
+    "u4": csrc.HL_U32,
+    "u8": csrc.HL_U64,
+    "b1": csrc.HL_BOOL,
+}
+
+
+cdef void run_step(const Step *s, Batch *batch, char *scratch,
+                   int thread, int n_threads) noexcept nogil:
+    """Does the share of a thread; the caller waits for the team where the step says so."""
+    cdef const hl_kernels *kernels = batch.kernels
+    cdef ptrdiff_t item = kernels.itemsize
+    # Rows of the step: examples times their rows; 1 where there is no batch.
+    cdef ptrdiff_t rows = batch.rows * s.group if s.group else 1
+    cdef ptrdiff_t first, n, at
+    cdef Update update
+    cdef double total
+    if s.by_one:
+        if thread != 0:
+            return
+        n_threads = 1
+
+    if s.code == DENSE:
+        dense_forward(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
+                      <hl_activation> s.kind, s.option, s.out0, thread, n_threads)
+        return
+    if s.code == INPUT_GRADIENT:
+        input_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, scratch,
+                       thread, n_threads)
+        return
+    if s.code == WEIGHT_GRADIENT:
+        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, NULL, scratch,
+                        thread, n_threads)
+        return
+    if s.code == WEIGHT_UPDATE:
+        update.rule, update.h, update.w = <hl_optimizer> s.kind, &batch.h[0], s.out0
+        update.s0, update.s1, update.s2 = s.state[0], s.state[1], s.state[2]
+        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, NULL, &update, scratch,
+                        thread, n_threads)
+        return
+
+    if s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:
+        # Columns are shared out: each sum runs over all rows.
+        first = share(s.cols, thread, n_threads)
+        n = share(s.cols, thread + 1, n_threads) - first
+        if n == 0:
+            return
+        at = first * item
+        if s.code == BIAS_GRADIENT:
+            kernels.sum_rows(s.in0 + at, s.cols, rows, n, s.out0 + at)
+        else:
+            kernels.sum_rows(s.in0 + at, s.cols, rows, n, scratch)
+            kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, scratch,
+                           _at(s.state[0], at), _at(s.state[1], at),
+                           _at(s.state[2], at), n)
+        return
+
+    if s.code == ACCUMULATE:
+        total = sum_of(s.in0, <int> item, rows)
+        if s.check and not isfinite(total):
+            batch.finite = False
+        batch.sums[s.slot] += total * batch.rows if s.summed else total / s.group
+        return
+    if s.code == PENALTY:
+        batch.sums[s.slot] += kernels.penalty(s.option, s.factor, s.in0, s.cols) * batch.rows
+        return
+
+    # What is left works on each row, or on each element, by itself. Rows are shared out by
+    # whole examples.
+    if s.group:
+        first = share(batch.rows, thread, n_threads) * s.group
+        n = share(batch.rows, thread + 1, n_threads) * s.group - first
+        if n:
+            _run_rows(s, batch, first, n, first * s.cols * item)
+    else:
+        first = share(s.cols, thread, n_threads)
+        n = share(s.cols, thread + 1, n_threads) - first
+        if n:
+            _run_elements(s, batch, n, first * item)
+
+
+cdef inline char *_at(char *address, ptrdiff_t offset) noexcept nogil:
+    return address + offset if address != NULL else NULL
+
+
+cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) noexcept nogil:
+    """The steps on arrays that have no batch: gradients of weights."""
+    cdef const hl_kernels *kernels = batch.kernels
+    if s.code == UPDATE:
+        kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, s.in0 + at,
+                       _at(s.state[0], at), _at(s.state[1], at),
+                           _at(s.state[2], at), n)
+    elif s.code == PENALTY_GRADIENT:
+        if s.out0 != s.in0:
+            memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
+        kernels.penalty_gradient(s.option, s.factor, s.in1 + at, s.out0 + at, n)
+    elif s.code == ADD:
+        kernels.add(s.in0 + at, s.in1 + at, s.out0 + at, n)
+
+
+cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
+                    ptrdiff_t at) noexcept nogil:
+    """The steps on n rows of the batch; `at` is where the first one begins."""
+    cdef const hl_kernels *kernels = batch.kernels
+    cdef ptrdiff_t item = kernels.itemsize
+    cdef char *weight
+    cdef char *y_true
+    cdef const int32_t *label
+    cdef double scale
+
+    if s.code == GATHER:
+        kernels.gather(&batch.sources[s.slot], batch.order, batch.first + first, n, s.out0 + at)
+    elif s.code == GATHER_LABELS:
+        _gather_labels(s, batch, first, n)
+    elif s.code == COPY_OUT:
+        memcpy(batch.outputs[s.slot] + (batch.first - batch.outputs_first + first) * s.cols * item,
+               s.in0 + at, n * s.cols * item)
+    elif s.code == ACTIVATION:
+        kernels.activation(<hl_activation> s.kind, s.option, s.in0 + at, s.cols, s.out0 + at,
+                           s.cols, n, s.cols)
+    elif s.code == ACTIVATION_GRADIENT:
+        kernels.activation_gradient(<hl_activation> s.kind, s.option, s.in0 + at, s.in1 + at,
+                                    s.out0 + at, n * s.cols)
+    elif s.code == ADD_BIAS:
+        kernels.add_bias(s.in0 + at, s.in1, s.out0 + at, n, s.cols)
+    elif s.code == ADD:
+        kernels.add(s.in0 + at, s.in1 + at, s.out0 + at, n * s.cols)
+    elif s.code == DROPOUT:
+        kernels.dropout(s.option, random_bits(s.seed, batch.iteration), first * s.cols,
+                        s.in0 + at, s.out0 + at, n * s.cols)
+    elif s.code == SOFTMAX:
+        kernels.softmax(s.in0 + at, s.out0 + at, n, s.cols)
+    elif s.code == LOG_SOFTMAX:
+        kernels.log_softmax(s.in0 + at, s.out0 + at, n, s.cols)
+    elif s.code == SOFTMAX_GRADIENT:
+        kernels.softmax_gradient(s.in0 + at, s.in1 + at, s.out0 + at, n, s.cols)
+    elif s.code == LOG_SOFTMAX_GRADIENT:
+        kernels.log_softmax_gradient(s.in0 + at, s.in1 + at, s.out0 + at, n, s.cols)
+    else:
+        # Losses and metrics: in0 targets, in1 predictions, in2 weights of examples.
+        weight = s.in2 + first // s.group * item if s.in2 != NULL else NULL
+        label = <const int32_t *> s.in0 + first if s.sparse else NULL
+        y_true = NULL if s.sparse else s.in0 + at
+        scale = s.factor if s.summed else s.factor / (batch.rows * s.group)
+        if s.code == METRIC:
+            kernels.metric(<hl_metric> s.kind, s.option, y_true, label, s.in1 + at, weight,
+                           s.group, s.out0 + first * item, n, s.cols)
+        elif s.code == LOSS:
+            kernels.loss(<hl_loss> s.kind, s.option, y_true, s.in1 + at, weight, s.group, scale,
+                         s.out0 + first * item, _at(s.out1, at), n, s.cols)
+        elif s.code == CROSSENTROPY:
+            kernels.crossentropy(s.option, y_true, label, s.in1 + at, weight, s.group, scale,
+                                 s.out0 + first * item, _at(s.out1, at), n, s.cols)
+        elif s.code == SOFTMAX_CROSSENTROPY:
+            kernels.softmax_crossentropy(s.clip, s.option, y_true, label, s.in1 + at, weight,
+                                         s.group, scale, s.out0 + first * item,
+                                         _at(s.out2, at), _at(s.out1, at), n, s.cols)
+
+
+cdef void _gather_labels(const Step *s, Batch *batch, ptrdiff_t first,
+                         ptrdiff_t n) noexcept nogil:
+    gather_labels(&batch.sources[s.slot], batch.order, batch.first + first, n,
+                  <int32_t *> s.out0 + first * s.cols)

@@ -1,0 +1,125 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from hotloop import metrics
+from hotloop.callbacks import EarlyStopping
+
+
+class Model:
+    """Weights are the number of the epoch that has just ended."""
+
+    def __init__(self, named=()):
+        self.metrics = list(named)
+        self.stop_training = False
+        self.weights = None
+
+    def get_weights(self):
+        return [np.array(self.weights)]
+
+    def set_weights(self, weights):
+        self.weights = int(weights[0])
+
+
+def _train(callback, values, name="val_loss", model=None):
+    """Epochs that ran, and the model."""
+    model = model or Model()
+    callback.set_model(model)
+    callback.on_train_begin()
+    epoch = -1
+    for epoch, value in enumerate(values):
+        model.weights = epoch
+        callback.on_epoch_end(epoch, {name: value})
+        if model.stop_training:
+            break
+    callback.on_train_end()
+    return epoch + 1, model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "epochs"),
+    [
+        ({}, [3, 2, 2, 1], 3),
+        ({}, [3, 4, 1], 2),
+        ({"patience": 2}, [3, 2, 2, 1, 1, 1, 0], 6),
+        ({"patience": 2}, [3, 2, 2, 2, 0], 4),
+        ({"min_delta": 0.5}, [3, 2, 1.6, 0], 3),
+        ({"min_delta": -0.5}, [3, 2, 1.6, 0], 3),
+        ({"min_delta": 0.5}, [3, 2, 1.4, 1.4], 4),
+        ({"mode": "max"}, [1, 2, 2, 3], 3),
+        ({"mode": "min"}, [1, 2, 0], 2),
+        ({"patience": 2, "baseline": 1.0}, [5, 4, 3, 2], 4),
+        ({"patience": 1, "baseline": 10.0}, [5, 4, 4, 3], 3),
+        ({"patience": 2, "baseline": 1.0}, [5, 6, 0], 2),
+        ({"start_from_epoch": 3}, [1, 2, 3, 4, 5, 6], 5),
+        ({"patience": 1}, [np.nan, np.nan, np.nan], 2),
+        ({}, [3, np.nan, 1], 2),
+    ],
+)
+def test_training_stops_where_keras_stops(arguments, values, epochs):
+    assert _train(EarlyStopping(**arguments), values)[0] == epochs
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [([3, 1, 2, 3, 4], 1), ([3, 2, 1], 2), ([np.nan, np.nan, np.nan], 0), ([1, 2], 0)],
+)
+def test_best_weights_come_back_however_training_ends(values, best):
+    stop = EarlyStopping(patience=3, restore_best_weights=True)
+    _, model = _train(stop, values)
+    assert model.weights == best
+    assert stop.best_epoch == best
+
+
+def test_weights_are_left_alone_unless_asked_for():
+    assert _train(EarlyStopping(patience=1), [1, 2, 3])[1].weights == 1
+
+
+def test_one_object_serves_several_runs():
+    stop = EarlyStopping(patience=1)
+    for _ in range(2):
+        assert _train(stop, [3, 2, 3, 3])[0] == 3
+        assert stop.stopped_epoch == 2
+        assert stop.best == 2
+    assert _train(stop, [9, 8])[0] == 2
+    assert stop.stopped_epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "epochs"),
+    [(metrics.BinaryAccuracy(name="acc"), 4), (metrics.MeanSquaredError(name="acc"), 2)],
+)
+def test_auto_asks_the_metric(metric, epochs):
+    stop = EarlyStopping(monitor="val_acc")
+    assert _train(stop, [1, 2, 3, 3], "val_acc", Model([metric]))[0] == epochs
+
+
+def test_auto_needs_a_metric_that_knows():
+    stop = EarlyStopping(monitor="val_other")
+    with pytest.raises(ValueError, match="'val_other' should rise or fall; pass mode="):
+        _train(stop, [1, 2], "val_other", Model([metrics.Mean(name="other")]))
+
+
+def test_a_missing_metric_is_named_with_those_there_are():
+    stop = EarlyStopping(monitor="val_los", patience=1)
+    with pytest.warns(UserWarning, match="'val_los', which is not .* run: val_loss"):
+        epochs, _ = _train(stop, [1, 2, 3, 4])
+    assert epochs == 4
+
+
+def test_nothing_is_said_unless_asked_for(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _train(EarlyStopping(restore_best_weights=True), [1, 2])
+    assert capsys.readouterr().out == ""
+    _train(EarlyStopping(restore_best_weights=True, verbose=1), [1, 2])
+    assert capsys.readouterr().out == (
+        "Epoch 2: stopped early, val_loss did not improve\n"
+        "Restored the weights of the best epoch, 1\n"
+    )
+
+
+def test_mode_is_checked():
+    with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got 'maximum'"):
+        EarlyStopping(mode="maximum")

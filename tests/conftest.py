@@ -1,0 +1,63 @@
+"""Options and fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+
+import pytest
+
+# What --without makes unimportable: modules, and files whose doctests need them.
+EXTENSIONS = {
+    "cython": (
+        [f"hotloop.backends.compiled.{m}" for m in ("runtime", "matmul", "kernels", "executor")],
+        [],
+    ),
+    "numba": (["numba"], ["src/hotloop/backends/loops.py"]),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without",
+        default="",
+        metavar="cython,numba",
+        help="run the suite as if these extensions were not installed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hidden = [name for name in config.getoption("--without").split(",") if name]
+    unknown = [name for name in hidden if name not in EXTENSIONS]
+    if unknown:
+        raise pytest.UsageError(f"--without knows {', '.join(EXTENSIONS)}, not {unknown}")
+    if hidden and "hotloop" in sys.modules:
+        raise pytest.UsageError("--without came too late: hotloop is imported already")
+    for name in hidden:
+        modules, files = EXTENSIONS[name]
+        sys.modules.update(dict.fromkeys(modules))
+        ignored = [str(config.rootpath / file) for file in files]
+        config.option.ignore = [*(config.option.ignore or ()), *ignored]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def announced() -> None:
+    """Lets the one warning about missing extensions appear before any test, and fail none."""
+    config = importlib.import_module("hotloop.config")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        config.backend()
+
+
+@pytest.fixture(params=["cython", "numba", "numpy"])
+def backend(request: pytest.FixtureRequest):
+    """Each backend that is available here, in turn."""
+    config = importlib.import_module("hotloop.config")
+    before = config.backend()
+    try:
+        config.set_backend(request.param)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    yield request.param
+    config.set_backend(before)

@@ -1,0 +1,380 @@
+"""Central finite differences, in float64, of whole models.
+
+The gradient is what one step of `SGD(learning_rate=1)` on one batch takes off the weights.
+Its product with a direction must be the slope of the loss along that direction: for single
+weights, picked at random, and for random directions through all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hotloop
+from hotloop import activations, losses, regularizers
+from hotloop.layers import Activation, Dense, Dropout, Flatten, Input, Reshape
+
+STEP = 1e-5
+ROWS, FEATURES, HIDDEN, OUTPUTS = 9, 7, 5, 3
+SIZES = (1, 2, 3, 7, 17, 31, 33, 257)
+
+
+@pytest.fixture(autouse=True)
+def _float64() -> Iterator[None]:
+    hotloop.config.set_floatx("float64")
+    yield
+    hotloop.config.set_floatx("float32")
+
+
+# ----------------------------------------------------------------------------- tools
+
+
+def training_loss(model: Any, x: Any, y: Any, **options: Any) -> float:
+    """The loss of the first step: dropout draws the same numbers each time."""
+    model.optimizer.iterations = 0
+    return float(model.train_on_batch(x, y, return_dict=True, **options)["loss"])
+
+
+def evaluated_loss(model: Any, x: Any, y: Any, **options: Any) -> float:
+    return float(model.test_on_batch(x, y, return_dict=True, **options)["loss"])
+
+
+def gradients(model: Any, x: Any, y: Any, **options: Any) -> list[Any]:
+    """The gradient of each weight; the weights stay as they were."""
+    before = model.get_weights()
+    training_loss(model, x, y, **options)
+    after = model.get_weights()
+    model.set_weights(before)
+    return [old - new for old, new in zip(before, after, strict=True)]
+
+
+def directions(weights: list[Any], singles: int) -> Iterator[list[Any]]:
+    """Some single elements of each weight, then two random directions of length 1."""
+    rng = np.random.default_rng(3)
+    for i, w in enumerate(weights):
+        for element in rng.choice(w.size, min(singles, w.size), replace=False):
+            direction = [np.zeros_like(v) for v in weights]
+            direction[i].reshape(-1)[element] = 1.0
+            yield direction
+    for _ in range(2):
+        direction = [rng.normal(size=w.shape) for w in weights]
+        length = np.sqrt(sum(np.sum(d * d) for d in direction))
+        yield [d / length for d in direction]
+
+
+def check(
+    model: Any, x: Any, y: Any, *, singles: int = 4, loss: Any = evaluated_loss, **options: Any
+) -> None:
+    """That the model's gradient is the slope of its loss."""
+    rng = np.random.default_rng(5)
+    here = [rng.normal(scale=w.shape[0] ** -0.5, size=w.shape) for w in model.get_weights()]
+    model.set_weights(here)
+    found = gradients(model, x, y, **options)
+    for direction in directions(here, singles):
+        ahead, behind = (
+            [w + step * d for w, d in zip(here, direction, strict=True)] for step in (STEP, -STEP)
+        )
+        model.set_weights(ahead)
+        slope = loss(model, x, y, **options)
+        model.set_weights(behind)
+        slope = (slope - loss(model, x, y, **options)) / (2 * STEP)
+        product = sum(np.sum(g * d) for g, d in zip(found, direction, strict=True))
+        assert product == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+def compiled(model: Any, loss: Any, **options: Any) -> Any:
+    model.compile(hotloop.optimizers.SGD(learning_rate=1.0), loss, **options)
+    return model
+
+
+def data(*shape: int, rows: int = ROWS) -> Any:
+    return np.random.default_rng(1).normal(size=(rows, *shape))
+
+
+def targets(kind: str, *shape: int, rows: int = ROWS) -> Any:
+    """Targets for outputs of this shape."""
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(rows, *shape))
+    shares = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    return {
+        "numbers": scores,
+        "bits": (scores > 0).astype(float),
+        "signs": np.sign(scores),
+        "classes": scores.argmax(axis=-1),
+        "shares": shares,
+        "counts": rng.poisson(1.5, scores.shape),
+    }[kind]
+
+
+# ------------------------------------------------------------ activations and losses
+
+ACTIVATIONS = {
+    name: name
+    for name in (
+        "linear",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "softplus",
+        "softsign",
+        "sigmoid",
+        "hard_sigmoid",
+        "tanh",
+        "exponential",
+        "softmax",
+        "log_softmax",
+    )
+} | {
+    "relu_with_slope": lambda x: activations.relu(x, negative_slope=0.3),
+    "elu_half": lambda x: activations.elu(x, alpha=0.5),
+    "gelu_tanh": lambda x: activations.gelu(x, approximate=True),
+}
+
+OF_ANY = {
+    "mse": (losses.MeanSquaredError(), "numbers"),
+    "mse_sum": (losses.MeanSquaredError(reduction="sum"), "numbers"),
+    "mae": (losses.MeanAbsoluteError(), "numbers"),
+    "huber": (losses.Huber(0.7), "numbers"),
+    "log_cosh": (losses.LogCosh(), "numbers"),
+    "hinge": (losses.Hinge(), "signs"),
+    "hinge_bits": (losses.Hinge(), "bits"),
+    "binary_logits": (losses.BinaryCrossentropy(True, 0.1), "bits"),
+    "categorical_logits": (losses.CategoricalCrossentropy(True, 0.1), "shares"),
+    "sparse_logits": (losses.SparseCategoricalCrossentropy(True), "classes"),
+}
+OF_POSITIVE = {
+    "categorical": (losses.CategoricalCrossentropy(False, 0.1), "shares"),
+    "kl_divergence": (losses.KLDivergence(), "shares"),
+    "poisson": (losses.Poisson(), "counts"),
+}
+OF_PROBABILITIES = {
+    "binary": (losses.BinaryCrossentropy(False, 0.1), "bits"),
+    "sparse": (losses.SparseCategoricalCrossentropy(), "classes"),
+    "sparse_sum": (losses.SparseCategoricalCrossentropy(reduction="sum"), "classes"),
+}
+LOSSES = OF_ANY | OF_POSITIVE | OF_PROBABILITIES
+PROBABILITIES = ("sigmoid", "hard_sigmoid", "softmax")
+POSITIVE = (*PROBABILITIES, "softplus", "exponential")
+PAIRS = (
+    [(activation, loss) for activation in ACTIVATIONS for loss in OF_ANY]
+    + [(activation, loss) for activation in POSITIVE for loss in OF_POSITIVE]
+    + [(activation, loss) for activation in PROBABILITIES for loss in OF_PROBABILITIES]
+)
+
+
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
+def test_output_activation_and_loss(backend: str, activation: str, loss: str) -> None:
+    function, kind = LOSSES[loss]
+    model = compiled(
+        hotloop.Sequential(
+            [
+                Dense(HIDDEN, "tanh", input_dim=FEATURES),
+                Dense(OUTPUTS, ACTIVATIONS[activation]),
+            ]
+        ),
+        function,
+    )
+    check(model, data(FEATURES), targets(kind, OUTPUTS), singles=2)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_hidden_activation(backend: str, activation: str) -> None:
+    layers = [
+        Dense(HIDDEN, ACTIVATIONS[activation], input_dim=FEATURES),
+        Dense(HIDDEN, "tanh"),
+        Dense(OUTPUTS),
+    ]
+    check(compiled(hotloop.Sequential(layers), "mse"), data(FEATURES), targets("numbers", OUTPUTS))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activation_of_an_activation(backend: str, activation: str) -> None:
+    layers = [
+        Dense(HIDDEN, "tanh", input_dim=FEATURES),
+        Activation(ACTIVATIONS[activation]),
+        Activation("softplus"),
+        Dense(OUTPUTS, use_bias=False),
+    ]
+    check(compiled(hotloop.Sequential(layers), "mse"), data(FEATURES), targets("numbers", OUTPUTS))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sample_weights(backend: str, loss: str) -> None:
+    function, kind = LOSSES[loss]
+    layers = [Dense(HIDDEN, "tanh", input_dim=FEATURES), Dense(OUTPUTS, "softmax")]
+    weight = np.array([0.0, 1.0, 2.0, 0.5, 1.0, 3.0, 0.1, 1.0, 0.0])
+    model = compiled(hotloop.Sequential(layers), function)
+    check(model, data(FEATURES), targets(kind, OUTPUTS), sample_weight=weight)
+
+
+# ----------------------------------------------------------------------------- shapes
+
+
+@pytest.mark.parametrize("units", SIZES)
+@pytest.mark.parametrize("features", SIZES)
+def test_odd_layer_sizes(backend: str, features: int, units: int) -> None:
+    layers = [Dense(units, "sigmoid", input_dim=features), Dense(features)]
+    model = compiled(hotloop.Sequential(layers), "mse")
+    check(model, data(features), targets("numbers", features), singles=2)
+
+
+@pytest.mark.parametrize("classes", SIZES)
+@pytest.mark.parametrize("kind", ["classes", "shares"])
+def test_odd_numbers_of_classes(backend: str, kind: str, classes: int) -> None:
+    sparse = "sparse_" if kind == "classes" else ""
+    layers = [Dense(HIDDEN, "relu", input_dim=FEATURES), Dense(classes, "softmax")]
+    model = compiled(hotloop.Sequential(layers), f"{sparse}categorical_crossentropy")
+    check(model, data(FEATURES), targets(kind, classes), singles=2)
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_odd_batch_sizes(backend: str, rows: int) -> None:
+    layers = [Dense(HIDDEN, "tanh", input_dim=FEATURES), Dense(OUTPUTS, "softmax")]
+    model = compiled(hotloop.Sequential(layers), "sparse_categorical_crossentropy")
+    check(model, data(FEATURES, rows=rows), targets("classes", OUTPUTS, rows=rows))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("linear", "mse"),
+        ("tanh", "hinge"),
+        ("sigmoid", "binary"),
+        ("softmax", "categorical"),
+        ("softmax", "sparse"),
+        ("softmax", "sparse_sum"),
+        ("linear", "sparse_logits"),
+        ("log_softmax", "mae"),
+    ],
+)
+def test_loss_of_rank_3_outputs(backend: str, activation: str, loss: str, weighted: bool) -> None:
+    function, kind = LOSSES[loss]
+    layers = [Dense(HIDDEN, "gelu", input_shape=(5, 7)), Dense(OUTPUTS, activation)]
+    model = compiled(hotloop.Sequential(layers), function)
+    weight = {"sample_weight": np.linspace(0.0, 2.0, ROWS)} if weighted else {}
+    check(model, data(5, 7), targets(kind, 5, OUTPUTS), **weight)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_rank_3_then_flatten(backend: str, activation: str) -> None:
+    layers = [
+        Dense(HIDDEN, ACTIVATIONS[activation], input_shape=(5, 7)),
+        Flatten(),
+        Dense(OUTPUTS),
+    ]
+    check(compiled(hotloop.Sequential(layers), "mse"), data(5, 7), targets("numbers", OUTPUTS))
+
+
+def test_reshapes_between_layers(backend: str) -> None:
+    layers = [
+        Flatten(input_shape=(5, 7)),
+        Dense(6, "relu"),
+        Reshape((2, 3)),
+        Activation("silu"),
+        Dense(4, "softmax"),
+        Reshape((8, 1)),
+        Flatten(),
+        Activation("tanh"),
+        Reshape((4, 2)),
+        Dense(OUTPUTS, "softmax"),
+    ]
+    model = compiled(hotloop.Sequential(layers), "sparse_categorical_crossentropy")
+    check(model, data(5, 7), targets("classes", 4, OUTPUTS))
+
+
+# ----------------------------------------------------------------------------- models
+
+
+def test_regularizers(backend: str) -> None:
+    layers = [
+        Dense(
+            HIDDEN,
+            "tanh",
+            input_dim=FEATURES,
+            kernel_regularizer=regularizers.L1L2(0.01, 0.02),
+            bias_regularizer=regularizers.L2(0.03),
+        ),
+        Dense(OUTPUTS, "softmax", kernel_regularizer=regularizers.L1(0.04)),
+    ]
+    model = compiled(hotloop.Sequential(layers), "sparse_categorical_crossentropy")
+    check(model, data(FEATURES), targets("classes", OUTPUTS))
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "gelu"])
+def test_dropout(backend: str, activation: str) -> None:
+    layers = [
+        Dropout(0.3, seed=1, input_shape=(FEATURES,)),
+        Dense(HIDDEN, activation),
+        Dropout(0.5, seed=2),
+        Dropout(0.2, seed=3),
+        Dense(OUTPUTS, "softmax"),
+    ]
+    model = compiled(hotloop.Sequential(layers), "sparse_categorical_crossentropy")
+    check(model, data(FEATURES), targets("classes", OUTPUTS), loss=training_loss)
+
+
+def test_layer_used_twice(backend: str) -> None:
+    shared = Dense(FEATURES, "tanh", kernel_regularizer="l2")
+    x = Input((FEATURES,))
+    model = compiled(hotloop.Model(x, Dense(OUTPUTS)(shared(shared(x)))), "mse")
+    check(model, data(FEATURES), targets("numbers", OUTPUTS))
+
+
+def test_several_losses_of_one_trunk(backend: str) -> None:
+    x = Input((FEATURES,))
+    trunk = Dense(HIDDEN, "relu")(x)
+    outputs = [Dense(OUTPUTS, "softmax")(trunk), Dense(2, "silu")(trunk), trunk]
+    model = compiled(
+        hotloop.Model(x, outputs),
+        ["sparse_categorical_crossentropy", "mse", "mae"],
+        loss_weights=[0.5, 2.0, 1.5],
+    )
+    y = [targets("classes", OUTPUTS), targets("numbers", 2), targets("numbers", HIDDEN)]
+    check(model, data(FEATURES), y)
+
+
+def test_layers_behind_a_softmax_with_a_loss(backend: str) -> None:
+    x = Input((FEATURES,))
+    probabilities = Dense(OUTPUTS, "softmax")(x)
+    model = compiled(
+        hotloop.Model(x, [probabilities, Dense(2)(probabilities)]),
+        ["categorical_crossentropy", "mse"],
+    )
+    check(model, data(FEATURES), [targets("shares", OUTPUTS), targets("numbers", 2)])
+
+
+def test_two_losses_of_one_softmax(backend: str) -> None:
+    x = Input((FEATURES,))
+    probabilities = Dense(OUTPUTS, "softmax")(x)
+    model = compiled(
+        hotloop.Model(x, [probabilities, probabilities]),
+        ["categorical_crossentropy", "sparse_categorical_crossentropy"],
+    )
+    check(model, data(FEATURES), [targets("shares", OUTPUTS), targets("classes", OUTPUTS)])
+
+
+def test_model_inside_a_model(backend: str) -> None:
+    inner = hotloop.Sequential([Dense(HIDDEN, "tanh", input_dim=FEATURES), Dense(FEATURES)])
+    model = compiled(hotloop.Sequential([inner, Activation("elu"), Dense(OUTPUTS)]), "mse")
+    check(model, data(FEATURES), targets("numbers", OUTPUTS))
+
+
+def test_frozen_layers_pass_gradients_on(backend: str) -> None:
+    frozen = Dense(HIDDEN, "tanh", kernel_regularizer="l2")
+    frozen.trainable = False
+    layers = [Dense(HIDDEN, "relu", input_dim=FEATURES), frozen, Dense(OUTPUTS)]
+    model = compiled(hotloop.Sequential(layers), "mse")
+    x, y = data(FEATURES), targets("numbers", OUTPUTS)
+    found = gradients(model, x, y)
+    assert [bool(g.any()) for g in found] == [True, True, False, False, True, True]
+    frozen.trainable = True
+    whole = gradients(model, x, y)
+    for i in (0, 1, 4, 5):
+        np.testing.assert_allclose(found[i], whole[i], rtol=1e-12, atol=1e-15)
