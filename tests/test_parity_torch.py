@@ -277,9 +277,7 @@ def _rmsprop_cases() -> dict[str, OptimizerCase]:
 
 
 OPTIMIZERS = {
-    "sgd": OptimizerCase(
-        lambda: optimizers.SGD(0.05), _torch_optimizer(torch.optim.SGD, lr=0.05)
-    ),
+    "sgd": OptimizerCase(lambda: optimizers.SGD(0.05), _torch_optimizer(torch.optim.SGD, lr=0.05)),
     "sgd_slow": OptimizerCase(
         lambda: optimizers.SGD(1e-3), _torch_optimizer(torch.optim.SGD, lr=1e-3)
     ),
@@ -314,9 +312,7 @@ OPTIMIZERS = {
     ),
     "adagrad_of_torch": OptimizerCase(
         lambda: optimizers.Adagrad(0.05, epsilon=1e-30),
-        _torch_optimizer(
-            torch.optim.Adagrad, lr=0.05, initial_accumulator_value=0.1, eps=1e-15
-        ),
+        _torch_optimizer(torch.optim.Adagrad, lr=0.05, initial_accumulator_value=0.1, eps=1e-15),
     ),
 }
 

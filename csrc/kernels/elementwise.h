@@ -228,7 +228,8 @@ static void N(activation_gradient)(hl_activation kind, double alpha_, const void
 static void N(add)(const void *a, const void *b, void *y, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        store_n((T *)y + i, load_n((const T *)a + i, count) + load_n((const T *)b + i, count), count);
+        const vec sum = load_n((const T *)a + i, count) + load_n((const T *)b + i, count);
+        store_n((T *)y + i, sum, count);
     }
 }
 

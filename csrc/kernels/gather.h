@@ -71,7 +71,8 @@ static void N(gather)(const hl_source *source, const int64_t *order, ptrdiff_t f
     const int inner = row.rank - 1;
     const ptrdiff_t length = row.dim[inner], stride = row.stride[inner];
     for (ptrdiff_t i = 0; i < n; i++) {
-        const char *from = source->data + (order ? order[first + i] : first + i) * source->row_stride;
+        const int64_t number = order ? order[first + i] : first + i;
+        const char *from = source->data + number * source->row_stride;
         if (order && i + 1 < n)
             hl_prefetch_row(source->data + order[first + i + 1] * source->row_stride, &row);
         ptrdiff_t index[HL_MAX_RANK] = {0};

@@ -3,64 +3,73 @@
  * One function per tile shape, so that the compiler keeps every accumulator in a register: rows
  * from 1 to MR, one or two vectors of columns, and the two layouts of a. 2 * MR accumulators, two
  * vectors of b and one broadcast element of a fit the register file: 6 rows with 16 registers, 12
- * with 32.
+ * with 32. Rows are spelled out by HL_EACH_ROW, not looped over: an array indexed by constants is
+ * registers to every compiler, one indexed by an unrolled loop is memory to some.
  */
 
 #undef MR
-#undef HL_EACH_ROWS
+#undef HL_EACH_ROW
 #if HL_REGISTERS == 32
 #define MR 12
-#define HL_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#define HL_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #else
 #define MR 6
-#define HL_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define HL_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #endif
 
-/* The next term of every sum: acc[i] += a[i, p] * b[p]. Element (i, p) of a is
- * group[i / 3][i % 3 * a_row] or, transposed, group[0][i]. */
-static HL_INLINE void N(tile_step)(const int rows, const int vecs, const int transposed,
-                                   vec acc[MR][2], const T *const *group, ptrdiff_t a_row,
-                                   const T *b) {
-    vec b_p[2];
-    HL_UNROLL for (int v = 0; v < vecs; v++)
-        b_p[v] = load(b + v * VL);
-    HL_UNROLL for (int i = 0; i < rows; i++) {
-        const vec a_ip = splat(transposed ? group[0][i] : group[i / 3][i % 3 * a_row]);
-        HL_UNROLL for (int v = 0; v < vecs; v++)
-            acc[i][v] += a_ip * b_p[v];
-    }
+static HL_INLINE void N(start_row)(const int vecs, vec acc[2], const T *init, int accumulate,
+                                   const T *c, int last) {
+    acc[0] = accumulate ? load_n(c, vecs == 1 ? last : VL) : init ? load(init) : splat(0);
+    if (vecs == 2)
+        acc[1] = accumulate ? load_n(c + VL, last) : init ? load(init + VL) : splat(0);
 }
 
+static HL_INLINE void N(step_row)(const int vecs, vec acc[2], T a_ip, const vec b_p[2]) {
+    acc[0] += splat(a_ip) * b_p[0];
+    if (vecs == 2)
+        acc[1] += splat(a_ip) * b_p[1];
+}
+
+static HL_INLINE void N(finish_row)(const int vecs, const vec acc[2], T *c, int last) {
+    store_n(c, acc[0], vecs == 1 ? last : VL);
+    if (vecs == 2)
+        store_n(c + VL, acc[1], last);
+}
+
+/* i counts rows from 1, as HL_EACH_ROW does. */
 static HL_INLINE void N(tile)(const int rows, const int vecs, const int transposed, ptrdiff_t n,
                               ptrdiff_t k, const T *a, ptrdiff_t a_stride, const T *b,
                               const T *init, int accumulate, T *c, ptrdiff_t c_row) {
-    const int width = vecs * VL;
-    const int last = (int)n - (width - VL); /* columns of the last vector */
+    const int last = (int)n - (vecs - 1) * VL; /* columns of the last vector */
     vec acc[MR][2];
-    HL_UNROLL for (int i = 0; i < rows; i++) {
-        HL_UNROLL for (int v = 0; v < vecs; v++) {
-            if (accumulate)
-                acc[i][v] = load_n(c + i * c_row + v * VL, v == vecs - 1 ? last : VL);
-            else
-                acc[i][v] = init ? load(init + v * VL) : splat(0);
-        }
-    }
+#undef HL_START
+#define HL_START(i)                                                                                \
+    if (i <= rows)                                                                                 \
+        N(start_row)(vecs, acc[i - 1], init, accumulate, c + (i - 1) * c_row, last);
+    HL_EACH_ROW(HL_START)
 
-    const ptrdiff_t a_step = transposed ? a_stride : 1;
-    const T *group[(MR + 2) / 3];
-    HL_UNROLL for (int g = 0; g < (rows + 2) / 3; g++)
-        group[g] = a + (transposed ? 0 : 3 * g * a_stride);
+    /* Rows in threes share a pointer: base, base + stride and base + 2 * stride are addresses that
+     * one instruction forms, and four pointers leave registers for the rest. */
+    const T *const row[4] = {a, rows > 3 ? a + 3 * a_stride : a, rows > 6 ? a + 6 * a_stride : a,
+                             rows > 9 ? a + 9 * a_stride : a};
     for (ptrdiff_t p = 0; p < k; p++) {
-        N(tile_step)(rows, vecs, transposed, acc, group, a_stride, b);
-        HL_UNROLL for (int g = 0; g < (rows + 2) / 3; g++)
-            group[g] += a_step;
-        b += width;
+        const vec b_p[2] = {load(b), vecs == 2 ? load(b + VL) : splat(0)};
+#undef HL_STEP
+#define HL_STEP(i)                                                                                 \
+    if (i <= rows)                                                                                 \
+        N(step_row)(vecs, acc[i - 1],                                                              \
+                    transposed ? a[i - 1] : row[(i - 1) / 3][(i - 1) % 3 * a_stride + p], b_p);
+        HL_EACH_ROW(HL_STEP)
+        if (transposed)
+            a += a_stride;
+        b += vecs * VL;
     }
 
-    HL_UNROLL for (int i = 0; i < rows; i++) {
-        HL_UNROLL for (int v = 0; v < vecs; v++)
-            store_n(c + i * c_row + v * VL, acc[i][v], v == vecs - 1 ? last : VL);
-    }
+#undef HL_FINISH
+#define HL_FINISH(i)                                                                               \
+    if (i <= rows)                                                                                 \
+        N(finish_row)(vecs, acc[i - 1], c + (i - 1) * c_row, last);
+    HL_EACH_ROW(HL_FINISH)
 }
 
 typedef void N(tile_function)(ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_stride, const T *b,
@@ -78,7 +87,7 @@ typedef void N(tile_function)(ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_
     HL_TILE(tile_##rows##x2, rows, 2, 0)                                                           \
     HL_TILE(tile_##rows##x1_transposed, rows, 1, 1)                                                \
     HL_TILE(tile_##rows##x2_transposed, rows, 2, 1)
-HL_EACH_ROWS(HL_TILES)
+HL_EACH_ROW(HL_TILES)
 
 #undef HL_X1
 #undef HL_X2
@@ -90,8 +99,8 @@ HL_EACH_ROWS(HL_TILES)
 #define HL_X2_TRANSPOSED(rows) N(tile_##rows##x2_transposed),
 
 static N(tile_function) *const N(tiles)[2][2][MR] = {
-    {{HL_EACH_ROWS(HL_X1)}, {HL_EACH_ROWS(HL_X2)}},
-    {{HL_EACH_ROWS(HL_X1_TRANSPOSED)}, {HL_EACH_ROWS(HL_X2_TRANSPOSED)}},
+    {{HL_EACH_ROW(HL_X1)}, {HL_EACH_ROW(HL_X2)}},
+    {{HL_EACH_ROW(HL_X1_TRANSPOSED)}, {HL_EACH_ROW(HL_X2_TRANSPOSED)}},
 };
 
 static void N(gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,

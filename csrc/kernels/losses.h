@@ -213,7 +213,7 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
             total += load_n(p + j, lanes_left(cols - j));
         const T inverse = 1 / sum_lanes(total);
 
-        vec loss = splat(0), mass = splat(0); /* mass: the targets that clipping leaves a gradient */
+        vec loss = splat(0), mass = splat(0); /* mass: of the targets that have a gradient */
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec q = load_n(p + j, count) * inverse;
@@ -240,8 +240,9 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
 
 static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_true,
                                     const int32_t *label, const void *x_, const void *weight,
-                                    ptrdiff_t group, double scale, void *values_, void *probability_,
-                                    void *gradient_, ptrdiff_t rows, ptrdiff_t cols) {
+                                    ptrdiff_t group, double scale, void *values_,
+                                    void *probability_, void *gradient_, ptrdiff_t rows,
+                                    ptrdiff_t cols) {
     const N(targets) t = N(targets_of)(y_true, label, smoothing, cols);
     T *values = values_;
     for (ptrdiff_t i = 0; i < rows; i++) {

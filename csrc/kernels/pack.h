@@ -92,18 +92,38 @@ static HL_INLINE void N(transpose)(vec r[VL]) {
 #endif
 }
 
-/* Writes the transpose of a block of in_rows x in_cols elements, at most VL x VL, as out_rows rows
- * of out_cols elements: what the block lacks is zero. */
 static HL_INLINE void N(transpose_block)(const T *x, ptrdiff_t x_ld, int in_rows, int in_cols,
                                          T *out, ptrdiff_t out_ld, int out_rows, int out_cols) {
     vec r[VL];
     HL_UNROLL for (int i = 0; i < VL; i++)
         r[i] = i < in_rows ? load_n(x + i * x_ld, in_cols) : splat(0);
     N(transpose)(r);
-    HL_UNROLL for (int i = 0; i < VL; i++) {
+    HL_UNROLL for (int i = 0; i < VL; i++)
         if (i < out_rows)
             store_n(out + i * out_ld, r[i], out_cols);
-    }
+}
+
+/* Kept out of the callers' loops, where compilers would turn the row addresses into as many loop
+ * variables, in memory. */
+static __attribute__((noinline)) void N(transpose_full)(const T *x, ptrdiff_t x_ld, T *out,
+                                                        ptrdiff_t out_ld) {
+    N(transpose_block)(x, x_ld, VL, VL, out, out_ld, VL, VL);
+}
+
+static __attribute__((noinline)) void N(transpose_part)(const T *x, ptrdiff_t x_ld, int in_rows,
+                                                        int in_cols, T *out, ptrdiff_t out_ld,
+                                                        int out_rows, int out_cols) {
+    N(transpose_block)(x, x_ld, in_rows, in_cols, out, out_ld, out_rows, out_cols);
+}
+
+/* Writes the transpose of a block of in_rows x in_cols elements, at most VL x VL, as out_rows rows
+ * of out_cols elements: what the block lacks is zero. */
+static void N(transpose_to)(const T *x, ptrdiff_t x_ld, int in_rows, int in_cols, T *out,
+                            ptrdiff_t out_ld, int out_rows, int out_cols) {
+    if (in_rows == VL && in_cols == VL && out_rows == VL && out_cols == VL)
+        N(transpose_full)(x, x_ld, out, out_ld);
+    else
+        N(transpose_part)(x, x_ld, in_rows, in_cols, out, out_ld, out_rows, out_cols);
 }
 
 static void N(pack)(ptrdiff_t k, ptrdiff_t n, const void *x_, ptrdiff_t row, ptrdiff_t col,
@@ -124,12 +144,8 @@ static void N(pack)(ptrdiff_t k, ptrdiff_t n, const void *x_, ptrdiff_t row, ptr
             const int depth = lanes_left(k - p);
             for (ptrdiff_t j = 0; j < w; j += VL) {
                 const int columns = lanes_left(n - j);
-                const T *from = x + p + j * col;
-                T *to = out + p * w + j;
-                if (depth == VL && columns == VL)
-                    N(transpose_block)(from, col, VL, VL, to, w, VL, VL);
-                else
-                    N(transpose_block)(from, col, columns, depth, to, w, depth, VL);
+                N(transpose_to)(x + p + j * col, col, columns, depth, out + p * w + j, w, depth,
+                                VL);
             }
         }
     } else {
@@ -153,12 +169,8 @@ static void N(unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed_, void *x_, p
             const int depth = lanes_left(k - p);
             for (ptrdiff_t j = 0; j < n; j += VL) {
                 const int columns = lanes_left(n - j);
-                const T *from = packed + p * w + j;
-                T *to = x + p + j * col;
-                if (depth == VL && columns == VL)
-                    N(transpose_block)(from, w, VL, VL, to, col, VL, VL);
-                else
-                    N(transpose_block)(from, w, depth, VL, to, col, columns, depth);
+                N(transpose_to)(packed + p * w + j, w, depth, VL, x + p + j * col, col, columns,
+                                depth);
             }
         }
     } else {

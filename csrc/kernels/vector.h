@@ -9,7 +9,8 @@
 typedef T vec __attribute__((vector_size(HL_VECTOR_BYTES)));
 typedef T_INT ivec __attribute__((vector_size(HL_VECTOR_BYTES)));
 typedef T_UINT uvec __attribute__((vector_size(HL_VECTOR_BYTES)));
-typedef T vec_unaligned __attribute__((vector_size(HL_VECTOR_BYTES), aligned(T_BITS / 8), may_alias));
+typedef T vec_unaligned
+    __attribute__((vector_size(HL_VECTOR_BYTES), aligned(T_BITS / 8), may_alias));
 
 /* x - 0 is x for every x, -0 and NaN included, so this is one broadcast. */
 static HL_INLINE vec splat(T x) {

@@ -73,7 +73,8 @@ const hl_kernels *hl_kernels_for(const char *isa, hl_dtype dtype) {
     if (dtype != HL_F32 && dtype != HL_F64)
         return NULL;
     for (int i = 0; i < N_SETS; i++) {
-        const hl_kernels *table = dtype == HL_F32 ? instruction_sets[i].f32 : instruction_sets[i].f64;
+        const hl_kernels *table =
+            dtype == HL_F32 ? instruction_sets[i].f32 : instruction_sets[i].f64;
         if ((!isa || strcmp(isa, table->isa) == 0) && instruction_sets[i].runs_here())
             return table;
     }

@@ -3,11 +3,13 @@
 The names are Keras's, so that ``import hotloop as keras`` runs programs written for it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import (
     activations,
     callbacks,
     config,
-    datasets,
     initializers,
     kernels,
     layers,
@@ -22,6 +24,9 @@ from .config import set_num_threads, show_config
 from .layers import Input
 from .models import Model, Sequential
 from .models.diagnosis import NonFiniteError
+
+if TYPE_CHECKING:
+    from . import datasets
 
 __version__ = "0.1.0"
 
@@ -46,3 +51,10 @@ __all__ = [
     "show_config",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `datasets` when it is first used: it needs much of the standard library."""
+    if name == "datasets":
+        return import_module(".datasets", __name__)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

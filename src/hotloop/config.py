@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib import metadata
 
 from . import backends
 
@@ -125,6 +124,8 @@ def _version(package: str) -> str:
     module = sys.modules.get(package)
     if module is not None and hasattr(module, "__version__"):
         return str(module.__version__)
+    from importlib import metadata  # slow to import, and only reports need it
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

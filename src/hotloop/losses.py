@@ -74,9 +74,10 @@ class Loss:
         """The loss of arrays of shape (..., features), as one number."""
         values = self.values(y_true, y_pred)
         if sample_weight is not None:
-            values = values * np.asarray(sample_weight, values.dtype).reshape(
-                np.shape(sample_weight) + (1,) * (values.ndim - np.ndim(sample_weight))
-            )
+            weight = np.asarray(sample_weight, values.dtype)
+            if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
+                weight = weight[..., 0]
+            values = values * weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
         return float(values.sum() if self.reduction == "sum" else values.mean())
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -148,6 +149,14 @@ def executor(plan: Any) -> Any:
 def fuses_updates() -> bool:
     """Whether the selected backend updates weights as part of computing their gradient."""
     return current() == "cython"
+
+
+def weight_size(shape: tuple[int, ...], dtype: str) -> int:
+    """Elements in which the selected backend stores a weight or its gradient, padding included."""
+    if current() == "cython":
+        runtime = importlib.import_module(".compiled.runtime", __name__)
+        return int(runtime.PackedArray(shape, dtype).nelements)
+    return math.prod(shape)
 
 
 # ------------------------------------------------------------------------- reports

@@ -145,7 +145,7 @@ def check_labels(y: Array, dims: tuple[int, ...], loss: str) -> None:
         raise ValueError(
             f"{loss} expects class numbers of shape ({', '.join(map(str, (len(y), *rows)))}"
             f"{'' if rows else ','}), one for each row of the model's outputs (batch, "
-            f"{', '.join(map(str, dims))}), but y has shape {y.shape}" + _flatten_hint(y, rows)
+            f"{', '.join(map(str, dims))}), but y has shape {y.shape}" + _flatten_hint(y, dims)
         )
     for start in range(0, len(y), _CHUNK):
         part = y[start : start + _CHUNK]
@@ -188,18 +188,25 @@ def check_targets(y: Array, dims: tuple[int, ...], loss: str) -> None:
     if got == math.prod(dims):
         return
     wanted = f"({len(y)}" + "".join(f", {d}" for d in dims) + ")"
-    hint = _flatten_hint(y, dims[:-1])
-    if loss == "categorical_crossentropy" and got == 1 and len(dims) == 1:
-        hint = (
-            ": these look like class numbers; use 'sparse_categorical_crossentropy', or pass "
-            f"hotloop.utils.to_categorical(y, {dims[-1]})"
-        )
+    hint = _flatten_hint(y, dims)
+    if got == 1 and len(dims) == 1:
+        hint = _CLASS_NUMBERS.get(loss, "").format(units=dims[-1])
     raise ValueError(f"{loss} expects y of shape {wanted}, but got {y.shape}{hint}")
 
 
-def _flatten_hint(y: Array, rows: Sequence[int]) -> str:
+# Advice where y has one number for each example and the last layer more units.
+_CLASS_NUMBERS = {
+    "categorical_crossentropy": ": these look like class numbers; use "
+    "'sparse_categorical_crossentropy', or pass hotloop.utils.to_categorical(y, {units})",
+    "binary_crossentropy": "; give the last layer 1 unit, or use "
+    "'sparse_categorical_crossentropy' with its {units}",
+}
+
+
+def _flatten_hint(y: Array, dims: tuple[int, ...]) -> str:
     """Advice where the outputs have axes that y has not."""
-    return "; is a Flatten() missing before the first Dense?" if len(rows) >= y.ndim else ""
+    missing = len(dims) > 1 and y.ndim <= len(dims)
+    return "; is a Flatten() missing before the first Dense?" if missing else ""
 
 
 def class_weights(y: Array, weights: Mapping[int, float]) -> Array:

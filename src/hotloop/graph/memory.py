@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from . import ops
 from .trace import Node, Value
+
+WeightSize = Callable[[tuple[int, ...], str], int]  # elements of (shape, dtype), with padding
 
 ALIGNMENT = 64  # bytes: one cache line, and the widest vector
 
@@ -24,13 +26,21 @@ class Placement:
     """Where each value of a plan stands: an offset in the arena, in bytes.
 
     Values that nobody reads have no place: `offset` is None and they need not be computed.
-    Two values share bytes only where their lifetimes do not meet.
+    Two values share bytes only where their lifetimes do not meet. What has no batch is the
+    gradient of a weight and gets the room that the backend needs for one.
     """
 
-    def __init__(self, nodes: Sequence[Node], kept: Iterable[Value], batch_size: int) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        kept: Iterable[Value],
+        batch_size: int,
+        weight_size: WeightSize,
+    ) -> None:
         self._base: dict[Value, Value] = {}
         self._offset: dict[Value, int] = {}
         self.batch_size = batch_size
+        self._weight_size = weight_size
         kept = tuple(kept)
         last_read = {v: i for i, node in enumerate(nodes) for v in node.inputs}
         last_read.update((v, len(nodes)) for v in kept)
@@ -41,8 +51,11 @@ class Placement:
         return self._offset.get(self._root(value))
 
     def bytes(self, value: Value) -> int:
-        rows = self.batch_size if value.batched else 1
-        return rows * value.size * np.dtype(value.dtype).itemsize
+        if value.batched:
+            size = self.batch_size * value.size
+        else:
+            size = self._weight_size(value.dims, value.dtype)
+        return size * np.dtype(value.dtype).itemsize
 
     def _root(self, value: Value) -> Value:
         while value in self._base:
@@ -57,9 +70,7 @@ class Placement:
                 continue
             source = node.inputs[0]
             root = self._root(source)
-            in_place = (
-                node.op in IN_PLACE and root.role == "temporary" and last_use[root] == i
-            )
+            in_place = node.op in IN_PLACE and root.role == "temporary" and last_use[root] == i
             if node.op in VIEWS or in_place:
                 self._base[node.output] = source
                 last_use[root] = max(last_use[root], last_read[node.output])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from ..regularizers import Regularizer
 from ..variables import Variable
 from . import fusion, ops
 from .gradients import backward
-from .memory import Placement
+from .memory import Placement, WeightSize
 from .trace import Node, Value, emit, parameter, topological
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ def product_flops(node: Node) -> int:
     return 0
 
 
+def _unpadded(shape: tuple[int, ...], dtype: str) -> int:
+    return math.prod(shape)
+
+
 def build(
     inputs: Sequence[Value],
     outputs: Sequence[Value],
@@ -108,6 +113,7 @@ def build(
     trained: Sequence[Variable] = (),
     optimizer: Optimizer | None = None,
     fuse_updates: bool = False,
+    weight_size: WeightSize = _unpadded,
 ) -> Plan:
     """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
 
@@ -126,6 +132,8 @@ def build(
         Its rule, hyper-parameters and state.
     fuse_updates : bool
         Whether the backend updates weights as part of computing their gradient.
+    weight_size : callable
+        Elements in which the backend stores a weight's gradient, of its shape and dtype.
     """
     dtype = inputs[0].dtype
     loss_nodes = [
@@ -136,9 +144,7 @@ def build(
         ops.metric(term.op, term.y_true, term.y_pred, term.sample_weight, **term.options)
         for term in metrics
     ]
-    forward = topological(
-        [*outputs, *(n.output for n in loss_nodes), *metric_values]
-    )
+    forward = topological([*outputs, *(n.output for n in loss_nodes), *metric_values])
     if optimizer is None:
         forward = [_without_noise(node) for node in forward]
     forward = fusion.softmax_into_crossentropy(forward)
@@ -158,7 +164,7 @@ def build(
         feeds=feeds,
         outputs=list(outputs),
         slots=slots,
-        placement=Placement(nodes, [*kept, *feeds], batch_size),
+        placement=Placement(nodes, [*kept, *feeds], batch_size, weight_size),
         batch_size=batch_size,
         dtype=dtype,
         optimizer=optimizer,

@@ -72,7 +72,7 @@ class Layer:
             )
         self.name = name or naming.unique_name(naming.snake_case(type(self).__name__))
         self.trainable = trainable
-        self.dtype = config.floatx() if dtype is None else config.check_floatx(str(dtype))
+        self.dtype = config.floatx() if dtype is None else config.check_floatx(np.dtype(dtype).name)
         self._weights: list[Variable] = []
         self.built = False
         self._last_use: tuple[Any, Any] = (None, None)

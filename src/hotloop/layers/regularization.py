@@ -42,7 +42,7 @@ class Dropout(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if not 0 <= rate < 1:
+        if not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(
                 f"{self.describe()}: rate must be at least 0 and below 1, not {rate!r}"
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from .. import naming
 from ..graph.trace import Value, replay, topological
 from ..layers.base import Layer
 from ..saving import weights as weight_files
@@ -49,6 +50,8 @@ class Model(Trainer, Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
+        if name is None and type(self) is Model:
+            name = naming.unique_name("functional")
         Layer.__init__(self, name=name, trainable=trainable)
         Trainer.__init__(self)
         self.inputs: list[Value] = []

@@ -231,6 +231,8 @@ class Trainer:
         elif validation_split:
             data, validation = _split(data, validation_split)
         if validation is not None:
+            if not isinstance(validation_freq, list | tuple):
+                _check_count("validation_freq", validation_freq, 1)
             given = batch_size if validation_batch_size is None else validation_batch_size
             validation_size = _batch_size(
                 given, validation.rows, validation_steps, "validation_steps"
@@ -501,9 +503,8 @@ class Trainer:
         self, given: Any, verbose: int | str, epochs: int | None, steps: int
     ) -> tuple[CallbackList, ProgressBar]:
         bar = callbacks.ProgressBar(verbose)
-        own = [given] if isinstance(given, callbacks.Callback) else list(given or ())
         params = {"verbose": bar.verbose, "epochs": epochs, "steps": steps}
-        return callbacks.CallbackList([*own, bar], self, params), bar
+        return callbacks.CallbackList([given, bar], self, params), bar
 
     # -- plans ------------------------------------------------------------------
 
@@ -526,6 +527,7 @@ class Trainer:
                 trained=self.trainable_weights,
                 optimizer=self.optimizer if mode == "train" else None,
                 fuse_updates=backends.fuses_updates(),
+                weight_size=backends.weight_size,
             )
             self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
         return self._plans[key]
@@ -655,7 +657,7 @@ _NO_SUMS = np.zeros(0)
 
 def _split(data: _Data, share: float) -> tuple[_Data, _Data]:
     """Training examples, and the last `share` of them for validation."""
-    if not 0 < share < 1:
+    if not isinstance(share, int | float) or not 0 < share < 1:
         raise ValueError(f"validation_split must be at least 0 and below 1, not {share!r}")
     at = math.floor(data.rows * (1.0 - share))
     if at in (0, data.rows):
@@ -668,9 +670,10 @@ def _split(data: _Data, share: float) -> tuple[_Data, _Data]:
 
 def _due(frequency: int | Sequence[int], epoch: int) -> bool:
     """Whether to validate after this epoch."""
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in frequency
+    if isinstance(frequency, list | tuple):
+        return epoch + 1 in frequency
+    assert isinstance(frequency, int)
+    return (epoch + 1) % frequency == 0
 
 
 def _batch_size(
@@ -696,8 +699,11 @@ def _rounded_up(rows: int) -> int:
 
 
 def _names(objective: Objective) -> list[str]:
-    losses = objective.loss_names if len(objective.losses) > 1 else []
-    return ["loss", *losses, *(use.name for use in objective.metrics)]
+    """The loss, then metrics in the order of compile; of several outputs as Keras has them."""
+    metrics = [use.name for use in objective.metrics]
+    if len(objective.losses) == 1:
+        return ["loss", *metrics]
+    return ["loss", *objective.loss_names, *sorted(metrics)]
 
 
 def _in_order(objective: Objective, logs: Mapping[str, Any]) -> Any:

@@ -93,7 +93,7 @@ cdef char *_address(array, dtype) except? NULL:
 
 
 cdef const hl_kernels *_kernels(array) except NULL:
-    if array.dtype.char not in "fd":
+    if array.dtype.char not in "fd" or not array.dtype.isnative:
         raise ValueError(f"the compiled ops work on float32 and float64, not on {array.dtype}")
     return kernels_of(array.dtype.char == "d")
 
@@ -144,10 +144,15 @@ cdef ptrdiff_t _rows(array):
 # ------------------------------------------------------------------- matrix product
 
 
+cdef inline bint _apart(const char *a, ptrdiff_t a_bytes, const char *b, ptrdiff_t b_bytes):
+    return a + a_bytes <= b or b + b_bytes <= a
+
+
 cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activation, double alpha):
     cdef Product p
-    cdef Buffer scratch, room
+    cdef Buffer scratch, room, aside
     cdef const hl_kernels *kernels = _kernels(a)
+    cdef char *result
     cdef int n_threads
     memset(&p, 0, sizeof(Product))
     p.kernels = kernels
@@ -157,7 +162,11 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         raise ValueError(f"shapes {(p.m, p.k)}, {(inner, p.n)} and {out.shape} do not fit")
     if p.m == 0 or p.n == 0:
         return
-    p.a, p.b, p.c = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    p.a, p.b, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    p.c = result
+    if not (_apart(result, out.nbytes, p.a, a.nbytes) and _apart(result, out.nbytes, p.b, b.nbytes)):
+        aside = Buffer(out.nbytes)
+        p.c = aside.data
     p.a_row, p.a_col = p.k, 1
     if transpose_a:
         p.a_row, p.a_col = 1, p.m
@@ -177,6 +186,8 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
     p.scratch = scratch.data
     with nogil:
         run_on_team(run_product, &p, n_threads)
+    if p.c != result:
+        memcpy(result, p.c, out.nbytes)
 
 
 def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
@@ -229,9 +240,8 @@ def add(a, b, *, out):
 
 def dropout(x, *, rate, key, out):
     cdef Step step = _elementwise(DROPOUT, x, None, out)
-    cdef Batch batch
     cdef const hl_kernels *kernels = _kernels(x)
-    cdef uint64_t bits = key
+    cdef uint64_t bits = key % 2**64
     cdef double share = rate
     cdef ptrdiff_t n = x.size
     with nogil:
@@ -288,8 +298,8 @@ cdef Step _rows_of_loss(int code, y_true, y_pred, weight, values, bint sparse) e
         )
     if weight is not None and weight.shape != (rows,):
         raise ValueError(f"weight has shape {weight.shape}, expected {(rows,)}")
-    if sparse:
-        check_labels(y_true, cols)
+    if cols == 0:
+        raise ValueError("predictions have no columns")
     step.code = code
     step.group = 1
     step.cols = cols
@@ -333,6 +343,7 @@ def categorical_crossentropy(
 
 
 def sparse_categorical_crossentropy(label, y_pred, weight, *, values, gradient=None, scale=1.0):
+    check_labels(label, y_pred.shape[1])
     cdef Step step = _rows_of_loss(
         CROSSENTROPIES["sparse_categorical_crossentropy"], label, y_pred, weight, values, True
     )
@@ -351,6 +362,7 @@ def softmax_crossentropy(
 def sparse_softmax_crossentropy(
     label, x, weight, *, values, probability=None, gradient=None, scale=1.0, clip=False
 ):
+    check_labels(label, x.shape[1])
     cdef Step step = _rows_of_loss(SOFTMAX_CROSSENTROPY, label, x, weight, values, True)
     step.clip = clip
     _run_loss(&step, x, gradient, probability, scale)
@@ -374,18 +386,19 @@ def sparse_categorical_accuracy(label, y_pred, weight, *, values):
     _metric("sparse_categorical_accuracy", label, y_pred, weight, values, 0.0, True)
 
 
-def top_k_accuracy(y_true, y_pred, weight, *, values, param):
+def top_k_accuracy(y_true, y_pred, weight, *, values, param=5.0):
     _metric("top_k_accuracy", y_true, y_pred, weight, values, param, False)
 
 
-def sparse_top_k_accuracy(label, y_pred, weight, *, values, param):
+def sparse_top_k_accuracy(label, y_pred, weight, *, values, param=5.0):
+    check_labels(label, y_pred.shape[1])
     _metric("sparse_top_k_accuracy", label, y_pred, weight, values, param, True)
 
 
 # ----------------------------------------------------------------------- optimizers
 
 
-def _update(name, fields):
+def _update(name, fields, n_slots):
     def update(w, g, slots, *, iteration, **hyper):
         cdef Step step = _elementwise(UPDATE, w, g, None)
         cdef double given[8]
@@ -395,6 +408,8 @@ def _update(name, fields):
             raise TypeError(f"{name} takes {', '.join(fields)}, got {', '.join(hyper)}")
         for i, field in enumerate(fields):
             given[i] = hyper[field]
+        if len(slots) != n_slots:
+            raise ValueError(f"{name} keeps {n_slots} arrays of state, got {len(slots)}")
         prepare_update(<hl_optimizer> step.kind, given, iteration, h)
         step.group = 0
         step.cols = w.size
@@ -454,7 +469,7 @@ def _table():
         table[name], table[name + "_gradient"] = _activation(name, default)
     for name, formula in LOSS_FORMULAS.items():
         table[name] = _loss(name, 0.0 if formula.param is None else formula.param)
-    table |= {name: _update(name, rule.hyper) for name, rule in RULES.items()}
+    table |= {name: _update(name, rule.hyper, rule.slots) for name, rule in RULES.items()}
     return table
 
 

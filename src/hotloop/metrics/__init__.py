@@ -1,0 +1,215 @@
+"""Metrics: numbers that judge a model, accumulated over batches in float64.
+
+`base` holds the state, `rows` the metrics that are a weighted mean of one value a row and that
+a backend can compute by itself, `counts` and `regression` the ones that need more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from ..naming import instantiate
+from .base import (
+    Mean,
+    MeanMetricWrapper,
+    Metric,
+    Sum,
+)
+from .counts import (
+    AUC,
+    F1Score,
+    FBetaScore,
+    Precision,
+    Recall,
+)
+from .regression import (
+    R2Score,
+)
+from .rows import (
+    Accuracy,
+    BinaryAccuracy,
+    BinaryCrossentropy,
+    CategoricalAccuracy,
+    CategoricalCrossentropy,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanRowMetric,
+    MeanSquaredError,
+    Poisson,
+    RootMeanSquaredError,
+    SparseCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+)
+
+__all__ = [
+    "AUC",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "F1Score",
+    "FBetaScore",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanMetricWrapper",
+    "MeanRowMetric",
+    "MeanSquaredError",
+    "Metric",
+    "Poisson",
+    "Precision",
+    "R2Score",
+    "Recall",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "get",
+    "resolve",
+    "resolve_accuracy",
+    "resolve_crossentropy",
+    "target_kind",
+]
+
+TargetKind = Literal["binary", "sparse_categorical", "categorical"]
+
+
+def get(identifier: str | Mapping[str, Any] | Metric | Callable[..., Any] | None) -> Any:
+    """Metric of a name, a configuration, a class, an instance or a function; None of None.
+
+    A function ``fn(y_true, y_pred)`` becomes a `MeanMetricWrapper`. What ``"accuracy"`` means
+    in ``compile`` depends on shapes: see `resolve`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the identifier is none of these.
+
+    Examples
+    --------
+    >>> get("mse")
+    <MeanSquaredError name=mean_squared_error>
+    """
+    if identifier is None:
+        return None
+    found = instantiate("metric", identifier, _TABLE)
+    return found if isinstance(found, Metric) else MeanMetricWrapper(found)
+
+
+def resolve(
+    identifier: str | Mapping[str, Any] | Metric | Callable[..., Any],
+    y_true_shape: Sequence[int | None],
+    y_pred_shape: Sequence[int | None],
+) -> Metric:
+    """Metric that an entry of ``compile(metrics=[...])`` means, under the name it has in logs.
+
+    ``"accuracy"`` and ``"acc"`` are chosen by shape; any other name is `get`'s, and names the
+    metric: ``"mse"`` is logged as ``mse``.
+
+    Examples
+    --------
+    >>> resolve("acc", (None, 1), (None, 10)), resolve("mse", (None, 1), (None, 1))
+    (<SparseCategoricalAccuracy name=acc>, <MeanSquaredError name=mse>)
+    """
+    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+        return resolve_accuracy(identifier, y_true_shape, y_pred_shape)
+    metric: Metric = get(identifier)
+    if isinstance(identifier, str):
+        metric.name = identifier
+    return metric
+
+
+def resolve_accuracy(
+    name: str, y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]
+) -> MeanRowMetric:
+    """Accuracy that suits the shapes, under the name given.
+
+    Examples
+    --------
+    >>> resolve_accuracy("accuracy", (32, 10), (32, 10))
+    <CategoricalAccuracy name=accuracy>
+    """
+    kinds: dict[TargetKind, type[Any]] = {
+        "binary": BinaryAccuracy,
+        "sparse_categorical": SparseCategoricalAccuracy,
+        "categorical": CategoricalAccuracy,
+    }
+    metric: MeanRowMetric = kinds[target_kind(y_true_shape, y_pred_shape)](name=name)
+    return metric
+
+
+def resolve_crossentropy(
+    y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]
+) -> str:
+    """Name of the cross-entropy that suits the shapes, for losses and metrics alike.
+
+    Examples
+    --------
+    >>> resolve_crossentropy((32,), (32, 10))
+    'sparse_categorical_crossentropy'
+    """
+    return f"{target_kind(y_true_shape, y_pred_shape)}_crossentropy"
+
+
+def target_kind(
+    y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]
+) -> TargetKind:
+    """What kind of labels the shapes speak of, by Keras's rule.
+
+    Binary where y_pred's last axis has length 1; else sparse where y_true has fewer axes, or a
+    last axis of length 1; else categorical, which is one-hot.
+
+    Examples
+    --------
+    >>> target_kind((32, 1), (32, 1)), target_kind((32, 1), (32, 10))
+    ('binary', 'sparse_categorical')
+    """
+    if y_pred_shape[-1] == 1:
+        return "binary"
+    if len(y_true_shape) < len(y_pred_shape) or y_true_shape[-1] == 1:
+        return "sparse_categorical"
+    return "categorical"
+
+
+_TABLE: dict[str, Any] = {
+    "mean": Mean,
+    "sum": Sum,
+    "mean_metric_wrapper": MeanMetricWrapper,
+    "mean_squared_error": MeanSquaredError,
+    "root_mean_squared_error": RootMeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "log_cosh_error": LogCoshError,
+    "r2_score": R2Score,
+    "kl_divergence": KLDivergence,
+    "poisson": Poisson,
+    "hinge": Hinge,
+    "binary_crossentropy": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+    "accuracy": Accuracy,
+    "binary_accuracy": BinaryAccuracy,
+    "categorical_accuracy": CategoricalAccuracy,
+    "sparse_categorical_accuracy": SparseCategoricalAccuracy,
+    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
+    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
+    "precision": Precision,
+    "recall": Recall,
+    "auc": AUC,
+    "f1_score": F1Score,
+    "fbeta_score": FBetaScore,
+    "mse": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "rmse": RootMeanSquaredError,
+    "bce": BinaryCrossentropy,
+    "logcosh": LogCoshError,
+}

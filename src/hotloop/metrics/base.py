@@ -1,0 +1,211 @@
+"""The state of metrics: `Metric`, and sums and means of whatever is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..naming import snake_case, unique_name
+from .arrays import (
+    row_weights,
+)
+
+
+class Metric:
+    """Base of all metrics: a state, a way to add rows to it, and the value so far.
+
+    A subclass overrides `update_state`, `result` and `reset_state`, and calls `reset_state`
+    at the end of its constructor.
+
+    Parameters
+    ----------
+    dtype : str, optional
+        Kept for Keras's sake, "float32" by default: states are float64 in every case.
+    name : str, optional
+        Key in logs and history; the class name in snake case by default, with a number
+        where it is taken.
+
+    Examples
+    --------
+    >>> class LargestError(Metric):
+    ...     def __init__(self, name=None):
+    ...         super().__init__(name=name)
+    ...         self.reset_state()
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.largest = max(self.largest, float(np.abs(np.subtract(y_true, y_pred)).max()))
+    ...     def result(self):
+    ...         return self.largest
+    ...     def reset_state(self):
+    ...         self.largest = 0.0
+    >>> LargestError()([1.0, 2.0], [1.5, 2.0])
+    0.5
+    """
+
+    # What EarlyStopping's mode="auto" looks for: "up" where more is better, "down", or None.
+    _direction: str | None = None
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self.dtype = np.dtype(dtype or np.float32).name
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Add rows: (y_true, y_pred, sample_weight=None) for a metric that compiles."""
+        raise NotImplementedError(f"{type(self).__name__} must override update_state")
+
+    def result(self) -> Any:
+        """Value of everything added since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} must override result")
+
+    def reset_state(self) -> None:
+        """Forget everything added."""
+        raise NotImplementedError(f"{type(self).__name__} must override reset_state")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add rows, then the value."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Metric with the arguments that `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+class Sum(Metric):
+    """Weighted sum: ``sum(weight * value)``.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+
+    Examples
+    --------
+    >>> Sum()([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
+    4.0
+    """
+
+    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.reset_state()
+
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add values of any shape; weights have their shape or that of their first axes."""
+        array = np.asarray(values, dtype=np.float64)
+        self.total += float((array * row_weights(self, sample_weight, array.shape)).sum())
+
+    def result(self) -> float:
+        """The sum; 0 before any value."""
+        return self.total
+
+    def reset_state(self) -> None:
+        """Forget everything added."""
+        self.total = 0.0
+
+
+class Ratio(Metric):
+    """A weighted total over the sum of its weights."""
+
+    def absorb(self, total: float, count: float) -> None:
+        """Add a sum of ``weight * value`` over rows and the sum of their weights."""
+        self.total += float(total)
+        self.count += float(count)
+
+    def result(self) -> float:
+        """The mean; 0 where the weights sum to 0."""
+        return self.total / self.count if self.count else 0.0
+
+    def reset_state(self) -> None:
+        """Forget everything added."""
+        self.total = 0.0
+        self.count = 0.0
+
+
+class Mean(Ratio):
+    """Weighted mean: ``sum(weight * value) / sum(weight)``.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+
+    Examples
+    --------
+    >>> Mean()([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
+    2.0
+    """
+
+    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.reset_state()
+
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add samples along the first axis; a sample of several values counts as their mean."""
+        array = np.asarray(values, dtype=np.float64)
+        if array.size == 0:
+            return
+        weight = row_weights(self, sample_weight, array.shape)
+        values_per_sample = array.size / len(array) if array.ndim else 1
+        self.absorb(
+            float((array * weight).sum()) / values_per_sample,
+            float(weight.sum()) / values_per_sample,
+        )
+
+
+class MeanMetricWrapper(Ratio):
+    """Weighted mean of what a function ``fn(y_true, y_pred, **kwargs)`` returns for each row.
+
+    Parameters
+    ----------
+    fn : callable
+        Returns one value, or several to be averaged, for each row.
+    name : str, optional
+        The function's own by default.
+    dtype
+        As in `Metric`.
+    **kwargs
+        Passed on to fn.
+
+    Examples
+    --------
+    >>> MeanMetricWrapper(lambda t, p: abs(t - p))(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    1.0
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(dtype, name or _own_name(fn))
+        self.fn = fn
+        self.fn_kwargs = kwargs
+        self.reset_state()
+
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
+        """Add rows."""
+        mean = Mean()
+        mean.update_state(
+            self.fn(np.asarray(y_true), np.asarray(y_pred), **self.fn_kwargs), sample_weight
+        )
+        self.absorb(mean.total, mean.count)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict; the function itself is in it."""
+        return {**super().get_config(), "fn": self.fn, **self.fn_kwargs}
+
+
+def _own_name(fn: Any) -> str:
+    """Name of a function, or of an object that has one."""
+    name = getattr(fn, "name", None) or getattr(fn, "__name__", type(fn).__name__)
+    return snake_case(str(name))
