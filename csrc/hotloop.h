@@ -175,9 +175,9 @@ typedef struct hl_kernels {
                  const void *weight, ptrdiff_t group, double scale, void *values, void *gradient,
                  ptrdiff_t rows, ptrdiff_t cols);
 
-    /* -sum_j t_j log(clip(q_j)) with q = y_pred / sum(y_pred) where y_true is given,
-     * t = y_true * (1 - smoothing) + smoothing / cols, clip to [1e-7, 1 - 1e-7];
-     * where y_true is NULL, -log(clip(y_pred[label])) and no normalisation. */
+    /* -sum_j t_j log(clip(q_j)) with q = y_pred / sum(y_pred), clip to [1e-7, 1 - 1e-7], and
+     * t = y_true * (1 - smoothing) + smoothing / cols; where y_true is NULL, t is 1 for the label
+     * and 0 for the rest. */
     void (*crossentropy)(double smoothing, const void *y_true, const int32_t *label,
                          const void *y_pred, const void *weight, ptrdiff_t group, double scale,
                          void *values, void *gradient, ptrdiff_t rows, ptrdiff_t cols);

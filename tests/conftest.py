@@ -50,6 +50,12 @@ def announced() -> None:
         config.backend()
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers in every run of a test, whatever ran before it."""
+    importlib.import_module("hotloop.utils").set_random_seed(0)
+
+
 @pytest.fixture(params=["cython", "numba", "numpy"])
 def backend(request: pytest.FixtureRequest):
     """Each backend that is available here, in turn."""

@@ -94,7 +94,7 @@ def _categorical_logits(y: Any, x: Any) -> Any:
 
 
 def _sparse(y: Any, p: Any) -> Any:
-    return -_log_of_clipped(p.gather(-1, y[:, None])[:, 0])
+    return _categorical(functional.one_hot(y, OUTPUTS), p)
 
 
 def _kl_divergence(y: Any, p: Any) -> Any:

@@ -150,6 +150,7 @@ static HL_INLINE vec N(gelu_gradient)(vec dy, vec x, vec alpha) {
 
 static HL_INLINE vec N(gelu_tanh_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
+    x = clamp(x, -50, 50); /* 0 or 1 beyond, where the square may overflow */
     const vec square = x * x;
     const vec s = vsigmoid((square * GELU_CUBIC + 1) * x * (2 * GELU_SCALE));
     const vec inner = (square * (3 * GELU_CUBIC) + 1) * (2 * GELU_SCALE);

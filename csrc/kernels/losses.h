@@ -179,34 +179,13 @@ static HL_INLINE void N(fill)(T *x, T value, ptrdiff_t n) {
         x[j] = value;
 }
 
-static void N(sparse_crossentropy)(const N(targets) *t, const T *p, const T *weight,
-                                   ptrdiff_t group, double scale, T *values, T *gradient,
-                                   ptrdiff_t rows, ptrdiff_t cols) {
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const T w = N(labelled_weight)(t, N(row_weight)(weight, group, i), i, cols);
-        const ptrdiff_t at = i * cols + (w == w ? t->label[i] : 0);
-        const T q = p[at];
-        int inside;
-        values[i] = N(clipped_loss)(q, &inside) * w;
-        if (gradient) {
-            N(fill)(gradient + i * cols, w == w ? 0 : w, cols);
-            if (inside)
-                gradient[at] = -(w * (T)scale) / q;
-        }
-    }
-}
-
 static void N(crossentropy)(double smoothing, const void *y_true, const int32_t *label,
                             const void *y_pred, const void *weight, ptrdiff_t group, double scale,
                             void *values_, void *gradient, ptrdiff_t rows, ptrdiff_t cols) {
     const N(targets) t = N(targets_of)(y_true, label, smoothing, cols);
     T *values = values_;
-    if (!y_true) {
-        N(sparse_crossentropy)(&t, y_pred, weight, group, scale, values, gradient, rows, cols);
-        return;
-    }
     for (ptrdiff_t i = 0; i < rows; i++) {
-        const T w = N(row_weight)(weight, group, i);
+        const T w = N(labelled_weight)(&t, N(row_weight)(weight, group, i), i, cols);
         const T *p = (const T *)y_pred + i * cols;
         vec total = splat(0);
         for (ptrdiff_t j = 0; j < cols; j += VL)

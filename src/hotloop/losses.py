@@ -319,7 +319,8 @@ class CategoricalCrossentropy(Loss):
 class SparseCategoricalCrossentropy(Loss):
     """Cross-entropy of class numbers: ``-log q[y]``.
 
-    q is y_pred clipped to [1e-7, 1 - 1e-7]; from logits, softmax(y_pred), exactly.
+    q is y_pred divided by its sum and clipped to [1e-7, 1 - 1e-7]; from logits,
+    q = softmax(y_pred), exactly. Behind a softmax layer both become one step.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from .graph.trace import Value
     from .regularizers import Regularizer
+
+
+# Held while numbers move between the two layouts, so that no thread meets them halfway.
+_moving = threading.RLock()
 
 
 class Variable:
@@ -64,28 +69,29 @@ class Variable:
     @property
     def array(self) -> NDArray[Any]:
         """The numbers as a plain array that the Python backends update in place."""
-        if self._array is None:
-            self._array = self.numpy()
-            self._packed = None
-        return self._array
+        with _moving:
+            if self._array is None:
+                self._array = self.numpy()
+                self._packed = None
+            return self._array
 
     def packed(self, make: Callable[[tuple[int, ...], np.dtype[Any]], Any]) -> Any:
         """The numbers in the compiled core's layout, moved there by `make` the first time."""
-        if self._packed is None:
-            packed = make(self.shape, self.dtype)
-            packed.load(self.array)
-            self._packed, self._array = packed, None
-        return self._packed
+        with _moving:
+            if self._packed is None:
+                packed = make(self.shape, self.dtype)
+                packed.load(self.array)
+                self._packed, self._array = packed, None
+            return self._packed
 
     def numpy(self) -> NDArray[Any]:
         """A copy of the numbers."""
-        packed = self._packed
-        if packed is None:
-            assert self._array is not None
-            return self._array.copy()
-        out = np.empty(self.shape, self.dtype)
-        packed.store(out)
-        return out
+        with _moving:
+            if self._array is not None:
+                return self._array.copy()
+            out = np.empty(self.shape, self.dtype)
+            self._packed.store(out)
+            return out
 
     def assign(self, value: ArrayLike) -> None:
         """Replaces the numbers; `value` has the variable's shape (ValueError otherwise)."""
@@ -95,10 +101,11 @@ class Variable:
                 f"Variable '{self.path}' has shape {self.shape} and cannot take a value of "
                 f"shape {np.shape(value)}; reshape it or use a layer of that size."
             )
-        if self._packed is not None:
-            self._packed.load(new)
-        else:
-            self.array[...] = new
+        with _moving:
+            if self._packed is not None:
+                self._packed.load(new)
+            else:
+                self.array[...] = new
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         value = self.numpy()

@@ -763,14 +763,15 @@ def test_a_program_from_memory(rng):
         metrics=["accuracy", keras.metrics.AUC()],
     )
     history = model.fit(x.tolist(), y.tolist(), epochs=2, batch_size=8, verbose=0).history
-    assert set(history) == {"accuracy", "auc", "loss"}
+    auc = next(name for name in history if name.startswith("auc"))  # auc_1 for the second one
+    assert list(history) == ["accuracy", auc, "loss"]
     assert model.count_params() == 4 * 10 + 10 + 10 + 1
     assert model.layers[0].get_weights()[0].shape == (4, 10)
     assert model.layers[0].kernel.shape == (4, 10)
     assert np.asarray(model.layers[0].bias).shape == (10,)
     assert model.predict(x[:1], verbose=0).shape == (1, 1)
     np.testing.assert_allclose(model(x[:1]), model.predict(x[:1], verbose=0), rtol=1e-6)
-    assert model.metrics_names == ["loss", "accuracy", "auc"]
+    assert model.metrics_names == ["loss", "accuracy", auc]
     score = model.evaluate(x, y, verbose=0)
     assert score[1] == np.mean((model.predict(x, verbose=0)[:, 0] > 0.5) == y)
 

@@ -112,10 +112,12 @@ def table() -> dict[str, tuple[str, Op]]:
         chain = NAMES[NAMES.index(current()) :]
         if current() == "cython":
             chain = ("cython", "numpy")  # numba is not imported where it adds nothing
+        made: dict[str, tuple[str, Op]] = {}
         for name in reversed(chain):
             module = _load(name)
             if module is not None:
-                _table.update((op, (name, f)) for op, f in module.OPS.items())
+                made.update((op, (name, f)) for op, f in module.OPS.items())
+        _table.update(made)  # at once: another thread must not see half a table
     return _table
 
 
@@ -197,7 +199,11 @@ def num_threads() -> int:
     if _threads is None:
         setting = os.environ.get("HOTLOOP_NUM_THREADS")
         if setting:
-            set_num_threads(int(setting) if setting.isdecimal() else setting)
+            if not setting.isdecimal() or int(setting) < 1:
+                raise ValueError(
+                    f"HOTLOOP_NUM_THREADS must be a whole number of at least 1, not {setting!r}"
+                )
+            _threads = int(setting)
         else:
             module = _load("cython")
             _threads = module.cpu_count() if module is not None else (os.cpu_count() or 1)

@@ -57,7 +57,6 @@ class Interpreter:
         count: int,
         sums: NDArray[np.float64],
         *,
-        iteration: int = 0,
         seconds: float = np.inf,
         outputs: Sequence[Array] | None = None,
         outputs_first: int = 0,
@@ -71,8 +70,6 @@ class Interpreter:
             Which batches.
         sums : ndarray of float64, shape (slots,)
             The running sums, added to in place.
-        iteration : int
-            Optimizer steps done before.
         seconds : float
             Stop after the batch in which this much time has passed.
         outputs : sequence of ndarray, optional
@@ -83,16 +80,18 @@ class Interpreter:
         -------
         (batches, finite)
             How many batches were run, and whether the last loss was finite. A batch whose
-            loss is not finite changes no weight and no sum, and ends the run.
+            loss is not finite changes no weight and no sum, and ends the run. The optimizer
+            counts the others in its `iterations`.
         """
         end = time.monotonic() + seconds
         size = self.plan.batch_size
         self._sums = sums
         self._finite = True
+        optimizer = self.plan.optimizer
         for done in range(count):
             start = (first + done) * size
             stop = min(start + size, feed.rows)
-            self._iteration = iteration + done
+            self._iteration = 0 if optimizer is None else optimizer.iterations
             self._gather(feed, start, stop)
             before = sums.copy()
             for step in self.plan.steps:
@@ -100,6 +99,8 @@ class Interpreter:
                 if not self._finite:
                     sums[:] = before
                     return done, False
+            if optimizer is not None:
+                optimizer.iterations += 1
             for value, out in zip(self.plan.outputs, outputs or (), strict=False):
                 rows = slice(start - outputs_first, stop - outputs_first)
                 out[rows] = self._array(value).reshape(out[rows].shape)

@@ -45,7 +45,7 @@ from .formulas import (
     uniform_24,
     unless_clipped,
 )
-from .numpy import Array, Op, check_labels, dropout_scale, with_settings
+from .numpy import Array, Op, check_labels, dropout_scale, one_hot, with_settings
 
 Kernel = Callable[..., Any]
 
@@ -442,31 +442,6 @@ def categorical_crossentropy(
     )
 
 
-@cache
-def _sparse_categorical_crossentropy_kernel() -> Kernel:
-    def kernel(
-        label: Any,
-        y_pred: Any,
-        weight: Any,
-        values: Any,
-        gradient: Any,
-        scale: float,
-        start: int,
-        stop: int,
-    ) -> None:
-        for i in range(start, stop):
-            row_weight = weight[i] if weight.size else 1.0
-            p = y_pred[i, label[i]]
-            q = clip(p, EPSILON, 1.0 - EPSILON)
-            values[i] = -row_weight * np.log(q)
-            if gradient.size:
-                for j in range(y_pred.shape[1]):
-                    gradient[i, j] = 0.0
-                gradient[i, label[i]] = unless_clipped(p, q, -scale * row_weight / q)
-
-    return _compile(kernel, "sparse_categorical_crossentropy")
-
-
 def sparse_categorical_crossentropy(
     label: Array,
     y_pred: Array,
@@ -477,12 +452,9 @@ def sparse_categorical_crossentropy(
     scale: float = 1.0,
 ) -> None:
     """As `hotloop.backends.numpy.sparse_categorical_crossentropy`."""
-    rows, cols = y_pred.shape
-    _expect("label", label, (rows,))
-    check_labels(label, cols)
-    present = _present(y_pred, weight, values, gradient=gradient)
-    kernel = _sparse_categorical_crossentropy_kernel()
-    _run(kernel, rows, cols, label, y_pred, *present, float(scale))
+    _expect("label", label, y_pred.shape[:1])
+    y_true = one_hot(label, y_pred)
+    categorical_crossentropy(y_true, y_pred, weight, values=values, gradient=gradient, scale=scale)
 
 
 @cache

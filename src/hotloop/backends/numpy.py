@@ -294,22 +294,17 @@ def sparse_categorical_crossentropy(
     gradient: Array | None = None,
     scale: float = 1.0,
 ) -> None:
-    """-log(clip(y_pred[label])), clip being to [1e-7, 1 - 1e-7]; label is int32, (rows,).
+    """-log(clip(q[label])), with q = y_pred / sum(y_pred) over each row; label is int32, (rows,).
+
+    It is `categorical_crossentropy` of one-hot labels.
 
     Raises
     ------
     ValueError
         If a label is not in [0, cols).
     """
-    check_labels(label, y_pred.shape[1])
-    rows = np.arange(len(label))
-    p = y_pred[rows, label][:, np.newaxis]
-    q = _clip_probability(p)
-    values[...] = _weighted(-np.log(q), weight)
-    if gradient is not None:
-        derivative = unless_clipped(p, q, -1.0 / q) * _row_factor(weight, scale)
-        gradient[...] = 0.0
-        gradient[rows, label] = derivative[:, 0]
+    y_true = one_hot(label, y_pred)
+    categorical_crossentropy(y_true, y_pred, weight, values=values, gradient=gradient, scale=scale)
 
 
 def softmax_crossentropy(
@@ -399,6 +394,18 @@ def _clip_probability(p: Array) -> Array:
     """p moved into [1e-7, 1 - 1e-7]."""
     q: Array = clip(p, EPSILON, 1.0 - EPSILON)
     return q
+
+
+def one_hot(label: Array, scores: Array) -> Array:
+    """1 for each row's label and 0 for the rest, in the shape and type of the scores.
+
+    >>> one_hot(np.array([1]), np.zeros((1, 3)))
+    array([[0., 1., 0.]])
+    """
+    check_labels(label, scores.shape[1])
+    y_true = np.zeros_like(scores)
+    y_true[np.arange(len(label)), label] = 1.0
+    return y_true
 
 
 def check_labels(label: Array, classes: int) -> None:

@@ -206,8 +206,8 @@ class Model(Trainer, Layer):
     def __call__(self, x: Any, training: bool | None = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
         parts = x if isinstance(x, list | tuple) else [x]
-        if all(isinstance(part, Value) for part in parts):
-            return Layer.__call__(self, x)
+        if len(parts) and all(isinstance(part, Value) for part in parts):
+            return self.extend(parts[0] if len(parts) == 1 else parts)
         if training:
             raise ValueError(
                 "calling a model on data predicts: training=True is not supported; use fit() or "

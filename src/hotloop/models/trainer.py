@@ -552,7 +552,6 @@ class Trainer:
         size = plan.batch_size
         sums = np.zeros(len(plan.slots))
         record = _Recorder(plan, feed, objective, data) if objective.records_outputs else None
-        optimizer = plan.optimizer
         objective.reset()
         done, rows = 0, 0
         logs: dict[str, Any] = {}
@@ -569,13 +568,10 @@ class Trainer:
                     first + done,
                     at_once,
                     sums,
-                    iteration=optimizer.iterations if optimizer else 0,
                     seconds=SLICE_SECONDS,
                     outputs=record.outputs if record else None,
                     outputs_first=(first + done) * size,
                 )
-                if optimizer is not None:
-                    optimizer.iterations += ran
             start = (first + done) * size
             stop = min(start + ran * size, feed.rows)
             if record is not None:

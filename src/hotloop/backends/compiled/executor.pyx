@@ -65,6 +65,11 @@ from .steps cimport (
 # Multiply-adds of a batch from which a second thread pays for the waits that it brings.
 cdef int64_t FLOPS_PER_THREAD = 400_000
 
+# Room for what a run adds up and copies out.
+cdef enum:
+    MAX_SLOTS = 64
+    MAX_OUTPUTS = 16
+
 
 # What a call of run shares with its team.
 cdef struct Run:
@@ -246,6 +251,11 @@ cdef class Executor:
 
     def __cinit__(self, plan):
         self.plan = plan
+        if len(plan.outputs) > MAX_OUTPUTS or len(plan.slots) > MAX_SLOTS:
+            raise ValueError(
+                f"a plan can have {MAX_OUTPUTS} outputs and {MAX_SLOTS} running sums, not "
+                f"{len(plan.outputs)} and {len(plan.slots)}"
+            )
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
         self._flops = plan.flops
@@ -408,7 +418,8 @@ cdef class Executor:
         step.by_one = True
         step.slot = node.attributes["slot"]
         step.in0 = self._address(node.inputs[0])
-        step.cols = self._elements(node.inputs[0])
+        dims = node.inputs[0].dims
+        step.inputs, step.cols = dims if len(dims) == 2 else (1, node.inputs[0].size)
         step.option, step.factor = node.attributes["l1"], node.attributes["l2"]
 
     def _penalty_gradient(self, int at, node):
@@ -518,7 +529,6 @@ cdef class Executor:
         Py_ssize_t count,
         double[::1] sums,
         *,
-        int64_t iteration=0,
         double seconds=float("inf"),
         outputs=None,
         Py_ssize_t outputs_first=0,
@@ -526,9 +536,9 @@ cdef class Executor:
         """Runs up to `count` batches from batch number `first` on; see Interpreter.run."""
         cdef Run run
         cdef _Sources sources
-        cdef double hyper[8]
-        cdef double batch_sums[64]
-        cdef char *destinations[16]
+        cdef double hyper[HL_MAX_HYPER]
+        cdef double batch_sums[MAX_SLOTS]
+        cdef char *destinations[MAX_OUTPUTS]
         cdef const int64_t[::1] order
         cdef int n_threads, i
         cdef double whole
@@ -554,15 +564,13 @@ cdef class Executor:
         run.count = count
         run.last = count - 1
         run.n_slots = len(self.plan.slots)
-        if run.n_slots > 64:
-            raise ValueError(f"a plan can keep 64 running sums, not {run.n_slots}")
         run.batch.sums = batch_sums
         if run.n_slots:
             run.sums = &sums[0]
-        run.iteration = iteration
         optimizer = self.plan.optimizer
         if optimizer is not None:
             run.updates = True
+            run.iteration = optimizer.iterations
             run.rule = <hl_optimizer> UPDATES[optimizer.op]
             for i, value in enumerate(optimizer.hyper().values()):
                 hyper[i] = value
@@ -588,6 +596,9 @@ cdef class Executor:
             run.end.tv_nsec -= 1_000_000_000
         with nogil:
             run_on_team(run_batches, &run, n_threads)
+        if optimizer is not None:
+            # Here and not in the caller: a Ctrl-C is raised as soon as this function returns.
+            optimizer.iterations += run.done
         return run.done, run.batch.finite
 
 

@@ -124,6 +124,7 @@ cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h
 cdef Step _elementwise(int code, a, b, out) except *:
     """A step on whole arrays of one shape, as rows of their last axis."""
     cdef Step step
+    _kernels(a)
     memset(&step, 0, sizeof(Step))
     step.code = code
     step.group = 1

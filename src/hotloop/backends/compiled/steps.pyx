@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 
 from . cimport csrc
 from .csrc cimport hl_activation, hl_loss, hl_metric, hl_optimizer
-from .matmul cimport Update, dense_forward, input_gradient, share, weight_gradient
+from .matmul cimport Update, dense_forward, input_gradient, panel_width, share, weight_gradient
 from .runtime cimport gather_labels, random_bits, sum_of
 
 # What graphs call things -> what C calls them.
@@ -142,7 +142,7 @@ cdef void run_step(const Step *s, Batch *batch, char *scratch,
         batch.sums[s.slot] += total * batch.rows if s.summed else total / s.group
         return
     if s.code == PENALTY:
-        batch.sums[s.slot] += kernels.penalty(s.option, s.factor, s.in0, s.cols) * batch.rows
+        batch.sums[s.slot] += _penalty(s, kernels) * batch.rows
         return
 
     # What is left works on each row, or on each element, by itself. Rows are shared out by
@@ -157,6 +157,18 @@ cdef void run_step(const Step *s, Batch *batch, char *scratch,
         n = share(s.cols, thread + 1, n_threads) - first
         if n:
             _run_elements(s, batch, n, first * item)
+
+
+cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:
+    """Of a matrix in panels; what an update makes of its padding, 0 / 0 perhaps, is left out."""
+    cdef ptrdiff_t full = s.cols // kernels.nr * kernels.nr
+    cdef ptrdiff_t rest = s.cols - full, width = panel_width(kernels, rest), i
+    cdef const char *last = s.in0 + s.inputs * full * kernels.itemsize
+    cdef double total = kernels.penalty(s.option, s.factor, s.in0, s.inputs * full)
+    if rest:
+        for i in range(s.inputs):
+            total += kernels.penalty(s.option, s.factor, last + i * width * kernels.itemsize, rest)
+    return total
 
 
 cdef inline char *_at(char *address, ptrdiff_t offset) noexcept nogil:

@@ -1,0 +1,140 @@
+"""Layer: names, weights, errors; a layer of one's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hotloop
+from hotloop import activations
+from hotloop.graph import ops
+from hotloop.layers import Dense, Dropout, Flatten, Input, Layer, Reshape
+
+
+class Scaled(Layer):
+    """y = relu(x W), written by a user."""
+
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, input_shape):
+        self.w = self.add_weight((input_shape[-1], self.units), "ones", "w")
+
+    def call(self, x):
+        return activations.relu(ops.matmul(x, self.w))
+
+
+def test_a_layer_of_ones_own(backend):
+    layer = Scaled(2)
+    np.testing.assert_array_equal(layer([[1.0, 2.0], [-1.0, 0.0]]), [[3.0, 3.0], [0.0, 0.0]])
+    model = hotloop.Sequential([Input((2,)), layer, Dense(1)])
+    model.compile(hotloop.optimizers.SGD(0.1), "mse")
+    model.fit([[1.0, 2.0]], [[5.0]], verbose=0)
+    assert not np.array_equal(layer.get_weights()[0], np.ones((2, 2)))
+    assert layer.name == "scaled"
+    assert layer.w.path == "scaled/w"
+
+
+def test_a_layer_without_call():
+    with pytest.raises(NotImplementedError, match=r"Layer has no call\(\)"):
+        Layer()(Input((2,)))
+
+
+def test_automatic_names_count():
+    hotloop.naming.clear_names()
+    assert [Dense(1).name, Dense(1).name, Flatten().name] == ["dense", "dense_1", "flatten"]
+    assert Dense(1, name="mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Dense(1, activaton="relu"), "Dense takes no argument 'activaton'.*'activation'"),
+        (lambda: Dense(1, input_shap=(3,)), "did you mean 'input_shape'"),
+        (lambda: Dense(1, kernal_initializer="ones"), "did you mean 'kernel_initializer'"),
+        (lambda: Dropout(0.5, sead=1), "Dropout takes no argument 'sead'.*did you mean 'seed'"),
+        (lambda: Scaled(1, unitz=2), "Scaled takes no argument 'unitz'.*did you mean 'units'"),
+        (lambda: Dense(1, qqqq=1), "it takes activation, .*units"),
+    ],
+)
+def test_unknown_arguments(make, words):
+    with pytest.raises(TypeError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("shape", "got"), [((None,), "None"), ((0, 2), "0"), ((2.5,), "2.5"), ("ab", "'a'"), (-1, "-1")]
+)
+def test_bad_input_shapes(shape, got):
+    with pytest.raises(ValueError, match=f"Dense.*input_shape.*at least 1.*{got}"):
+        Dense(1, input_shape=shape)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16", np.int32])
+def test_bad_dtypes(dtype):
+    with pytest.raises(ValueError, match="'float32' or 'float64'"):
+        Dense(1, dtype=dtype)
+
+
+def test_dtypes_by_name_and_class():
+    assert Dense(1, dtype=np.float64).dtype == Dense(1, dtype="float64").dtype == "float64"
+
+
+def test_what_is_not_supported_says_so():
+    with pytest.raises(ValueError, match="activity_regularizer is not supported"):
+        Dense(1, activity_regularizer="l2")
+    with pytest.raises(ValueError, match="constraints are not supported"):
+        Dense(1, kernel_constraint="non_neg")
+
+
+def test_weights_before_and_after_building():
+    layer = Dense(2)
+    assert layer.get_weights() == []
+    with pytest.raises(ValueError, match="'dense.*has no weights yet"):
+        layer.count_params()
+    with pytest.raises(ValueError, match="0 weights, got 2; it is not built yet"):
+        layer.set_weights([np.zeros((3, 2)), np.zeros(2)])
+    layer(np.zeros((1, 3)))
+    assert layer.count_params() == 8
+    layer.set_weights([np.ones((3, 2)), [1, 2]])
+    np.testing.assert_array_equal(layer([[1.0, 1.0, 1.0]]), [[4.0, 5.0]])
+    assert layer.get_weights()[1].dtype == np.float32
+
+
+def test_trainable_weights():
+    layer = Dense(2)
+    layer.build((None, 3))
+    assert len(layer.trainable_weights) == 2
+    layer.trainable = False
+    assert layer.trainable_variables == []
+    assert layer.non_trainable_weights == layer.variables == layer.weights
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Dense(3, "tanh", False, "ones", kernel_regularizer=hotloop.regularizers.L2(0.1)),
+        Dense(3, kernel_initializer=hotloop.initializers.RandomNormal(0.0, 0.2, seed=1)),
+        hotloop.layers.Activation("gelu"),
+        Dropout(0.25, seed=3),
+        Flatten(),
+        Reshape((2, -1)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_config_makes_the_same_layer(layer):
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert again.get_config() == config
+    assert again.name == layer.name
+    x = np.arange(8.0).reshape(2, 4)
+    assert again(x).shape == layer(x).shape
+
+
+def test_empty_batches_and_single_numbers():
+    assert Dense(3)(np.zeros((0, 2))).shape == (0, 3)
+    with pytest.raises(ValueError, match="needs a batch of examples"):
+        Dense(3)(1.0)
+    with pytest.raises(TypeError, match="holds strings"):
+        Dense(3)([["a"]])

@@ -1,0 +1,58 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hotloop
+from hotloop.layers import Dense, Dropout, Input
+
+
+def weights_after_a_step(rate, seed=1, batches=1):
+    """Kernel of ones after steps on zeros' targets: an element moves where its input was kept."""
+    layers = [Input((400,)), Dropout(rate, seed=seed), Dense(1, kernel_initializer="zeros")]
+    model = hotloop.Sequential(layers)
+    model.compile(hotloop.optimizers.SGD(0.5), "mse")
+    for _ in range(batches):
+        model.set_weights([np.zeros((400, 1)), [0.0]])
+        model.train_on_batch(np.ones((1, 400)), [[1.0]])
+    return model.get_weights()[0][:, 0]
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_share_and_scale(rate, backend):
+    moved = weights_after_a_step(rate)
+    kept = moved != 0
+    np.testing.assert_allclose(moved[kept], 1 / (1 - rate), rtol=1e-5)
+    assert abs(kept.mean() - (1 - rate)) < 4 * np.sqrt(rate * (1 - rate) / 400)
+
+
+def test_draws_depend_on_seed_and_step(backend):
+    first = weights_after_a_step(0.5)
+    np.testing.assert_array_equal(first, weights_after_a_step(0.5))
+    assert not np.array_equal(first, weights_after_a_step(0.5, seed=2))
+    assert not np.array_equal(first, weights_after_a_step(0.5, batches=2))
+
+
+def test_the_global_seed_is_the_default():
+    draws = []
+    for _ in range(2):
+        hotloop.utils.set_random_seed(9)
+        draws.append(weights_after_a_step(0.5, seed=None))
+    np.testing.assert_array_equal(*draws)
+
+
+def test_rate_zero_does_nothing():
+    np.testing.assert_allclose(weights_after_a_step(0.0), np.ones(400), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, np.nan, "half", None])
+def test_bad_rates(rate):
+    with pytest.raises(ValueError, match="Dropout.*rate must be at least 0 and below 1"):
+        Dropout(rate)
+
+
+def test_noise_shape():
+    with pytest.raises(ValueError, match="noise_shape is not supported"):
+        Dropout(0.5, (None, 1))
