@@ -293,9 +293,7 @@ CASES = {
         compiled("rmsprop", "poisson"),
         {"batch_size": 8},
     ),
-    "hinge": Case(
-        lambda k: mlp(k, 1, "tanh"), binary, compiled("sgd", "hinge"), {"batch_size": 8}
-    ),
+    "hinge": Case(lambda k: mlp(k, 1, "tanh"), binary, compiled("sgd", "hinge"), {"batch_size": 8}),
     "divergence": Case(mlp, one_hot, compiled("sgd", "kl_divergence"), {"batch_size": 8}),
 }
 
@@ -327,9 +325,7 @@ def test_same_as_keras(case, rng):
     ours, theirs = pair(case, rng)
     x, y = case.data(rng)
     weight = rng.uniform(0.1, 3.0, ROWS).astype("float32") if case.weighted else None
-    np.testing.assert_allclose(
-        ours.predict(x, verbose=0), theirs.predict(x, verbose=0), 1e-5, 1e-5
-    )
+    np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), 1e-5, 1e-5)
 
     options = {"epochs": 3, "verbose": 0, "shuffle": False, "sample_weight": weight, **case.fit}
     histories = [model.fit(x, y, **options) for model in (ours, theirs)]
@@ -350,7 +346,8 @@ def test_same_as_keras(case, rng):
 
 
 @pytest.mark.parametrize(
-    "name", ["sparse, short last batch", "regularizers", "sample weights", "hinge", "sum of the batch"]
+    "name",
+    ["sparse, short last batch", "regularizers", "sample weights", "hinge", "sum of the batch"],
 )
 def test_single_batches_are_those_of_keras(name, rng):
     case = CASES[name]

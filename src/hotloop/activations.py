@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends, config, naming
+from . import backends, naming
+from .data.adapters import as_float
 from .graph import ops
 from .graph.trace import Value
 
@@ -20,7 +21,7 @@ def _apply(op: str, x: Any, alpha: float = 0.0) -> Any:
     """An elementwise op on a value of a graph, or at once on an array."""
     if isinstance(x, Value):
         return ops.activation(op, x, alpha)
-    array = _as_float(x)
+    array = as_float(x, "x")
     out = np.empty_like(array)
     backends.call(op, array.reshape(1, -1), out=out.reshape(1, -1), alpha=alpha)
     return out
@@ -30,7 +31,7 @@ def _apply_to_rows(op: str, x: Any) -> Any:
     """An op over the last axis."""
     if isinstance(x, Value):
         return ops.softmax(x) if op == "softmax" else ops.log_softmax(x)
-    array = _as_float(x)
+    array = as_float(x, "x")
     if array.ndim == 0:
         raise ValueError(f"{op} works over the last axis; got a single number")
     out = np.empty_like(array)
@@ -38,12 +39,6 @@ def _apply_to_rows(op: str, x: Any) -> Any:
     if array.size:
         backends.call(op, array.reshape(rows), out=out.reshape(rows))
     return out
-
-
-def _as_float(x: Any) -> NDArray[Any]:
-    array = np.asarray(x)
-    dtype = array.dtype if array.dtype in (np.float32, np.float64) else config.floatx()
-    return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
 def linear(x: X) -> X:
@@ -74,7 +69,7 @@ def relu(
         if max_value is not None or threshold != 0.0:
             raise ValueError("relu: max_value and threshold are not supported inside a model")
         return _apply("leaky_relu", x, negative_slope) if negative_slope else _apply("relu", x)
-    array = _as_float(x)
+    array = as_float(x, "x")
     out = np.where(array >= threshold, array, negative_slope * (array - threshold))
     return out if max_value is None else np.minimum(out, max_value)
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import backends, config, naming
-from .data.adapters import as_array, check_labels
+from . import backends, naming
+from .data.adapters import as_array, as_float, check_labels
 from .graph import ops
 from .graph.trace import Node, Value
 
@@ -82,7 +82,7 @@ class Loss:
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
         """The loss of each row: y_pred's shape without the last axis."""
-        p = _as_float(y_pred)
+        p = as_float(y_pred, f"{self.name}: y_pred")
         if p.ndim == 0:
             raise ValueError(f"{self.name}: y_pred must have at least one axis, got a number")
         shape = p.shape[:-1] if self.sparse else p.shape
@@ -115,12 +115,6 @@ class Loss:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} reduction={self.reduction}>"
-
-
-def _as_float(x: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(x)
-    dtype = array.dtype if array.dtype in (np.float32, np.float64) else config.floatx()
-    return np.ascontiguousarray(array, dtype)
 
 
 # ---------------------------------------------------------------------- regression

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -122,11 +124,11 @@ def test_labels(dtype, shape):
         adapters.check_labels(y, (2,), "loss")
 
 
-@pytest.mark.parametrize("value", [-1, 0.5, np.nan, np.inf, 3, 1e300])
+@pytest.mark.parametrize("value", [-1, 0.5, np.nan, np.inf, 3, 1e30])
 def test_bad_labels_far_behind(value):
     y = np.zeros(adapters._CHUNK + 5)
     y[-2] = value
-    with pytest.raises(ValueError, match=rf"y\[{adapters._CHUNK + 3}\] is {value}"):
+    with pytest.raises(ValueError, match=re.escape(f"y[{adapters._CHUNK + 3}] is {value}")):
         adapters.check_labels(y, (3,), "loss")
 
 

@@ -376,12 +376,15 @@ def test_a_weight_is_updated_once_and_not_read_afterwards(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_fusion_changes_no_result(backend: str, seed: int) -> None:
-    """Against a model that also returns every value in between, so that nothing can be fused."""
+    """Against a model that also returns what activations read, so that they cannot be fused."""
     model = random_model(np.random.default_rng(seed))
-    between = [v for node in topological(model.outputs) for v in node.outputs]
+    between = [node.output for node in topological(model.outputs) if node.op == "add_bias"]
     plain = hotloop.Model(model.inputs, [*model.outputs, *between])
     x = np.random.default_rng(seed).normal(size=(3, 2, 6))
-    found = model.predict(x, verbose=0)
-    expected = plain.predict(x, verbose=0)[: len(model.outputs)]
-    for got, want in zip(found if isinstance(found, list) else [found], expected, strict=True):
+    found, expected = (_listed(m.predict(x, verbose=0)) for m in (model, plain))
+    for got, want in zip(found, expected[: len(found)], strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]

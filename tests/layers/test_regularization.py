@@ -49,7 +49,7 @@ def test_rate_zero_does_nothing():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, np.nan, "half", None])
 def test_bad_rates(rate):
-    with pytest.raises(ValueError, match="Dropout.*rate must be at least 0 and below 1"):
+    with pytest.raises(ValueError, match=r"Dropout.*rate must be at least 0 and below 1"):
         Dropout(rate)
 
 

@@ -203,4 +203,6 @@ def test_models_of_different_threads():
 def test_flatten_before_dense():
     x = Input((2, 2))
     model = hotloop.Model(x, Dense(1, kernel_initializer="ones")(Flatten()(x)))
-    np.testing.assert_allclose(model.predict(X.reshape(5, 2, 2), verbose=0)[:, 0], X.sum(1), 1e-4, 1e-5)
+    np.testing.assert_allclose(
+        model.predict(X.reshape(5, 2, 2), verbose=0)[:, 0], X.sum(1), 1e-4, 1e-5
+    )

@@ -17,7 +17,9 @@ def outputs_of(**units):
     return [Dense(n, name=name)(x) for name, n in units.items()], list(units)
 
 
-def bound(loss, weights=None, metrics=None, weighted_metrics=None, y=(ONE,), weighted=False, **units):
+def bound(
+    loss, weights=None, metrics=None, weighted_metrics=None, y=(ONE,), weighted=False, **units
+):
     outputs, names = outputs_of(**(units or {"out": 1}))
     compilation = Compilation(loss, weights, metrics, weighted_metrics)
     return compilation.bind(outputs, names, y, weighted)

@@ -69,7 +69,7 @@ METHODS = {
 @pytest.mark.parametrize("method", METHODS)
 def test_before_the_input_shape_is_known(method):
     model = hotloop.Sequential([Dense(2)])
-    with pytest.raises(ValueError, match="Sequential 'sequential.*(input shape|on data)"):
+    with pytest.raises(ValueError, match=r"Sequential 'sequential.*(input shape|on data)"):
         getattr(model, method)(*METHODS[method])
 
 
@@ -121,7 +121,7 @@ def test_pop_after_the_layer_was_used_elsewhere():
 def test_one_model_inside_another():
     inner = hotloop.Sequential([Dense(3, "tanh", input_dim=4), Dense(2)], name="inner")
     outer = hotloop.Sequential([inner, Dense(1)])
-    assert [layer.name for layer in outer.layers][0] == "inner"
+    assert next(layer.name for layer in outer.layers) == "inner"
     assert outer.count_params() == inner.count_params() + 3
     np.testing.assert_allclose(
         outer.predict(X, verbose=0), outer.layers[1](inner.predict(X, verbose=0)), rtol=1e-5

@@ -128,7 +128,19 @@ def test_predict_by_hand(backend):
         lambda x: x.astype("int8"),
         lambda x: np.lib.stride_tricks.as_strided(x, writeable=False),
     ],
-    ids=["f64", "f16", "fortran", "rows", "columns", "reversed", "list", "swapped", "i64", "i8", "read-only"],
+    ids=[
+        "f64",
+        "f16",
+        "fortran",
+        "rows",
+        "columns",
+        "reversed",
+        "list",
+        "swapped",
+        "i64",
+        "i8",
+        "read-only",
+    ],
 )
 def test_any_layout_and_dtype_trains_the_same(change, rng, backend):
     x = rng.integers(-3, 4, size=(23, 4)).astype("float32")  # exact in all of these types
@@ -190,7 +202,7 @@ def test_float64(rng, backend):
 
 
 def test_dtypes_do_not_mix():
-    with pytest.raises(ValueError, match="dense.*float64 but its input is float32"):
+    with pytest.raises(ValueError, match=r"dense.*float64 but its input is float32"):
         hotloop.Sequential([Input((2,)), Dense(1, dtype="float64")])
 
 
@@ -220,9 +232,7 @@ def test_validation_split_takes_the_end(data):
     split = a.fit(x, y, epochs=2, validation_split=0.3, shuffle=False, verbose=0)
     at = int(23 * 0.7)
     given = (x[at:], y[at:])
-    data_given = b.fit(
-        x[:at], y[:at], epochs=2, validation_data=given, shuffle=False, verbose=0
-    )
+    data_given = b.fit(x[:at], y[:at], epochs=2, validation_data=given, shuffle=False, verbose=0)
     assert split.history == data_given.history
     assert weights_are(a, b.get_weights())
 
@@ -395,7 +405,9 @@ def test_batch_hooks_see_the_weights_of_that_moment(data, backend):
     a.fit(*data, batch_size=8, epochs=2, shuffle=False, callbacks=[record], verbose=0)
     b.fit(*data, batch_size=8, epochs=2, shuffle=False, verbose=0)
     assert [batch for batch, _ in record.batches] == [0, 1, 2, 0, 1, 2]
-    assert all(not np.array_equal(p, q) for p, q in zip(record.weights, record.weights[1:]))
+    assert all(
+        not np.array_equal(p, q) for p, q in zip(record.weights, record.weights[1:], strict=False)
+    )
     assert weights_are(a, b.get_weights())
 
 
@@ -595,7 +607,11 @@ def quiet(method):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (lambda x, y: (x[:, :3], y), ValueError, ["Dense 'dense", "4 input features", r"\(23, 3\)"]),
+        (
+            lambda x, y: (x[:, :3], y),
+            ValueError,
+            ["Dense 'dense", "4 input features", r"\(23, 3\)"],
+        ),
         (lambda x, y: (x[0], y), ValueError, ["4 input features", r"pass x\[None, :\]"]),
         (lambda x, y: (x, y[:5]), ValueError, ["as many examples", "x has 23", "y has 5"]),
         (lambda x, y: (x, y + 1), ValueError, ["0 to 2", r"y\[\d+\] is 3", "numbered from 1"]),
@@ -698,7 +714,9 @@ def test_a_missing_flatten():
     model.compile("adam", SPARSE, metrics=["accuracy"])
     x, y = np.zeros((6, 28, 28), "uint8"), np.zeros(6, int)
     for method in (lambda: model.fit(x, y, epochs=5), lambda: model.predict(x), lambda: model(x)):
-        with bad(ValueError, "Dense 'dense", "784 input features", r"\(6, 28, 28\)", r"add Flatten\(\)"):
+        with bad(
+            ValueError, "Dense 'dense", "784 input features", r"\(6, 28, 28\)", r"add Flatten\(\)"
+        ):
             method()
     assert model.optimizer.iterations == 0
 

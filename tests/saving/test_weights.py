@@ -105,7 +105,7 @@ def test_spoiled_files(saved, how):
     model, path = saved
     before = model.get_weights()
     spoiled(path, how)
-    with pytest.raises(ValueError, match="not a complete safetensors file.*truncated, corrupt"):
+    with pytest.raises(ValueError, match=r"not a complete safetensors file.*truncated, corrupt"):
         model.load_weights(path)
     assert all(map(np.array_equal, before, model.get_weights()))
 

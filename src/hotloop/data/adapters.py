@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import config
+
 Array = NDArray[Any]
 
 
@@ -44,6 +46,19 @@ def as_array(value: Any, argument: str) -> Array:
             "instance with .astype('float32'), and encode categories as numbers first."
         )
     return array
+
+
+def as_float(value: Any, argument: str) -> Array:
+    """`value` as a contiguous array of float32 or float64: its own type, or else `floatx`.
+
+    Raises
+    ------
+    TypeError
+        As `as_array`.
+    """
+    array = as_array(value, argument)
+    dtype = array.dtype if array.dtype in (np.float32, np.float64) else config.floatx()
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
 def as_arrays(value: Any, names: Sequence[str], argument: str) -> list[Array]:

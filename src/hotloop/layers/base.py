@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,12 @@ class Layer:
         self.input_shape_argument = (
             None if input_shape is None else check_shape(self, "input_shape", input_shape)
         )
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets a subclass's build make weights once, whoever calls it."""
+        super().__init_subclass__(**options)
+        if "build" in vars(cls):
+            cls.build = _once(cls.build)  # type: ignore[assignment, method-assign]
 
     # -- what subclasses define -------------------------------------------------
 
@@ -231,6 +238,18 @@ def check_shape(layer: Layer, argument: str, shape: Sequence[int]) -> tuple[int,
             f"one example, without the batch), not {tuple(shape)}"
         )
     return tuple(int(d) for d in shape)
+
+
+def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
+    """A layer's build that does nothing when the layer is built."""
+
+    @functools.wraps(build)
+    def build_once(self: Layer, input_shape: Shape) -> None:
+        if not self.built:
+            build(self, input_shape)
+            self.built = True
+
+    return build_once
 
 
 def _unknown_argument(cls: type[Layer], name: str) -> TypeError:

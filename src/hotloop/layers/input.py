@@ -18,6 +18,7 @@ class InputLayer(Layer):
         shape: Sequence[int],
         batch_size: int | None = None,
         dtype: str | None = None,
+        *,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -37,6 +38,7 @@ def Input(  # noqa: N802  (Keras's name)
     shape: Sequence[int] | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
+    *,
     name: str | None = None,
 ) -> Value:
     """A model's input.
@@ -64,6 +66,6 @@ def Input(  # noqa: N802  (Keras's name)
         )
     if dtype is not None and dtype not in ("float32", "float64"):
         dtype = config.floatx()
-    layer = InputLayer(shape, batch_size, dtype, name or naming.unique_name("keras_tensor"))
+    layer = InputLayer(shape, batch_size, dtype, name=name or naming.unique_name("keras_tensor"))
     value: Value = layer.output
     return value

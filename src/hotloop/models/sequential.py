@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ..graph.trace import Value
 from ..layers.base import Layer, Shape
@@ -107,14 +106,11 @@ class Sequential(Model):
             )
         if not self._chain:
             raise ValueError(f"{self.describe()} has no layers; add() some first")
-        if self.inputs:
-            return
         values = [_input(dims, self._chain[0])]
         for layer in self._chain:
             values.append(layer(values[-1]))
         self._start(values[0])
         self._values, self.outputs = values, values[-1:]
-        self.built = True
 
     def _start(self, value: Value) -> None:
         self.inputs, self.outputs, self._values = [value], [value], [value]
@@ -123,12 +119,6 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         return list(self._chain)
-
-    def call(self, x: Any) -> Any:
-        if not self.built:
-            self.build(x.shape)
-            self.built = True
-        return super().call(x)
 
 
 def _input(dims: tuple[int, ...], first: Layer) -> Value:

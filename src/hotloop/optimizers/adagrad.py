@@ -38,7 +38,7 @@ class Adagrad(Optimizer):
         *,
         name: str = "adagrad",
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name=name)
         self.initial_accumulator_value = self._number(
             "initial_accumulator_value", initial_accumulator_value, 0.0
         )

@@ -47,7 +47,7 @@ class Adam(Optimizer):
         *,
         name: str = "adam",
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name=name)
         self.beta_1 = self._number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = self._number("beta_2", beta_2, 0.0, 1.0)
         self.epsilon = self._number("epsilon", epsilon, 0.0)

@@ -31,7 +31,7 @@ class Optimizer:
         Steps done so far.
     """
 
-    def __init__(self, learning_rate: float, name: str | None = None) -> None:
+    def __init__(self, learning_rate: float, *, name: str | None = None) -> None:
         self.name = name or type(self).__name__.lower()
         self.learning_rate = learning_rate
         self.iterations = 0

@@ -47,7 +47,7 @@ class RMSprop(Optimizer):
         *,
         name: str = "rmsprop",
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name=name)
         self.rho = self._number("rho", rho, 0.0, 1.0)
         self.momentum = self._number("momentum", momentum, 0.0, 1.0)
         self.epsilon = self._number("epsilon", epsilon, 0.0)

@@ -37,7 +37,7 @@ class SGD(Optimizer):
         *,
         name: str = "SGD",
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name=name)
         self.momentum = self._number("momentum", momentum, 0.0, 1.0)
         self.nesterov = bool(nesterov)
 

@@ -1,0 +1,456 @@
+"""Threads of the compiled core and of the program around it: same bits, no waiting, no harm."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hotloop
+from hotloop import config, layers, optimizers
+from hotloop.data.feed import Feed
+
+runtime = pytest.importorskip(
+    "hotloop.backends.compiled.runtime", reason="the compiled core is an optional part"
+)
+
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(autouse=True)
+def _compiled_backend() -> Iterator[None]:
+    backend, threads = config.backend(), config.num_threads()
+    config.set_backend("cython")
+    yield
+    config.set_backend(backend)
+    config.set_num_threads(threads)
+
+
+def data(rows: int, features: int, outputs: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(8)
+    return rng.normal(size=(rows, features)), rng.normal(size=(rows, outputs))
+
+
+# -------------------------------------------------------------------- equal to the bit
+# Batches of these models are several times larger than what eight threads pay for.
+
+
+def regression(dtype: str = "float32") -> list[Array]:
+    hotloop.utils.set_random_seed(6)
+    x, y = data(700, 131, 35)
+    dense = {"dtype": dtype, "kernel_regularizer": "l1_l2"}
+    model = hotloop.Sequential(
+        [
+            layers.Input((131,), dtype=dtype),
+            layers.Dense(129, "tanh", **dense),
+            layers.Dropout(0.3, seed=2, dtype=dtype),
+            layers.Dense(67, "gelu", dtype=dtype),
+            layers.Dense(35, dtype=dtype),
+        ]
+    )
+    model.compile(optimizers.Adam(0.01), "huber", metrics=["mae"])
+    weight = np.linspace(0.0, 2.0, len(x))
+    found = model.fit(x, y, 96, epochs=2, sample_weight=weight, verbose=0, validation_split=0.2)
+    logs = [np.array(values) for values in found.history.values()]
+    return [*model.get_weights(), model.predict(x, verbose=0), *logs]
+
+
+def regression_in_double() -> list[Array]:
+    return regression("float64")
+
+
+def classification() -> list[Array]:
+    hotloop.utils.set_random_seed(6)
+    x, y = data(500, 100, 9)
+    model = hotloop.Sequential(
+        [
+            layers.Input((100,)),
+            layers.Dense(300, "relu"),
+            layers.Dropout(0.5),
+            layers.Dense(9, "softmax", bias_regularizer="l2"),
+        ]
+    )
+    model.compile(
+        optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    found = model.fit(
+        x, y.argmax(axis=1), 64, epochs=2, verbose=0, class_weight={0: 3.0, 4: 0.5}
+    )
+    return [*model.get_weights(), *(np.array(v) for v in found.history.values())]
+
+
+def rows_within_examples() -> list[Array]:
+    hotloop.utils.set_random_seed(6)
+    x, y = data(100 * 11, 40, 90)
+    model = hotloop.Sequential(
+        [
+            layers.Input((11, 40)),
+            layers.Dense(130, "silu"),
+            layers.Dense(90, "log_softmax", activity_regularizer=None),
+        ]
+    )
+    model.compile(optimizers.RMSprop(0.001, centered=True, momentum=0.5), "mae")
+    model.fit(x.reshape(100, 11, 40), y.reshape(100, 11, 90), 33, epochs=2, verbose=0)
+    return model.get_weights()
+
+
+def margins() -> list[Array]:
+    """Batches of zeros and ones, and of zeros, ones and one -1: hinge reads them apart."""
+    hotloop.utils.set_random_seed(6)
+    x, y = data(512, 100, 40)
+    label = (y > 0).astype(float)
+    label[128:256][77, 33] = -1.0
+    label[384:][127, 39] = -1.0
+    model = hotloop.Sequential([layers.Input((100,)), layers.Dense(40)])
+    model.compile(optimizers.SGD(0.1), "hinge")
+    found = model.fit(x, label, 128, shuffle=False, verbose=0)
+    return [*model.get_weights(), np.array(found.history["loss"])]
+
+
+TRAININGS = [regression, regression_in_double, classification, rows_within_examples, margins]
+
+
+@pytest.mark.parametrize("train", TRAININGS)
+def test_weights_are_the_same_bits_on_any_number_of_threads(
+    train: Callable[[], list[Array]],
+) -> None:
+    config.set_num_threads(1)
+    alone = train()
+    for threads in (1, 2, 3, 8):
+        config.set_num_threads(threads)
+        for ours, expected in zip(train(), alone, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+    assert runtime.pool_size() >= 7  # so all eight were at work
+
+
+def test_the_kernels_give_the_same_bits_on_any_number_of_threads() -> None:
+    x, y = data(700, 131, 140)
+    w = np.random.default_rng(0).normal(size=(131, 140))
+
+    def run() -> list[Array]:
+        z = hotloop.kernels.dense_forward(x, w, y[0], activation="gelu", backend="cython")
+        loss, gradient = hotloop.kernels.softmax_cross_entropy(
+            z, y.argmax(axis=1), backend="cython"
+        )
+        gradients = hotloop.kernels.dense_backward(x, w, gradient, backend="cython")
+        return [z, np.array(loss), gradient, *gradients]
+
+    config.set_num_threads(1)
+    alone = run()
+    for threads in (2, 3, 8):
+        config.set_num_threads(threads)
+        for ours, expected in zip(run(), alone, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+
+
+def test_an_absurd_number_of_threads_does_no_harm() -> None:
+    config.set_num_threads(1)
+    alone = margins()
+    config.set_num_threads(10**30)
+    for ours, expected in zip(margins(), alone, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+# --------------------------------------------------------------- threads of the program
+
+
+def in_threads(*jobs: Callable[[], Any]) -> list[Any]:
+    """What the jobs return, each run by a thread of its own."""
+    results: list[Any] = [None] * len(jobs)
+    failures: list[BaseException] = []
+
+    def run(i: int) -> None:
+        try:
+            results[i] = jobs[i]()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(jobs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return results
+
+
+def endless() -> tuple[Array, Array]:
+    """A hundred million examples in a few bytes: an epoch that only an interruption ends."""
+    rows = 100_000_000
+    return np.broadcast_to(np.ones(4), (rows, 4)), np.broadcast_to(1e9, (rows,))
+
+
+def counter() -> hotloop.Sequential:
+    """Its bias grows by 2**-20 a step: targets above it give -1, the mean over 4 or 8 exactly."""
+    model = hotloop.Sequential([layers.Input((4,), dtype="float64")])
+    model.add(layers.Dense(1, kernel_initializer="zeros", dtype="float64"))
+    model.layers[-1].kernel.trainable = False
+    model.compile(optimizers.SGD(2.0**-20), "mae")
+    return model
+
+
+def steps_of(model: hotloop.Sequential) -> float:
+    return float(model.get_weights()[1][0] * 2.0**20)
+
+
+def test_python_goes_on_while_batches_run() -> None:
+    rows = 20_000
+    model = hotloop.Sequential([layers.Input((300,)), layers.Dense(300)])
+    feed = Feed([np.broadcast_to(np.float32(0.0), (rows, 300))], rows)
+    out = [np.empty((rows, 300), np.float32)]
+    run = model._ready("predict", rows, None).executor.run
+    turns, over = [0], threading.Event()
+
+    def count() -> None:
+        while not over.is_set():
+            turns[0] += 1
+            time.sleep(0)  # gives the GIL away
+
+    interval = sys.getswitchinterval()
+    other = threading.Thread(target=count)
+    try:
+        sys.setswitchinterval(1000.0)  # from now on nobody takes it
+        other.start()
+        before = turns[0]
+        run(feed, 0, 1, np.zeros(0), outputs=out)
+        during = turns[0] - before
+    finally:
+        over.set()
+        sys.setswitchinterval(interval)
+        other.join()
+    assert during > 10
+
+
+def test_models_that_train_at_once_get_what_each_gets_alone() -> None:
+    config.set_num_threads(2)
+
+    def train(seed: int) -> list[Array]:
+        model = make[seed]
+        x, y = data(600, 131, 35)
+        order = np.random.default_rng(seed).permutation(600)
+        model.fit(x[order], y[order], 96, epochs=4, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    def models() -> dict[int, hotloop.Sequential]:
+        result = {}
+        for seed in range(4):
+            hotloop.utils.set_random_seed(seed)
+            result[seed] = hotloop.Sequential(
+                [
+                    layers.Input((131,)),
+                    layers.Dense(129, "tanh"),
+                    layers.Dropout(0.2, seed=seed),
+                    layers.Dense(35),
+                ]
+            )
+            result[seed].compile("adam", "mse")
+        return result
+
+    make = models()
+    alone = [train(seed) for seed in range(4)]
+    make = models()
+    together = in_threads(*(lambda seed=seed: train(seed) for seed in range(4)))
+    for ours, expected in zip(together, alone, strict=True):
+        for one, other in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_predicting_and_reading_weights_while_the_same_model_trains() -> None:
+    x, y = data(400, 131, 35)
+    for _ in range(5):  # the first moments, when weights move into the core, count most
+        model = hotloop.Sequential(
+            [layers.Input((131,)), layers.Dense(129, "tanh"), layers.Dense(35)]
+        )
+        model.compile("adam", "mse")
+        over = threading.Event()
+
+        def fit(model: hotloop.Sequential = model, over: threading.Event = over) -> int:
+            try:
+                model.fit(x, y, 32, epochs=6, verbose=0)
+            finally:
+                over.set()
+            return model.optimizer.iterations
+
+        def watch(
+            look: Callable[[], list[Array]], over: threading.Event = over
+        ) -> Callable[[], int]:
+            def run() -> int:
+                n = 0
+                while n == 0 or not over.is_set():
+                    assert all(np.isfinite(a).all() for a in look())
+                    n += 1
+                return n
+
+            return run
+
+        steps, *looks = in_threads(
+            fit,
+            watch(lambda model=model: [model.predict(x, verbose=0)]),
+            watch(lambda model=model: [model.predict_on_batch(x[:7])]),
+            watch(model.get_weights),
+        )
+        assert steps == 6 * 13
+        assert min(looks) >= 1
+
+
+def test_no_step_is_lost_when_another_thread_looks_first() -> None:
+    x, y = np.ones((500, 4)), np.full(500, 1e9)
+    for _ in range(20):
+        model = counter()
+        in_threads(
+            lambda model=model: model.fit(x, y, 4, verbose=0),
+            lambda model=model: model.predict(x[:3], verbose=0),
+            model.get_weights,
+        )
+        assert steps_of(model) == model.optimizer.iterations == 125
+
+
+# ----------------------------------------------------------------------------- Ctrl-C
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+@pytest.mark.parametrize("backend", ["cython", "numpy"])
+def test_an_interrupted_fit_leaves_a_usable_model(backend: str, verbose: int) -> None:
+    config.set_backend(backend)
+    x, y = endless()
+    model = counter()
+    model.fit(x[:40], y[:40], 8, verbose=0)
+    assert model.optimizer.iterations == 5
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, 8, shuffle=False, verbose=verbose)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+    steps = steps_of(model)
+    assert steps > 5
+    if backend == "cython":
+        assert steps == model.optimizer.iterations
+    else:  # it may have been in the middle of a step
+        assert steps - model.optimizer.iterations in (0, 1)
+    model.fit(x[:40], y[:40], 8, verbose=0)
+    assert steps_of(model) == steps + 5
+    assert np.isfinite(model.predict(x[:10], verbose=0)).all()
+
+
+# ------------------------------------------------------------------------------- fork
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_trains_to_the_same_bits(tmp_path: Path) -> None:
+    config.set_num_threads(3)
+    expected = classification()
+    path = tmp_path / "child.npz"
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            np.savez(path, *classification())
+            code = 0 if runtime.pool_size() >= 2 else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    with np.load(path) as found:
+        for i, array in enumerate(expected):
+            np.testing.assert_array_equal(found[f"arr_{i}"], array)
+    for ours, again in zip(classification(), expected, strict=True):  # and so does the parent
+        np.testing.assert_array_equal(ours, again)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_trains() -> None:
+    config.set_num_threads(2)
+    over = threading.Event()
+    model = hotloop.Sequential([layers.Input((131,)), layers.Dense(300), layers.Dense(35)])
+    model.compile("sgd", "mse")
+    x, y = data(96, 131, 35)
+
+    def train() -> None:
+        while not over.is_set():
+            model.fit(x, y, 96, verbose=0)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                try:
+                    margins()
+                finally:
+                    os._exit(0)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+    finally:
+        over.set()
+        thread.join()
+
+
+# ------------------------------------------------------------------------------ memory
+
+
+def test_memory_does_not_grow_with_repeated_fits() -> None:
+    x, y = data(200, 31, 3)
+
+    def work(times: int) -> None:
+        for _ in range(times):
+            model = hotloop.Sequential([layers.Input((31,)), layers.Dense(300), layers.Dense(3)])
+            model.compile("adam", "mse", metrics=["mae"])
+            model.fit(x, y, 32, verbose=0)
+            model.predict(x, verbose=0)
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    tracemalloc.start()
+    try:
+        work(20)
+        traced, _ = tracemalloc.get_traced_memory()
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        work(150)
+        assert tracemalloc.get_traced_memory()[0] - traced < 500_000
+    finally:
+        tracemalloc.stop()
+    # One model has 100 kB of weights, gradients and state: 150 of them would be 15 MB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - resident < 10_000_000
+
+
+def test_memory_does_not_grow_with_epochs_and_calls_of_one_model() -> None:
+    x, y = data(200, 31, 3)
+    model = hotloop.Sequential([layers.Input((31,)), layers.Dense(30), layers.Dense(3)])
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+
+    def work(times: int) -> None:
+        for i in range(times):
+            model.fit(x, y, 1 + i % 40, verbose=0)
+            model.train_on_batch(x[: 1 + i % 50], y[: 1 + i % 50])
+            model.predict(x[: 1 + i], verbose=0)
+
+    work(30)
+    tracemalloc.start()
+    try:
+        work(100)
+        first, _ = tracemalloc.get_traced_memory()
+        work(100)
+        second, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert second - first < 200_000

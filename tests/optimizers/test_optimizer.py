@@ -1,0 +1,143 @@
+"""What all optimizers share: hyper-parameters, state, lookup, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hotloop
+from hotloop import optimizers
+from hotloop.layers import Dense
+from hotloop.variables import Variable
+
+ALL = [
+    optimizers.SGD,
+    optimizers.Adam,
+    optimizers.AdamW,
+    optimizers.RMSprop,
+    optimizers.Adagrad,
+]
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_by_name_class_object_and_config(cls):
+    for name in (cls.__name__, cls.__name__.lower(), cls.__name__.upper()):
+        assert type(optimizers.get(name)) is cls
+    assert type(optimizers.get(cls)) is cls
+    optimizer = cls(0.5)
+    assert optimizers.get(optimizer) is optimizer
+    again = optimizers.get({"class_name": cls.__name__, "config": optimizer.get_config()})
+    assert again.get_config() == optimizer.get_config()
+    assert again.learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "rate"),
+    [
+        (optimizers.SGD, "SGD", 0.01),
+        (optimizers.Adam, "adam", 0.001),
+        (optimizers.AdamW, "adamw", 0.001),
+        (optimizers.RMSprop, "rmsprop", 0.001),
+        (optimizers.Adagrad, "adagrad", 0.001),
+    ],
+)
+def test_defaults_are_those_of_keras(cls, name, rate):
+    assert cls().name == name
+    assert cls().learning_rate == rate
+    assert cls().get_config().get("epsilon", 1e-7) == 1e-7
+
+
+@pytest.mark.parametrize(
+    ("identifier", "error", "words"),
+    [
+        ("adamm", ValueError, "Unknown optimizer 'adamm'. Did you mean 'adam'"),
+        ("ftrl", ValueError, "Known: adagrad, adam, adamw, rmsprop, sgd"),
+        (3, ValueError, "Could not interpret 3"),
+        (len, TypeError, "an optimizer must be a name"),
+        (int, TypeError, "an optimizer must be a name"),
+    ],
+)
+def test_what_is_no_optimizer(identifier, error, words):
+    with pytest.raises(error, match=words):
+        optimizers.get(identifier)
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("rate", [-1.0, np.nan, np.inf])
+def test_bad_learning_rates(cls, rate):
+    with pytest.raises(ValueError, match=f"{cls.__name__}: learning_rate must be at least 0"):
+        cls(rate)
+    optimizer = cls()
+    with pytest.raises(ValueError, match="learning_rate must be at least 0"):
+        optimizer.learning_rate = rate
+    assert optimizer.learning_rate == cls().learning_rate
+
+
+@pytest.mark.parametrize("rate", ["0.1", lambda step: 0.1, b"1"])
+def test_learning_rates_that_are_no_numbers(rate):
+    with pytest.raises(TypeError, match="learning_rate must be a number"):
+        optimizers.SGD(rate)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: optimizers.SGD(momentum=1.0), "momentum must be at least 0 and below 1"),
+        (lambda: optimizers.Adam(beta_1=-0.1), "beta_1 must be at least 0 and below 1"),
+        (lambda: optimizers.Adam(beta_2=1.0), "beta_2 must be"),
+        (lambda: optimizers.Adam(epsilon=-1e-7), "epsilon must be at least 0"),
+        (lambda: optimizers.Adam(weight_decay=-1.0), "weight_decay must be at least 0"),
+        (lambda: optimizers.AdamW(weight_decay=None), "weight_decay must be a number"),
+        (lambda: optimizers.RMSprop(rho=1.0), "rho must be"),
+        (lambda: optimizers.RMSprop(momentum=-0.5), "momentum must be"),
+        (lambda: optimizers.Adagrad(initial_accumulator_value=-1), "initial_accumulator_value"),
+    ],
+)
+def test_bad_hyper_parameters(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_weights_far_apart_move_apart(cls, backend):
+    a, b = Variable([1.0, 2.0]), Variable([[3.0]])
+    optimizer = cls(0.1)
+    optimizer.apply([[1.0, 0.0], [[0.0]]], [a, b])
+    assert a.numpy()[0] < 1.0
+    assert a.numpy()[1] == pytest.approx(2.0, abs=1e-3)
+    assert optimizer.iterations == 1
+    assert len(optimizer.variables) == 2 * len(optimizer.slot_values())
+
+
+def test_a_gradient_of_another_shape():
+    weight = Variable([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"shape \(3,\); expected \(2,\)"):
+        optimizers.Adam().apply([[1.0, 2.0, 3.0]], [weight])
+    np.testing.assert_array_equal(weight.numpy(), [1.0, 2.0])
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_apply_is_what_fit_does(cls, backend):
+    x, y = np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]])
+    model = hotloop.Sequential([Dense(1, input_dim=1)])
+    model.set_weights([[[2.0]], [0.5]])
+    model.compile(cls(0.05), "mse")
+    kernel, bias = Variable(np.array([[2.0]], "f4")), Variable(np.array([0.5], "f4"))
+    alone = cls(0.05)
+    for _ in range(3):
+        error = x @ kernel.numpy() + bias.numpy() - y
+        alone.apply([x.T @ error, error.sum(axis=0)], [kernel, bias])
+        model.train_on_batch(x, y)
+    np.testing.assert_allclose(model.get_weights()[0], kernel.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(model.get_weights()[1], bias.numpy(), rtol=1e-5)
+    assert model.optimizer.iterations == alone.iterations == 3
+
+
+def test_one_optimizer_for_two_models_keeps_their_state_apart():
+    optimizer = optimizers.Adam()
+    for units in (1, 2):
+        model = hotloop.Sequential([Dense(units, input_dim=3)])
+        model.compile(optimizer, "mse")
+        model.fit(np.ones((4, 3)), np.ones((4, units)), verbose=0)
+    assert [v.shape for v in optimizer.variables][::2] == [(3, 1), (1,), (3, 2), (2,)]
+    assert optimizer.iterations == 2

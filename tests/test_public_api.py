@@ -1,0 +1,336 @@
+"""The face: modules, names and the order of positional arguments are those of Keras 3."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+
+import pytest
+
+import hotloop
+import hotloop as keras
+
+# Positional parameters in Keras 3's order, as far as a program may count on them.
+RECORDED = """\
+activations.elu: x, alpha
+activations.exponential: x
+activations.gelu: x, approximate
+activations.get: identifier
+activations.hard_sigmoid: x
+activations.leaky_relu: x, negative_slope
+activations.linear: x
+activations.log_softmax: x, axis
+activations.relu: x, negative_slope, max_value, threshold
+activations.selu: x
+activations.sigmoid: x
+activations.silu: x
+activations.softmax: x, axis
+activations.softplus: x
+activations.softsign: x
+activations.tanh: x
+callbacks.Callback:
+callbacks.EarlyStopping: monitor, min_delta, patience, verbose, mode, baseline,
+  restore_best_weights, start_from_epoch
+callbacks.History:
+initializers.Constant: value
+initializers.GlorotNormal: seed, input_axes, output_axes
+initializers.GlorotUniform: seed, input_axes, output_axes
+initializers.HeNormal: seed, input_axes, output_axes
+initializers.HeUniform: seed, input_axes, output_axes
+initializers.Identity: gain
+initializers.Initializer:
+initializers.LecunNormal: seed, input_axes, output_axes
+initializers.LecunUniform: seed, input_axes, output_axes
+initializers.Ones:
+initializers.Orthogonal: gain, seed
+initializers.RandomNormal: mean, stddev, seed
+initializers.RandomUniform: minval, maxval, seed
+initializers.TruncatedNormal: mean, stddev, seed
+initializers.VarianceScaling: scale, mode, distribution, seed, input_axes, output_axes
+initializers.Zeros:
+initializers.constant: value
+initializers.get: identifier
+initializers.glorot_normal: seed, input_axes, output_axes
+initializers.glorot_uniform: seed, input_axes, output_axes
+initializers.he_normal: seed, input_axes, output_axes
+initializers.he_uniform: seed, input_axes, output_axes
+initializers.identity: gain
+initializers.lecun_normal: seed, input_axes, output_axes
+initializers.lecun_uniform: seed, input_axes, output_axes
+initializers.ones:
+initializers.orthogonal: gain, seed
+initializers.random_normal: mean, stddev, seed
+initializers.random_uniform: minval, maxval, seed
+initializers.truncated_normal: mean, stddev, seed
+initializers.variance_scaling: scale, mode, distribution, seed, input_axes, output_axes
+initializers.zeros:
+layers.Activation: activation
+layers.Dense: units, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
+  bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, lora_rank, lora_alpha,
+  quantization_config
+layers.Dropout: rate, noise_shape, seed
+layers.Flatten: data_format
+layers.Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name
+layers.InputLayer: shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor, optional,
+  name
+layers.Layer:
+layers.Reshape: target_shape
+losses.BinaryCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
+losses.CategoricalCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
+losses.Hinge: reduction, name, dtype
+losses.Huber: delta, reduction, name, dtype
+losses.KLDivergence: reduction, name, dtype
+losses.LogCosh: reduction, name, dtype
+losses.Loss: name, reduction, dtype
+losses.MeanAbsoluteError: reduction, name, dtype
+losses.MeanSquaredError: reduction, name, dtype
+losses.Poisson: reduction, name, dtype
+losses.SparseCategoricalCrossentropy: from_logits, ignore_class, reduction, axis, name, dtype
+losses.binary_crossentropy: y_true, y_pred, from_logits, label_smoothing, axis
+losses.categorical_crossentropy: y_true, y_pred, from_logits, label_smoothing, axis
+losses.get: identifier
+losses.hinge: y_true, y_pred
+losses.huber: y_true, y_pred, delta
+losses.kl_divergence: y_true, y_pred
+losses.log_cosh: y_true, y_pred
+losses.mean_absolute_error: y_true, y_pred
+losses.mean_squared_error: y_true, y_pred
+losses.poisson: y_true, y_pred
+losses.sparse_categorical_crossentropy: y_true, y_pred, from_logits, ignore_class, axis
+metrics.AUC: num_thresholds, curve, summation_method, name, dtype, thresholds, multi_label,
+  num_labels, label_weights, from_logits
+metrics.Accuracy: name, dtype
+metrics.BinaryAccuracy: name, dtype, threshold
+metrics.BinaryCrossentropy: name, dtype, from_logits, label_smoothing
+metrics.CategoricalAccuracy: name, dtype
+metrics.CategoricalCrossentropy: name, dtype, from_logits, label_smoothing, axis
+metrics.F1Score: average, threshold, name, dtype
+metrics.FBetaScore: average, beta, threshold, name, dtype
+metrics.Hinge: name, dtype
+metrics.KLDivergence: name, dtype
+metrics.LogCoshError: name, dtype
+metrics.Mean: name, dtype
+metrics.MeanAbsoluteError: name, dtype
+metrics.MeanMetricWrapper: fn, name, dtype
+metrics.MeanSquaredError: name, dtype
+metrics.Metric: dtype, name
+metrics.Poisson: name, dtype
+metrics.Precision: thresholds, top_k, class_id, name, dtype
+metrics.R2Score: class_aggregation, num_regressors, name, dtype
+metrics.Recall: thresholds, top_k, class_id, name, dtype
+metrics.RootMeanSquaredError: name, dtype
+metrics.SparseCategoricalAccuracy: name, dtype
+metrics.SparseCategoricalCrossentropy: name, dtype, from_logits, ignore_class, axis
+metrics.SparseTopKCategoricalAccuracy: k, name, dtype, from_sorted_ids
+metrics.Sum: name, dtype
+metrics.TopKCategoricalAccuracy: k, name, dtype
+metrics.get: identifier
+optimizers.Adagrad: learning_rate, initial_accumulator_value, epsilon, weight_decay, clipnorm
+optimizers.Adam: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm
+optimizers.AdamW: learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad, clipnorm
+optimizers.RMSprop: learning_rate, rho, momentum, epsilon, centered, weight_decay, clipnorm
+optimizers.SGD: learning_rate, momentum, nesterov, weight_decay, clipnorm
+optimizers.get: identifier
+regularizers.L1: l1
+regularizers.L1L2: l1, l2
+regularizers.L2: l2
+regularizers.Regularizer:
+regularizers.get: identifier
+regularizers.l1: l1
+regularizers.l1_l2: l1, l2
+regularizers.l2: l2
+utils.set_random_seed: seed
+utils.to_categorical: x, num_classes
+Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name
+Sequential: layers, trainable, name
+Model.compile: optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly,
+  steps_per_execution, jit_compile, auto_scale_loss
+Model.fit: x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
+  class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps,
+  validation_batch_size, validation_freq
+Model.evaluate: x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
+Model.predict: x, batch_size, verbose, steps, callbacks
+Model.train_on_batch: x, y, sample_weight, class_weight, return_dict
+Model.test_on_batch: x, y, sample_weight, return_dict
+Model.predict_on_batch: x
+Model.get_layer: name, index
+Model.summary: line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+Model.save_weights: filepath, overwrite, max_shard_size
+Model.load_weights: filepath, skip_mismatch
+Model.set_weights: weights
+Sequential.add: layer, rebuild
+callbacks.Callback.on_batch_begin: batch, logs
+callbacks.Callback.on_batch_end: batch, logs
+callbacks.Callback.on_epoch_begin: epoch, logs
+callbacks.Callback.on_epoch_end: epoch, logs
+callbacks.Callback.on_predict_batch_begin: batch, logs
+callbacks.Callback.on_predict_batch_end: batch, logs
+callbacks.Callback.on_predict_begin: logs
+callbacks.Callback.on_predict_end: logs
+callbacks.Callback.on_test_batch_begin: batch, logs
+callbacks.Callback.on_test_batch_end: batch, logs
+callbacks.Callback.on_test_begin: logs
+callbacks.Callback.on_test_end: logs
+callbacks.Callback.on_train_batch_begin: batch, logs
+callbacks.Callback.on_train_batch_end: batch, logs
+callbacks.Callback.on_train_begin: logs
+callbacks.Callback.on_train_end: logs
+callbacks.Callback.set_model: model
+callbacks.Callback.set_params: params
+metrics.Mean.update_state: values, sample_weight
+metrics.Mean.result:
+metrics.Mean.reset_state:
+losses.Loss.__call__: y_true, y_pred, sample_weight
+"""
+
+KERAS: dict[str, list[str]] = {}
+for line in RECORDED.replace("\n  ", " ").splitlines():
+    path, _, names = line.partition(":")
+    KERAS[path] = [name.strip() for name in names.split(",") if name.strip()]
+
+MODULES = ["activations", "callbacks", "datasets", "initializers", "layers", "losses", "metrics", "models", "optimizers", "regularizers", "utils"]
+
+# Public names that Keras does not have, or has with another meaning.
+OWN = {
+    "callbacks.CallbackList",
+    "callbacks.ProgressBar",
+    "metrics.MeanRowMetric",
+    "metrics.resolve",
+    "metrics.resolve_accuracy",
+    "metrics.resolve_crossentropy",
+    "metrics.target_kind",
+    "initializers.RandomInitializer",
+    "initializers.compute_fans",
+    "optimizers.Optimizer",
+    "models.Model",
+    "models.Sequential",
+}
+
+
+def found(path):
+    thing = hotloop
+    for name in path.split("."):
+        thing = getattr(thing, name)
+    return thing
+
+
+def positional(function):
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind in kinds and p.name != "self"]
+
+
+@pytest.mark.parametrize("path", KERAS)
+def test_positional_arguments_in_keras_order(path):
+    names = positional(found(path))
+    assert names == KERAS[path][: len(names)]
+
+
+def test_the_table_is_complete():
+    for module in MODULES:
+        package = getattr(hotloop, module)
+        for name, thing in vars(package).items():
+            own = getattr(thing, "__module__", "").startswith(package.__name__)
+            if callable(thing) and own and not name.startswith("_"):
+                assert f"{module}.{name}" in KERAS or f"{module}.{name}" in OWN
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules(name):
+    assert isinstance(getattr(keras, name), types.ModuleType)
+    assert importlib.import_module(f"hotloop.{name}") is getattr(keras, name)
+
+
+def test_names_at_the_top():
+    assert sorted(hotloop.__all__) == sorted(set(hotloop.__all__))
+    for name in hotloop.__all__:
+        assert getattr(hotloop, name) is not None
+    assert hotloop.Sequential is hotloop.models.Sequential
+    assert hotloop.Model is hotloop.models.Model
+    assert hotloop.Input is hotloop.layers.Input
+    assert issubclass(hotloop.NonFiniteError, ArithmeticError)
+    assert hotloop.__version__
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("layers", "Activation Dense Dropout Flatten Input InputLayer Layer Reshape"),
+        (
+            "activations",
+            "linear relu leaky_relu elu selu gelu silu softplus softsign sigmoid hard_sigmoid "
+            "tanh exponential softmax log_softmax",
+        ),
+        (
+            "losses",
+            "MeanSquaredError MeanAbsoluteError Huber LogCosh BinaryCrossentropy "
+            "CategoricalCrossentropy SparseCategoricalCrossentropy KLDivergence Poisson Hinge",
+        ),
+        ("optimizers", "SGD Adam AdamW RMSprop Adagrad"),
+        (
+            "metrics",
+            "BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy "
+            "TopKCategoricalAccuracy SparseTopKCategoricalAccuracy Precision Recall F1Score AUC "
+            "MeanSquaredError RootMeanSquaredError MeanAbsoluteError R2Score",
+        ),
+        ("callbacks", "Callback EarlyStopping History"),
+        ("utils", "set_random_seed to_categorical"),
+        ("datasets", "mnist fashion_mnist boston_housing digits"),
+        ("regularizers", "L1 L2 L1L2"),
+        ("initializers", "GlorotUniform HeNormal Zeros Ones Constant RandomNormal RandomUniform"),
+    ],
+)
+def test_what_is_promised(module, names):
+    for name in names.split():
+        assert hasattr(getattr(hotloop, module), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "add",
+        "build",
+        "compile",
+        "count_params",
+        "evaluate",
+        "fit",
+        "get_layer",
+        "get_weights",
+        "layers",
+        "load_weights",
+        "metrics_names",
+        "pop",
+        "predict",
+        "predict_on_batch",
+        "save_weights",
+        "set_weights",
+        "summary",
+        "test_on_batch",
+        "train_on_batch",
+        "trainable_weights",
+        "weights",
+    ],
+)
+def test_what_a_model_has(name):
+    assert hasattr(hotloop.Sequential, name)
+
+
+def test_defaults_that_programs_rely_on():
+    fit = inspect.signature(hotloop.Model.fit).parameters
+    assert {n: fit[n].default for n in ("epochs", "batch_size", "shuffle", "verbose")} == {
+        "epochs": 1,
+        "batch_size": None,
+        "shuffle": True,
+        "verbose": "auto",
+    }
+    compile_ = inspect.signature(hotloop.Model.compile).parameters
+    assert compile_["optimizer"].default == "rmsprop"
+    assert inspect.signature(hotloop.layers.Dense).parameters["use_bias"].default is True
+
+
+def test_names_of_later_arguments_are_keywords_only():
+    with pytest.raises(TypeError, match="positional"):
+        keras.optimizers.SGD(0.1, 0.9, True, 0.01)
+    with pytest.raises(TypeError, match="positional"):
+        keras.Input((3,), None, None, "x")
