@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+from collections.abc import Iterator
 
 import pytest
 
@@ -56,9 +57,23 @@ def seeded() -> None:
     importlib.import_module("hotloop.utils").set_random_seed(0)
 
 
-@pytest.fixture(params=["cython", "numba", "numpy"])
-def backend(request: pytest.FixtureRequest):
-    """Each backend that is available here, in turn."""
+def pytest_report_header(config: pytest.Config) -> str:
+    states = importlib.import_module("hotloop.backends").availability()
+    return "backends: " + ", ".join(f"{name} {state}" for name, state in states.items())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs a test that asks for `backend` with each backend that can be had here."""
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "backend" in metafunc.fixturenames and "backend" not in own:
+        states = importlib.import_module("hotloop.backends").availability()
+        here = [name for name, state in states.items() if state == "available"]
+        metafunc.parametrize("backend", here, indirect=True)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The backend that runs the test; the one before is back afterwards."""
     config = importlib.import_module("hotloop.config")
     before = config.backend()
     try:

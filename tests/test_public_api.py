@@ -189,7 +189,19 @@ for line in RECORDED.replace("\n  ", " ").splitlines():
     path, _, names = line.partition(":")
     KERAS[path] = [name.strip() for name in names.split(",") if name.strip()]
 
-MODULES = ["activations", "callbacks", "datasets", "initializers", "layers", "losses", "metrics", "models", "optimizers", "regularizers", "utils"]
+MODULES = [
+    "activations",
+    "callbacks",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "regularizers",
+    "utils",
+]
 
 # Public names that Keras does not have, or has with another meaning.
 OWN = {

@@ -31,9 +31,9 @@ def _floats(*arrays: ArrayLike | None) -> list[Array]:
     for array in given:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"kernels work on numbers, not on an array of dtype {array.dtype}")
-    floats = {a.dtype for a in given if a.dtype.kind == "f"} or {np.dtype(config.floatx())}
-    dtype = np.float32 if floats <= {np.dtype(np.float32), np.dtype(np.float16)} else np.float64
-    return [np.ascontiguousarray(a, dtype).reshape(a.shape) for a in given]
+    floats = [a.dtype for a in given if a.dtype.kind == "f"] or [np.dtype(config.floatx())]
+    dtype = np.float32 if all(f.itemsize <= 4 for f in floats) else np.float64
+    return [np.asarray(a, dtype, order="C") for a in given]
 
 
 def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = "out") -> Array:
@@ -325,6 +325,8 @@ def softmax_cross_entropy(
     (x,) = _floats(logits)
     _check_rank("logits", x, 2)
     rows, classes = x.shape
+    if not classes:
+        raise ValueError(f"logits have no columns: their shape is {x.shape}")
     given = np.asarray(labels)
     gradient = _output(gradient, x.shape, x, "gradient")
     values = np.empty(rows, x.dtype)
@@ -335,9 +337,10 @@ def softmax_cross_entropy(
             raise ValueError(f"sample_weight must have shape ({rows},), got {weight.shape}")
     keywords = {"values": values, "gradient": gradient, "scale": 1.0 / max(rows, 1)}
     if given.shape == (rows,):
-        integral = given.astype(np.int32)
+        with np.errstate(invalid="ignore"):  # NaN and numbers too large become others
+            integral = given.astype(np.int32)
         if not np.array_equal(integral, given) or (
-            rows and not (0 <= integral.min() and integral.max() < classes)
+            rows and (integral.min() < 0 or integral.max() >= classes)
         ):
             raise ValueError(f"labels must be whole numbers from 0 to {classes - 1}")
         _run("sparse_softmax_crossentropy", backend, integral, x, weight, **keywords)
@@ -348,7 +351,7 @@ def softmax_cross_entropy(
         raise ValueError(
             f"labels must have shape ({rows},) or {x.shape} to fit the logits, not {given.shape}"
         )
-    return float(values.mean(dtype=np.float64)), gradient
+    return float(values.sum(dtype=np.float64)) / max(rows, 1), gradient
 
 
 # ---------------------------------------------------------------- activations, updates
@@ -414,9 +417,12 @@ def _update(name: str) -> Callable[..., None]:
         backend: str | None = None,
         **hyper: float,
     ) -> None:
+        wanted = formulas.OPTIMIZERS[name].slots
+        if len(slots) != wanted:
+            raise ValueError(f"{name}: expected {wanted} slots, got {len(slots)}")
         for label, array in (("w", w), *((f"slots[{i}]", s) for i, s in enumerate(slots))):
             _output(array, np.shape(w), _floats(w)[0], label)
-        gradient = np.ascontiguousarray(g, w.dtype)
+        gradient = np.asarray(g, w.dtype, order="C")
         if gradient.shape != w.shape:
             raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
         _run(name, backend, w, gradient, tuple(slots), iteration=iteration, **hyper)

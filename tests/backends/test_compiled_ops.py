@@ -26,6 +26,7 @@ Array = np.ndarray[Any, Any]
 
 SIZES = (1, 2, 3, 7, 17, 31, 33, 257)
 SHAPES = [*zip(SIZES, SIZES[::-1], strict=True), (0, 5), (33, 33), (257, 1), (1, 257)]
+UNITS = (3, 33, 1, 17, 0, 2, 31, 7, 5, 257, 4, 16)  # columns of the other factor
 DTYPES = (np.float32, np.float64)
 # Both backends compute in the arrays' own type. The C exp, log, tanh and erf are within 2 units
 # in the last place (6e-8 and 1.1e-16 of the value), an op chains up to ten roundings, and
@@ -128,7 +129,7 @@ def test_the_core_serves_every_op_but_the_gathering_of_single_batches() -> None:
 def test_matmul(
     dtype: Any, transpose_a: bool, transpose_b: bool, threads: int, rng: np.random.Generator
 ) -> None:
-    shapes = [(m, k, n) for (m, k), n in zip(SHAPES, (3, 33, 1, 17, 0, 2, 31, 7, 5, 257, 4, 16))]
+    shapes = [(m, k, n) for (m, k), n in zip(SHAPES, UNITS, strict=True)]
     for m, k, n in [*shapes, (4, 0, 3), (65, 129, 130)]:
         a = rng.normal(size=(k, m) if transpose_a else (m, k)).astype(dtype)
         b = rng.normal(size=(n, k) if transpose_b else (k, n)).astype(dtype)
@@ -146,7 +147,7 @@ def test_matmul(
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_dense_forward(activation: str, dtype: Any, rng: np.random.Generator) -> None:
-    for (rows, inputs), units in zip(SHAPES, (3, 33, 1, 17, 5, 2, 31, 7, 5, 257, 4, 16)):
+    for (rows, inputs), units in zip(SHAPES, UNITS, strict=True):
         x = rng.normal(size=(rows, inputs)).astype(dtype)
         w = (rng.normal(size=(inputs, units)) / math.sqrt(max(inputs, 1))).astype(dtype)
         for b in (None, rng.normal(size=units).astype(dtype)):
@@ -158,7 +159,7 @@ def test_dense_forward(activation: str, dtype: Any, rng: np.random.Generator) ->
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dense_backward(dtype: Any, threads: int, rng: np.random.Generator) -> None:
-    for (rows, inputs), units in zip(SHAPES, (3, 33, 1, 17, 5, 2, 31, 7, 5, 257, 4, 16)):
+    for (rows, inputs), units in zip(SHAPES, UNITS, strict=True):
         x = rng.normal(size=(rows, inputs)).astype(dtype)
         w = rng.normal(size=(inputs, units)).astype(dtype)
         dy = rng.normal(size=(rows, units)).astype(dtype)
@@ -501,7 +502,11 @@ def test_metric_at_the_ends(op: str, options: dict[str, float], dtype: Any) -> N
 def test_an_impossible_label_is_no_match() -> None:
     label = np.array([1, 3, -1], np.int32)
     ours, truth = both(
-        "sparse_categorical_accuracy", label, np.eye(3)[[1, 1, 2]], None, out={"values": np.empty(3)}
+        "sparse_categorical_accuracy",
+        label,
+        np.eye(3)[[1, 1, 2]],
+        None,
+        out={"values": np.empty(3)},
     )
     np.testing.assert_array_equal(truth["values"], [1.0, 0.0, 0.0])
     np.testing.assert_array_equal(ours["values"], truth["values"])
@@ -529,7 +534,10 @@ def settings(name: str) -> dict[str, float]:
 def test_optimizer(name: str, dtype: Any, threads: int, rng: np.random.Generator) -> None:
     for shape in [*SHAPES, (), (3, 2, 5), (301, 303)]:
         arrays = [
-            [np.ones(shape, dtype), *(np.zeros(shape, dtype) for _ in range(OPTIMIZERS[name].slots))]
+            [
+                np.ones(shape, dtype),
+                *(np.zeros(shape, dtype) for _ in range(OPTIMIZERS[name].slots)),
+            ]
             for _ in range(2)
         ]
         for iteration in (1, 2, 3, 1000):

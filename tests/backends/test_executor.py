@@ -101,7 +101,7 @@ def gathered(x: Array, order: Array | None, dtype: str, batch: int = 5) -> Array
 
 # ---------------------------------------------------------------------------- layouts
 
-DTYPES = "? b h i q B H I Q e f d".split()
+DTYPES = ["?", "b", "h", "i", "q", "B", "H", "I", "Q", "e", "f", "d"]
 
 
 def integers(shape: tuple[int, ...], dtype: str) -> Array:
@@ -112,7 +112,7 @@ def integers(shape: tuple[int, ...], dtype: str) -> Array:
 
 def layouts(x: Array) -> dict[str, Array]:
     """Arrays of equal elements that stand in memory in other ways."""
-    rows, cols = x.shape
+    cols = x.shape[1]
     wide = np.repeat(np.repeat(x, 2, axis=0), 3, axis=1)
     fixed = x.copy()
     fixed.flags.writeable = False
