@@ -112,9 +112,7 @@ def _report() -> list[str]:
     lines += ["", "backends"]
     lines += [f"  {name:<16}{state}" for name, state in backends.availability().items()]
     lines += ["", "versions"]
-    lines += [
-        f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")
-    ]
+    lines += [f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")]
     lines += ["", f"{'op':<36}{'served by':<12}why"]
     lines += [f"  {op:<34}{server:<12}{why}" for op, server, why in backends.routes()]
     return lines

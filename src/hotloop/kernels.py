@@ -10,6 +10,7 @@ the functions below there are, for each activation NAME of `ACTIVATIONS`, ``NAME
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -428,7 +429,9 @@ def _update(name: str) -> Callable[..., None]:
         _run(name, backend, w, gradient, tuple(slots), iteration=iteration, **hyper)
 
     update.__name__ = update.__qualname__ = name
-    update.__doc__ = formulas.OPTIMIZERS[name].update.__doc__
+    # Without the formula's example: the formula returns what the kernel does in place.
+    rule, _, _ = inspect.cleandoc(formulas.OPTIMIZERS[name].update.__doc__ or "").partition(">>>")
+    update.__doc__ = f"{rule.rstrip()}\n\nw and the slots receive the new values in place."
     return update
 
 

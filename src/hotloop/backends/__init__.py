@@ -87,9 +87,7 @@ def select(name: str) -> None:
         _announce_missing()
     else:
         if not _available(name) or _load(name) is None:
-            raise RuntimeError(
-                f"the backend '{name}' cannot be used here: {_failures[name]}"
-            )
+            raise RuntimeError(f"the backend '{name}' cannot be used here: {_failures[name]}")
         _selected, _reason = name, "chosen by name"
     _table.clear()
 
