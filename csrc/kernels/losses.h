@@ -190,12 +190,12 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
         vec total = splat(0);
         for (ptrdiff_t j = 0; j < cols; j += VL)
             total += load_n(p + j, lanes_left(cols - j));
-        const T inverse = 1 / sum_lanes(total);
+        const T sum = sum_lanes(total);
 
         vec loss = splat(0), mass = splat(0); /* mass: of the targets that have a gradient */
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec q = load_n(p + j, count) * inverse;
+            const vec q = load_n(p + j, count) / sum;
             const vec t_j = N(targets_at)(&t, i, j, cols, count);
             loss -= t_j * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
             mass += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j);
@@ -206,10 +206,10 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
 
         /* With q = p / sum(p): dloss/dp_j = (sum_inside(t) - t_j / q_j) / sum(p). */
         const T inside_mass = sum_lanes(mass);
-        const T factor = w * (T)scale * inverse;
+        const T factor = w * (T)scale / sum;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec q = load_n(p + j, count) * inverse;
+            const vec q = load_n(p + j, count) / sum;
             const vec t_j = N(targets_at)(&t, i, j, cols, count);
             const vec own = only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j / q);
             store_n((T *)gradient + i * cols + j, (inside_mass - own) * factor, count);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -52,7 +53,9 @@ def dense_model(
 
 def for_backend(compiled: bool) -> dict[str, Any]:
     """What a plan for the core has that one for the interpreter has not."""
-    return {"fuse_updates": True, "weight_size": backends.weight_size} if compiled else {}
+    if compiled:
+        return {"fuse_updates": True, "weight_size": backends.weight_size}
+    return {"fuse_updates": False, "weight_size": lambda shape, _: math.prod(shape)}
 
 
 def plan_of(

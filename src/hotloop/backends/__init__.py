@@ -155,7 +155,7 @@ def weight_size(shape: tuple[int, ...], dtype: str) -> int:
     """Elements in which the selected backend stores a weight or its gradient, padding included."""
     if current() == "cython":
         runtime = importlib.import_module(".compiled.runtime", __name__)
-        return int(runtime.PackedArray(shape, dtype).nelements)
+        return int(runtime.packed_elements(shape, dtype))
     return math.prod(shape)
 
 

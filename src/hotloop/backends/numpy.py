@@ -190,7 +190,8 @@ def log_softmax(x: Array, *, out: Array) -> None:
     >>> out
     array([[-1000.,     0.]])
     """
-    out[...] = x - _log_sum_exp(x)
+    shifted = x - x.max(axis=1, keepdims=True)
+    out[...] = shifted - np.log(_row_sum(np.exp(shifted)))
 
 
 def log_softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:

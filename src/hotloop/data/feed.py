@@ -20,13 +20,26 @@ class Feed:
         never copied whole.
     rows : int
         Rows of one epoch.
-    order : ndarray of int64, optional
-        Which row stands at each position of the epoch; as they are if None.
+    order : ndarray of int64, shape (epochs, rows), optional
+        Which row stands at each position of each epoch; as they are if None. Batches are
+        numbered through all epochs, and none reaches from one into the next.
     """
 
     arrays: list[NDArray[Any]]
     rows: int
     order: NDArray[np.int64] | None = None
+
+    def place(self, batch: int, batch_size: int) -> tuple[int, int, int]:
+        """Epoch of a batch, and where in it the batch starts and stops."""
+        epoch, number = divmod(batch, self.batches(batch_size))
+        start = number * batch_size
+        return epoch, start, min(start + batch_size, self.rows)
+
+    def row_numbers(self, epoch: int, start: int, stop: int) -> NDArray[np.int64]:
+        """Which rows stand at positions start to stop - 1 of an epoch."""
+        if self.order is None:
+            return np.arange(start, stop)
+        return self.order[epoch, start:stop]
 
     def batches(self, batch_size: int) -> int:
         """Batches of one epoch, the short last one included."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..regularizers import Regularizer
+from .. import backends
 from ..variables import Variable
 from . import fusion, ops
 from .gradients import backward
@@ -99,10 +99,6 @@ def product_flops(node: Node) -> int:
     return 0
 
 
-def _unpadded(shape: tuple[int, ...], dtype: str) -> int:
-    return math.prod(shape)
-
-
 def build(
     inputs: Sequence[Value],
     outputs: Sequence[Value],
@@ -112,8 +108,8 @@ def build(
     metrics: Sequence[MetricTerm] = (),
     trained: Sequence[Variable] = (),
     optimizer: Optimizer | None = None,
-    fuse_updates: bool = False,
-    weight_size: WeightSize = _unpadded,
+    fuse_updates: bool | None = None,
+    weight_size: WeightSize | None = None,
 ) -> Plan:
     """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
 
@@ -130,11 +126,15 @@ def build(
         a regularizer add their penalty to the loss. Frozen ones add none, as in Keras.
     optimizer : Optimizer, optional
         Its rule, hyper-parameters and state.
-    fuse_updates : bool
-        Whether the backend updates weights as part of computing their gradient.
-    weight_size : callable
-        Elements in which the backend stores a weight's gradient, of its shape and dtype.
+    fuse_updates : bool, optional
+        Whether weights are updated as part of computing their gradient; as the selected
+        backend does it if not given.
+    weight_size : callable, optional
+        Elements in which a weight's gradient is stored, of its shape and dtype; as the
+        selected backend does it if not given.
     """
+    if fuse_updates is None:
+        fuse_updates = backends.fuses_updates()
     dtype = inputs[0].dtype
     loss_nodes = [
         term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
@@ -164,7 +164,9 @@ def build(
         feeds=feeds,
         outputs=list(outputs),
         slots=slots,
-        placement=Placement(nodes, [*kept, *feeds], batch_size, weight_size),
+        placement=Placement(
+            nodes, [*kept, *feeds], batch_size, weight_size or backends.weight_size
+        ),
         batch_size=batch_size,
         dtype=dtype,
         optimizer=optimizer,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
 from ..graph.trace import Value, replay, topological
-from ..layers.base import Layer
+from ..layers.base import Layer, Shape
 from ..saving import weights as weight_files
 from ..variables import Variable
 from .summary import summarize
@@ -186,6 +186,13 @@ class Model(Trainer, Layer):
                 "give the first layer input_shape=..., start with Input(...), or call the model "
                 "on data first"
             )
+
+    def build(self, input_shape: Shape) -> None:
+        """Sequential's; a Model is built when it is made."""
+        raise TypeError(
+            f"{self.describe()} has no inputs and outputs: make it as Model(inputs, outputs), or "
+            "derive a Layer with this call() and put it into a Sequential"
+        )
 
     # -- as a layer -------------------------------------------------------------
 

@@ -526,8 +526,6 @@ class Trainer:
                 metrics=objective.terms if objective else (),
                 trained=self.trainable_weights,
                 optimizer=self.optimizer if mode == "train" else None,
-                fuse_updates=backends.fuses_updates(),
-                weight_size=backends.weight_size,
             )
             self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
         return self._plans[key]

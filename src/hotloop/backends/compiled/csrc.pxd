@@ -108,7 +108,7 @@ cdef extern from "hotloop.h" nogil:
     ctypedef struct hl_team:
         pass
     ctypedef void (*hl_task)(void *argument, hl_team *team, int thread,
-                            int n_threads) noexcept nogil
+                             int n_threads) noexcept nogil
     void hl_pool_run(hl_task task, void *argument, int n_threads) noexcept
     void hl_team_barrier(hl_team *team) noexcept
     int hl_pool_size() noexcept

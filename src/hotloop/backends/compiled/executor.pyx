@@ -188,7 +188,9 @@ cdef class _Sources:
             else:
                 merged.append((dim, stride))
         if len(merged) > HL_MAX_RANK:
-            raise ValueError(f"an array with {array.ndim} axes is too scattered; make it contiguous")
+            raise ValueError(
+                f"an array with {array.ndim} axes is too scattered; make it contiguous"
+            )
         for dim, stride in merged:
             source.dim[source.rank] = dim
             source.stride[source.rank] = stride

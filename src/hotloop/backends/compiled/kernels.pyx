@@ -165,7 +165,9 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         return
     p.a, p.b, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
     p.c = result
-    if not (_apart(result, out.nbytes, p.a, a.nbytes) and _apart(result, out.nbytes, p.b, b.nbytes)):
+    if not (
+        _apart(result, out.nbytes, p.a, a.nbytes) and _apart(result, out.nbytes, p.b, b.nbytes)
+    ):
         aside = Buffer(out.nbytes)
         p.c = aside.data
     p.a_row, p.a_col = p.k, 1

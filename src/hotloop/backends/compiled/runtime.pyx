@@ -133,6 +133,17 @@ cdef class Buffer:
         free(self.data)
 
 
+def packed_elements(shape, dtype):
+    """Elements of a PackedArray of this shape and dtype, padding included."""
+    cdef const hl_kernels *kernels = kernels_of(dtype == "float64")
+    cdef ptrdiff_t nr = kernels.nr
+    cdef ptrdiff_t rows = 1, cols = shape[-1] if shape else 1, full
+    for n in shape[:-1]:
+        rows *= n
+    full = cols // nr * nr
+    return rows * (full + panel_width(kernels, cols - full) if len(shape) == 2 else cols)
+
+
 cdef class PackedArray:
     """A variable's numbers as the products want them.
 
@@ -149,13 +160,8 @@ cdef class PackedArray:
             self.rows *= n
         if shape:
             self.cols = shape[-1]
-        cdef ptrdiff_t nr = self.kernels.nr
-        cdef ptrdiff_t full = self.cols // nr * nr
-        if len(shape) == 2:
-            self.length = self.rows * (full + panel_width(self.kernels, self.cols - full))
-        else:
-            self.length = self.rows * self.cols
-        self.buffer = Buffer((self.length + nr) * self.kernels.itemsize)
+        self.length = packed_elements(shape, dtype)
+        self.buffer = Buffer((self.length + self.kernels.nr) * self.kernels.itemsize)
 
     cdef char *data(self) noexcept:
         return self.buffer.data

@@ -131,8 +131,7 @@ cdef void run_step(const Step *s, Batch *batch, char *scratch,
         else:
             kernels.sum_rows(s.in0 + at, s.cols, rows, n, scratch)
             kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, scratch,
-                           _at(s.state[0], at), _at(s.state[1], at),
-                           _at(s.state[2], at), n)
+                           _at(s.state[0], at), _at(s.state[1], at), _at(s.state[2], at), n)
         return
 
     if s.code == ACCUMULATE:
@@ -180,8 +179,7 @@ cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) 
     cdef const hl_kernels *kernels = batch.kernels
     if s.code == UPDATE:
         kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, s.in0 + at,
-                       _at(s.state[0], at), _at(s.state[1], at),
-                           _at(s.state[2], at), n)
+                       _at(s.state[0], at), _at(s.state[1], at), _at(s.state[2], at), n)
     elif s.code == PENALTY_GRADIENT:
         if s.out0 != s.in0:
             memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
