@@ -6,6 +6,7 @@ import operator
 import random as python_random
 
 import numpy as np
+from numpy.typing import NDArray
 
 # A Generator takes a lock of its own in every draw, and replacing it is one assignment:
 # that is all the thread safety that is needed.
@@ -55,6 +56,23 @@ def generator() -> np.random.Generator:
     [2, 0, 1]
     """
     return _generator
+
+
+def orders(rows: int, epochs: int) -> NDArray[np.int64]:
+    """Random orders of row numbers, one for each epoch, one after the other.
+
+    How many are asked for at a time makes no difference.
+
+    Examples
+    --------
+    >>> set_random_seed(0)
+    >>> both = orders(3, 2)
+    >>> set_random_seed(0)
+    >>> [*orders(3, 1), *orders(3, 1)] == both.tolist()
+    True
+    """
+    numbers = np.tile(np.arange(rows), (epochs, 1))
+    return _generator.permuted(numbers, axis=1, out=numbers).reshape(-1)
 
 
 def next_key() -> int:

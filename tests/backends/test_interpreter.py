@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ def interpreter(
         losses=[LossTerm(loss, target, model.outputs[0])],
         trained=model.trainable_weights,
         optimizer=optimizer,
+        fuse_updates=False,
+        weight_size=lambda shape, _: math.prod(shape),
     )
     return Interpreter(plan, ops)
 

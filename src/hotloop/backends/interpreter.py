@@ -68,12 +68,12 @@ class Interpreter:
         feed : Feed
         first, count : int
             Which batches.
-        sums : ndarray of float64, shape (slots,)
-            The running sums, added to in place.
+        sums : ndarray of float64, shape (epochs * slots,)
+            The running sums, epoch after epoch, added to in place.
         seconds : float
             Stop after the batch in which this much time has passed.
         outputs : sequence of ndarray, optional
-            Where the plan's outputs go: the row at position p of the epoch to
+            Where the plan's outputs go: the row at position p of its epoch to
             ``outputs[k][p - outputs_first]``.
 
         Returns
@@ -84,21 +84,19 @@ class Interpreter:
             counts the others in its `iterations`.
         """
         end = time.monotonic() + seconds
-        size = self.plan.batch_size
-        self._sums = sums
         self._finite = True
         optimizer = self.plan.optimizer
         for done in range(count):
-            start = (first + done) * size
-            stop = min(start + size, feed.rows)
+            epoch, start, stop = feed.place(first + done, self.plan.batch_size)
             self._iteration = 0 if optimizer is None else optimizer.iterations
-            self._gather(feed, start, stop)
-            before = sums.copy()
+            self._gather(feed, feed.row_numbers(epoch, start, stop))
+            self._sums = np.zeros(len(self.plan.slots))
             for step in self.plan.steps:
                 self._step(step)
                 if not self._finite:
-                    sums[:] = before
                     return done, False
+            slots = len(self._sums)
+            sums[epoch * slots : (epoch + 1) * slots] += self._sums
             if optimizer is not None:
                 optimizer.iterations += 1
             for value, out in zip(self.plan.outputs, outputs or (), strict=False):
@@ -108,9 +106,8 @@ class Interpreter:
                 return done + 1, True
         return count, True
 
-    def _gather(self, feed: Feed, start: int, stop: int) -> None:
-        self._rows = stop - start
-        rows = np.arange(start, stop) if feed.order is None else feed.order[start:stop]
+    def _gather(self, feed: Feed, rows: NDArray[np.int64]) -> None:
+        self._rows = len(rows)
         for value, source in zip(self.plan.feeds, feed.arrays, strict=True):
             out = self._array(value)
             self._ops["gather"](source, rows, out=out.reshape(self._rows, -1))

@@ -61,6 +61,15 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Called when an epoch and its validation end, with the values of all metrics."""
 
+    def tell_epochs(self, epochs: range, logs: Mapping[str, list[float]]) -> None:
+        """Several epochs that ran at once; only a passive callback is told so.
+
+        `logs` has one value for each epoch. By default, the hooks of single epochs are called.
+        """
+        for i, epoch in enumerate(epochs):
+            self.on_epoch_begin(epoch, {})
+            self.on_epoch_end(epoch, {name: values[i] for name, values in logs.items()})
+
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before a training batch; batches count from 0 in each epoch."""
         self.on_batch_begin(batch, logs=logs)
@@ -173,7 +182,8 @@ class CallbackList(Callback):
         self.wants_test_batches = bool(self._at_test_batches)
         self.wants_predict_batches = bool(self._at_predict_batches)
         epochs = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
-        self.wants_epochs = any(not callback.passive for callback in self._those_with(*epochs))
+        self._at_epochs = self._those_with(*epochs)
+        self.wants_epochs = any(not callback.passive for callback in self._at_epochs)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Pass the settings of the run on."""
@@ -202,6 +212,11 @@ class CallbackList(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Call each callback's hook."""
         self._call(self.callbacks, "on_epoch_end", logs, epoch)
+
+    def tell_epochs(self, epochs: range, logs: Mapping[str, list[float]]) -> None:
+        """Tell the callbacks that look at epochs of several at once; all of them are passive."""
+        for callback in self._at_epochs:
+            callback.tell_epochs(epochs, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""

@@ -20,9 +20,9 @@ class Feed:
         never copied whole.
     rows : int
         Rows of one epoch.
-    order : ndarray of int64, shape (epochs, rows), optional
-        Which row stands at each position of each epoch; as they are if None. Batches are
-        numbered through all epochs, and none reaches from one into the next.
+    order : ndarray of int64, shape (epochs * rows,), optional
+        Which row stands at each position, epoch after epoch; as they are if None. Batches
+        are numbered through all epochs, and none reaches from one into the next.
     """
 
     arrays: list[NDArray[Any]]
@@ -39,7 +39,7 @@ class Feed:
         """Which rows stand at positions start to stop - 1 of an epoch."""
         if self.order is None:
             return np.arange(start, stop)
-        return self.order[epoch, start:stop]
+        return self.order[epoch * self.rows + start : epoch * self.rows + stop]
 
     def batches(self, batch_size: int) -> int:
         """Batches of one epoch, the short last one included."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..regularizers import Regularizer
 from .. import backends
+from ..regularizers import Regularizer
 from ..variables import Variable
 from . import fusion, ops
 from .gradients import backward

@@ -123,7 +123,11 @@ class Ratio(Metric):
 
     def result(self) -> float:
         """The mean; 0 where the weights sum to 0."""
-        return self.total / self.count if self.count else 0.0
+        return float(self.of(self.total, self.count))
+
+    def of(self, total: Any, count: Any) -> Any:
+        """The result for a total and a sum of weights, or for arrays of them."""
+        return np.divide(total, count, out=np.zeros(np.shape(total)), where=np.not_equal(count, 0))
 
     def reset_state(self) -> None:
         """Forget everything added."""

@@ -114,9 +114,9 @@ class RootMeanSquaredError(MeanRowMetric):
     default_name = "root_mean_squared_error"
     _direction = "down"
 
-    def result(self) -> float:
-        """Square root of the mean so far."""
-        return float(np.sqrt(super().result()))
+    def of(self, total: Any, count: Any) -> Any:
+        """Square root of the mean."""
+        return np.sqrt(super().of(total, count))
 
 
 class MeanAbsoluteError(MeanRowMetric):

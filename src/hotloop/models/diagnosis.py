@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.feed import Feed
 from ..variables import Variable
 
 
@@ -19,11 +18,9 @@ class NonFiniteError(ArithmeticError):
 def explain(
     where: str,
     weights: Sequence[Variable],
-    feed: Feed,
     x: Sequence[NDArray[Any]],
     y: Sequence[NDArray[Any]],
-    start: int,
-    stop: int,
+    batch: NDArray[np.int64],
     first_row: int = 0,
 ) -> str:
     """Says where the loss stopped being finite, and which value was the first bad one.
@@ -33,16 +30,12 @@ def explain(
     where : str
         Epoch and batch.
     weights : sequence of Variable
-    feed : Feed
-        Its order says which rows of x and y the batch had.
     x, y : sequences of ndarray
-    start, stop : int
-        The batch's positions in the epoch.
+    batch : ndarray of int64
+        Which rows of x and y the batch had.
     first_row : int
         What the user calls the first row of x and y.
     """
-    every = np.arange(feed.rows)
-    batch = every[start:stop] if feed.order is None else feed.order[start:stop]
     found = _first_bad_row(x, y, batch, first_row)
     if found is None:
         found = _first_bad_weight(weights)
@@ -52,7 +45,7 @@ def explain(
                 "overflowed: lower the learning rate or scale x and y"
             )
         else:
-            earlier = _first_bad_row(x, y, every, first_row)
+            earlier = _first_bad_row(x, y, np.arange(len(x[0])), first_row)
             found += (
                 f"; {earlier}" if earlier else "; lower the learning rate or set the weights anew"
             )

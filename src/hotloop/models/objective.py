@@ -83,25 +83,33 @@ class Objective:
                     target = target.reshape(output.shape)
                 use.metric.update_state(target, output, weight if use.weighted else None)
 
-    def logs(self, slots: Sequence[Slot], sums: NDArray[np.float64], rows: int) -> dict[str, float]:
-        """Loss and metrics after `rows` examples, by name, in the order of names."""
-        sum_of = {(slot.kind, slot.index): value for slot, value in zip(slots, sums, strict=True)}
-        logs: dict[str, float] = {}
-        total = sum_of.get(("penalty", 0), 0.0) / rows
+    def logs(
+        self, slots: Sequence[Slot], sums: NDArray[np.float64], rows: int
+    ) -> dict[str, list[float]]:
+        """Loss and metrics of epochs of `rows` examples each, by name, in the order of names.
+
+        sums (epochs, slots) is what a plan added up. Metrics that Python updates know of one
+        epoch only.
+        """
+        sum_of = {(slot.kind, slot.index): sums[:, i] for i, slot in enumerate(slots)}
+        found: dict[str, Array] = {}
+        found["loss"] = sum_of.get(("penalty", 0), np.zeros(len(sums))) / rows
         for i, term in enumerate(self.losses):
             value = sum_of["loss", i] / rows
-            total += term.loss_weight * value
+            found["loss"] = found["loss"] + term.loss_weight * value
             if len(self.losses) > 1:
-                logs[self.loss_names[i]] = float(value)
-        logs["loss"] = float(total)
+                found[self.loss_names[i]] = value
         for use in self.metrics:
-            if use.term is not None:
-                assert isinstance(use.metric, MeanRowMetric)
-                count = sum_of.get(("weight", use.term), float(rows))
-                use.metric.reset_state()
-                use.metric.absorb(sum_of["metric", use.term], count)
-            logs[use.name] = use.metric.result()
-        return dict(sorted(logs.items()))
+            if use.term is None:
+                found[use.name] = np.array([use.metric.result()])
+                continue
+            assert isinstance(use.metric, MeanRowMetric)
+            total = sum_of["metric", use.term]
+            count = sum_of.get(("weight", use.term), np.full(len(sums), float(rows)))
+            found[use.name] = use.metric.of(total, count)
+            use.metric.reset_state()
+            use.metric.absorb(total[-1], count[-1])
+        return {name: found[name].tolist() for name in sorted(found)}
 
 
 class Compilation:

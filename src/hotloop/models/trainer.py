@@ -32,6 +32,8 @@ Array = NDArray[Any]
 SLICE_SECONDS = 0.1
 # Outputs that are kept between two returns for the metrics that Python computes.
 RECORDED_ROWS = 1 << 14
+# Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
+BLOCK_ROWS = 1 << 17
 # Plans that a model keeps ready: training, evaluation and prediction at a few batch sizes.
 PLANS_KEPT = 8
 
@@ -248,9 +250,20 @@ class Trainer:
 
         self.stop_training = False
         epoch_steps = _EpochSteps(feed, ready.plan.batch_size, steps_per_epoch, shuffle)
+        unwatched = not (
+            hooks.wants_train_batches
+            or hooks.wants_epochs
+            or validation is not None
+            or steps_per_epoch is not None
+            or objective.records_outputs
+        )
         logs: dict[str, Any] = {}
         hooks.on_train_begin()
         try:
+            if unwatched:
+                every = range(initial_epoch, epochs)
+                logs = self._run_unwatched(ready, feed, every, shuffle, objective, data, hooks)
+                initial_epoch = epochs
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
                 first, count = epoch_steps.begin()
@@ -548,7 +561,7 @@ class Trainer:
         """Runs batches first to first + count - 1, a slice of time at a time."""
         plan = ready.plan
         size = plan.batch_size
-        sums = np.zeros(len(plan.slots))
+        sums = np.zeros((1, len(plan.slots)))
         record = _Recorder(plan, feed, objective, data) if objective.records_outputs else None
         objective.reset()
         done, rows = 0, 0
@@ -565,7 +578,7 @@ class Trainer:
                     feed,
                     first + done,
                     at_once,
-                    sums,
+                    sums[0],
                     seconds=SLICE_SECONDS,
                     outputs=record.outputs if record else None,
                     outputs_first=(first + done) * size,
@@ -577,14 +590,11 @@ class Trainer:
             done += ran
             rows += stop - start
             if not finite:
-                start, stop = stop, min(stop + size, feed.rows)
                 where = f"{during}batch {done + 1}"
-                raise NonFiniteError(
-                    explain(where, self.weights, feed, data.x, data.y, start, stop, data.first_row)
-                )
+                raise self._non_finite(where, feed, data, first + done, size)
             last = done >= count
             if last or on_end is not None or (progress is not None and progress.verbose):
-                logs = objective.logs(plan.slots, sums, rows)
+                logs = _last(objective.logs(plan.slots, sums, rows))
             if on_end is not None:
                 on_end(done - 1, logs)
             if progress is not None and not last:
@@ -592,6 +602,54 @@ class Trainer:
             if self.stop_training and on_end is not None:
                 break
         return logs
+
+    def _run_unwatched(
+        self,
+        ready: _Ready,
+        feed: Feed,
+        epochs: range,
+        shuffle: bool,
+        objective: Objective,
+        data: _Data,
+        hooks: CallbackList,
+    ) -> dict[str, Any]:
+        """Runs epochs that nobody looks at while they run, as many at once as fit a block."""
+        plan = ready.plan
+        batches = feed.batches(plan.batch_size)
+        at_once = max(1, BLOCK_ROWS // feed.rows)
+        logs: dict[str, list[float]] = {}
+        for start in range(epochs.start, epochs.stop, at_once):
+            block = range(start, min(start + at_once, epochs.stop))
+            if shuffle:
+                feed.order = random.orders(feed.rows, len(block))
+            sums = np.zeros((len(block), len(plan.slots)))
+            done, told = 0, 0
+            while told < len(block):
+                with ready.lock:
+                    ran, finite = ready.executor.run(
+                        feed,
+                        done,
+                        len(block) * batches - done,
+                        sums.reshape(-1),
+                        seconds=SLICE_SECONDS,
+                    )
+                done += ran
+                over = done // batches
+                if over > told:
+                    logs = objective.logs(plan.slots, sums[told:over], feed.rows)
+                    hooks.tell_epochs(block[told:over], logs)
+                    told = over
+                if not finite:
+                    where = f"epoch {block[told] + 1}, batch {done % batches + 1}"
+                    raise self._non_finite(where, feed, data, done, plan.batch_size)
+        return _last(logs)
+
+    def _non_finite(
+        self, where: str, feed: Feed, data: _Data, batch: int, batch_size: int
+    ) -> NonFiniteError:
+        """The error for a batch whose loss is not finite."""
+        rows = feed.row_numbers(*feed.place(batch, batch_size))
+        return NonFiniteError(explain(where, self.weights, data.x, data.y, rows, data.first_row))
 
 
 class _Recorder:
@@ -631,7 +689,7 @@ class _EpochSteps:
     def begin(self) -> tuple[int, int]:
         """First batch and number of batches of the next epoch."""
         if self._next == 0 and self._shuffle:
-            self._feed.order = random.generator().permutation(self._feed.rows)
+            self._feed.order = random.orders(self._feed.rows, 1)
         first = self._next
         wanted = self._steps or self._batches
         count = min(wanted, self._batches - first)
@@ -644,6 +702,11 @@ class _EpochSteps:
             )
         self._next = (first + count) % self._batches
         return first, count
+
+
+def _last(logs: Mapping[str, list[float]]) -> dict[str, float]:
+    """The values of the last epoch."""
+    return {name: values[-1] for name, values in logs.items()}
 
 
 _NO_SUMS = np.zeros(0)

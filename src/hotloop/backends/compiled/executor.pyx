@@ -76,12 +76,13 @@ cdef struct Run:
     const Step *steps
     int n_steps
     Batch batch
+    const int64_t *order  # of each epoch, one after the other
     ptrdiff_t epoch_rows
+    ptrdiff_t epoch_batches
     ptrdiff_t batch_size
     ptrdiff_t first_batch
-    ptrdiff_t count
     int n_slots
-    double *sums
+    double *sums  # of each epoch
     hl_optimizer rule
     const double *hyper
     bint updates
@@ -138,7 +139,9 @@ cdef inline bint is_over(const timespec *end) noexcept nogil:
 
 cdef void begin_batch(Run *run, ptrdiff_t number) noexcept nogil:
     cdef Batch *batch = &run.batch
-    batch.first = (run.first_batch + number) * run.batch_size
+    cdef ptrdiff_t epoch = (run.first_batch + number) // run.epoch_batches
+    batch.first = (run.first_batch + number - epoch * run.epoch_batches) * run.batch_size
+    batch.order = run.order + epoch * run.epoch_rows if run.order != NULL else NULL
     batch.rows = min(run.batch_size, run.epoch_rows - batch.first)
     batch.iteration = run.iteration + number
     memset(batch.sums, 0, run.n_slots * sizeof(double))
@@ -148,8 +151,11 @@ cdef void begin_batch(Run *run, ptrdiff_t number) noexcept nogil:
 
 cdef void end_batch(Run *run, ptrdiff_t number) noexcept nogil:
     cdef int i
+    cdef double *sums = run.sums + (
+        (run.first_batch + number) // run.epoch_batches * run.n_slots
+    )
     for i in range(run.n_slots):
-        run.sums[i] += run.batch.sums[i]
+        sums[i] += run.batch.sums[i]
     run.done = number + 1
 
 
@@ -559,11 +565,11 @@ cdef class Executor:
         run.batch.sources = sources.sources
         if feed.order is not None:
             order = feed.order
-            run.batch.order = &order[0]
+            run.order = &order[0]
         run.epoch_rows = feed.rows
         run.batch_size = self.plan.batch_size
+        run.epoch_batches = feed.batches(run.batch_size)
         run.first_batch = first
-        run.count = count
         run.last = count - 1
         run.n_slots = len(self.plan.slots)
         run.batch.sums = batch_sums
