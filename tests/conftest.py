@@ -9,13 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-# What --without makes unimportable: modules, and files whose doctests need them.
+# What --without makes unimportable.
+COMPILED = ("runtime", "matmul", "steps", "executor", "kernels")
 EXTENSIONS = {
-    "cython": (
-        [f"hotloop.backends.compiled.{m}" for m in ("runtime", "matmul", "kernels", "executor")],
-        [],
-    ),
-    "numba": (["numba"], ["src/hotloop/backends/loops.py"]),
+    "cython": [f"hotloop.backends.compiled.{module}" for module in COMPILED],
+    "numba": ["numba"],
 }
 
 
@@ -36,10 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hidden and "hotloop" in sys.modules:
         raise pytest.UsageError("--without came too late: hotloop is imported already")
     for name in hidden:
-        modules, files = EXTENSIONS[name]
-        sys.modules.update(dict.fromkeys(modules))
-        ignored = [str(config.rootpath / file) for file in files]
-        config.option.ignore = [*(config.option.ignore or ()), *ignored]
+        sys.modules.update(dict.fromkeys(EXTENSIONS[name]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -93,6 +93,13 @@ class Variable:
             self._packed.store(out)
             return out
 
+    def is_finite(self) -> bool:
+        """Whether none of the numbers is NaN or infinite."""
+        packed = self._packed
+        if packed is not None and packed.is_surely_finite():
+            return True
+        return bool(np.isfinite(self.numpy()).all())
+
     def assign(self, value: ArrayLike) -> None:
         """Replaces the numbers; `value` has the variable's shape (ValueError otherwise)."""
         new = np.ascontiguousarray(value, dtype=self.dtype)

@@ -179,3 +179,12 @@ def test_training_can_go_on_once_the_data_are_clean(data):
     steps = model.optimizer.iterations
     model.fit(np.nan_to_num(x), y, batch_size=4, verbose=0)
     assert model.optimizer.iterations == steps + 5
+
+
+def test_a_last_batch_that_ruins_the_weights_is_not_passed_over(backend):
+    x = np.ones((4, 2), np.float32)
+    x[3, 1] = np.inf
+    model = hotloop.Sequential([hotloop.layers.Dense(3, "tanh"), hotloop.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(hotloop.NonFiniteError, match=r"last batch: x\[3, 1\] .* is inf"):
+        model.fit(x, np.zeros(4), epochs=1, batch_size=4, verbose=0)

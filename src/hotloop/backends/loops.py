@@ -248,9 +248,9 @@ def _log_softmax_kernel() -> Kernel:
     def kernel(out: Any, x: Any, start: int, stop: int) -> None:
         for i in range(start, stop):
             largest = _largest(x, i)
-            log_total = largest + np.log(_sum_exp(x, i, largest))
+            log_total = np.log(_sum_exp(x, i, largest))
             for j in range(x.shape[1]):
-                out[i, j] = x[i, j] - log_total
+                out[i, j] = x[i, j] - largest - log_total
 
     return _compile(kernel, "log_softmax")
 

@@ -16,19 +16,19 @@ class NonFiniteError(ArithmeticError):
 
 
 def explain(
-    where: str,
+    what: str,
     weights: Sequence[Variable],
     x: Sequence[NDArray[Any]],
     y: Sequence[NDArray[Any]],
     batch: NDArray[np.int64],
     first_row: int = 0,
 ) -> str:
-    """Says where the loss stopped being finite, and which value was the first bad one.
+    """Says what stopped being finite, and which value was the first bad one.
 
     Parameters
     ----------
-    where : str
-        Epoch and batch.
+    what : str
+        What is not finite and where, epoch and batch.
     weights : sequence of Variable
     x, y : sequences of ndarray
     batch : ndarray of int64
@@ -49,7 +49,7 @@ def explain(
             found += (
                 f"; {earlier}" if earlier else "; lower the learning rate or set the weights anew"
             )
-    return f"the loss is not finite at {where}: {found}"
+    return f"{what}: {found}"
 
 
 def _first_bad_row(

@@ -261,8 +261,8 @@ class Trainer:
         hooks.on_train_begin()
         try:
             if unwatched:
-                every = range(initial_epoch, epochs)
-                logs = self._run_unwatched(ready, feed, every, shuffle, objective, data, hooks)
+                planned = range(initial_epoch, epochs)
+                logs = self._run_unwatched(ready, feed, planned, shuffle, objective, data, hooks)
                 initial_epoch = epochs
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
@@ -284,6 +284,11 @@ class Trainer:
                     break
         finally:
             bar.close()
+        # The last batch's loss is finite even where, behind a tanh, its gradient is not.
+        if not all(weight.is_finite() for weight in self.trainable_weights):
+            what = "the weights are not finite after the last batch"
+            every = np.arange(data.rows)
+            raise NonFiniteError(explain(what, self.weights, data.x, data.y, every, data.first_row))
         hooks.on_train_end(logs)
         self.history = hooks.history
         return hooks.history
@@ -649,7 +654,8 @@ class Trainer:
     ) -> NonFiniteError:
         """The error for a batch whose loss is not finite."""
         rows = feed.row_numbers(*feed.place(batch, batch_size))
-        return NonFiniteError(explain(where, self.weights, data.x, data.y, rows, data.first_row))
+        what = f"the loss is not finite at {where}"
+        return NonFiniteError(explain(what, self.weights, data.x, data.y, rows, data.first_row))
 
 
 class _Recorder:

@@ -13,6 +13,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -175,6 +176,10 @@ cdef class PackedArray:
     def nelements(self):
         """Elements, padding included."""
         return self.length
+
+    def is_surely_finite(self):
+        """False if a number is not finite, or where only padding is not or a sum overflows."""
+        return bool(isfinite(hl_sum(self.buffer.data, self.kernels.itemsize, self.length)))
 
     def load(self, array):
         """Takes the numbers of a C-contiguous array of its shape and dtype."""
