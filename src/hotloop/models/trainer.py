@@ -100,6 +100,7 @@ class Trainer:
         self.stop_training = False
         self._compilation: Compilation | None = None
         self._plans: dict[Any, _Ready] = {}
+        self._plans_lock = threading.Lock()
 
     # -- compile ----------------------------------------------------------------
 
@@ -533,20 +534,21 @@ class Trainer:
         """The plan and executor for a mode, batch size and objective; made once for each."""
         trained = tuple(id(w) for w in self.trainable_weights)
         key = (mode, batch_size, id(objective), trained, backends.current())
-        if key not in self._plans:
-            while len(self._plans) >= PLANS_KEPT:
-                self._plans.pop(next(iter(self._plans)))
-            plan = build(
-                self.inputs,
-                self.outputs,
-                batch_size,
-                losses=objective.losses if objective else (),
-                metrics=objective.terms if objective else (),
-                trained=self.trainable_weights,
-                optimizer=self.optimizer if mode == "train" else None,
-            )
-            self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
-        return self._plans[key]
+        with self._plans_lock:
+            if key not in self._plans:
+                while len(self._plans) >= PLANS_KEPT:
+                    self._plans.pop(next(iter(self._plans)))
+                plan = build(
+                    self.inputs,
+                    self.outputs,
+                    batch_size,
+                    losses=objective.losses if objective else (),
+                    metrics=objective.terms if objective else (),
+                    trained=self.trainable_weights,
+                    optimizer=self.optimizer if mode == "train" else None,
+                )
+                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
+            return self._plans[key]
 
     def _run(
         self,
