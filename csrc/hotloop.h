@@ -110,18 +110,22 @@ typedef struct hl_kernels {
 
     /* -- matrix product ------------------------------------------------ */
 
-    /* c[i, j] = start + sum_p a[i, p] * b[p, j] for i < m <= mr, j < n <= nr.
+    /* Matrices are packed in panels of up to nr columns. A panel of n columns occupies w = 1
+     * where n is 1, vl where n <= vl, else nr: the width of every panel below.
+     *
+     * c[i, j] = start + sum_p a[i, p] * b[p, j] for i < m <= mr, j < n <= nr; any m where n is 1.
      * a[i, p] stands at a[i * a_row + p * a_col], one of the two strides being 1.
-     * b is a packed panel: b[p, j] at b[p * w + j], w = n <= vl ? vl : nr.
+     * b is a packed panel: b[p, j] at b[p * w + j].
      * start is c itself if accumulate, else init[j] (w readable values), else 0
      * where init is NULL. c[i, j] at c[i * c_row + j]; only j < n is written.
-     * The sum runs over p in increasing order, one fused multiply-add a term. */
+     * The sum runs over p in increasing order, one fused multiply-add a term; where n is 1 and
+     * a_col too, in an order that depends on k alone. */
     void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
                  ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
                  ptrdiff_t c_row);
 
     /* Packs one panel: out[p * w + j] = x[p * row + j * col] for p < k, j < n <= nr,
-     * and zero for n <= j < w, w = n <= vl ? vl : nr. Fast where row or col is 1. */
+     * and zero for n <= j < w. Fast where row or col is 1. */
     void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col, void *out);
 
     /* The inverse: x[p * row + j * col] = packed[p * w + j] for j < n. */

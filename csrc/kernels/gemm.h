@@ -103,11 +103,57 @@ static N(tile_function) *const N(tiles)[2][2][MR] = {
     {{HL_EACH_ROW(HL_X1_TRANSPOSED)}, {HL_EACH_ROW(HL_X2_TRANSPOSED)}},
 };
 
+/* One column: dot products of rows, or a sum of columns. Padding it to a vector would make all
+ * work on its weights, the optimizer's most of all, VL times as much. */
+static HL_INLINE T N(dot)(ptrdiff_t k, const T *a, const T *b) {
+    enum { chains = 4 }; /* as many as hide the latency of a multiply-add */
+    vec sum[chains] = {splat(0), splat(0), splat(0), splat(0)};
+    ptrdiff_t p = 0;
+    for (; p + chains * VL <= k; p += chains * VL)
+        HL_UNROLL for (int q = 0; q < chains; q++)
+            sum[q] += load(a + p + q * VL) * load(b + p + q * VL);
+    for (; p < k; p += VL)
+        sum[0] += load_n(a + p, lanes_left(k - p)) * load_n(b + p, lanes_left(k - p));
+    return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                      const T *b, const T *init, int accumulate, T *c, ptrdiff_t c_row) {
+    if (a_col == 1) {
+        for (ptrdiff_t i = 0; i < m; i++) {
+            const T start = accumulate ? c[i * c_row] : init ? init[0] : 0;
+            c[i * c_row] = start + N(dot)(k, a + i * a_row, b);
+        }
+        return;
+    }
+    for (ptrdiff_t i = 0; i < m; i += VL) {
+        const int count = lanes_left(m - i);
+        T column[VL] = {0};
+        if (accumulate)
+            for (int l = 0; l < count; l++)
+                column[l] = c[(i + l) * c_row];
+        vec sum = accumulate ? load(column) : splat(init ? init[0] : 0);
+        for (ptrdiff_t p = 0; p < k; p++)
+            sum += load_n(a + p * a_col + i, count) * splat(b[p]);
+        if (c_row == 1) {
+            store_n(c + i, sum, count);
+            continue;
+        }
+        store(column, sum);
+        for (int l = 0; l < count; l++)
+            c[(i + l) * c_row] = column[l];
+    }
+}
+
 static void N(gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
                     ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
                     ptrdiff_t c_row) {
     if (m <= 0 || n <= 0)
         return;
+    if (n == 1) {
+        N(column)(m, k, a, a_row, a_col, b, init, accumulate, c, c_row);
+        return;
+    }
     const int transposed = a_col != 1;
     N(tiles)[transposed][n > VL][m - 1](n, k, a, transposed ? a_col : a_row, b, init, accumulate, c,
                                         c_row);

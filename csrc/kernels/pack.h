@@ -126,12 +126,20 @@ static void N(transpose_to)(const T *x, ptrdiff_t x_ld, int in_rows, int in_cols
         N(transpose_part)(x, x_ld, in_rows, in_cols, out, out_ld, out_rows, out_cols);
 }
 
+/* Columns that a panel of n occupies: see hl_kernels. */
+static HL_INLINE ptrdiff_t N(panel_width)(ptrdiff_t n) {
+    return n <= 1 ? n : n <= VL ? VL : 2 * VL;
+}
+
 static void N(pack)(ptrdiff_t k, ptrdiff_t n, const void *x_, ptrdiff_t row, ptrdiff_t col,
                     void *out_) {
     const T *x = x_;
     T *out = out_;
-    const ptrdiff_t w = n <= VL ? VL : 2 * VL;
-    if (col == 1 && n == w) {
+    const ptrdiff_t w = N(panel_width)(n);
+    if (n == 1) {
+        for (ptrdiff_t p = 0; p < k; p++)
+            out[p] = x[p * row];
+    } else if (col == 1 && n == w) {
         for (ptrdiff_t p = 0; p < k; p++)
             for (ptrdiff_t j = 0; j < w; j += VL)
                 store(out + p * w + j, load(x + p * row + j));
@@ -159,8 +167,11 @@ static void N(unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed_, void *x_, p
                       ptrdiff_t col) {
     const T *packed = packed_;
     T *x = x_;
-    const ptrdiff_t w = n <= VL ? VL : 2 * VL;
-    if (col == 1) {
+    const ptrdiff_t w = N(panel_width)(n);
+    if (n == 1) {
+        for (ptrdiff_t p = 0; p < k; p++)
+            x[p * row] = packed[p];
+    } else if (col == 1) {
         for (ptrdiff_t p = 0; p < k; p++)
             for (ptrdiff_t j = 0; j < n; j += VL)
                 store_n(x + p * row + j, load(packed + p * w + j), lanes_left(n - j));

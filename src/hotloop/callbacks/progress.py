@@ -92,6 +92,9 @@ class ProgressBar(Callback):
         """Leave the bar with the final values."""
         self._finish(logs)
 
+    def tell_epochs(self, epochs: range, logs: Mapping[str, list[float]]) -> None:
+        """Nothing: only a silent bar, which is passive, hears of epochs this way."""
+
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Begin a bar, unless this is validation."""
         self._validating = self._training

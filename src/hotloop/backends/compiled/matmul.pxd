@@ -12,9 +12,9 @@ cdef struct Update:
 
 
 cdef inline ptrdiff_t panel_width(const hl_kernels *kernels, ptrdiff_t cols) noexcept nogil:
-    """Columns that the last panel occupies: whole vectors, none of no columns."""
-    if cols <= 0:
-        return 0
+    """Columns that a panel of `cols` occupies: 0, 1, or whole vectors, at most nr."""
+    if cols <= 1:
+        return max(cols, 0)
     return kernels.vl if cols <= kernels.vl else kernels.nr
 
 

@@ -96,8 +96,10 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
                           const Update *update, char *scratch,
                           int thread, int n_threads) noexcept nogil:
     """dw = x^T dy in packed panels; with an update, each tile is used up at once instead."""
-    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr, mr = kernels.mr
-    cdef ptrdiff_t panels = blocks_of(units, nr), tiles = blocks_of(inputs, mr)
+    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
+    # A single column is one row of tiles, each as long as a tile has elements.
+    cdef ptrdiff_t high = kernels.mr if units > 1 else kernels.mr * nr
+    cdef ptrdiff_t panels = blocks_of(units, nr), tiles = blocks_of(inputs, high)
     cdef ptrdiff_t first = share(panels * tiles, thread, n_threads)
     cdef ptrdiff_t last = share(panels * tiles, thread + 1, n_threads)
     cdef ptrdiff_t tile, i, j, n, tall, width = 0, packed = -1, at
@@ -109,8 +111,8 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
             packed = j
             width = panel_width(kernels, n)
             kernels.pack(rows, n, dy + j * item, units, 1, scratch)
-        i = tile % tiles * mr
-        tall = min(mr, inputs - i)
+        i = tile % tiles * high
+        tall = min(high, inputs - i)
         at = (j * inputs + i * width) * item
         if update == NULL:
             gradient = dw + at
