@@ -73,12 +73,13 @@ typedef enum hl_optimizer {
     HL_SGD,            /* hyper: learning_rate */
     HL_SGD_MOMENTUM,   /* hyper: learning_rate, momentum; s0 = velocity */
     HL_SGD_NESTEROV,   /* hyper: learning_rate, momentum; s0 = velocity */
-    HL_ADAM,           /* hyper: learning_rate, beta_1, beta_2, epsilon, weight_decay; s0 = m, s1 = v */
+    HL_ADAM,           /* hyper: learning_rate, beta_1, beta_2, epsilon, weight_decay;
+                          s0 = m, s1 = v */
     HL_ADAM_AMSGRAD,   /* as HL_ADAM; s2 = largest v so far */
-    HL_RMSPROP,        /* hyper: learning_rate, rho, epsilon, momentum; s0 = mean square */
-    HL_RMSPROP_MOMENTUM,          /* s0 = mean square, s1 = velocity */
-    HL_RMSPROP_CENTERED,          /* s0 = mean square, s1 = mean gradient */
-    HL_RMSPROP_CENTERED_MOMENTUM, /* s0 = mean square, s1 = mean gradient, s2 = velocity */
+    HL_RMSPROP,        /* hyper: learning_rate, rho, epsilon; s0 = mean square */
+    HL_RMSPROP_MOMENTUM,          /* and momentum; s0 = mean square, s1 = velocity */
+    HL_RMSPROP_CENTERED,          /* as HL_RMSPROP; s0 = mean square, s1 = mean gradient */
+    HL_RMSPROP_CENTERED_MOMENTUM, /* and momentum; s0 and s1 as above, s2 = velocity */
     HL_ADAGRAD         /* hyper: learning_rate, epsilon; s0 = sum of squares */
 } hl_optimizer;
 
