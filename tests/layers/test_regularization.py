@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import hotloop
+from hotloop.data.feed import Feed
+from hotloop.graph.plan import LossTerm, build
+from hotloop.graph.trace import Value
 from hotloop.layers import Dense, Dropout, Input
 
 
@@ -56,3 +59,25 @@ def test_bad_rates(rate):
 def test_noise_shape():
     with pytest.raises(ValueError, match="noise_shape is not supported"):
         Dropout(0.5, (None, 1))
+
+
+def test_each_use_of_a_layer_draws_anew(backend):
+    x = Input((200,))
+    dropout = Dropout(0.5, seed=3)
+    model = hotloop.Model(x, [dropout(x), dropout(x)])
+    ready_plan = build(
+        model.inputs,
+        model.outputs,
+        1,
+        losses=[
+            LossTerm(hotloop.losses.MeanSquaredError(), Value((200,), "float32", role="target"), y)
+            for y in model.outputs
+        ],
+        optimizer=hotloop.optimizers.SGD(),
+    )
+    ones = np.ones((1, 200), np.float32)
+    first, second = np.empty((2, 1, 200), np.float32)
+    feed = Feed([ones, ones, ones], 1)
+    hotloop.backends.executor(ready_plan).run(feed, 0, 1, np.zeros(2), outputs=[first, second])
+    assert set(first.ravel()) == set(second.ravel()) == {0.0, 2.0}
+    assert (first != second).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,8 @@ def build(
     forward = topological([*outputs, *(n.output for n in loss_nodes), *metric_values])
     if optimizer is None:
         forward = [_without_noise(node) for node in forward]
+    else:
+        forward = _with_draws_of_their_own(forward)
     forward = fusion.softmax_into_crossentropy(forward)
 
     slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, trained)
@@ -172,6 +175,20 @@ def build(
         optimizer=optimizer,
         variables=_variables(nodes),
     )
+
+
+def _with_draws_of_their_own(forward: Sequence[Node]) -> list[Node]:
+    """A dropout layer that is used several times draws anew for each use."""
+    uses: Counter[int] = Counter()
+    nodes = []
+    for node in forward:
+        if node.op == "dropout":
+            seed = node.attributes["seed"]
+            attributes = node.attributes | {"seed": (seed + uses[seed]) % 2**64}
+            uses[seed] += 1
+            node = Node(node.op, node.inputs, node.outputs, attributes, node.layer)
+        nodes.append(node)
+    return nodes
 
 
 def _without_noise(node: Node) -> Node:
