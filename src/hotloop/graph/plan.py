@@ -90,9 +90,7 @@ class Plan:
 
 def product_flops(node: Node) -> int:
     """Multiplications and additions of a matrix product, for one example; 0 of other ops."""
-    if node.op in ("matmul", "dense"):
-        return 2 * node.inputs[0].group * node.inputs[1].size
-    if node.op == "input_gradient":
+    if node.op in ("matmul", "dense", "input_gradient"):
         return 2 * node.inputs[0].group * node.inputs[1].size
     if node.op.startswith("weight_gradient"):
         x, dy = node.inputs[:2]
