@@ -96,6 +96,7 @@ cdef struct Run:
     ptrdiff_t clock_every  # batches between two looks at the clock
     ptrdiff_t done
     ptrdiff_t last  # number of the batch to stop after
+    int64_t *clock  # nanoseconds by thread, step, and waiting or working; NULL: not wanted
 
 
 cdef void run_batches(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
@@ -107,11 +108,16 @@ cdef void run_batches(void *argument, hl_team *team, int thread, int n_threads) 
     cdef Batch *batch = &run.batch
     cdef const Step *step
     cdef char *scratch = run.scratch + thread * run.scratch_bytes
+    cdef int64_t *clock = NULL
+    cdef int64_t then = 0
     cdef ptrdiff_t number = 0
     cdef int i
     if thread == 0:
         begin_batch(run, 0)
     barrier(team)
+    if run.clock != NULL:
+        clock = run.clock + 2 * thread * run.n_steps
+        then = nanoseconds()
     while True:
         for i in range(run.n_steps):
             step = &run.steps[i]
@@ -119,7 +125,11 @@ cdef void run_batches(void *argument, hl_team *team, int thread, int n_threads) 
                 barrier(team)
                 if step.verdict and not batch.finite:
                     break
+            if clock != NULL:
+                then = lap(&clock[2 * i], then)
             run_step(step, batch, scratch, thread, n_threads)
+            if clock != NULL:
+                then = lap(&clock[2 * i + 1], then)
         barrier(team)
         if not batch.finite:
             return
@@ -133,6 +143,19 @@ cdef void run_batches(void *argument, hl_team *team, int thread, int n_threads) 
         if number >= run.last:
             return
         number += 1
+
+
+cdef inline int64_t nanoseconds() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t> now.tv_sec * 1_000_000_000 + now.tv_nsec
+
+
+cdef inline int64_t lap(int64_t *total, int64_t then) noexcept nogil:
+    """Adds the time since `then`; returns the time now."""
+    cdef int64_t now = nanoseconds()
+    total[0] += now - then
+    return now
 
 
 cdef inline bint is_over(const timespec *end) noexcept nogil:
@@ -256,6 +279,7 @@ cdef class Executor:
     cdef int _room
     cdef readonly int n_steps
     cdef int n_steps_without_outputs
+    cdef readonly list nodes  # for each step its node, or the value that it gathers or copies out
     cdef list _packed
     cdef size_t _scratch_bytes
     cdef int _scratch_threads
@@ -291,6 +315,7 @@ cdef class Executor:
         memset(self.steps, 0, self._room * sizeof(Step))
         waits = _Waits()
         self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
+        self.nodes = [*self.plan.feeds]
         at = 0
         for slot, value in enumerate(self.plan.feeds):
             step = &self.steps[at]
@@ -306,6 +331,7 @@ cdef class Executor:
             if node.op == "reshape":
                 continue
             step = &self.steps[at]
+            self.nodes.append(node)
             _LOWER[node.op](self, at, node)
             reads = [b for v in node.inputs for b in self._bytes(v)]
             writes = [b for v in node.outputs for b in self._bytes(v)]
@@ -320,6 +346,7 @@ cdef class Executor:
             undecided = (undecided or step.check) and not step.verdict
             at += 1
         self.n_steps_without_outputs = at
+        self.nodes += self.plan.outputs
         for slot, value in enumerate(self.plan.outputs):
             step = &self.steps[at]
             step.code = COPY_OUT
@@ -534,6 +561,10 @@ cdef class Executor:
 
     # -- running ----------------------------------------------------------------
 
+    def threads(self):
+        """How many threads a run has that finds the pool free."""
+        return min(backends.num_threads(), max(1, self._flops // FLOPS_PER_THREAD))
+
     def run(
         self,
         feed,
@@ -544,6 +575,7 @@ cdef class Executor:
         double seconds=float("inf"),
         outputs=None,
         Py_ssize_t outputs_first=0,
+        int64_t[:, :, ::1] clock=None,
     ):
         """Runs up to `count` batches from batch number `first` on; see Interpreter.run."""
         cdef Run run
@@ -593,7 +625,11 @@ cdef class Executor:
             run.batch.outputs = destinations
             run.batch.outputs_first = outputs_first
 
-        n_threads = min(backends.num_threads(), max(1, self._flops // FLOPS_PER_THREAD))
+        n_threads = self.threads()
+        if clock is not None:
+            if clock.shape[0] < n_threads or clock.shape[1] != run.n_steps or clock.shape[2] != 2:
+                raise ValueError("clock must have the shape (threads, steps, 2)")
+            run.clock = &clock[0, 0, 0]
         if n_threads > self._scratch_threads:
             self.scratch = Buffer(self._scratch_bytes * n_threads)
             self._scratch_threads = n_threads
