@@ -248,6 +248,12 @@ int hl_cpu_count(void);
  * state key + (index + 1) * 0x9E3779B97F4A7C15. */
 uint64_t hl_random_bits(uint64_t key, uint64_t index);
 
+/* From now on this thread's arithmetic takes denormal numbers for zero, on which CPUs work many
+ * times more slowly; an optimizer's moments decay into them wherever a gradient stays zero.
+ * Returns what hl_restore_denormals needs to undo it. */
+uint64_t hl_flush_denormals(void);
+void hl_restore_denormals(uint64_t before);
+
 /* h[] of one step from hyper[] (hl_optimizer's comments) and iteration, counted from 1. */
 void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration, double *h);
 

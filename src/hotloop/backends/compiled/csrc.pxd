@@ -102,6 +102,8 @@ cdef extern from "hotloop.h" nogil:
     const char *hl_cpu_name() noexcept
     int hl_cpu_count() noexcept
     uint64_t hl_random_bits(uint64_t key, uint64_t index) noexcept
+    uint64_t hl_flush_denormals() noexcept
+    void hl_restore_denormals(uint64_t before) noexcept
     void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,
                               double *h) noexcept
 

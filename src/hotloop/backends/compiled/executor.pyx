@@ -35,7 +35,16 @@ from .csrc cimport (
     hl_team,
 )
 from .matmul cimport scratch_bytes
-from .runtime cimport Buffer, PackedArray, barrier, kernels_of, prepare_update, run_on_team
+from .runtime cimport (
+    Buffer,
+    PackedArray,
+    barrier,
+    flush_denormals,
+    kernels_of,
+    prepare_update,
+    restore_denormals,
+    run_on_team,
+)
 from .steps cimport (
     ACCUMULATE,
     ACTIVATION,
@@ -99,12 +108,15 @@ cdef struct Run:
     int64_t *clock  # nanoseconds by thread, step, and waiting or working; NULL: not wanted
 
 
-cdef void run_batches(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
-    """What each thread of the team does: every batch, every step.
+cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
+    """What each thread of the team does."""
+    cdef uint64_t control = flush_denormals()
+    run_batches(<Run *> argument, team, thread, n_threads)
+    restore_denormals(control)
 
-    Between two batches thread 0 keeps the books while the others wait.
-    """
-    cdef Run *run = <Run *> argument
+
+cdef void run_batches(Run *run, hl_team *team, int thread, int n_threads) noexcept nogil:
+    """Every batch, every step. Between two batches thread 0 keeps the books."""
     cdef Batch *batch = &run.batch
     cdef const Step *step
     cdef char *scratch = run.scratch + thread * run.scratch_bytes
@@ -644,7 +656,7 @@ cdef class Executor:
             run.end.tv_sec += 1
             run.end.tv_nsec -= 1_000_000_000
         with nogil:
-            run_on_team(run_batches, &run, n_threads)
+            run_on_team(run_on_thread, &run, n_threads)
         if optimizer is not None:
             # Here and not in the caller: a Ctrl-C is raised as soon as this function returns.
             optimizer.iterations += run.done

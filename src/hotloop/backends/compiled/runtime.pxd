@@ -9,6 +9,8 @@ cdef void barrier(hl_team *team) noexcept nogil
 cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
                         ptrdiff_t n, int32_t *out) noexcept nogil
 cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil
+cdef uint64_t flush_denormals() noexcept nogil
+cdef void restore_denormals(uint64_t before) noexcept nogil
 cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
                          double *h) noexcept nogil
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil

@@ -23,6 +23,7 @@ from .csrc cimport (
     HL_F64,
     hl_cpu_count,
     hl_cpu_name,
+    hl_flush_denormals,
     hl_gather_labels,
     hl_isa_available,
     hl_kernels,
@@ -31,6 +32,7 @@ from .csrc cimport (
     hl_pool_run,
     hl_pool_size,
     hl_random_bits,
+    hl_restore_denormals,
     hl_sum,
     hl_team_barrier,
 )
@@ -109,6 +111,14 @@ cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t
 
 cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil:
     return hl_sum(x, itemsize, n)
+
+
+cdef uint64_t flush_denormals() noexcept nogil:
+    return hl_flush_denormals()
+
+
+cdef void restore_denormals(uint64_t before) noexcept nogil:
+    hl_restore_denormals(before)
 
 
 cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
