@@ -86,12 +86,13 @@ typedef enum hl_optimizer {
 #define HL_MAX_HYPER 8
 #define HL_MAX_RANK 8
 
-/* One of the user's arrays, read in place row by row. Strides are in bytes. */
+/* One of the user's arrays, read in place row by row. Strides are in bytes. A row has as few
+ * dimensions as its memory needs: none of 1 unless alone, no two that lie one after the other. */
 typedef struct hl_source {
     const char *data;
     hl_dtype dtype;
     int swapped; /* byte order is the other one */
-    int rank;    /* of one row; 0 for a vector of scalars */
+    int rank;    /* of one row, at least 1 */
     ptrdiff_t row_stride;
     ptrdiff_t dim[HL_MAX_RANK];
     ptrdiff_t stride[HL_MAX_RANK];
@@ -225,7 +226,7 @@ typedef struct hl_kernels {
 void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       int32_t *out);
 
-/* sum_i x[i] in double, in increasing order; T by itemsize (4 or 8). */
+/* sum_i x[i] in double, in an order that depends on n alone; T by itemsize (4 or 8). */
 double hl_sum(const void *x, int itemsize, ptrdiff_t n);
 
 /* ---------------------------------------------------------------- runtime */
@@ -254,8 +255,20 @@ uint64_t hl_random_bits(uint64_t key, uint64_t index);
 uint64_t hl_flush_denormals(void);
 void hl_restore_denormals(uint64_t before);
 
+/* Powers of one base: what hl_power keeps between calls; all zero at first. */
+typedef struct hl_powers {
+    double base;
+    int64_t start;
+    double high;    /* base^start */
+    double low[64]; /* base^0 .. base^63 */
+} hl_powers;
+
+/* base^n, n >= 0, the same bits whatever was asked before. */
+double hl_power(hl_powers *kept, double base, int64_t n);
+
 /* h[] of one step from hyper[] (hl_optimizer's comments) and iteration, counted from 1. */
-void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration, double *h);
+void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,
+                          hl_powers kept[2], double *h);
 
 /* -- threads ----------------------------------------------------------- */
 

@@ -47,6 +47,24 @@
     }
 HL_EACH_DTYPE(HL_RUN)
 
+#ifdef HL_OWN_DTYPE
+/* Rows that need no cast: what most programs pass, and where rows are short, all of the cost. */
+static void N(copy_rows)(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                         ptrdiff_t n, T *out) {
+    const ptrdiff_t length = source->dim[0];
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int64_t number = order ? order[first + i] : first + i;
+        const T *from = (const T *)(source->data + number * source->row_stride);
+        ptrdiff_t j = 0;
+        for (; j + VL <= length; j += VL)
+            store(out + j, load(from + j));
+        if (j < length)
+            store_n(out + j, load_n(from + j, (int)(length - j)), (int)(length - j));
+        out += length;
+    }
+}
+#endif
+
 typedef void N(run_function)(const char *restrict from, ptrdiff_t stride, int swapped, ptrdiff_t n,
                              T *restrict out);
 
@@ -57,34 +75,39 @@ static N(run_function) *const N(runs)[] = {HL_EACH_DTYPE(HL_RUN_NAME)};
 static void N(gather)(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       void *out_) {
     N(run_function) *const run = N(runs)[source->dtype];
-    hl_row row = hl_row_of(source);
+    const int inner = source->rank - 1;
+    const ptrdiff_t length = source->dim[inner], stride = source->stride[inner];
+    ptrdiff_t runs = 1; /* in a row */
+    for (int d = 0; d < inner; d++)
+        runs *= source->dim[d];
     T *out = out_;
-    if (row.size == 0 || n <= 0)
+    if (length == 0 || runs == 0 || n <= 0)
         return;
-    if (row.size == 1)
-        row.stride[0] = source->row_stride;
-    if (!order && row.rank == 1 && source->row_stride == row.dim[0] * row.stride[0]) {
-        run(source->data + first * source->row_stride, row.stride[0], source->swapped,
-            n * row.size, out);
+    if (!order && runs == 1 && source->row_stride == length * stride) {
+        run(source->data + first * source->row_stride, stride, source->swapped, n * length, out);
         return;
     }
-    const int inner = row.rank - 1;
-    const ptrdiff_t length = row.dim[inner], stride = row.stride[inner];
+#ifdef HL_OWN_DTYPE
+    const int aligned = ((uintptr_t)source->data | (uintptr_t)source->row_stride) % sizeof(T) == 0;
+    if (runs == 1 && source->dtype == HL_OWN_DTYPE && stride == sizeof(T) && !source->swapped &&
+        aligned) {
+        N(copy_rows)(source, order, first, n, out);
+        return;
+    }
+#endif
     for (ptrdiff_t i = 0; i < n; i++) {
         const int64_t number = order ? order[first + i] : first + i;
         const char *from = source->data + number * source->row_stride;
-        if (order && i + 1 < n)
-            hl_prefetch_row(source->data + order[first + i + 1] * source->row_stride, &row);
         ptrdiff_t index[HL_MAX_RANK] = {0};
-        for (ptrdiff_t done = 0; done < row.size; done += length) {
+        for (ptrdiff_t done = 0; done < runs; done++) {
             run(from, stride, source->swapped, length, out);
             out += length;
             /* To the next run: count the outer dimensions up like an odometer. */
             for (int d = inner - 1; d >= 0; d--) {
-                from += row.stride[d];
-                if (++index[d] < row.dim[d])
+                from += source->stride[d];
+                if (++index[d] < source->dim[d])
                     break;
-                from -= row.dim[d] * row.stride[d];
+                from -= source->dim[d] * source->stride[d];
                 index[d] = 0;
             }
         }

@@ -119,6 +119,15 @@ static HL_INLINE T N(dot)(ptrdiff_t k, const T *a, const T *b) {
 
 static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_col,
                       const T *b, const T *init, int accumulate, T *c, ptrdiff_t c_row) {
+    if (a_col == 1 && k <= VL) {
+        const int count = (int)k;
+        const vec b_all = load_n(b, count);
+        for (ptrdiff_t i = 0; i < m; i++) {
+            const T start = accumulate ? c[i * c_row] : init ? init[0] : 0;
+            c[i * c_row] = start + sum_lanes(load_n(a + i * a_row, count) * b_all);
+        }
+        return;
+    }
     if (a_col == 1) {
         for (ptrdiff_t i = 0; i < m; i++) {
             const T start = accumulate ? c[i * c_row] : init ? init[0] : 0;

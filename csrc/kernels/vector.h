@@ -4,6 +4,14 @@
  * of lanes that are all ones (true) or zero.
  */
 
+/* As sources name T. */
+#undef HL_OWN_DTYPE
+#if T_BITS == 32
+#define HL_OWN_DTYPE HL_F32
+#else
+#define HL_OWN_DTYPE HL_F64
+#endif
+
 #define VL (HL_VECTOR_BYTES * 8 / T_BITS)
 
 typedef T vec __attribute__((vector_size(HL_VECTOR_BYTES)));

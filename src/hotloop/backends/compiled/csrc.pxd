@@ -104,8 +104,10 @@ cdef extern from "hotloop.h" nogil:
     uint64_t hl_random_bits(uint64_t key, uint64_t index) noexcept
     uint64_t hl_flush_denormals() noexcept
     void hl_restore_denormals(uint64_t before) noexcept
+    ctypedef struct hl_powers:
+        pass
     void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,
-                              double *h) noexcept
+                              hl_powers *kept, double *h) noexcept
 
     ctypedef struct hl_team:
         pass

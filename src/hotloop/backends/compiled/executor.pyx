@@ -14,6 +14,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 import sys
 
 from ... import backends
+from ...graph.plan import product_flops
 from .steps import (
     ACTIVATIONS,
     CROSSENTROPIES,
@@ -31,6 +32,7 @@ from .csrc cimport (
     hl_dtype,
     hl_kernels,
     hl_optimizer,
+    hl_powers,
     hl_source,
     hl_team,
 )
@@ -70,6 +72,7 @@ from .steps cimport (
     Step,
     run_step,
 )
+from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
 cdef int64_t FLOPS_PER_THREAD = 400_000
@@ -83,11 +86,16 @@ cdef enum:
 cdef int64_t CLOCK_FLOPS = 20_000
 
 
+# Arrays up to this size stay in the second-level cache from one epoch to the next.
+cdef ptrdiff_t NEAR_BYTES = 256 * 1024
+
+
 # What a call of run shares with its team.
 cdef struct Run:
     const Step *steps
     int n_steps
-    Batch batch
+    Batch batches[2]  # one is run while thread 0 prepares the next in the other
+    bint finite
     const int64_t *order  # of each epoch, one after the other
     ptrdiff_t epoch_rows
     ptrdiff_t epoch_batches
@@ -97,10 +105,12 @@ cdef struct Run:
     double *sums  # of each epoch
     hl_optimizer rule
     const double *hyper
+    hl_powers powers[2]
     bint updates
     int64_t iteration
     char *scratch
     size_t scratch_bytes
+    Ahead ahead
     timespec end
     ptrdiff_t clock_every  # batches between two looks at the clock
     ptrdiff_t done
@@ -110,49 +120,58 @@ cdef struct Run:
 
 cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
     """What each thread of the team does."""
+    cdef Run *run = <Run *> argument
     cdef uint64_t control = flush_denormals()
-    run_batches(<Run *> argument, team, thread, n_threads)
+    cdef Worker worker
+    worker.number, worker.n_workers = thread, n_threads
+    worker.scratch = run.scratch + thread * run.scratch_bytes
+    worker.ahead = run.ahead
+    run_batches(run, team, &worker)
     restore_denormals(control)
 
 
-cdef void run_batches(Run *run, hl_team *team, int thread, int n_threads) noexcept nogil:
-    """Every batch, every step. Between two batches thread 0 keeps the books."""
-    cdef Batch *batch = &run.batch
+cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
+    """Every batch, every step; thread 0 keeps the books besides."""
+    cdef Batch *batch
     cdef const Step *step
-    cdef char *scratch = run.scratch + thread * run.scratch_bytes
+    cdef Worker alone = worker[0]
     cdef int64_t *clock = NULL
     cdef int64_t then = 0
     cdef ptrdiff_t number = 0
     cdef int i
-    if thread == 0:
+    alone.n_workers = 1
+    if worker.number == 0:
         begin_batch(run, 0)
     barrier(team)
     if run.clock != NULL:
-        clock = run.clock + 2 * thread * run.n_steps
+        clock = run.clock + 2 * worker.number * run.n_steps
         then = nanoseconds()
     while True:
+        batch = &run.batches[number % 2]
+        if batch.next_order != NULL:
+            look_ahead(worker, batch.next_order, batch.next_rows)
         for i in range(run.n_steps):
             step = &run.steps[i]
             if step.wait:
                 barrier(team)
-                if step.verdict and not batch.finite:
+                if step.verdict and not run.finite:
                     break
             if clock != NULL:
                 then = lap(&clock[2 * i], then)
-            run_step(step, batch, scratch, thread, n_threads)
+            if not step.by_one:
+                run_step(step, batch, worker)
+            elif worker.number == 0:
+                run_step(step, batch, &alone)
             if clock != NULL:
                 then = lap(&clock[2 * i + 1], then)
-        barrier(team)
-        if not batch.finite:
-            return
-        if thread == 0:
+        if worker.number == 0 and run.finite:
             end_batch(run, number)
             if number % run.clock_every == 0 and is_over(&run.end):
                 run.last = number
             if number < run.last:
                 begin_batch(run, number + 1)
         barrier(team)
-        if number >= run.last:
+        if not run.finite or number >= run.last:
             return
         number += 1
 
@@ -177,24 +196,34 @@ cdef inline bint is_over(const timespec *end) noexcept nogil:
 
 
 cdef void begin_batch(Run *run, ptrdiff_t number) noexcept nogil:
-    cdef Batch *batch = &run.batch
+    cdef Batch *batch = &run.batches[number % 2]
     cdef ptrdiff_t epoch = (run.first_batch + number) // run.epoch_batches
+    cdef ptrdiff_t left
     batch.first = (run.first_batch + number - epoch * run.epoch_batches) * run.batch_size
-    batch.order = run.order + epoch * run.epoch_rows if run.order != NULL else NULL
-    batch.rows = min(run.batch_size, run.epoch_rows - batch.first)
+    left = run.epoch_rows - batch.first
+    batch.rows = min(run.batch_size, left)
+    batch.next_order = NULL
+    if run.order != NULL:
+        batch.order = run.order + epoch * run.epoch_rows
+        if number < run.last:
+            # Orders stand one after the other, so the next batch begins where this one ends.
+            batch.next_order = batch.order + batch.first + batch.rows
+            left -= batch.rows
+            batch.next_rows = min(run.batch_size, left if left > 0 else run.epoch_rows)
     batch.iteration = run.iteration + number
     memset(batch.sums, 0, run.n_slots * sizeof(double))
     if run.updates:
-        prepare_update(run.rule, run.hyper, batch.iteration + 1, batch.h)
+        prepare_update(run.rule, run.hyper, batch.iteration + 1, run.powers, batch.h)
 
 
 cdef void end_batch(Run *run, ptrdiff_t number) noexcept nogil:
-    cdef int i
+    cdef const double *batch_sums = run.batches[number % 2].sums
     cdef double *sums = run.sums + (
         (run.first_batch + number) // run.epoch_batches * run.n_slots
     )
+    cdef int i
     for i in range(run.n_slots):
-        sums[i] += run.batch.sums[i]
+        sums[i] += batch_sums[i]
     run.done = number + 1
 
 
@@ -202,18 +231,26 @@ cdef class _Sources:
     """The user's arrays as the gather kernels read them; keeps them alive."""
 
     cdef hl_source *sources
+    cdef ptrdiff_t *row_bytes  # to be asked for ahead: see Ahead
+    cdef ptrdiff_t far_lines  # cache lines that those are, for one example
     cdef object arrays
 
     def __cinit__(self, list arrays):
         self.sources = <hl_source *> calloc(max(len(arrays), 1), sizeof(hl_source))
-        if self.sources == NULL:
+        self.row_bytes = <ptrdiff_t *> calloc(max(len(arrays), 1), sizeof(ptrdiff_t))
+        if self.sources == NULL or self.row_bytes == NULL:
             raise MemoryError()
         self.arrays = arrays
+        self.far_lines = 0
         for i, array in enumerate(arrays):
             self._describe(&self.sources[i], array)
+            if array.nbytes > NEAR_BYTES and array[:1].flags.c_contiguous:
+                self.row_bytes[i] = array.nbytes // len(array)
+                self.far_lines += self.row_bytes[i] // CACHE_LINE + 2
 
     def __dealloc__(self):
         free(self.sources)
+        free(self.row_bytes)
 
     cdef _describe(self, hl_source *source, array):
         interface = array.__array_interface__
@@ -236,7 +273,7 @@ cdef class _Sources:
             raise ValueError(
                 f"an array with {array.ndim} axes is too scattered; make it contiguous"
             )
-        for dim, stride in merged:
+        for dim, stride in merged or [(1, array.itemsize)]:
             source.dim[source.rank] = dim
             source.stride[source.rank] = stride
             source.rank += 1
@@ -296,6 +333,7 @@ cdef class Executor:
     cdef size_t _scratch_bytes
     cdef int _scratch_threads
     cdef int64_t _flops
+    cdef int64_t _gradient_flops
 
     def __cinit__(self, plan):
         self.plan = plan
@@ -307,6 +345,7 @@ cdef class Executor:
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
         self._flops = plan.flops
+        self._gradient_flops = sum(product_flops(s) for s in plan.steps if s.op != 'input_gradient')*plan.batch_size
         self._packed = []
         self._scratch_threads = 0
         self._scratch_bytes = 64
@@ -391,6 +430,10 @@ cdef class Executor:
     def _need_scratch(self, size_t size):
         self._scratch_bytes = max(self._scratch_bytes, (size + 63) // 64 * 64)
 
+    cdef _need_product_scratch(self, const Step *step):
+        rows = self.plan.batch_size * step.group
+        self._need_scratch(scratch_bytes(self.kernels, rows, step.inputs, step.cols))
+
     def _dense(self, int at, node):
         cdef Step *step = &self.steps[at]
         x, w = node.inputs[:2]
@@ -399,6 +442,7 @@ cdef class Executor:
         step.option = node.attributes.get("alpha", 0.0)
         step.group = x.group
         step.inputs, step.cols = w.dims
+        self._need_product_scratch(step)
         step.in0, step.in1 = self._address(x), self._address(w)
         if len(node.inputs) > 2:
             step.in2 = self._address(node.inputs[2])
@@ -416,7 +460,7 @@ cdef class Executor:
         self._plain(at, INPUT_GRADIENT, node)
         step.group = dy.group
         step.inputs, step.cols = w.dims
-        self._need_scratch(scratch_bytes(self.kernels, 0, step.inputs, step.cols))
+        self._need_product_scratch(step)
 
     def _weight_gradient(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -427,8 +471,7 @@ cdef class Executor:
         step.inputs, step.cols = x.dims[-1], dy.dims[-1]
         if fused:
             self._updates(at, node.inputs[2:])
-        rows = self.plan.batch_size * step.group
-        self._need_scratch(scratch_bytes(self.kernels, rows, step.inputs, step.cols))
+        self._need_product_scratch(step)
 
     def _bias_gradient(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -593,7 +636,7 @@ cdef class Executor:
         cdef Run run
         cdef _Sources sources
         cdef double hyper[HL_MAX_HYPER]
-        cdef double batch_sums[MAX_SLOTS]
+        cdef double batch_sums[2][MAX_SLOTS]
         cdef char *destinations[MAX_OUTPUTS]
         cdef const int64_t[::1] order
         cdef int n_threads, i
@@ -608,19 +651,27 @@ cdef class Executor:
         memset(&run, 0, sizeof(Run))
         run.steps = self.steps
         run.n_steps = self.n_steps if outputs is not None else self.n_steps_without_outputs
-        run.batch.kernels = self.kernels
-        run.batch.finite = True
-        run.batch.sources = sources.sources
+        run.finite = True
+        for i in range(2):
+            run.batches[i].kernels = self.kernels
+            run.batches[i].finite = &run.finite
+            run.batches[i].sources = sources.sources
+            run.batches[i].sums = batch_sums[i]
         if feed.order is not None:
             order = feed.order
             run.order = &order[0]
+            run.ahead.sources = sources.sources
+            run.ahead.row_bytes = sources.row_bytes
+            run.ahead.n_sources = len(feed.arrays)
+            run.ahead.lines_per_flop = (
+                sources.far_lines * <ptrdiff_t> self.plan.batch_size / <double> max(self._gradient_flops, 1)
+            )
         run.epoch_rows = feed.rows
         run.batch_size = self.plan.batch_size
         run.epoch_batches = feed.batches(run.batch_size)
         run.first_batch = first
         run.last = count - 1
         run.n_slots = len(self.plan.slots)
-        run.batch.sums = batch_sums
         if run.n_slots:
             run.sums = &sums[0]
         optimizer = self.plan.optimizer
@@ -634,8 +685,9 @@ cdef class Executor:
         if outputs is not None:
             for i, out in enumerate(outputs):
                 destinations[i] = <char *> <size_t> out.__array_interface__["data"][0]
-            run.batch.outputs = destinations
-            run.batch.outputs_first = outputs_first
+            for i in range(2):
+                run.batches[i].outputs = destinations
+                run.batches[i].outputs_first = outputs_first
 
         n_threads = self.threads()
         if clock is not None:
@@ -660,7 +712,7 @@ cdef class Executor:
         if optimizer is not None:
             # Here and not in the caller: a Ctrl-C is raised as soon as this function returns.
             optimizer.iterations += run.done
-        return run.done, run.batch.finite
+        return run.done, run.finite
 
 
 _LOWER = {

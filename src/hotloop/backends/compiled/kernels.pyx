@@ -17,7 +17,15 @@ from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
 from .steps import ACTIVATIONS, CROSSENTROPIES, LOSSES, METRICS, ROWWISE, UPDATES
 
-from .csrc cimport HL_HINGE, HL_LINEAR, hl_activation, hl_kernels, hl_optimizer, hl_team
+from .csrc cimport (
+    HL_HINGE,
+    HL_LINEAR,
+    hl_activation,
+    hl_kernels,
+    hl_optimizer,
+    hl_powers,
+    hl_team,
+)
 from .matmul cimport product
 from .runtime cimport Buffer, kernels_of, prepare_update, run_on_team
 from .steps cimport (
@@ -36,6 +44,7 @@ from .steps cimport (
     Step,
     run_step,
 )
+from .worker cimport Worker
 
 __all__ = ["OPS", "Executor", "cpu_count", "cpu_name", "isa"]
 
@@ -70,14 +79,20 @@ cdef struct Product:
 
 cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
     cdef Call *call = <Call *> argument
-    run_step(call.step, call.batch, NULL, thread, n_threads)
+    cdef Worker worker
+    memset(&worker, 0, sizeof(Worker))
+    worker.number, worker.n_workers = thread, n_threads
+    run_step(call.step, call.batch, &worker)
 
 
 cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
     cdef Product *p = <Product *> argument
+    cdef Worker worker
+    memset(&worker, 0, sizeof(Worker))
+    worker.number, worker.n_workers = thread, n_threads
+    worker.scratch = p.scratch + thread * p.scratch_bytes
     product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
-            <hl_activation> p.activation, p.alpha, p.c, p.scratch + thread * p.scratch_bytes,
-            thread, n_threads)
+            <hl_activation> p.activation, p.alpha, p.c, &worker)
 
 
 cdef char *_address(array, dtype) except? NULL:
@@ -406,6 +421,7 @@ def _update(name, fields, n_slots):
         cdef Step step = _elementwise(UPDATE, w, g, None)
         cdef double given[8]
         cdef double h[8]
+        cdef hl_powers powers[2]
         step.kind = UPDATES[name]
         if set(hyper) != set(fields):
             raise TypeError(f"{name} takes {', '.join(fields)}, got {', '.join(hyper)}")
@@ -413,7 +429,8 @@ def _update(name, fields, n_slots):
             given[i] = hyper[field]
         if len(slots) != n_slots:
             raise ValueError(f"{name} keeps {n_slots} arrays of state, got {len(slots)}")
-        prepare_update(<hl_optimizer> step.kind, given, iteration, h)
+        memset(powers, 0, sizeof(powers))
+        prepare_update(<hl_optimizer> step.kind, given, iteration, powers, h)
         step.group = 0
         step.cols = w.size
         step.in0, step.out0 = step.in1, step.in0

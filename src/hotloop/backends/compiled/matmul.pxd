@@ -1,4 +1,5 @@
 from .csrc cimport hl_activation, hl_kernels, hl_optimizer
+from .worker cimport Worker
 
 
 # What the weight gradient does with each tile while it is in the cache.
@@ -18,26 +19,20 @@ cdef inline ptrdiff_t panel_width(const hl_kernels *kernels, ptrdiff_t cols) noe
     return kernels.vl if cols <= kernels.vl else kernels.nr
 
 
-cdef inline ptrdiff_t share(ptrdiff_t n, ptrdiff_t part, ptrdiff_t parts) noexcept nogil:
-    """Where one of equal parts of n things begins; where the next begins, it ends."""
-    return n * part // parts
-
-
 cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                              ptrdiff_t units) noexcept nogil
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const char *x, const char *w, const char *bias,
                         hl_activation activation, double alpha, char *y,
-                        int thread, int n_threads) noexcept nogil
+                        Worker *worker) noexcept nogil
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                          ptrdiff_t units, const char *dy, const char *w, char *dx,
-                         char *scratch, int thread, int n_threads) noexcept nogil
+                         Worker *worker) noexcept nogil
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                           ptrdiff_t units, const char *x, const char *dy, char *dw,
-                          const Update *update, char *scratch,
-                          int thread, int n_threads) noexcept nogil
+                          const Update *update, Worker *worker) noexcept nogil
 cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                   const char *a, ptrdiff_t a_row, ptrdiff_t a_col,
                   const char *b, ptrdiff_t b_row, ptrdiff_t b_col, const char *bias,
-                  hl_activation activation, double alpha, char *c, char *scratch,
-                  int thread, int n_threads) noexcept nogil
+                  hl_activation activation, double alpha, char *c,
+                  Worker *worker) noexcept nogil

@@ -7,55 +7,125 @@ a team's threads take consecutive tiles. Every element is one chain of multiply-
 fixed order, so no cut can change a bit of the result.
 """
 
+from libc.string cimport memcpy
+
 from .csrc cimport HL_LINEAR, hl_activation, hl_kernels
+from .worker cimport Worker, ask_ahead, ask_for, share
 
 
-# Bytes of x that are read again for each panel: a part of the L2 cache, which holds the
-# panel of weights besides. Half of the smallest L2 among the CPUs of the last ten years.
+# Bytes that are read again for each panel or tile: a part of the L2 cache, which holds the
+# weights besides. Half of the smallest L2 among the CPUs of the last ten years.
 cdef ptrdiff_t BLOCK_BYTES = 128 * 1024
+
+# Rows this many bytes apart share one set of a first-level cache, which holds fewer of them
+# than a tile has.
+cdef ptrdiff_t SET_BYTES = 4096
+
+
+# Terms of a product that are summed without a pause.
+cdef ptrdiff_t PIECE = 128
 
 
 cdef inline ptrdiff_t blocks_of(ptrdiff_t n, ptrdiff_t most) noexcept nogil:
     """How many blocks of at most `most` cover n."""
-    return (n + most - 1) // most
+    return n > 0 if n <= most else (n + most - 1) // most
+
+
+cdef inline ptrdiff_t tiles_of(ptrdiff_t n, ptrdiff_t most, ptrdiff_t panels,
+                               ptrdiff_t n_workers) noexcept nogil:
+    """How many tiles, at most `most` high, cover n rows of a few panels.
+
+    Where a worker gets only a few of them, as many more as give each worker the same number.
+    """
+    cdef ptrdiff_t tiles = blocks_of(n, most)
+    if panels * tiles < 8 * n_workers:
+        while panels * tiles % n_workers:
+            tiles += 1
+    return tiles
+
+
+cdef inline ptrdiff_t block_rows(const hl_kernels *kernels, ptrdiff_t rows,
+                                 ptrdiff_t row_bytes) noexcept nogil:
+    """Rows of a block that is read again for each panel; whole tiles where possible."""
+    if rows * row_bytes <= BLOCK_BYTES:
+        return rows
+    return max(<ptrdiff_t> kernels.mr, BLOCK_BYTES // row_bytes)
 
 
 cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                              ptrdiff_t units) noexcept nogil:
-    """What one thread needs for the gradients of a layer: a panel of dy and a tile, or of W^T."""
-    cdef ptrdiff_t panel = rows + kernels.mr
-    return max(panel, units) * kernels.nr * kernels.itemsize
+    """What one thread needs for the products of a layer with up to this many rows."""
+    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
+    # Weight gradient: a panel of dy, and a tile of the gradient.
+    cdef ptrdiff_t weight = (rows + kernels.mr) * nr
+    # Input gradient: a panel of W^T, and dy. Forward: a block of x.
+    cdef ptrdiff_t back = units * nr + spread_elements(kernels, rows, units)
+    cdef ptrdiff_t block = block_rows(kernels, rows, inputs * item)
+    return max(weight, back, spread_elements(kernels, block, inputs)) * item
+
+
+cdef inline ptrdiff_t spread_elements(const hl_kernels *kernels, ptrdiff_t rows,
+                                      ptrdiff_t cols) noexcept nogil:
+    """Scratch that `spread` needs."""
+    return 0 if cols * kernels.itemsize % SET_BYTES else rows * (cols + kernels.nr)
+
+
+cdef inline const char *spread(const hl_kernels *kernels, const char *x, ptrdiff_t rows,
+                               ptrdiff_t cols, ptrdiff_t *ld, char *scratch) noexcept nogil:
+    """Rows as they are, or where they would meet in one set of the cache, moved apart."""
+    cdef ptrdiff_t size = cols * kernels.itemsize, i
+    ld[0] = cols
+    if size % SET_BYTES:
+        return x
+    ld[0] = cols + kernels.nr
+    for i in range(rows):
+        memcpy(scratch + i * ld[0] * kernels.itemsize, x + i * size, size)
+    return scratch
 
 
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const char *x, const char *w, const char *bias,
                         hl_activation activation, double alpha, char *y,
-                        int thread, int n_threads) noexcept nogil:
+                        Worker *worker) noexcept nogil:
     """y = f(x w + bias), (rows, inputs) by packed (inputs, units); bias may be NULL.
 
     A tile starts from the bias, and f is applied while it is in the first-level cache.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(units, nr)
-    cdef ptrdiff_t high = max(<ptrdiff_t> kernels.mr, BLOCK_BYTES // max(inputs * item, 1))
-    cdef ptrdiff_t top = 0, here, tall, tile, last, panel, i, j, n, tiles
+    cdef ptrdiff_t high = block_rows(kernels, rows, inputs * item)
+    # A single column is one tile.
+    cdef ptrdiff_t most = kernels.mr if units > 1 else high
+    # Where there is something to ask for meanwhile, in pieces short enough to do so in between.
+    cdef ptrdiff_t step = inputs if worker.ahead.lines_per_flop == 0 else PIECE
+    cdef ptrdiff_t top = 0, here, tall, tile, first, last, panel, i, j, k, n, tiles, ld, depth
+    cdef const char *block
     cdef char *corner
     while top < rows:
         here = min(high, rows - top)
-        tiles = blocks_of(here, kernels.mr)
-        last = share(panels * tiles, thread + 1, n_threads)
-        for tile in range(share(panels * tiles, thread, n_threads), last):
+        tiles = tiles_of(here, most, panels, worker.n_workers)
+        first = share(panels * tiles, worker.number, worker.n_workers)
+        last = share(panels * tiles, worker.number + 1, worker.n_workers)
+        if first < last:
+            block = spread(kernels, x + top * inputs * item, here, inputs, &ld, worker.scratch)
+        for tile in range(first, last):
             panel = tile // tiles
             # Tiles of nearly equal height: 32 rows are 11 + 11 + 10, not 12 + 12 + 8.
-            i = top + share(here, tile % tiles, tiles)
-            tall = top + share(here, tile % tiles + 1, tiles) - i
+            i = share(here, tile - panel * tiles, tiles)
+            tall = share(here, tile - panel * tiles + 1, tiles) - i
             j = panel * nr
             n = min(nr, units - j)
-            corner = y + (i * units + j) * item
-            kernels.gemm(
-                tall, n, inputs, x + i * inputs * item, inputs, 1, w + j * inputs * item,
-                bias + j * item if bias != NULL else NULL, 0, corner, units,
-            )
+            corner = y + ((top + i) * units + j) * item
+            k = 0
+            while k == 0 or k < inputs:
+                depth = min(step, inputs - k)
+                kernels.gemm(
+                    tall, n, depth, block + (i * ld + k) * item, ld, 1,
+                    w + (j * inputs + k * panel_width(kernels, n)) * item,
+                    bias + j * item if bias != NULL else NULL, k > 0, corner, units,
+                )
+                ask_ahead(&worker.ahead, 2 * tall * n * depth)
+                k += max(depth, 1)
             if activation != HL_LINEAR:
                 kernels.activation(activation, alpha, corner, units, corner, units, tall, n)
         top += here
@@ -63,15 +133,19 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
 
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                          ptrdiff_t units, const char *dy, const char *w, char *dx,
-                         char *scratch, int thread, int n_threads) noexcept nogil:
-    """dx = dy w^T. Each thread transposes the panels of w^T that it needs, once."""
+                         Worker *worker) noexcept nogil:
+    """dx = dy w^T. Each thread transposes the panels of w^T that it needs, once a block."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    cdef ptrdiff_t panels = blocks_of(inputs, nr), tiles = blocks_of(rows, kernels.mr)
-    cdef ptrdiff_t first = share(panels * tiles, thread, n_threads)
-    cdef ptrdiff_t last = share(panels * tiles, thread + 1, n_threads)
-    cdef ptrdiff_t tile, i, j, n, tall, u, width, packed = -1
+    cdef ptrdiff_t panels = blocks_of(inputs, nr)
+    cdef ptrdiff_t tiles = tiles_of(rows, kernels.mr, panels, worker.n_workers)
+    cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
+    cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
+    cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, ld, packed = -1
+    if first < last:
+        dy = spread(kernels, dy, rows, units, &ld, worker.scratch + units * nr * item)
     for tile in range(first, last):
-        j = tile // tiles * nr
+        panel = tile // tiles
+        j = panel * nr
         n = min(nr, inputs - j)
         if j != packed:
             packed = j
@@ -80,69 +154,72 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
                 width = panel_width(kernels, units - u)
                 kernels.pack(
                     min(nr, units - u), n, w + (u * inputs + j * width) * item, 1, width,
-                    scratch + u * panel_width(kernels, n) * item,
+                    worker.scratch + u * panel_width(kernels, n) * item,
                 )
                 u += nr
-        i = share(rows, tile % tiles, tiles)
-        tall = share(rows, tile % tiles + 1, tiles) - i
+        i = share(rows, tile - panel * tiles, tiles)
+        tall = share(rows, tile - panel * tiles + 1, tiles) - i
         kernels.gemm(
-            tall, n, units, dy + i * units * item, units, 1, scratch, NULL, 0,
+            tall, n, units, dy + i * ld * item, ld, 1, worker.scratch, NULL, 0,
             dx + (i * inputs + j) * item, inputs,
         )
 
 
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                           ptrdiff_t units, const char *x, const char *dy, char *dw,
-                          const Update *update, char *scratch,
-                          int thread, int n_threads) noexcept nogil:
+                          const Update *update, Worker *worker) noexcept nogil:
     """dw = x^T dy in packed panels; with an update, each tile is used up at once instead."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
+    cdef ptrdiff_t panels = blocks_of(units, nr)
     # A single column is one row of tiles, each as long as a tile has elements.
-    cdef ptrdiff_t high = kernels.mr if units > 1 else kernels.mr * nr
-    cdef ptrdiff_t panels = blocks_of(units, nr), tiles = blocks_of(inputs, high)
-    cdef ptrdiff_t first = share(panels * tiles, thread, n_threads)
-    cdef ptrdiff_t last = share(panels * tiles, thread + 1, n_threads)
-    cdef ptrdiff_t tile, i, j, n, tall, width = 0, packed = -1, at
-    cdef char *gradient = scratch + rows * nr * item
+    cdef ptrdiff_t most = kernels.mr if units > 1 else kernels.mr * nr
+    cdef ptrdiff_t tiles = tiles_of(inputs, most, panels, worker.n_workers)
+    cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
+    cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
+    cdef ptrdiff_t tile, panel, i, j, n, tall, width = 0, at, packed = -1
+    cdef char *gradient = worker.scratch
+    cdef char *dy_packed = gradient + kernels.mr * nr * item
     for tile in range(first, last):
-        j = tile // tiles * nr
-        n = min(nr, units - j)
+        panel = tile // tiles
+        j = panel * nr
         if j != packed:
             packed = j
-            width = panel_width(kernels, n)
-            kernels.pack(rows, n, dy + j * item, units, 1, scratch)
-        i = tile % tiles * high
-        tall = min(high, inputs - i)
+            width = panel_width(kernels, units - j)
+            kernels.pack(rows, min(nr, units - j), dy + j * item, units, 1, dy_packed)
+        i = share(inputs, tile - panel * tiles, tiles)
+        tall = share(inputs, tile - panel * tiles + 1, tiles) - i
         at = (j * inputs + i * width) * item
+        n = tall * width
         if update == NULL:
             gradient = dw + at
-        # All columns of the panel are computed: those beyond n are zero, as in the weights.
-        kernels.gemm(
-            tall, width, rows, x + i * item, 1, inputs, scratch, NULL, 0, gradient, width,
-        )
+        # All columns of the panel are computed: those beyond the units are zero, as in the
+        # weights.
+        kernels.gemm(tall, width, rows, x + i * item, 1, inputs, dy_packed, NULL, 0,
+                     gradient, width)
         if update != NULL:
             kernels.update(
                 update.rule, update.h, update.w + at, gradient,
                 update.s0 + at if update.s0 != NULL else NULL,
                 update.s1 + at if update.s1 != NULL else NULL,
                 update.s2 + at if update.s2 != NULL else NULL,
-                tall * width,
+                n,
             )
+        ask_ahead(&worker.ahead, 2 * n * rows)
 
 
 cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                   const char *a, ptrdiff_t a_row, ptrdiff_t a_col,
                   const char *b, ptrdiff_t b_row, ptrdiff_t b_col, const char *bias,
-                  hl_activation activation, double alpha, char *c, char *scratch,
-                  int thread, int n_threads) noexcept nogil:
+                  hl_activation activation, double alpha, char *c,
+                  Worker *worker) noexcept nogil:
     """c = f(a b + bias) of matrices that are not packed, (m, k) by (k, n), by their strides.
 
-    scratch holds one panel of b, k x nr; bias, which may be NULL, has room for whole panels.
+    worker.scratch holds one panel of b, k x nr; bias, which may be NULL, has room for whole panels.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr, mr = kernels.mr
     cdef ptrdiff_t panels = blocks_of(n, nr), tiles = blocks_of(m, mr)
-    cdef ptrdiff_t first = share(panels * tiles, thread, n_threads)
-    cdef ptrdiff_t last = share(panels * tiles, thread + 1, n_threads)
+    cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
+    cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, i, j, wide, tall, packed = -1
     cdef char *corner
     for tile in range(first, last):
@@ -150,12 +227,12 @@ cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t
         wide = min(nr, n - j)
         if j != packed:
             packed = j
-            kernels.pack(k, wide, b + j * b_col * item, b_row, b_col, scratch)
+            kernels.pack(k, wide, b + j * b_col * item, b_row, b_col, worker.scratch)
         i = tile % tiles * mr
         tall = min(mr, m - i)
         corner = c + (i * n + j) * item
         kernels.gemm(
-            tall, wide, k, a + i * a_row * item, a_row, a_col, scratch,
+            tall, wide, k, a + i * a_row * item, a_row, a_col, worker.scratch,
             bias + j * item if bias != NULL else NULL, 0, corner, n,
         )
         if activation != HL_LINEAR:

@@ -1,6 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from .csrc cimport hl_kernels, hl_optimizer, hl_source, hl_task, hl_team
+from .csrc cimport hl_kernels, hl_optimizer, hl_powers, hl_source, hl_task, hl_team
 
 
 cdef const hl_kernels *kernels_of(bint double_precision) noexcept nogil
@@ -12,12 +12,20 @@ cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil
 cdef uint64_t flush_denormals() noexcept nogil
 cdef void restore_denormals(uint64_t before) noexcept nogil
 cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
-                         double *h) noexcept nogil
+                         hl_powers *kept, double *h) noexcept nogil
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil
+
+
+cdef class Chunk:
+    cdef char *data
+    cdef size_t size
+    cdef size_t used
 
 
 cdef class Buffer:
     cdef char *data
+    cdef Chunk chunk
+    cdef _take(self, size_t size)
     cdef readonly size_t size
 
 

@@ -6,6 +6,7 @@ of threads and one choice of instruction set.
 """
 
 import os
+import threading
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
@@ -37,6 +38,19 @@ from .csrc cimport (
     hl_team_barrier,
 )
 from .matmul cimport panel_width
+
+cdef extern from *:
+    """
+    #include <sys/mman.h>
+    static void use_huge_pages(void *start, size_t size) {
+    #ifdef MADV_HUGEPAGE
+        madvise(start, size, MADV_HUGEPAGE); /* advice: it may fail */
+    #else
+        (void)start, (void)size;
+    #endif
+    }
+    """
+    void use_huge_pages(void *start, size_t size) noexcept nogil
 
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **pointer, size_t alignment, size_t size)
@@ -122,12 +136,37 @@ cdef void restore_denormals(uint64_t before) noexcept nogil:
 
 
 cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
-                         double *h) noexcept nogil:
-    hl_optimizer_prepare(kind, hyper, iteration, h)
+                         hl_powers *kept, double *h) noexcept nogil:
+    hl_optimizer_prepare(kind, hyper, iteration, kept, h)
 
 
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil:
     return hl_random_bits(key, index)
+
+
+# Buffers from this size on share huge pages: a second-level cache holds less of what stands on
+# pages that are scattered over physical memory, and each access costs a longer look-up.
+cdef size_t LARGE = 32 * 1024
+cdef size_t HUGE_PAGE = 2 * 1024 * 1024
+
+
+cdef class Chunk:
+    """Whole huge pages, where the system has them, that buffers take pieces of."""
+
+    def __cinit__(self, size_t size):
+        self.size = (size + HUGE_PAGE - 1) // HUGE_PAGE * HUGE_PAGE
+        self.used = 0
+        if posix_memalign(<void **> &self.data, HUGE_PAGE, self.size) != 0:
+            self.data = NULL
+            raise MemoryError(f"cannot allocate {size} bytes")
+        use_huge_pages(self.data, self.size)
+
+    def __dealloc__(self):
+        free(self.data)
+
+
+cdef Chunk _chunk = None
+_chunk_lock = threading.Lock()
 
 
 cdef class Buffer:
@@ -135,13 +174,31 @@ cdef class Buffer:
 
     def __cinit__(self, size_t size):
         self.size = size
-        if posix_memalign(<void **> &self.data, 64, max(size, 64)) != 0:
+        size = (max(size, 1) + 63) // 64 * 64
+        if size >= LARGE:
+            self._take(size)
+        elif posix_memalign(<void **> &self.data, 64, size) != 0:
             self.data = NULL
             raise MemoryError(f"cannot allocate {size} bytes")
-        memset(self.data, 0, max(size, 64))
+        memset(self.data, 0, size)
 
     def __dealloc__(self):
-        free(self.data)
+        if self.chunk is None:
+            free(self.data)
+
+    cdef _take(self, size_t size):
+        """A chunk of its own, or a piece of the current one, or of a new one."""
+        global _chunk
+        if size > HUGE_PAGE // 2:
+            self.chunk = Chunk(size)
+            self.data = self.chunk.data
+            return
+        with _chunk_lock:
+            if _chunk is None or _chunk.used + size > _chunk.size:
+                _chunk = Chunk(size)
+            self.chunk = _chunk
+            self.data = _chunk.data + _chunk.used
+            _chunk.used += size
 
 
 def packed_elements(shape, dtype):

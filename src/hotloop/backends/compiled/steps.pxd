@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from .csrc cimport HL_MAX_HYPER, hl_kernels, hl_source
+from .worker cimport Worker
 
 
 cdef enum Code:
@@ -70,10 +71,11 @@ cdef struct Batch:
     int64_t iteration  # optimizer steps done before
     double h[HL_MAX_HYPER]
     double *sums
-    bint finite
+    bint *finite  # set to False by a loss that is not
+    const int64_t *next_order  # of the batch after it; NULL if there is none or it is in order
+    ptrdiff_t next_rows
     char **outputs  # where the plan's outputs go, for position outputs_first on
     ptrdiff_t outputs_first
 
 
-cdef void run_step(const Step *step, Batch *batch, char *scratch,
-                   int thread, int n_threads) noexcept nogil
+cdef void run_step(const Step *step, Batch *batch, Worker *worker) noexcept nogil

@@ -7,8 +7,9 @@ from libc.string cimport memcpy
 
 from . cimport csrc
 from .csrc cimport hl_activation, hl_loss, hl_metric, hl_optimizer
-from .matmul cimport Update, dense_forward, input_gradient, panel_width, share, weight_gradient
+from .matmul cimport Update, dense_forward, input_gradient, panel_width, weight_gradient
 from .runtime cimport gather_labels, random_bits, sum_of
+from .worker cimport Worker, share
 
 # What graphs call things -> what C calls them.
 ACTIVATIONS = {
@@ -85,77 +86,65 @@ DTYPES = {
 }
 
 
-cdef void run_step(const Step *s, Batch *batch, char *scratch,
-                   int thread, int n_threads) noexcept nogil:
-    """Does the share of a thread; the caller waits for the team where the step says so."""
+cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
+    """Does the share of a worker; the caller waits for the team where the step says so."""
     cdef const hl_kernels *kernels = batch.kernels
     cdef ptrdiff_t item = kernels.itemsize
     # Rows of the step: examples times their rows; 1 where there is no batch.
     cdef ptrdiff_t rows = batch.rows * s.group if s.group else 1
-    cdef ptrdiff_t first, n, at
+    cdef ptrdiff_t first, n
     cdef Update update
     cdef double total
-    if s.by_one:
-        if thread != 0:
-            return
-        n_threads = 1
 
     if s.code == DENSE:
         dense_forward(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
-                      <hl_activation> s.kind, s.option, s.out0, thread, n_threads)
-        return
-    if s.code == INPUT_GRADIENT:
-        input_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, scratch,
-                       thread, n_threads)
-        return
-    if s.code == WEIGHT_GRADIENT:
-        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, NULL, scratch,
-                        thread, n_threads)
-        return
-    if s.code == WEIGHT_UPDATE:
+                      <hl_activation> s.kind, s.option, s.out0, worker)
+    elif s.code == INPUT_GRADIENT:
+        input_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, worker)
+    elif s.code == WEIGHT_GRADIENT:
+        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, NULL, worker)
+    elif s.code == WEIGHT_UPDATE:
         update.rule, update.h, update.w = <hl_optimizer> s.kind, &batch.h[0], s.out0
         update.s0, update.s1, update.s2 = s.state[0], s.state[1], s.state[2]
-        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, NULL, &update, scratch,
-                        thread, n_threads)
-        return
-
-    if s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:
-        # Columns are shared out: each sum runs over all rows.
-        first = share(s.cols, thread, n_threads)
-        n = share(s.cols, thread + 1, n_threads) - first
-        if n == 0:
-            return
-        at = first * item
-        if s.code == BIAS_GRADIENT:
-            kernels.sum_rows(s.in0 + at, s.cols, rows, n, s.out0 + at)
-        else:
-            kernels.sum_rows(s.in0 + at, s.cols, rows, n, scratch)
-            kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, scratch,
-                           _at(s.state[0], at), _at(s.state[1], at), _at(s.state[2], at), n)
-        return
-
-    if s.code == ACCUMULATE:
+        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, NULL, &update, worker)
+    elif s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:
+        _bias_gradient(s, batch, rows, worker)
+    elif s.code == ACCUMULATE:
         total = sum_of(s.in0, <int> item, rows)
         if s.check and not isfinite(total):
-            batch.finite = False
+            batch.finite[0] = False
         batch.sums[s.slot] += total * batch.rows if s.summed else total / s.group
-        return
-    if s.code == PENALTY:
+    elif s.code == PENALTY:
         batch.sums[s.slot] += _penalty(s, kernels) * batch.rows
-        return
-
-    # What is left works on each row, or on each element, by itself. Rows are shared out by
-    # whole examples.
-    if s.group:
-        first = share(batch.rows, thread, n_threads) * s.group
-        n = share(batch.rows, thread + 1, n_threads) * s.group - first
+    elif s.group:
+        # What is left works on each row, or on each element, by itself. Rows are shared out by
+        # whole examples.
+        first = share(batch.rows, worker.number, worker.n_workers) * s.group
+        n = share(batch.rows, worker.number + 1, worker.n_workers) * s.group - first
         if n:
             _run_rows(s, batch, first, n, first * s.cols * item)
     else:
-        first = share(s.cols, thread, n_threads)
-        n = share(s.cols, thread + 1, n_threads) - first
+        first = share(s.cols, worker.number, worker.n_workers)
+        n = share(s.cols, worker.number + 1, worker.n_workers) - first
         if n:
             _run_elements(s, batch, n, first * item)
+
+
+cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
+                         Worker *worker) noexcept nogil:
+    """Columns are shared out: each sum runs over all rows."""
+    cdef const hl_kernels *kernels = batch.kernels
+    cdef ptrdiff_t first = share(s.cols, worker.number, worker.n_workers)
+    cdef ptrdiff_t n = share(s.cols, worker.number + 1, worker.n_workers) - first
+    cdef ptrdiff_t at = first * kernels.itemsize
+    if n == 0:
+        return
+    if s.code == BIAS_GRADIENT:
+        kernels.sum_rows(s.in0 + at, s.cols, rows, n, s.out0 + at)
+        return
+    kernels.sum_rows(s.in0 + at, s.cols, rows, n, worker.scratch)
+    kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, worker.scratch,
+                   _at(s.state[0], at), _at(s.state[1], at), _at(s.state[2], at), n)
 
 
 cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:

@@ -1,0 +1,90 @@
+"""One thread of a team: which share of the work is its own, its scratch memory, and the rows
+of the next batch that it asks the memory for while it computes."""
+
+from libc.stdint cimport int64_t
+
+from .csrc cimport hl_source
+
+
+cdef extern from *:
+    """
+    /* The empty statement keeps compilers from dropping a loop of nothing else. */
+    #define hotloop_prefetch(address)            \\
+        do {                                     \\
+            __builtin_prefetch((address), 0, 2); \\
+            __asm__ volatile("");                \\
+        } while (0)
+    """
+    void hotloop_prefetch(const void *address) noexcept nogil
+
+
+cdef enum:
+    CACHE_LINE = 64
+
+
+# Rows that are wanted soon. They are asked for line by line, in step with the work that goes
+# on meanwhile, so that memory answers before they are gathered and never holds up that work.
+cdef struct Ahead:
+    const hl_source *sources
+    const ptrdiff_t *row_bytes  # of each source; 0 for one that caches hold anyway
+    int n_sources
+    double lines_per_flop  # 0: nothing to ask for
+    const int64_t *order
+    ptrdiff_t rows
+    # What comes next.
+    double due
+    int source
+    ptrdiff_t row
+    ptrdiff_t at
+
+
+cdef struct Worker:
+    int number
+    int n_workers
+    char *scratch
+    Ahead ahead
+
+
+cdef inline ptrdiff_t share(ptrdiff_t n, ptrdiff_t part, ptrdiff_t parts) noexcept nogil:
+    """Where one of equal parts of n things begins; where the next begins, it ends."""
+    return part * n if parts == 1 else n * part // parts
+
+
+cdef inline void look_ahead(Worker *worker, const int64_t *order, ptrdiff_t rows) noexcept nogil:
+    """Takes the worker's share of the `rows` that `order` begins with as what is wanted next."""
+    cdef Ahead *ahead = &worker.ahead
+    cdef ptrdiff_t first = share(rows, worker.number, worker.n_workers)
+    ahead.order = order + first
+    ahead.rows = share(rows, worker.number + 1, worker.n_workers) - first
+    ahead.due, ahead.source, ahead.row, ahead.at = 0, 0, 0, 0
+
+
+cdef inline void ask_ahead(Ahead *ahead, ptrdiff_t flops) noexcept nogil:
+    """Asks for as many lines as fall due with this much work done."""
+    cdef const hl_source *source
+    if ahead.lines_per_flop == 0:
+        return
+    ahead.due += ahead.lines_per_flop * flops
+    while ahead.due >= 1 and ahead.source < ahead.n_sources:
+        if ahead.row == ahead.rows or ahead.row_bytes[ahead.source] == 0:
+            ahead.source += 1
+            ahead.row, ahead.at = 0, 0
+            continue
+        source = &ahead.sources[ahead.source]
+        hotloop_prefetch(source.data + ahead.order[ahead.row] * source.row_stride + ahead.at)
+        ahead.due -= 1
+        ahead.at += CACHE_LINE
+        # One line more than the row has bytes for: it seldom begins where a line does.
+        if ahead.at >= ahead.row_bytes[ahead.source] + CACHE_LINE:
+            ahead.row += 1
+            ahead.at = 0
+
+
+cdef inline void ask_for(const char *start, ptrdiff_t size) noexcept nogil:
+    """Asks for all of some bytes."""
+    cdef ptrdiff_t at = 0
+    if start == NULL:
+        return
+    while at < size:
+        hotloop_prefetch(start + at)
+        at += CACHE_LINE
