@@ -10,7 +10,7 @@ fixed order, so no cut can change a bit of the result.
 from libc.string cimport memcpy
 
 from .csrc cimport HL_LINEAR, hl_activation, hl_kernels
-from .worker cimport Worker, ask_ahead, ask_for, share
+from .worker cimport Ahead, Worker, ask_ahead, ask_for, share
 
 
 # Bytes that are read again for each panel or tile: a part of the L2 cache, which holds the
@@ -22,8 +22,10 @@ cdef ptrdiff_t BLOCK_BYTES = 128 * 1024
 cdef ptrdiff_t SET_BYTES = 4096
 
 
-# Terms of a product that are summed without a pause.
-cdef ptrdiff_t PIECE = 128
+# Lines that are asked for at once: as many as the CPU has requests to memory under way.
+cdef ptrdiff_t LINES_AT_ONCE = 24
+# Terms of a product that are summed without a pause, at least.
+cdef ptrdiff_t SHORTEST_PIECE = 128
 
 
 cdef inline ptrdiff_t blocks_of(ptrdiff_t n, ptrdiff_t most) noexcept nogil:
@@ -83,6 +85,14 @@ cdef inline const char *spread(const hl_kernels *kernels, const char *x, ptrdiff
     return scratch
 
 
+cdef inline ptrdiff_t piece(const Ahead *ahead, ptrdiff_t k, ptrdiff_t flops) noexcept nogil:
+    """Terms to sum between two looks ahead, out of k that each take `flops`."""
+    cdef double lines = ahead.lines_per_flop * flops
+    if k * lines <= LINES_AT_ONCE:
+        return k
+    return max(SHORTEST_PIECE, <ptrdiff_t> (LINES_AT_ONCE / lines))
+
+
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const char *x, const char *w, const char *bias,
                         hl_activation activation, double alpha, char *y,
@@ -97,7 +107,7 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
     # A single column is one tile.
     cdef ptrdiff_t most = kernels.mr if units > 1 else high
     # Where there is something to ask for meanwhile, in pieces short enough to do so in between.
-    cdef ptrdiff_t step = inputs if worker.ahead.lines_per_flop == 0 else PIECE
+    cdef ptrdiff_t step = piece(&worker.ahead, inputs, 2 * kernels.mr * min(nr, units))
     cdef ptrdiff_t top = 0, here, tall, tile, first, last, panel, i, j, k, n, tiles, ld, depth
     cdef const char *block
     cdef char *corner
@@ -176,7 +186,8 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
     cdef ptrdiff_t tiles = tiles_of(inputs, most, panels, worker.n_workers)
     cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
     cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
-    cdef ptrdiff_t tile, panel, i, j, n, tall, width = 0, at, packed = -1
+    cdef ptrdiff_t tile, panel, i, j, n, tall, size, width = 0, at, packed = -1
+    cdef bint far = update != NULL and inputs * units * item > 1 << 20
     cdef char *gradient = worker.scratch
     cdef char *dy_packed = gradient + kernels.mr * nr * item
     for tile in range(first, last):
@@ -190,8 +201,15 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
         tall = share(inputs, tile - panel * tiles + 1, tiles) - i
         at = (j * inputs + i * width) * item
         n = tall * width
+        size = n * item
         if update == NULL:
             gradient = dw + at
+        if far:
+            ask_for(update.w + at + size, size)
+            if update.s0 != NULL:
+                ask_for(update.s0 + at + size, size)
+            if update.s1 != NULL:
+                ask_for(update.s1 + at + size, size)
         # All columns of the panel are computed: those beyond the units are zero, as in the
         # weights.
         kernels.gemm(tall, width, rows, x + i * item, 1, inputs, dy_packed, NULL, 0,
