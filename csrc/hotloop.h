@@ -208,6 +208,13 @@ typedef struct hl_kernels {
     void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0, void *s1,
                    void *s2, ptrdiff_t n);
 
+    /* gemm from 0 into c, whose rows are n apart, and update on count weights whose gradient is g,
+     * at once. c and g are different memory. */
+    void (*gemm_update)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
+                        ptrdiff_t a_col, const void *b, void *c, hl_optimizer kind,
+                        const double *h, void *w, const void *g, void *s0, void *s1, void *s2,
+                        ptrdiff_t count);
+
     /* l1 * sum|w| + l2 * sum w^2, summed in double, in a fixed order. */
     double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n);
 

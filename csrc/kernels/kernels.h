@@ -9,6 +9,7 @@
 #include "losses.h"
 #include "metrics.h"
 #include "optimizers.h"
+#include "gemm_update.h"
 #include "gather.h"
 
 const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
@@ -35,6 +36,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .softmax_crossentropy = N(softmax_crossentropy),
     .metric = N(metric),
     .update = N(update),
+    .gemm_update = N(gemm_update),
     .penalty = N(penalty),
     .penalty_gradient = N(penalty_gradient),
     .gather = N(gather),

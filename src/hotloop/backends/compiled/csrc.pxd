@@ -87,6 +87,10 @@ cdef extern from "hotloop.h" nogil:
                        ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0,
                        void *s1, void *s2, ptrdiff_t n) noexcept nogil
+        void (*gemm_update)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a,
+                            ptrdiff_t a_row, ptrdiff_t a_col, const void *b, void *c,
+                            hl_optimizer kind, const double *h, void *w, const void *g,
+                            void *s0, void *s1, void *s2, ptrdiff_t count) noexcept nogil
         double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil
         void (*penalty_gradient)(double l1, double l2, const void *w, void *g,
                                  ptrdiff_t n) noexcept nogil

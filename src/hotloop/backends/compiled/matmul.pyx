@@ -22,6 +22,9 @@ cdef ptrdiff_t BLOCK_BYTES = 128 * 1024
 cdef ptrdiff_t SET_BYTES = 4096
 
 
+# Larger matrices stay in no second-level cache together with their optimizer's state.
+cdef ptrdiff_t NEAR_WEIGHT_BYTES = 1 << 20
+
 # Lines that are asked for at once: as many as the CPU has requests to memory under way.
 cdef ptrdiff_t LINES_AT_ONCE = 24
 # Terms of a product that are summed without a pause, at least.
@@ -58,8 +61,8 @@ cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_
                              ptrdiff_t units) noexcept nogil:
     """What one thread needs for the products of a layer with up to this many rows."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    # Weight gradient: a panel of dy, and a tile of the gradient.
-    cdef ptrdiff_t weight = (rows + kernels.mr) * nr
+    # Weight gradient: a panel of dy, and two tiles of the gradient.
+    cdef ptrdiff_t weight = (rows + 2 * kernels.mr) * nr
     # Input gradient: a panel of W^T, and dy. Forward: a block of x.
     cdef ptrdiff_t back = units * nr + spread_elements(kernels, rows, units)
     cdef ptrdiff_t block = block_rows(kernels, rows, inputs * item)
@@ -178,18 +181,23 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                           ptrdiff_t units, const char *x, const char *dy, char *dw,
                           const Update *update, Worker *worker) noexcept nogil:
-    """dw = x^T dy in packed panels; with an update, each tile is used up at once instead."""
+    """dw = x^T dy in packed panels; with an update, each tile is used up at once instead.
+
+    The update of one tile and the product of the next are done together.
+    """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(units, nr)
     # A single column is one row of tiles, each as long as a tile has elements.
-    cdef ptrdiff_t most = kernels.mr if units > 1 else kernels.mr * nr
-    cdef ptrdiff_t tiles = tiles_of(inputs, most, panels, worker.n_workers)
+    cdef ptrdiff_t high = kernels.mr if units > 1 else kernels.mr * nr
+    cdef ptrdiff_t tiles = blocks_of(inputs, high)
     cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
     cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
-    cdef ptrdiff_t tile, panel, i, j, n, tall, size, width = 0, at, packed = -1
-    cdef bint far = update != NULL and inputs * units * item > 1 << 20
+    cdef ptrdiff_t tile, panel, i, j, tall, width = 0, packed = -1
+    cdef ptrdiff_t at = 0, n = 0, last_at = 0, last_n = 0
+    cdef bint far = update != NULL and inputs * units * item > NEAR_WEIGHT_BYTES
     cdef char *gradient = worker.scratch
-    cdef char *dy_packed = gradient + kernels.mr * nr * item
+    cdef char *last_gradient = gradient + kernels.mr * nr * item
+    cdef char *dy_packed = last_gradient + kernels.mr * nr * item
     for tile in range(first, last):
         panel = tile // tiles
         j = panel * nr
@@ -197,32 +205,43 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
             packed = j
             width = panel_width(kernels, units - j)
             kernels.pack(rows, min(nr, units - j), dy + j * item, units, 1, dy_packed)
-        i = share(inputs, tile - panel * tiles, tiles)
-        tall = share(inputs, tile - panel * tiles + 1, tiles) - i
+        i = (tile - panel * tiles) * high
+        tall = min(high, inputs - i)
         at = (j * inputs + i * width) * item
         n = tall * width
-        size = n * item
-        if update == NULL:
-            gradient = dw + at
-        if far:
-            ask_for(update.w + at + size, size)
-            if update.s0 != NULL:
-                ask_for(update.s0 + at + size, size)
-            if update.s1 != NULL:
-                ask_for(update.s1 + at + size, size)
         # All columns of the panel are computed: those beyond the units are zero, as in the
         # weights.
-        kernels.gemm(tall, width, rows, x + i * item, 1, inputs, dy_packed, NULL, 0,
-                     gradient, width)
-        if update != NULL:
-            kernels.update(
-                update.rule, update.h, update.w + at, gradient,
-                update.s0 + at if update.s0 != NULL else NULL,
-                update.s1 + at if update.s1 != NULL else NULL,
-                update.s2 + at if update.s2 != NULL else NULL,
-                n,
+        if update == NULL:
+            kernels.gemm(tall, width, rows, x + i * item, 1, inputs, dy_packed, NULL, 0, dw + at,
+                         width)
+        else:
+            if far:
+                ask_for_weights(update, at, n * item)
+            kernels.gemm_update(
+                tall, width, rows, x + i * item, 1, inputs, dy_packed, gradient, update.rule,
+                update.h, update.w + last_at, last_gradient, slot(update.s0, last_at),
+                slot(update.s1, last_at), slot(update.s2, last_at), last_n,
             )
+            gradient, last_gradient = last_gradient, gradient
+            last_at, last_n = at, n
         ask_ahead(&worker.ahead, 2 * n * rows)
+    if last_n:
+        kernels.update(
+            update.rule, update.h, update.w + last_at, last_gradient, slot(update.s0, last_at),
+            slot(update.s1, last_at), slot(update.s2, last_at), last_n,
+        )
+
+
+cdef inline char *slot(char *state, ptrdiff_t at) noexcept nogil:
+    return state + at if state != NULL else NULL
+
+
+cdef inline void ask_for_weights(const Update *update, ptrdiff_t at,
+                                 ptrdiff_t size) noexcept nogil:
+    """Asks for a tile's weights and state, which are wanted when its product is done."""
+    ask_for(update.w + at, size)
+    ask_for(slot(update.s0, at), size)
+    ask_for(slot(update.s1, at), size)
 
 
 cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
