@@ -19,17 +19,20 @@ static inline uint64_t hl_swap_uint64_t(uint64_t x) {
     return __builtin_bswap64(x);
 }
 
-/* IEEE half precision, by its bits. Exponent and fraction moved to their places in a float make
- * the value times 2^-112, denormals included; infinity and NaN need the largest exponent. */
+/* IEEE half precision, by its bits: exponent and fraction move to their places in a float, and the
+ * exponent gains the difference of the biases. A denormal half takes the exponent of 2^-14, which
+ * is then subtracted: exact, and no float on the way is denormal, so that flushing those to zero
+ * changes nothing. */
 static inline float hl_half_to_float(uint16_t half) {
     const uint32_t rest = (uint32_t)(half & 0x7fff) << 13;
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    const int denormal = rest < 0x400u << 13, special = rest >= 0x7c00u << 13;
+    uint32_t bits = rest + ((denormal ? 113u : special ? 224u : 112u) << 23);
     float value;
-    uint32_t bits;
-    memcpy(&value, &rest, sizeof value);
-    value *= 0x1p112f;
+    memcpy(&value, &bits, sizeof value);
+    value -= denormal ? 0x1p-14f : 0;
     memcpy(&bits, &value, sizeof bits);
-    bits |= sign | (rest >= 0x7c00u << 13 ? 0x7f800000u : 0);
+    bits |= sign;
     memcpy(&value, &bits, sizeof value);
     return value;
 }

@@ -84,6 +84,10 @@ class Variable:
                 self._packed, self._array = packed, None
             return self._packed
 
+    def is_packed_as(self, packed: Any) -> bool:
+        """Whether this is still where the numbers are."""
+        return self._packed is packed
+
     def numpy(self) -> NDArray[Any]:
         """A copy of the numbers."""
         with _moving:

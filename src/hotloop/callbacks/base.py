@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,11 @@ class Callback:
         >>> Callback().overrides("on_epoch_end")
         False
         """
-        return any(
-            getattr(getattr(self, hook), "__func__", None) is not getattr(Callback, hook)
-            for hook in hooks
-        )
+        own, kind = vars(self), type(self)
+        for hook in hooks:
+            if hook in own or getattr(kind, hook) is not getattr(Callback, hook):
+                return True
+        return False
 
 
 class CallbackList(Callback):
@@ -172,18 +174,40 @@ class CallbackList(Callback):
             self.set_model(model)
         if params is not None:
             self.set_params(params)
-        train = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-        self._at_train_batches = self._those_with(*train)
-        self._at_test_batches = self._those_with("on_test_batch_begin", "on_test_batch_end")
-        self._at_predict_batches = self._those_with(
-            "on_predict_batch_begin", "on_predict_batch_end"
+
+    @cached_property
+    def _at_train_batches(self) -> list[Callback]:
+        return self._those_with(
+            "on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"
         )
-        self.wants_train_batches = bool(self._at_train_batches)
-        self.wants_test_batches = bool(self._at_test_batches)
-        self.wants_predict_batches = bool(self._at_predict_batches)
-        epochs = ("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
-        self._at_epochs = self._those_with(*epochs)
-        self.wants_epochs = any(not callback.passive for callback in self._at_epochs)
+
+    @cached_property
+    def _at_test_batches(self) -> list[Callback]:
+        return self._those_with("on_test_batch_begin", "on_test_batch_end")
+
+    @cached_property
+    def _at_predict_batches(self) -> list[Callback]:
+        return self._those_with("on_predict_batch_begin", "on_predict_batch_end")
+
+    @cached_property
+    def _at_epochs(self) -> list[Callback]:
+        return self._those_with("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
+
+    @property
+    def wants_train_batches(self) -> bool:
+        return bool(self._at_train_batches)
+
+    @property
+    def wants_test_batches(self) -> bool:
+        return bool(self._at_test_batches)
+
+    @property
+    def wants_predict_batches(self) -> bool:
+        return bool(self._at_predict_batches)
+
+    @property
+    def wants_epochs(self) -> bool:
+        return any(not callback.passive for callback in self._at_epochs)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Pass the settings of the run on."""
@@ -275,7 +299,7 @@ class CallbackList(Callback):
 
     def _call(self, to: list[Callback], hook: str, logs: Logs | None, *position: int) -> None:
         """Call a hook of each; they share one sorted dict, so that each sees what others add."""
-        shared = {name: _plain(value) for name, value in sorted((logs or {}).items())}
+        shared = {name: _plain(value) for name, value in sorted(logs.items())} if logs else {}
         for callback in to:
             getattr(callback, hook)(*position, shared)
 

@@ -129,7 +129,7 @@ class ProgressBar(Callback):
     def _begin(self) -> None:
         """Start the clock of a new bar or line."""
         self.close()
-        self._surface = _surface()
+        self._surface = _surface() if self.verbose else "log"
         self._step = 0
         self._steps = self._param("steps")
         self._started = time.perf_counter()

@@ -16,6 +16,18 @@ from .. import config
 
 Array = NDArray[Any]
 
+_USUAL = frozenset("fdBilq")  # dtypes of most arrays, which need no other look
+
+
+def fits(value: Any, dims: tuple[int, ...]) -> bool:
+    """Whether this is an array of examples of exactly this shape, as most are: a quick look."""
+    return (
+        type(value) is np.ndarray
+        and value.dtype.char in _USUAL
+        and value.shape[1:] == dims
+        and value.shape[:1] > (0,)
+    )
+
 
 def as_array(value: Any, argument: str) -> Array:
     """`value` as an array of numbers, without a copy where it is one.

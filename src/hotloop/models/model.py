@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
@@ -212,9 +213,10 @@ class Model(Trainer, Layer):
 
     def __call__(self, x: Any, training: bool | None = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
-        parts = x if isinstance(x, list | tuple) else [x]
-        if len(parts) and all(isinstance(part, Value) for part in parts):
-            return self.extend(parts[0] if len(parts) == 1 else parts)
+        if not isinstance(x, np.ndarray):
+            parts = x if isinstance(x, list | tuple) else [x]
+            if len(parts) and all(isinstance(part, Value) for part in parts):
+                return self.extend(parts[0] if len(parts) == 1 else parts)
         if training:
             raise ValueError(
                 "calling a model on data predicts: training=True is not supported; use fit() or "

@@ -392,7 +392,7 @@ class Trainer:
                 count = 1 if hooks.wants_predict_batches else batches - done
                 with ready.lock:
                     ran, _ = ready.executor.run(
-                        feed, done, count, np.zeros(0), seconds=SLICE_SECONDS, outputs=outs
+                        feed, done, count, _NO_SUMS, seconds=SLICE_SECONDS, outputs=outs
                     )
                 done += ran
                 if hooks.wants_predict_batches:
@@ -472,8 +472,9 @@ class Trainer:
 
     def _inputs(self, x: Any) -> tuple[list[Array], int]:
         """The arrays of x, checked; builds the model if its input shape was not known."""
-        names = self.input_names or ["x"]
-        arrays = adapters.as_arrays(x, names, "x")
+        if self.built and len(self.inputs) == 1 and adapters.fits(x, self.inputs[0].dims):
+            return [x], len(x)
+        arrays = adapters.as_arrays(x, self.input_names or ["x"], "x")
         rows = adapters.check_lengths(x=arrays)
         if not self.built:
             self.build((None, *arrays[0].shape[1:]))
@@ -532,8 +533,9 @@ class Trainer:
 
     def _ready(self, mode: str, batch_size: int, objective: Objective | None) -> _Ready:
         """The plan and executor for a mode, batch size and objective; made once for each."""
-        trained = tuple(id(w) for w in self.trainable_weights)
-        key = (mode, batch_size, id(objective), trained, backends.current())
+        # Asked for only where it matters: a prediction costs little more than this question.
+        trained = self.trainable_weights if mode != "predict" else []
+        key = (mode, batch_size, id(objective), tuple(map(id, trained)), backends.current())
         with self._plans_lock:
             if key not in self._plans:
                 while len(self._plans) >= PLANS_KEPT:
@@ -544,7 +546,7 @@ class Trainer:
                     batch_size,
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
-                    trained=self.trainable_weights,
+                    trained=trained,
                     optimizer=self.optimizer if mode == "train" else None,
                 )
                 self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())

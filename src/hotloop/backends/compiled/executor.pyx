@@ -6,6 +6,13 @@ they wait for each other only where a step touches bytes that another thread wro
 since the last wait (`_Waits` finds out where, once, when the plan is lowered).
 """
 
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_STRIDES,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -105,7 +112,7 @@ cdef struct Run:
     double *sums  # of each epoch
     hl_optimizer rule
     const double *hyper
-    hl_powers powers[2]
+    hl_powers *powers
     bint updates
     int64_t iteration
     char *scratch
@@ -243,41 +250,51 @@ cdef class _Sources:
         self.arrays = arrays
         self.far_lines = 0
         for i, array in enumerate(arrays):
-            self._describe(&self.sources[i], array)
-            if array.nbytes > NEAR_BYTES and array[:1].flags.c_contiguous:
-                self.row_bytes[i] = array.nbytes // len(array)
-                self.far_lines += self.row_bytes[i] // CACHE_LINE + 2
+            self._describe(i, array)
 
     def __dealloc__(self):
         free(self.sources)
         free(self.row_bytes)
 
-    cdef _describe(self, hl_source *source, array):
-        interface = array.__array_interface__
-        kind = interface["typestr"]
-        source.data = <const char *> <size_t> interface["data"][0]
+    cdef _describe(self, int i, array):
+        cdef hl_source *source = &self.sources[i]
+        cdef Py_buffer view
+        cdef ptrdiff_t dim, stride
+        cdef int axis
+        kind = array.dtype.str
         source.dtype = <hl_dtype> DTYPES[kind[1:]]
-        source.swapped = kind[0] not in ("|", "<" if sys.byteorder == "little" else ">")
-        # Axes that a row does not need are left out: what remains must fit a fixed room.
-        strides = array.strides
-        source.row_stride = strides[0]
+        source.swapped = kind[0] not in _NATIVE
         source.rank = 0
-        axes = [(d, s) for d, s in zip(array.shape[1:], strides[1:]) if d != 1]
-        merged = []
-        for dim, stride in axes:
-            if merged and merged[-1][1] == dim * stride:
-                merged[-1] = (merged[-1][0] * dim, stride)
-            else:
-                merged.append((dim, stride))
-        if len(merged) > HL_MAX_RANK:
-            raise ValueError(
-                f"an array with {array.ndim} axes is too scattered; make it contiguous"
-            )
-        for dim, stride in merged or [(1, array.itemsize)]:
-            source.dim[source.rank] = dim
-            source.stride[source.rank] = stride
-            source.rank += 1
+        PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+        try:
+            source.data = <const char *> view.buf
+            source.row_stride = view.strides[0]
+            # Axes that a row does not need are left out: what remains must fit a fixed room.
+            for axis in range(1, view.ndim):
+                dim, stride = view.shape[axis], view.strides[axis]
+                if dim == 1:
+                    continue
+                if source.rank and source.stride[source.rank - 1] == dim * stride:
+                    source.dim[source.rank - 1] *= dim
+                    source.stride[source.rank - 1] = stride
+                    continue
+                if source.rank == HL_MAX_RANK:
+                    raise ValueError(
+                        f"an array with {array.ndim} axes is too scattered; make it contiguous"
+                    )
+                source.dim[source.rank], source.stride[source.rank] = dim, stride
+                source.rank += 1
+            if source.rank == 0:
+                source.rank, source.dim[0], source.stride[0] = 1, 1, view.itemsize
+            if source.rank == 1 and source.stride[0] == view.itemsize and view.len > NEAR_BYTES:
+                self.row_bytes[i] = source.dim[0] * view.itemsize
+                self.far_lines += self.row_bytes[i] // CACHE_LINE + 2
+        finally:
+            PyBuffer_Release(&view)
 
+
+# How NumPy names a byte order that needs no swapping.
+_NATIVE = "|<" if sys.byteorder == "little" else "|>"
 
 # Stands for the bytes that say whether the loss is finite.
 _VERDICT = (-1, 0)
@@ -332,6 +349,7 @@ cdef class Executor:
     cdef list _packed
     cdef size_t _scratch_bytes
     cdef int _scratch_threads
+    cdef hl_powers _powers[2]
     cdef int64_t _flops
     cdef int64_t _gradient_flops
 
@@ -638,13 +656,14 @@ cdef class Executor:
         cdef double hyper[HL_MAX_HYPER]
         cdef double batch_sums[2][MAX_SLOTS]
         cdef char *destinations[MAX_OUTPUTS]
+        cdef Py_buffer view
         cdef const int64_t[::1] order
         cdef int n_threads, i
         cdef double whole
         if count <= 0:
             return 0, True
         for variable, packed in self._packed:
-            if variable.packed(PackedArray) is not packed:
+            if not variable.is_packed_as(packed):
                 self._lower()
                 break
         sources = _Sources(feed.arrays)
@@ -682,9 +701,12 @@ cdef class Executor:
             for i, value in enumerate(optimizer.hyper().values()):
                 hyper[i] = value
             run.hyper = hyper
+            run.powers = self._powers
         if outputs is not None:
             for i, out in enumerate(outputs):
-                destinations[i] = <char *> <size_t> out.__array_interface__["data"][0]
+                PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+                destinations[i] = <char *> view.buf
+                PyBuffer_Release(&view)
             for i in range(2):
                 run.batches[i].outputs = destinations
                 run.batches[i].outputs_first = outputs_first

@@ -131,7 +131,7 @@ cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h
     if h != NULL:
         memcpy(batch.h, h, sizeof(batch.h))
     call.step, call.batch = step, &batch
-    n_threads = _team_size(size, GRAIN)
+    n_threads = 1 if step.by_one else _team_size(size, GRAIN)
     with nogil:
         run_on_team(run_call, &call, n_threads)
 
