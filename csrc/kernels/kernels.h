@@ -6,6 +6,7 @@
 #include "pack.h"
 #include "elementwise.h"
 #include "rows.h"
+#include "narrow.h"
 #include "losses.h"
 #include "metrics.h"
 #include "optimizers.h"

@@ -217,6 +217,69 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
     }
 }
 
+/* softmax_crossentropy of up to VL narrow rows from row i on; w holds their weights. */
+static void N(narrow_softmax_crossentropy)(int clip, const N(targets) *t, ptrdiff_t i, const T *x,
+                                           vec w, T scale, T *values, T *probability, T *gradient,
+                                           int rows, int cols) {
+    vec e[NARROW], target[NARROW];
+    N(rows_to_lanes)(x, rows, cols, e);
+    if (t->y_true) {
+        N(rows_to_lanes)(t->y_true + i * cols, rows, cols, target);
+        for (int j = 0; j < cols; j++)
+            target[j] = target[j] * t->keep + t->share;
+    } else {
+        const ivec label = N(labels_to_lanes)(t->label + i, rows);
+        w = select((ivec)(label >= 0) & (ivec)(label < cols), w, splat((T)NAN));
+        for (int j = 0; j < cols; j++)
+            target[j] = only((ivec)(label == j), splat(1));
+    }
+
+    vec most = splat(-(T)INFINITY);
+    for (int j = 0; j < cols; j++)
+        most = vmax(e[j], most);
+    vec sum = splat(0), mass = splat(0), dots = splat(0);
+    for (int j = 0; j < cols; j++) {
+        const vec d = e[j] - most;
+        e[j] = vexp(d);
+        sum += e[j];
+        mass += target[j];
+        dots += only((ivec)(target[j] != 0), target[j] * d); /* 0 * log 0 = 0 */
+    }
+    const vec inverse = 1 / sum;
+
+    vec loss;
+    if (!clip) {
+        loss = mass * vlog(sum) - dots;
+    } else if (!t->y_true) {
+        vec own = splat(0);
+        for (int j = 0; j < cols; j++)
+            own += only((ivec)(target[j] != 0), e[j]);
+        own *= inverse;
+        mass = only(N(within)(own, EPSILON, ONE_MINUS_EPSILON), splat(1));
+        loss = -vlog(clamp(own, EPSILON, ONE_MINUS_EPSILON));
+    } else {
+        loss = mass = splat(0);
+        for (int j = 0; j < cols; j++) {
+            const vec q = e[j] * inverse;
+            loss -= target[j] * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
+            mass += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), target[j]);
+        }
+    }
+    store_n(values, loss * w, rows);
+
+    const vec factor = w * scale;
+    for (int j = 0; j < cols; j++) {
+        e[j] *= inverse;
+        const vec own =
+            clip ? only(N(within)(e[j], EPSILON, ONE_MINUS_EPSILON), target[j]) : target[j];
+        target[j] = (e[j] * mass - own) * factor;
+    }
+    if (gradient)
+        N(lanes_to_rows)(target, gradient, rows, cols);
+    if (probability)
+        N(lanes_to_rows)(e, probability, rows, cols);
+}
+
 static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_true,
                                     const int32_t *label, const void *x_, const void *weight,
                                     ptrdiff_t group, double scale, void *values_,
@@ -224,6 +287,19 @@ static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_tr
                                     ptrdiff_t cols) {
     const N(targets) t = N(targets_of)(y_true, label, smoothing, cols);
     T *values = values_;
+    if (cols <= NARROW) {
+        for (ptrdiff_t i = 0; i < rows; i += VL) {
+            const int count = lanes_left(rows - i);
+            T w[VL] = {0};
+            for (int l = 0; l < count; l++)
+                w[l] = N(row_weight)(weight, group, i + l);
+            N(narrow_softmax_crossentropy)(
+                clip, &t, i, (const T *)x_ + i * cols, load(w), (T)scale, values + i,
+                probability_ ? (T *)probability_ + i * cols : NULL,
+                gradient_ ? (T *)gradient_ + i * cols : NULL, count, (int)cols);
+        }
+        return;
+    }
     for (ptrdiff_t i = 0; i < rows; i++) {
         const T w = N(labelled_weight)(&t, N(row_weight)(weight, group, i), i, cols);
         const T *x = (const T *)x_ + i * cols;

@@ -17,6 +17,19 @@ static ptrdiff_t N(argmax)(const T *x, ptrdiff_t cols) {
     return best;
 }
 
+/* The same for each lane of columns that rows_to_lanes made. */
+static HL_INLINE ivec N(narrow_argmax)(const vec x[NARROW], int cols) {
+    vec most = splat(-(T)INFINITY);
+    ivec best = (ivec)splat(0), nan = (ivec)splat(0);
+    for (int j = 0; j < cols; j++) {
+        const ivec more = (ivec)(x[j] > most);
+        nan |= ~(ivec)(x[j] == x[j]);
+        most = select(more, x[j], most);
+        best = (best & ~more) | (more & j);
+    }
+    return best | nan; /* all ones are -1 */
+}
+
 /* Whether label is the first column of the largest score: no column before it reaches its score,
  * none after it exceeds it, and none is NaN. */
 static HL_INLINE int N(is_argmax)(const T *score, ptrdiff_t label, ptrdiff_t cols) {
@@ -45,12 +58,44 @@ static HL_INLINE int N(is_in_top_k)(const T *score, ptrdiff_t label, double k, p
     return (double)add_lanes(greater) < k;
 }
 
+/* Categorical accuracy of up to VL narrow rows: 1 where the label is the argmax of the scores. */
+static HL_INLINE vec N(narrow_accuracy)(const T *y_true, const int32_t *label, const T *score,
+                                        int rows, int cols) {
+    vec x[NARROW];
+    ivec wanted;
+    if (label) {
+        wanted = N(labels_to_lanes)(label, rows);
+    } else {
+        N(rows_to_lanes)(y_true, rows, cols, x);
+        wanted = N(narrow_argmax)(x, cols);
+    }
+    N(rows_to_lanes)(score, rows, cols, x);
+    const ivec match = (ivec)(N(narrow_argmax)(x, cols) == wanted) & (ivec)(wanted >= 0);
+    return only(match, splat(1));
+}
+
 static void N(metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
                       const void *y_pred, const void *weight, ptrdiff_t group, void *values,
                       ptrdiff_t rows, ptrdiff_t cols) {
     if (kind == HL_BINARY_ACCURACY) {
         N(rows_of_terms)(N(binary_match), 1, (T)param, y_true, y_pred, weight, group, 1, values,
                          NULL, rows, cols);
+        return;
+    }
+    if (cols <= NARROW &&
+        (kind == HL_CATEGORICAL_ACCURACY || kind == HL_SPARSE_CATEGORICAL_ACCURACY)) {
+        for (ptrdiff_t i = 0; i < rows; i += VL) {
+            const int count = lanes_left(rows - i);
+            T w[VL] = {0};
+            for (int l = 0; l < count; l++)
+                w[l] = N(row_weight)(weight, group, i + l);
+            const vec match = N(narrow_accuracy)(
+                kind == HL_CATEGORICAL_ACCURACY ? (const T *)y_true + i * cols : NULL,
+                kind == HL_CATEGORICAL_ACCURACY ? NULL : label + i, (const T *)y_pred + i * cols,
+                count, (int)cols);
+            /* A weight that is not finite counts only where there is a match. */
+            store_n((T *)values + i, only((ivec)(match != 0), load(w)), count);
+        }
         return;
     }
     const int sparse = kind == HL_SPARSE_CATEGORICAL_ACCURACY || kind == HL_SPARSE_TOP_K_ACCURACY;

@@ -31,10 +31,19 @@ class Interpreter:
     plan : Plan
     ops : mapping of str to function
         With the signatures of `hotloop.backends.numpy`.
+
+    Attributes
+    ----------
+    nodes : list of Value or Node
+        What is done for each batch: a value that is gathered, a node of the plan, or an output
+        that is copied out. Steps of a clock are counted by it.
     """
 
     def __init__(self, plan: Plan, ops: Mapping[str, Op]) -> None:
         self.plan = plan
+        # A reshape's input and output share their bytes: there is nothing to do.
+        self._steps = [step for step in plan.steps if step.op != "reshape"]
+        self.nodes: list[Value | Node] = [*plan.feeds, *self._steps, *plan.outputs]
         self._ops = ops
         arena = np.empty(plan.placement.arena_bytes, np.uint8)
         self._views: dict[Value, Array] = {}
@@ -50,6 +59,19 @@ class Interpreter:
         self._sums: Array = np.empty(0)
         self._finite = True
 
+    def threads(self) -> int:
+        """How many threads walk the plan: one, whatever an op does inside."""
+        return 1
+
+    def op_of(self, step: Node) -> str:
+        """The op of the table that a step calls; accumulate, which is in no table, calls none."""
+        if step.op in ("loss", "metric"):
+            return str(step.attributes["kind"])
+        if step.op == "update":
+            assert self.plan.optimizer is not None
+            return self.plan.optimizer.op
+        return _OTHER_NAMES.get(step.op, step.op)
+
     def run(
         self,
         feed: Feed,
@@ -60,6 +82,7 @@ class Interpreter:
         seconds: float = np.inf,
         outputs: Sequence[Array] | None = None,
         outputs_first: int = 0,
+        clock: NDArray[np.int64] | None = None,
     ) -> tuple[int, bool]:
         """Runs up to `count` batches from batch number `first` on.
 
@@ -75,6 +98,9 @@ class Interpreter:
         outputs : sequence of ndarray, optional
             Where the plan's outputs go: the row at position p of its epoch to
             ``outputs[k][p - outputs_first]``.
+        clock : ndarray of int64, shape (threads, steps, 2), optional
+            Nanoseconds are added to it, for each thread and entry of `nodes`: waiting before
+            it began, and working. Without `outputs` there are no steps for the plan's outputs.
 
         Returns
         -------
@@ -84,33 +110,42 @@ class Interpreter:
             counts the others in its `iterations`.
         """
         end = time.monotonic() + seconds
+        do = _do if clock is None else _Clock(clock, self._clock_shape(outputs)).do
+        steps_at, outputs_at = len(self.plan.feeds), len(self.plan.feeds) + len(self._steps)
         self._finite = True
         optimizer = self.plan.optimizer
         for done in range(count):
             epoch, start, stop = feed.place(first + done, self.plan.batch_size)
             self._iteration = 0 if optimizer is None else optimizer.iterations
-            self._gather(feed, feed.row_numbers(epoch, start, stop))
+            rows = feed.row_numbers(epoch, start, stop)
+            self._rows = len(rows)
+            for i, (value, source) in enumerate(zip(self.plan.feeds, feed.arrays, strict=True)):
+                do(i, self._gather, value, source, rows)
             self._sums = np.zeros(len(self.plan.slots))
-            for step in self.plan.steps:
-                self._step(step)
+            for i, step in enumerate(self._steps, steps_at):
+                do(i, self._step, step)
                 if not self._finite:
                     return done, False
             slots = len(self._sums)
             sums[epoch * slots : (epoch + 1) * slots] += self._sums
             if optimizer is not None:
                 optimizer.iterations += 1
-            for value, out in zip(self.plan.outputs, outputs or (), strict=False):
-                rows = slice(start - outputs_first, stop - outputs_first)
-                out[rows] = self._array(value).reshape(out[rows].shape)
+            for i, out in enumerate(outputs or ()):
+                part = out[start - outputs_first : stop - outputs_first]
+                do(outputs_at + i, self._copy, self.plan.outputs[i], part)
             if time.monotonic() >= end:
                 return done + 1, True
         return count, True
 
-    def _gather(self, feed: Feed, rows: NDArray[np.int64]) -> None:
-        self._rows = len(rows)
-        for value, source in zip(self.plan.feeds, feed.arrays, strict=True):
-            out = self._array(value)
-            self._ops["gather"](source, rows, out=out.reshape(self._rows, -1))
+    def _clock_shape(self, outputs: Sequence[Array] | None) -> tuple[int, int, int]:
+        copies = 0 if outputs is None else len(self.plan.outputs)
+        return self.threads(), len(self.nodes) - len(self.plan.outputs) + copies, 2
+
+    def _gather(self, value: Value, source: Array, rows: NDArray[np.int64]) -> None:
+        self._ops["gather"](source, rows, out=self._array(value).reshape(self._rows, -1))
+
+    def _copy(self, value: Value, out: Array) -> None:
+        out[...] = self._array(value).reshape(out.shape)
 
     def _array(self, value: Value) -> Array:
         """The numbers of a value for the current batch."""
@@ -138,7 +173,10 @@ class Interpreter:
             runner(self, step)
         else:
             inputs = (self._matrix(v) for v in step.inputs)
-            self._ops[step.op](*inputs, out=self._matrix(step.output), **step.attributes)
+            self._op(step)(*inputs, out=self._matrix(step.output), **step.attributes)
+
+    def _op(self, step: Node) -> Op:
+        return self._ops[self.op_of(step)]
 
     # -- steps that are more than one plain call ----------------------------------
 
@@ -146,29 +184,26 @@ class Interpreter:
         x, w, *b = (self._array(v) for v in step.inputs)
         x = self._matrix(step.inputs[0])
         bias = b[0] if b else None
-        self._ops["dense_forward"](x, w, bias, out=self._matrix(step.output), **step.attributes)
+        self._op(step)(x, w, bias, out=self._matrix(step.output), **step.attributes)
 
     def _input_gradient(self, step: Node) -> None:
         dy, w = map(self._matrix, step.inputs)
-        self._ops["matmul"](dy, w, transpose_b=True, out=self._matrix(step.output))
+        self._op(step)(dy, w, transpose_b=True, out=self._matrix(step.output))
 
     def _weight_gradient(self, step: Node) -> None:
         x, dy = map(self._matrix, step.inputs)
-        self._ops["matmul"](x, dy, transpose_a=True, out=self._matrix(step.output))
+        self._op(step)(x, dy, transpose_a=True, out=self._matrix(step.output))
 
     def _bias_gradient(self, step: Node) -> None:
-        self._ops["sum_rows"](self._matrix(step.inputs[0]), out=self._vector(step.output))
+        self._op(step)(self._matrix(step.inputs[0]), out=self._vector(step.output))
 
     def _add_bias(self, step: Node) -> None:
         x, b = step.inputs
-        self._ops["add_bias"](self._matrix(x), self._vector(b), out=self._matrix(step.output))
-
-    def _view(self, step: Node) -> None:
-        """Input and output share their bytes already."""
+        self._op(step)(self._matrix(x), self._vector(b), out=self._matrix(step.output))
 
     def _dropout(self, step: Node) -> None:
         key = int(random_bits(step.attributes["seed"], 1, first=self._iteration)[0])
-        self._ops["dropout"](
+        self._op(step)(
             self._vector(step.inputs[0]),
             rate=step.attributes["rate"],
             key=key,
@@ -192,7 +227,7 @@ class Interpreter:
         targets = self._vector(y_true)
         if not sparse:
             targets = targets.reshape(-1, y_pred.dims[-1])
-        self._ops[step.attributes["kind"]](
+        self._op(step)(
             targets,
             self._matrix(y_pred),
             np.repeat(self._vector(weight[0]), y_pred.group) if weight else None,
@@ -214,7 +249,7 @@ class Interpreter:
 
     def _penalty(self, step: Node) -> None:
         options = {k: step.attributes[k] for k in ("l1", "l2")}
-        penalty = self._ops["penalty"](self._array(step.inputs[0]), **options)
+        penalty = self._op(step)(self._array(step.inputs[0]), **options)
         self._sums[step.attributes["slot"]] += penalty * self._rows
 
     def _penalty_gradient(self, step: Node) -> None:
@@ -222,16 +257,46 @@ class Interpreter:
         out = self._array(step.output)
         if out.ctypes.data != gradient.ctypes.data:
             out[...] = gradient
-        self._ops["penalty_gradient"](w, out, **step.attributes)
+        self._op(step)(w, out, **step.attributes)
 
     def _update(self, step: Node) -> None:
         w, gradient, *slots = map(self._array, step.inputs)
         optimizer = self.plan.optimizer
         assert optimizer is not None
-        self._ops[optimizer.op](
+        self._op(step)(
             w, gradient, tuple(slots), iteration=self._iteration + 1, **optimizer.hyper()
         )
 
+
+def _do(_: int, work: Callable[..., None], *arguments: Any) -> None:
+    work(*arguments)
+
+
+class _Clock:
+    """Does steps and adds up the time before and in each."""
+
+    def __init__(self, nanoseconds: NDArray[np.int64], shape: tuple[int, int, int]) -> None:
+        if nanoseconds.shape != shape:
+            raise ValueError(f"clock must have the shape {shape}, not {nanoseconds.shape}")
+        self._waiting, self._working = nanoseconds[0].T
+        self._then = time.perf_counter_ns()
+
+    def do(self, step: int, work: Callable[..., None], *arguments: Any) -> None:
+        start = time.perf_counter_ns()
+        work(*arguments)
+        stop = time.perf_counter_ns()
+        self._waiting[step] += start - self._then
+        self._working[step] += stop - start
+        self._then = stop
+
+
+# Steps that call an op of the table under another name than their own.
+_OTHER_NAMES = {
+    "bias_gradient": "sum_rows",
+    "dense": "dense_forward",
+    "input_gradient": "matmul",
+    "weight_gradient": "matmul",
+}
 
 _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "accumulate": Interpreter._accumulate,
@@ -244,7 +309,6 @@ _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "metric": Interpreter._metric,
     "penalty": Interpreter._penalty,
     "penalty_gradient": Interpreter._penalty_gradient,
-    "reshape": Interpreter._view,
     "update": Interpreter._update,
     "weight_gradient": Interpreter._weight_gradient,
 }

@@ -4,6 +4,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
+from ... import threadpool
+
 
 def load() -> ModuleType:
     """The module that holds the compiled ops and executor.
@@ -20,4 +22,6 @@ def load() -> ModuleType:
         built = False
     if not built:
         raise ImportError("it was not built, for want of a C compiler")
-    return import_module(name)
+    kernels = import_module(name)
+    threadpool.announce()
+    return kernels

@@ -160,7 +160,8 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
         for i in range(run.n_steps):
             step = &run.steps[i]
             if step.wait:
-                barrier(team)
+                if worker.n_workers > 1:
+                    barrier(team)
                 if step.verdict and not run.finite:
                     break
             if clock != NULL:
