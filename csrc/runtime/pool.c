@@ -17,6 +17,9 @@ enum {
     /* About 20 to 50 microseconds of pause instructions: longer than the gaps between the parts of
      * a training step, shorter than a time slice. */
     SPINS = 1000,
+    /* At a barrier the others are a few microseconds away, unless they have no CPU: then this
+     * thread may be what keeps them from it. */
+    BARRIER_SPINS = 100,
     /* Then the CPU is offered to others between looks, before sleeping: waking costs several
      * microseconds, which a program that trains step by step from Python would pay each time. */
     YIELDS = 200,
@@ -176,7 +179,7 @@ void hl_pool_run(hl_task task, void *argument, int n_threads) {
     team.task = task;
     team.argument = argument;
     team.n_threads = n_threads;
-    team.spins = n_threads <= n_cpus ? SPINS : 0;
+    team.spins = n_threads <= n_cpus ? BARRIER_SPINS : 0;
     atomic_store_explicit(&team.inside, n_threads - 1, memory_order_relaxed);
     for (int i = 1; i < n_threads; i++)
         call_worker(&workers[i]);

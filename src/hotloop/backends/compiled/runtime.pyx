@@ -8,6 +8,8 @@ of threads and one choice of instruction set.
 import os
 import threading
 
+cimport cython
+
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_WRITABLE,
@@ -169,6 +171,7 @@ cdef Chunk _chunk = None
 _chunk_lock = threading.Lock()
 
 
+@cython.no_gc  # a chunk refers to nothing; and a collector would clear `chunk` before its use
 cdef class Buffer:
     """Bytes that begin on a cache line, zero at first."""
 
