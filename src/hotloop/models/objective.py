@@ -92,23 +92,23 @@ class Objective:
         epoch only.
         """
         sum_of = {(slot.kind, slot.index): sums[:, i] for i, slot in enumerate(slots)}
-        found: dict[str, Array] = {}
-        found["loss"] = sum_of.get(("penalty", 0), np.zeros(len(sums))) / rows
-        for i, term in enumerate(self.losses):
-            value = sum_of["loss", i] / rows
-            found["loss"] = found["loss"] + term.loss_weight * value
-            if len(self.losses) > 1:
-                found[self.loss_names[i]] = value
+        values = [sum_of["loss", i] / rows for i in range(len(self.losses))]
+        parts = [t.loss_weight * v for t, v in zip(self.losses, values, strict=True)]
+        if ("penalty", 0) in sum_of:
+            parts.append(sum_of["penalty", 0] / rows)
+        found: dict[str, Array] = {"loss": sum(parts[1:], start=parts[0])}
+        if len(values) > 1:
+            found |= zip(self.loss_names, values, strict=True)
         for use in self.metrics:
             if use.term is None:
                 found[use.name] = np.array([use.metric.result()])
                 continue
             assert isinstance(use.metric, MeanRowMetric)
             total = sum_of["metric", use.term]
-            count = sum_of.get(("weight", use.term), np.full(len(sums), float(rows)))
+            count = sum_of.get(("weight", use.term), float(rows))
             found[use.name] = use.metric.of(total, count)
             use.metric.reset_state()
-            use.metric.absorb(total[-1], count[-1])
+            use.metric.absorb(total[-1], np.ravel(count)[-1])
         return {name: found[name].tolist() for name in sorted(found)}
 
 
@@ -127,6 +127,7 @@ class Compilation:
         self._metrics = metrics
         self._weighted_metrics = weighted_metrics
         self._bound: dict[Any, Objective] = {}
+        self._losses_of: dict[Any, list[Loss]] = {}
         for identifier in _leaves(loss):
             if not _is_one_of(identifier, CROSSENTROPY):
                 losses_module.get(identifier)
@@ -152,6 +153,22 @@ class Compilation:
             self._bound[key] = self._make(outputs, names, y, weighted)
         return self._bound[key]
 
+    def foresee(self, outputs: Sequence[Value], names: Sequence[str]) -> Objective | None:
+        """The objective for targets as the losses expect them; None if only targets can tell.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where losses, metrics and outputs do not fit each other.
+        """
+        if not self.has_loss or any(_is_one_of(leaf, CROSSENTROPY) for leaf in _leaves(self._loss)):
+            return None
+        y: list[Array] = [np.empty((1, *v.dims)) for v in outputs]
+        for i, loss in enumerate(self._losses(outputs, names, y)):
+            if loss.sparse:
+                y[i] = np.empty((1, *outputs[i].dims[:-1]))
+        return self._make(outputs, names, y, weighted=False)
+
     def check(self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]) -> None:
         """That y holds what the losses expect; ValueError otherwise."""
         for array, output, loss in zip(y, outputs, self._losses(outputs, names, y), strict=True):
@@ -163,7 +180,15 @@ class Compilation:
     def _losses(
         self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
     ) -> list[Loss]:
-        """The loss of each output."""
+        """The loss of each output; looked for once for each kind of data."""
+        key = (tuple(id(v) for v in outputs), tuple(a.shape[1:] for a in y))
+        if key not in self._losses_of:
+            self._losses_of[key] = self._find_losses(outputs, names, y)
+        return self._losses_of[key]
+
+    def _find_losses(
+        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
+    ) -> list[Loss]:
         if len(y) != len(outputs):
             raise ValueError(f"the model has {len(outputs)} outputs but y has {len(y)} arrays")
         losses = []
