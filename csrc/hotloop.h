@@ -143,9 +143,11 @@ typedef struct hl_kernels {
     void (*activation)(hl_activation kind, double alpha, const void *x, ptrdiff_t x_ld, void *y,
                        ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols);
 
-    /* dx[i] = dy[i] * f'(.), i < n; saved is y or x as hl_activation says; dx may be dy. */
+    /* dx = dy * f'(.) on rows x cols blocks, all with rows ld apart; saved is y or x as
+     * hl_activation says; dx may be dy. */
     void (*activation_gradient)(hl_activation kind, double alpha, const void *dy,
-                                const void *saved, void *dx, ptrdiff_t n);
+                                const void *saved, void *dx, ptrdiff_t ld, ptrdiff_t rows,
+                                ptrdiff_t cols);
 
     /* y[i, j] = x[i, j] + b[j]; y may be x. */
     void (*add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols);

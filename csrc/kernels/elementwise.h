@@ -195,34 +195,47 @@ static HL_INLINE vec N(exponential_gradient)(vec dy, vec y, vec alpha) {
 }
 
 static HL_INLINE void N(map_gradient)(vec (*f)(vec dy, vec saved, vec alpha), T alpha, const T *dy,
-                                      const T *saved, T *dx, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
-        store_n(dx + i, f(load_n(dy + i, count), load_n(saved + i, count), splat(alpha)), count);
+                                      const T *saved, T *dx, ptrdiff_t ld, ptrdiff_t rows,
+                                      ptrdiff_t cols) {
+    if (ld == cols) {
+        cols *= rows;
+        rows = cols > 0;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const ptrdiff_t at = i * ld + j;
+            store_n(dx + at, f(load_n(dy + at, count), load_n(saved + at, count), splat(alpha)),
+                    count);
+        }
     }
 }
 
 static void N(activation_gradient)(hl_activation kind, double alpha_, const void *dy,
-                                   const void *saved, void *dx, ptrdiff_t n) {
+                                   const void *saved, void *dx, ptrdiff_t ld, ptrdiff_t rows,
+                                   ptrdiff_t cols) {
     const T alpha = (T)alpha_;
+#undef HL_GRADIENT
+#define HL_GRADIENT(f) N(map_gradient)(N(f), alpha, dy, saved, dx, ld, rows, cols)
     switch (kind) {
     case HL_LINEAR:
         if (dx != dy)
-            memcpy(dx, dy, (size_t)n * sizeof(T));
+            for (ptrdiff_t i = 0; i < rows; i++)
+                memcpy((T *)dx + i * ld, (const T *)dy + i * ld, (size_t)cols * sizeof(T));
         break;
-    case HL_RELU: N(map_gradient)(N(relu_gradient), alpha, dy, saved, dx, n); break;
-    case HL_LEAKY_RELU: N(map_gradient)(N(leaky_relu_gradient), alpha, dy, saved, dx, n); break;
-    case HL_ELU: N(map_gradient)(N(elu_gradient), alpha, dy, saved, dx, n); break;
-    case HL_SELU: N(map_gradient)(N(selu_gradient), alpha, dy, saved, dx, n); break;
-    case HL_GELU: N(map_gradient)(N(gelu_gradient), alpha, dy, saved, dx, n); break;
-    case HL_GELU_TANH: N(map_gradient)(N(gelu_tanh_gradient), alpha, dy, saved, dx, n); break;
-    case HL_SILU: N(map_gradient)(N(silu_gradient), alpha, dy, saved, dx, n); break;
-    case HL_SOFTPLUS: N(map_gradient)(N(softplus_gradient), alpha, dy, saved, dx, n); break;
-    case HL_SOFTSIGN: N(map_gradient)(N(softsign_gradient), alpha, dy, saved, dx, n); break;
-    case HL_SIGMOID: N(map_gradient)(N(sigmoid_gradient), alpha, dy, saved, dx, n); break;
-    case HL_HARD_SIGMOID: N(map_gradient)(N(hard_sigmoid_gradient), alpha, dy, saved, dx, n); break;
-    case HL_TANH: N(map_gradient)(N(tanh_gradient), alpha, dy, saved, dx, n); break;
-    case HL_EXPONENTIAL: N(map_gradient)(N(exponential_gradient), alpha, dy, saved, dx, n); break;
+    case HL_RELU: HL_GRADIENT(relu_gradient); break;
+    case HL_LEAKY_RELU: HL_GRADIENT(leaky_relu_gradient); break;
+    case HL_ELU: HL_GRADIENT(elu_gradient); break;
+    case HL_SELU: HL_GRADIENT(selu_gradient); break;
+    case HL_GELU: HL_GRADIENT(gelu_gradient); break;
+    case HL_GELU_TANH: HL_GRADIENT(gelu_tanh_gradient); break;
+    case HL_SILU: HL_GRADIENT(silu_gradient); break;
+    case HL_SOFTPLUS: HL_GRADIENT(softplus_gradient); break;
+    case HL_SOFTSIGN: HL_GRADIENT(softsign_gradient); break;
+    case HL_SIGMOID: HL_GRADIENT(sigmoid_gradient); break;
+    case HL_HARD_SIGMOID: HL_GRADIENT(hard_sigmoid_gradient); break;
+    case HL_TANH: HL_GRADIENT(tanh_gradient); break;
+    case HL_EXPONENTIAL: HL_GRADIENT(exponential_gradient); break;
     }
 }
 

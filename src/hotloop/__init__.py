@@ -26,7 +26,7 @@ from .models import Model, Sequential
 from .models.diagnosis import NonFiniteError
 
 if TYPE_CHECKING:
-    from . import datasets
+    from . import datasets, profiling
 
 __version__ = "0.1.0"
 
@@ -46,6 +46,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "profiling",
     "regularizers",
     "set_num_threads",
     "show_config",
@@ -54,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `datasets` when it is first used: it needs much of the standard library."""
-    if name == "datasets":
-        return import_module(".datasets", __name__)
+    """Imports what few programs use, and what needs much to import, when it is first used."""
+    if name in ("datasets", "profiling"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import hotloop
+from hotloop.backends import interpreter as module
 from hotloop.backends import numpy as reference
 from hotloop.backends.interpreter import Interpreter
 from hotloop.data.feed import Feed
@@ -130,3 +134,61 @@ def test_no_batches_are_no_work(model: hotloop.Sequential) -> None:
     sums = np.zeros(1)
     assert interpreter(model).run(feed(), 0, 0, sums) == (0, True)
     assert sums[0] == 0.0
+
+
+# ------------------------------------------------------------------------------- the clock
+
+STEPS = [
+    *("input", "target", "dense", "loss", "accumulate"),
+    *("weight_gradient", "update", "bias_gradient", "update"),
+]
+
+
+def name(step: Any) -> str:
+    return str(step.role if isinstance(step, Value) else step.op)
+
+
+def test_nodes_say_what_each_step_is(model: hotloop.Sequential) -> None:
+    ours = interpreter(model, hotloop.optimizers.SGD(RATE))
+    assert sorted(map(name, ours.nodes)) == sorted([*STEPS, "temporary"])
+    assert [name(step) for step in ours.nodes[:4]] == STEPS[:4]
+    assert ours.nodes[-1] is model.outputs[0]
+    assert ours.threads() == 1
+
+
+def test_a_clock_adds_up_waiting_and_working(
+    model: hotloop.Sequential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each look at the clock is a nanosecond later: one lies before each step, one in it.
+    ticks = itertools.count()
+    looks = SimpleNamespace(monotonic=time.monotonic, perf_counter_ns=lambda: next(ticks))
+    monkeypatch.setattr(module, "time", looks)
+    ours = interpreter(model, hotloop.optimizers.SGD(RATE))
+    clock = np.full((1, len(STEPS), 2), 100)
+    assert ours.run(feed(), 0, 3, np.zeros(1), clock=clock) == (3, True)
+    np.testing.assert_array_equal(clock, 103)
+
+    with_outputs = np.zeros((1, len(ours.nodes), 2), np.int64)
+    ours.run(feed(), 0, 2, np.zeros(1), outputs=[np.empty((ROWS, 1))], clock=with_outputs)
+    np.testing.assert_array_equal(with_outputs, 2)
+
+
+def test_a_clock_changes_no_number(model: hotloop.Sequential) -> None:
+    sums, clocked = np.zeros((2, 1))
+    interpreter(model, hotloop.optimizers.SGD(RATE)).run(feed(), 0, 3, sums)
+    found = model.get_weights()
+    model.set_weights([np.array([[2.0]]), np.array([1.0])])
+    clock = np.zeros((1, len(STEPS), 2), np.int64)
+    interpreter(model, hotloop.optimizers.SGD(RATE)).run(feed(), 0, 3, clocked, clock=clock)
+    assert sums == clocked
+    assert (clock[:, :, 1] > 0).all()
+    for one, other in zip(found, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_clock_of_another_shape_is_refused(model: hotloop.Sequential) -> None:
+    for shape in [(1, len(STEPS) + 1, 2), (2, len(STEPS), 2), (1, len(STEPS), 1)]:
+        with pytest.raises(ValueError, match="clock must have the shape"):
+            interpreter(model, hotloop.optimizers.SGD(RATE)).run(
+                feed(), 0, 1, np.zeros(1), clock=np.zeros(shape, np.int64)
+            )

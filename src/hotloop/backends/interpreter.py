@@ -187,8 +187,12 @@ class Interpreter:
         self._op(step)(x, w, bias, out=self._matrix(step.output), **step.attributes)
 
     def _input_gradient(self, step: Node) -> None:
-        dy, w = map(self._matrix, step.inputs)
-        self._op(step)(dy, w, transpose_b=True, out=self._matrix(step.output))
+        dy, w, *saved = map(self._matrix, step.inputs)
+        dx = self._matrix(step.output)
+        self._op(step)(dy, w, transpose_b=True, out=dx)
+        if saved:
+            gradient = self._ops[step.attributes["activation"] + "_gradient"]
+            gradient(dx, saved[0], alpha=step.attributes["alpha"], out=dx)
 
     def _weight_gradient(self, step: Node) -> None:
         x, dy = map(self._matrix, step.inputs)

@@ -80,6 +80,17 @@ def dense(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     return _fuse_pairs(nodes, kept, activations)
 
 
+def activation_gradients(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
+    """The gradient of an activation becomes an epilogue of the product that it follows.
+
+    Both are done where the product was: behind it, the weight that it reads is updated.
+    """
+    pairs = {
+        ("input_gradient", kind + "_gradient"): _product_and_gradient for kind in ops.ELEMENTWISE
+    }
+    return _fuse_pairs(nodes, kept, pairs, early=True)
+
+
 def updates(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     """A gradient and the update it is for become one: it never reaches memory."""
     pairs = {
@@ -100,6 +111,14 @@ def _product_and_activation(product: Node, activation: Node) -> Node | None:
     return Node("dense", product.inputs, activation.outputs, attributes, product.layer)
 
 
+def _product_and_gradient(product: Node, gradient: Node) -> Node | None:
+    if "activation" in product.attributes or gradient.inputs[0] is not product.output:
+        return None
+    attributes = {"activation": gradient.op.removesuffix("_gradient"), **gradient.attributes}
+    inputs = (*product.inputs, gradient.inputs[1])
+    return Node(product.op, inputs, gradient.outputs, attributes, product.layer)
+
+
 def _gradient_and_update(gradient: Node, update: Node) -> Node:
     weight, _, *slots = update.inputs
     return Node(
@@ -112,9 +131,16 @@ def _gradient_and_update(gradient: Node, update: Node) -> Node:
 
 
 def _fuse_pairs(
-    nodes: list[Node], kept: Iterable[Value], patterns: Mapping[tuple[str, str], Fuse]
+    nodes: list[Node],
+    kept: Iterable[Value],
+    patterns: Mapping[tuple[str, str], Fuse],
+    *,
+    early: bool = False,
 ) -> list[Node]:
-    """Fuses each pair producer -> only reader that stands in the table, at the reader's place."""
+    """Fuses each pair producer -> only reader that stands in the table, at the reader's place.
+
+    With `early`, at the producer's.
+    """
     readers = Counter(v for node in nodes for v in node.inputs)
     readers.update(kept)
     made: dict[Value, Node] = {}
@@ -126,9 +152,12 @@ def _fuse_pairs(
             if producer and fuse and readers[value] == 1:
                 both = fuse(producer, node)
                 if both is not None:
+                    place = fused.index(producer)
                     fused.remove(producer)
                     node = both
                     break
+        else:
+            place = len(fused)
         made.update((v, node) for v in node.outputs)
-        fused.append(node)
+        fused.insert(place if early else len(fused), node)
     return fused

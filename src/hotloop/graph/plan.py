@@ -157,6 +157,7 @@ def build(
 
     kept = tuple(outputs)
     nodes = fusion.dense([*forward, *sums, *update_nodes], kept)
+    nodes = fusion.activation_gradients(nodes, kept)
     if fuse_updates:
         nodes = fusion.updates(nodes, kept)
     feeds = _feeds(inputs, losses, metrics)

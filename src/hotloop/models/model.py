@@ -176,7 +176,7 @@ class Model(Trainer, Layer):
         return _one_or_list([v.shape for v in self.outputs])
 
     def summary(self, line_length: int | None = None) -> None:
-        """Prints the layers, their output shapes and numbers of parameters."""
+        """Prints the layers, their output shapes, numbers of parameters, FLOPs and memory."""
         self._require_built("summary")
         print(summarize(self, line_length))
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..graph.plan import build
+
 if TYPE_CHECKING:
+    from ..graph.plan import Plan
     from ..layers.base import Layer
     from ..variables import Variable
     from .model import Model
 
+BATCH_SIZE = 32  # of plans that are made for their figures only
+
 
 def summarize(model: Model, line_length: int | None = None) -> str:
-    """Layers, output shapes and parameters, in lines of at most `line_length` (80) characters."""
+    """Layers, output shapes and parameters, in lines of at most `line_length` (80) characters.
+
+    Then the FLOPs of the matrix products, for one example, and the bytes of the arena, which
+    holds all that is computed for a batch: of training where its plan is known, of a forward
+    pass on 32 examples otherwise. Weights and optimizer state are not in the arena.
+    """
     width = line_length or 80
     columns = (width // 2, width - width // 2 - 14)
     rows = [
@@ -27,6 +37,7 @@ def summarize(model: Model, line_length: int | None = None) -> str:
         _total("Total params", model.weights),
         _total("Trainable params", model.trainable_weights),
         _total("Non-trainable params", model.non_trainable_weights),
+        *_work(model),
     ]
     return "\n".join(lines)
 
@@ -49,6 +60,22 @@ def _fitted(text: str, width: int) -> str:
 def _total(label: str, variables: list[Variable]) -> str:
     count = sum(v.size for v in variables)
     return f"{label}: {count:,} ({_size(sum(v.size * v.dtype.itemsize for v in variables))})"
+
+
+def _work(model: Model) -> list[str]:
+    """FLOPs and memory."""
+    forward = build(model.inputs, model.outputs, BATCH_SIZE)
+    training = model._training_plan(BATCH_SIZE)
+    flops, purpose, plan = f"{_flops(forward):,}", "forward pass", forward
+    if training is not None:
+        flops += f" (training: {_flops(training):,})"
+        purpose, plan = "training", training
+    arena = f"{_size(plan.placement.arena_bytes)} ({purpose}, batch of {plan.batch_size})"
+    return [f"FLOPs per example: {flops}", f"Arena: {arena}"]
+
+
+def _flops(plan: Plan) -> int:
+    return plan.flops // plan.batch_size
 
 
 def _size(count: int) -> str:

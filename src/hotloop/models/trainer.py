@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
     from ..graph.trace import Value
     from ..layers.base import Layer
+    from ..profiling import Profile
     from ..variables import Variable
 
 Array = NDArray[Any]
@@ -451,6 +452,74 @@ class Trainer:
         logs = self._run(ready, feed, 0, 1, objective, data)
         return logs if return_dict else _in_order(objective, logs)
 
+    # -- profile ----------------------------------------------------------------
+
+    def profile(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        sample_weight: Any = None,
+    ) -> Profile:
+        """Where the time of a training step goes, op by op.
+
+        Real steps are run, by the very plan and executor that `fit` uses. Afterwards weights,
+        optimizer state and the optimizer's `iterations` are bit for bit what they were, and no
+        random number was drawn, so that a fit goes on as if there had been no profile. Only a
+        model that has no weights yet gets its first ones, as in `fit`.
+
+        Parameters
+        ----------
+        x, y : array-like, or a list or dict of them
+            Examples and targets; an incomplete last batch is left out.
+        batch_size : int, optional
+            Examples a step, 32 if not given.
+        steps : int, optional
+            How many steps are clocked; if not given, as many as take 0.3 s and at least 10. As
+            many again are run without the clock, which tells what it costs.
+        sample_weight : array-like of shape (examples,), optional
+            A weight for each example.
+
+        Returns
+        -------
+        Profile
+            ``print(profile)`` shows a table.
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled, and for data that do not fit it.
+        NonFiniteError
+            When the loss is not finite.
+
+        Examples
+        --------
+        >>> import hotloop
+        >>> model = hotloop.Sequential([hotloop.layers.Dense(2, input_dim=3)])
+        >>> model.compile("sgd", "mse")
+        >>> profile = model.profile(np.zeros((64, 3)), np.ones((64, 2)), steps=5)
+        >>> [(row.op, row.flops) for row in profile.rows if row.flops][0]
+        ('dense', 384)
+        """
+        from ..profiling import step
+
+        compilation = self._require_compiled("profile")
+        if steps is not None:
+            _check_count("steps", steps, 1)
+        data = self._data(compilation, x, y, sample_weight)
+        objective = self._objective(compilation, data)
+        ready = self._ready("train", _batch_size(batch_size, data.rows, None), objective)
+        feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
+        with ready.lock:
+            return step.profile(
+                ready.executor,
+                feed,
+                model=self.name,
+                copies_outputs=objective.records_outputs,
+                steps=steps,
+            )
+
     # -- data -------------------------------------------------------------------
 
     @property
@@ -551,6 +620,29 @@ class Trainer:
                 )
                 self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
             return self._plans[key]
+
+    def _training_plan(self, batch_size: int) -> Plan | None:
+        """The newest plan that trained, or else one as `fit` would make; None if unknown."""
+        with self._plans_lock:
+            trained = [ready.plan for key, ready in self._plans.items() if key[0] == "train"]
+        if trained or self._compilation is None:
+            return trained[-1] if trained else None
+        try:
+            objective = self._compilation.foresee(self.outputs, self.output_names)
+            if objective is None:
+                return None
+            return build(
+                self.inputs,
+                self.outputs,
+                batch_size,
+                losses=objective.losses,
+                metrics=objective.terms,
+                trained=self.trainable_weights,
+                # As much work and memory as any other's, but nobody's state is made for it.
+                optimizer=optimizers.SGD(),
+            )
+        except (TypeError, ValueError):  # it is for fit to say what does not fit
+            return None
 
     def _run(
         self,

@@ -58,7 +58,8 @@ cdef extern from "hotloop.h" nogil:
         void (*activation)(hl_activation kind, double alpha, const void *x, ptrdiff_t x_ld,
                            void *y, ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*activation_gradient)(hl_activation kind, double alpha, const void *dy,
-                                    const void *saved, void *dx, ptrdiff_t n) noexcept nogil
+                                    const void *saved, void *dx, ptrdiff_t ld,
+                                    ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows,
                          ptrdiff_t cols) noexcept nogil
         void (*add)(const void *a, const void *b, void *y, ptrdiff_t n) noexcept nogil

@@ -371,7 +371,7 @@ cdef class Executor:
     cdef int _scratch_threads
     cdef hl_powers _powers[2]
     cdef int64_t _flops
-    cdef int64_t _gradient_flops
+    cdef int64_t _asking_flops  # of the products that ask for the next rows meanwhile
 
     def __cinit__(self, plan):
         self.plan = plan
@@ -383,7 +383,9 @@ cdef class Executor:
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
         self._flops = plan.flops
-        self._gradient_flops = sum(product_flops(s) for s in plan.steps if s.op != 'input_gradient')*plan.batch_size
+        self._asking_flops = plan.batch_size * sum(
+            product_flops(step) for step in plan.steps if step.op != "input_gradient"
+        )
         self._packed = []
         self._scratch_threads = 0
         self._scratch_bytes = 64
@@ -511,8 +513,10 @@ cdef class Executor:
 
     def _input_gradient(self, int at, node):
         cdef Step *step = &self.steps[at]
-        dy, w = node.inputs
+        dy, w = node.inputs[:2]
         self._plain(at, INPUT_GRADIENT, node)
+        step.kind = ACTIVATIONS[node.attributes.get("activation", "linear")]
+        step.option = node.attributes.get("alpha", 0.0)
         step.group = dy.group
         step.inputs, step.cols = w.dims
         self._need_product_scratch(step)
@@ -717,6 +721,8 @@ cdef class Executor:
             run.batches[i].finite = &run.finite
             run.batches[i].sources = sources.sources
             run.batches[i].sums = batch_sums[i]
+        run.epoch_rows = feed.rows
+        run.batch_size = self.plan.batch_size
         if feed.order is not None:
             order = feed.order
             run.order = &order[0]
@@ -730,10 +736,8 @@ cdef class Executor:
                     run.places[i][j] = self.steps[i * run.list_steps + j].out0
                     sources.place_bytes[j] = self.steps[j].cols * self.kernels.itemsize
             run.ahead.lines_per_flop = (
-                sources.far_lines * <ptrdiff_t> self.plan.batch_size / <double> max(self._gradient_flops, 1)
+                sources.far_lines * run.batch_size / <double> max(self._asking_flops, 1)
             )
-        run.epoch_rows = feed.rows
-        run.batch_size = self.plan.batch_size
         run.epoch_batches = feed.batches(run.batch_size)
         run.first_batch = first
         run.last = count - 1

@@ -26,7 +26,8 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
                         hl_activation activation, double alpha, char *y,
                         Worker *worker) noexcept nogil
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                         ptrdiff_t units, const char *dy, const char *w, char *dx,
+                         ptrdiff_t units, const char *dy, const char *w,
+                         const char *saved, hl_activation activation, double alpha, char *dx,
                          Worker *worker) noexcept nogil
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                           ptrdiff_t units, const char *x, const char *dy, char *dw,

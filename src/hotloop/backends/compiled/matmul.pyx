@@ -145,15 +145,20 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
 
 
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                         ptrdiff_t units, const char *dy, const char *w, char *dx,
+                         ptrdiff_t units, const char *dy, const char *w,
+                         const char *saved, hl_activation activation, double alpha, char *dx,
                          Worker *worker) noexcept nogil:
-    """dx = dy w^T. Each thread transposes the panels of w^T that it needs, once a block."""
+    """dx = f'(saved) * dy w^T; each thread transposes the panels of w^T that it needs.
+
+    f is the activation of the layer below; f' is applied while a tile is in the first-level
+    cache.
+    """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(inputs, nr)
     cdef ptrdiff_t tiles = tiles_of(rows, kernels.mr, panels, worker.n_workers)
     cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
     cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
-    cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, ld, packed = -1
+    cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, ld, at, packed = -1
     if first < last:
         dy = spread(kernels, dy, rows, units, &ld, worker.scratch + units * nr * item)
     for tile in range(first, last):
@@ -172,10 +177,14 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
                 u += nr
         i = share(rows, tile - panel * tiles, tiles)
         tall = share(rows, tile - panel * tiles + 1, tiles) - i
+        at = (i * inputs + j) * item
         kernels.gemm(
             tall, n, units, dy + i * ld * item, ld, 1, worker.scratch, NULL, 0,
-            dx + (i * inputs + j) * item, inputs,
+            dx + at, inputs,
         )
+        if activation != HL_LINEAR:
+            kernels.activation_gradient(activation, alpha, dx + at, saved + at, dx + at, inputs,
+                                        tall, n)
 
 
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,

@@ -100,7 +100,8 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         dense_forward(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
                       <hl_activation> s.kind, s.option, s.out0, worker)
     elif s.code == INPUT_GRADIENT:
-        input_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, worker)
+        input_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
+                       <hl_activation> s.kind, s.option, s.out0, worker)
     elif s.code == WEIGHT_GRADIENT:
         weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, NULL, worker)
     elif s.code == WEIGHT_UPDATE:
@@ -199,7 +200,7 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
                            s.cols, n, s.cols)
     elif s.code == ACTIVATION_GRADIENT:
         kernels.activation_gradient(<hl_activation> s.kind, s.option, s.in0 + at, s.in1 + at,
-                                    s.out0 + at, n * s.cols)
+                                    s.out0 + at, s.cols, n, s.cols)
     elif s.code == ADD_BIAS:
         kernels.add_bias(s.in0 + at, s.in1, s.out0 + at, n, s.cols)
     elif s.code == ADD:
