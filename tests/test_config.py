@@ -126,6 +126,20 @@ def test_threads_by_environment() -> None:
         assert message + repr(wrong) in run(code, HOTLOOP_NUM_THREADS=wrong).stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_a_process_bound_to_one_cpu_uses_one_thread() -> None:
+    code = """
+import os
+import hotloop
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+hotloop.config.set_backend("numpy")
+print(hotloop.config.num_threads())
+"""
+    for hidden in ("", HIDE_CORE):
+        assert run(hidden + code).stdout == "1\n"
+    assert run(code, HOTLOOP_NUM_THREADS="3").stdout == "3\n"
+
+
 # ------------------------------------------------------------------------------- report
 
 

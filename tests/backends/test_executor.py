@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import tracemalloc
@@ -625,5 +626,61 @@ def test_a_batch_allocates_nothing(threads: int, rng: np.random.Generator) -> No
         for count in (10, 1000, 10, 1000):  # integers and lists of spare objects settle
             blocks_and_peak(count)
         assert blocks_and_peak(1000) == blocks_and_peak(10)
+    finally:
+        config.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_batch_calls_no_malloc(threads: str, preloaded: Callable[..., list[str]]) -> None:
+    code = """
+import ctypes
+import numpy as np
+import hotloop
+from hotloop import layers
+from hotloop.data.feed import Feed
+
+allocations = ctypes.CDLL(None).preload_allocations
+allocations.restype = ctypes.c_long
+parts = [layers.Dense(130, "tanh"), layers.Dropout(0.5), layers.Dense(3, "softmax")]
+model = hotloop.Sequential([hotloop.Input((65,)), *parts])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+data = model._data(model._compilation, np.ones((32_000, 65)), np.arange(32_000) % 3, None)
+objective = model._objective(model._compilation, data)
+run = model._ready("train", 32, objective).executor.run
+feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
+sums = np.zeros(2)
+def count(batches):
+    before = allocations()
+    run(feed, 0, batches, sums)
+    return allocations() - before
+print(count(10) > 0)  # the first run's scratch memory and threads
+print([count(batches) for batches in (1, 1000, 1, 1000)])
+"""
+    counted, counts = preloaded(code, HOTLOOP_NUM_THREADS=threads)
+    assert counted == "True"
+    one, thousand, *again = json.loads(counts)
+    assert one == thousand
+    assert again == [one, thousand]
+
+
+# ------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("mode", ["train", "predict"])
+def test_more_work_gets_more_threads_and_little_work_one(mode: str) -> None:
+    before = config.num_threads()
+    config.set_num_threads(8)
+    try:
+        found = []
+        for width in (1, 2, 5, 16, 33, 64, 100, 128, 200, 256, 400, 512, 700, 1024, 1500, 2048):
+            model = dense_model(width, width, dtype="float32")
+            loss, rule = ("mse", optimizers.SGD(0.1)) if mode == "train" else (None, None)
+            found.append(core.Executor(plan_of(model, 32, loss, rule)).threads())
+            config.set_num_threads(3)
+            assert core.Executor(plan_of(model, 1)).threads() <= min(found[-1], 3)
+            config.set_num_threads(8)
+        assert found == sorted(found)
+        assert found[:5] == [1] * 5
+        assert found[-1] == 8
     finally:
         config.set_num_threads(before)

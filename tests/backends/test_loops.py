@@ -363,6 +363,39 @@ def test_concurrent_callers(threads, rng):
         np.testing.assert_allclose(out, expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_models_that_train_at_once_never_start_numbas_own_threads(layer, python):
+    """Of those, the layer named workqueue ends a process that uses it from two threads."""
+    code = """
+import threading
+import numba
+import numpy as np
+import hotloop
+from hotloop import layers
+from hotloop.backends import loops
+
+models = [hotloop.Sequential([hotloop.Input((300,)), layers.Dense(300, "gelu")]) for _ in range(3)]
+histories = []
+def train(model):
+    model.compile("adam", "mse")
+    x = np.ones((500, 300))
+    histories.append(model.fit(x, x, 500, epochs=5, verbose=0).history["loss"])
+threads = [threading.Thread(target=train, args=(model,)) for model in models]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(histories), all(np.isfinite(history).all() for history in histories))
+print(loops._pool.cache_info().currsize)  # our own threads were used
+try:
+    print(numba.threading_layer())
+except ValueError:
+    print("none")
+"""
+    settings = {"HOTLOOP_BACKEND": "numba", "HOTLOOP_NUM_THREADS": "3"}
+    assert python(code, NUMBA_THREADING_LAYER=layer, **settings) == ["3 True", "1", "none"]
+
+
 def _relu_in_child(connection):
     x = np.full(LARGE, -1.0)
     loops.OPS["relu"](x, out=x)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,3 +115,125 @@ def test_the_core_counts_the_cores_that_it_may_use() -> None:
     assert isinstance(runtime.cpu_name(), str)
     assert runtime.pool_size() >= 0
     assert config.num_threads() >= 1
+
+
+V1 = "12:memory:/a/b\n3:cpu,cpuacct:/a/b\n1:name=systemd:/a\n"
+# Whether /proc/self/cgroup is that of version 2 or 1; files below /sys/fs/cgroup; CPUs of 8.
+GROUPS: dict[str, tuple[str, dict[str, str], int]] = {
+    "no file at all": ("", {}, 8),
+    "no limit": ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n"}, 8),
+    "three CPUs": ("0::/a/b\n", {"a/b/cpu.max": "300000 100000\n"}, 3),
+    "a part counts as one": ("0::/a/b\n", {"a/b/cpu.max": "150000 100000\n"}, 2),
+    "less than one": ("0::/a/b\n", {"a/b/cpu.max": "1000 100000\n"}, 1),
+    "more than there are": ("0::/a/b\n", {"a/b/cpu.max": "6400000 100000\n"}, 8),
+    "a group further up": (
+        "0::/a/b\n",
+        {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "200000 100000\n"},
+        2,
+    ),
+    "the least of several": (
+        "0::/a/b\n",
+        {"a/b/cpu.max": "500000 100000\n", "a/cpu.max": "400000 100000\n"},
+        4,
+    ),
+    "in a container": ("0::/../../host/only\n", {"cpu.max": "200000 100000\n"}, 2),
+    "the root group": ("0::/\n", {"cpu.max": "500000 100000\n"}, 5),
+    "nonsense": ("0::/a\nx\n\n:", {"a/cpu.max": "many\n"}, 8),
+    "version 1": (
+        V1,
+        {"cpu/a/b/cpu.cfs_quota_us": "250000\n", "cpu/a/b/cpu.cfs_period_us": "50000\n"},
+        5,
+    ),
+    "version 1, no limit": (
+        V1,
+        {"cpu/a/b/cpu.cfs_quota_us": "-1\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"},
+        8,
+    ),
+    "version 1, further up": (
+        V1,
+        {
+            "cpu/a/b/cpu.cfs_quota_us": "-1\n",
+            "cpu/a/b/cpu.cfs_period_us": "100000\n",
+            "cpu/cpu.cfs_quota_us": "300000\n",
+            "cpu/cpu.cfs_period_us": "100000\n",
+        },
+        3,
+    ),
+}
+
+
+def test_limits_of_control_groups_are_kept(
+    tmp_path: Path, preloaded: Callable[..., list[str]]
+) -> None:
+    for name, (membership, files, _) in GROUPS.items():
+        sources = {f"sys/fs/cgroup/{path}": text for path, text in files.items()}
+        for path, text in (sources | {"proc/self/cgroup": membership}).items():
+            file = tmp_path / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    code = """
+import os, sys
+from hotloop.backends.compiled import runtime
+for root in sys.argv[1:]:
+    os.environ["PRELOAD_ROOT"] = root
+    print(runtime.cpu_count())
+"""
+    found = preloaded(code, *(str(tmp_path / name) for name in GROUPS), PRELOAD_CPUS="8")
+    assert dict(zip(GROUPS, map(int, found), strict=True)) == {
+        name: cpus for name, (_, _, cpus) in GROUPS.items()
+    }
+
+
+THREADS = """
+import os, sys
+import numpy as np
+import hotloop
+from hotloop.backends.compiled import runtime
+if len(sys.argv) > 1:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+model = hotloop.Sequential([hotloop.Input((256,)), hotloop.layers.Dense(256)])
+model.compile("sgd", "mse")
+def train():
+    model.fit(np.ones((256, 256)), np.ones((256, 256)), 256, verbose=0)
+    print(hotloop.config.num_threads(), runtime.pool_size())
+train()
+hotloop.set_num_threads(6)
+train()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_a_process_bound_to_one_cpu_trains_on_one_thread(python: Callable[..., list[str]]) -> None:
+    """Threads that may be used, and threads that the pool has started."""
+    assert python(THREADS, "bind") == ["1 0", "6 5"]
+    # A wish of the user's comes first.
+    assert python(THREADS, "bind", HOTLOOP_NUM_THREADS="3") == ["3 2", "6 5"]
+
+
+def test_the_pool_has_as_many_threads_as_the_process_may_use(
+    preloaded: Callable[..., list[str]],
+) -> None:
+    assert preloaded(THREADS, PRELOAD_CPUS="4", PRELOAD_ROOT="/nowhere") == ["4 3", "6 5"]
+
+
+def test_a_small_model_starts_no_threads(python: Callable[..., list[str]]) -> None:
+    code = THREADS.replace("256", "16")
+    assert python(code, HOTLOOP_NUM_THREADS="8") == ["8 0", "6 0"]
+
+
+# ------------------------------------------------------------------------------- memory
+
+
+def test_buffers_in_a_ring_are_collected(python: Callable[..., list[str]]) -> None:
+    """Large ones are pieces of a chunk, which none of them may give back alone."""
+    code = """
+import gc
+from hotloop.backends.compiled import runtime
+buffers = [runtime.Buffer(100_000) for _ in range(3)]
+ring = [*buffers]
+ring.append(ring)
+del buffers, ring
+gc.collect()
+print("alive")
+"""
+    assert python(code) == ["alive"]

@@ -204,9 +204,16 @@ def num_threads() -> int:
             _threads = int(setting)
         else:
             module = _load("cython")
-            _threads = module.cpu_count() if module is not None else (os.cpu_count() or 1)
+            _threads = module.cpu_count() if module is not None else _cpu_count()
     assert _threads is not None
     return _threads
+
+
+def _cpu_count() -> int:
+    """CPUs that this process may use, as far as Python knows."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def set_num_threads(n: Any) -> None:
