@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -117,6 +118,10 @@ def test_a_quantity_of_a_csv_file_is_learned_in_its_own_unit(tmp_path, houses, c
         (["train", "--activation", "rellu", "--quiet"], "rellu"),
         (["train", "--optimizer", "adamm", "--quiet"], "adamm"),
         (["predict", "missing.safetensors", "x.csv"], "missing.safetensors"),
+        (["profile", "--kernels", "relu", "adamm"], "Did you mean 'adam'?"),
+        (["profile", "--threads", "0"], "--threads"),
+        (["profile", "--json", "no/such/folder/p.json"], "--json: there is no folder"),
+        (["profile", "--html", "no/such/folder/p.html"], "--html: there is no folder"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(capsys, arguments, message):
@@ -156,6 +161,45 @@ def test_a_file_of_another_program_is_refused(tmp_path, flowers, capsys):
     save_file({"0": np.zeros(3)}, tmp_path / "other.safetensors")
     line = fails(capsys, ["predict", str(tmp_path / "other.safetensors"), flowers])
     assert "hotloop train --save" in line
+
+
+def test_profile_prints_a_table_and_writes_what_it_is_told(tmp_path, capsys):
+    json_file, page = tmp_path / "p.json", tmp_path / "p.html"
+    chosen = ["profile", "--quick", "--threads", "1", "--kernels", "relu", "gather"]
+    assert main([*chosen, "--json", str(json_file), "--html", str(page)]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"^relu +32x10 +\d", output, flags=re.MULTILINE)
+    assert re.search(r"^gather +32x13 +\d", output, flags=re.MULTILINE)
+    assert max(map(len, output.splitlines())) <= 100
+    profile = json.loads(json_file.read_text(encoding="utf-8"))
+    assert profile["threads"] == 1
+    assert {timing["kernel"] for timing in profile["timings"]} == {"relu", "gather"}
+    assert all(timing["seconds"] > 0 for timing in profile["timings"])
+    assert page.read_text(encoding="utf-8").count("<tr id=") == len(profile["timings"])
+
+
+def test_profile_draws_a_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "p.png"
+    chosen = ["profile", "--quick", "--threads", "1", "--kernels", "gather"]
+    assert main([*chosen, "--plot", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_profile_does_without_matplotlib_until_a_plot_is_wanted(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    chosen = ["profile", "--quick", "--threads", "1", "--kernels", "gather"]
+    assert main([*chosen, "--html", str(tmp_path / "p.html")]) == 0
+    capsys.readouterr()
+    line = fails(capsys, [*chosen, "--plot", str(tmp_path / "p.png")])
+    assert "hotloop[plot]" in line
+
+
+def test_profile_fits_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["relu", "sparse_categorical_crossentropy"]
+    assert main(["profile", "--quick", "--threads", "1", "--kernels", *names]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_info_prints_the_configuration(capsys):

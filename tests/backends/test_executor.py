@@ -288,6 +288,30 @@ def test_batches_of_all_sizes(rows: int, batch: int, dtype: str, rng: np.random.
     assert_alike(results, dtype)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("widths", "rows", "batch", "dtype"),
+    [
+        ((1024, 1024, 3), 300, 33, "float32"),  # rows that share a cache set; weights beyond L2
+        ((512, 257, 1024, 1), 70, 33, "float64"),
+        ((784, 31, 10), 400, 17, "float32"),  # rows that are asked for ahead, in two places
+        ((2048, 2, 1), 100, 64, "float32"),
+    ],
+)
+def test_wide_layers_and_large_data(
+    widths: tuple[int, ...], rows: int, batch: int, dtype: str, threads: int, rng: np.random.Generator
+) -> None:
+    config.set_num_threads(threads)
+    x = rng.normal(size=(rows, widths[0])).astype(dtype)
+    y = rng.normal(size=(rows, widths[-1])).astype(dtype)
+    orders = np.concatenate([rng.permutation(rows) for _ in range(2)])
+    results = train_both(
+        lambda: dense_model(*widths, dtype=dtype),
+        "mse", [x, y], batch, order=orders, epochs=1, optimizer=lambda: optimizers.SGD(0.01),
+    )  # fmt: skip
+    assert_alike(results, dtype)
+
+
 LOSSES = ["mse", "mae", "huber", "log_cosh", "binary_crossentropy", "kl_divergence", "poisson"]
 
 

@@ -1,0 +1,61 @@
+/* hl_gather_labels: whole numbers from 0 up to the largest int32, and -1 for all others. */
+#include "check.h"
+#include "sources.h"
+
+#include <string.h>
+
+static int32_t label_of(long double value) {
+    return value >= 0 && value <= INT32_MAX ? (int32_t)value : -1;
+}
+
+static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                         ptrdiff_t n) {
+    const ptrdiff_t length = row_length(source);
+    int32_t *out = room_of(n * length, sizeof *out);
+    hl_gather_labels(source, order, first, n, out);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t row = order ? (ptrdiff_t)order[first + i] : first + i;
+        ptrdiff_t index[HL_MAX_RANK] = {0};
+        for (ptrdiff_t j = 0; j < length; j++) {
+            expect_same("label", i * length + j, out[i * length + j],
+                        label_of(source_value(source, row, index)));
+            next_index(source, index);
+        }
+    }
+}
+
+static void random_case(hl_dtype dtype, int swapped, int ordered) {
+    const ptrdiff_t rows = any_size(), dim[] = {1 + below(3), 1 + below(3)};
+    begin("labels dtype=%d swapped=%d rows=%td ordered=%d", dtype, swapped, rows, ordered);
+    const hl_source source = random_source(dtype, swapped, rows, 1 + (int)below(2), dim);
+    const ptrdiff_t first = below(rows), n = ordered ? 31 : rows - first;
+    check_labels(&source, ordered ? random_order(first, n, rows) : NULL, first, n);
+    end();
+}
+
+/* Random bytes are seldom class numbers: here are some, and their neighbours. */
+static void edge_case(void) {
+    static const double edges[] = {0,   -0.0, 1, 9.75,       255,  2147483647.0, 2147483648.0,
+                                   NAN, -0.5, -1, INFINITY, -INFINITY, 1e300, 2147483647.5};
+    begin("labels at the edges");
+    double *values = room_of(COUNT(edges), sizeof *values);
+    memcpy(values, edges, sizeof edges);
+    const hl_source source = {.data = (const char *)values,
+                              .dtype = HL_F64,
+                              .rank = 1,
+                              .row_stride = sizeof *values,
+                              .dim = {1},
+                              .stride = {sizeof *values}};
+    check_labels(&source, NULL, 0, COUNT(edges));
+    end();
+}
+
+void test_labels(void) {
+    for (int place = 0; place < PLACES; place++) {
+        use_place(place);
+        for (int dtype = 0; dtype < DTYPES; dtype++)
+            for (int round = 0; round < 16; round++)
+                random_case((hl_dtype)dtype, round & 1, (round & 2) != 0);
+        edge_case();
+    }
+}

@@ -1,0 +1,209 @@
+/* Update rules, what one step needs, and weight penalties. */
+#include "check.h"
+
+#include <string.h>
+
+typedef struct {
+    double w, s[3];
+} state;
+
+/* One step on one weight; slack receives the sizes of what was added up to each result. */
+static state stepped(hl_optimizer kind, const double *h, double g, state now, state *size) {
+    state next = now;
+    double step = 0, step_size = 0;
+    *size = (state){0};
+    switch (kind) {
+    case HL_SGD:
+        step = h[0] * g;
+        break;
+    case HL_SGD_MOMENTUM:
+    case HL_SGD_NESTEROV:
+        next.s[0] = h[1] * now.s[0] - h[0] * g;
+        size->s[0] = fabs(h[1] * now.s[0]) + fabs(h[0] * g);
+        step = kind == HL_SGD_NESTEROV ? h[0] * g - h[1] * next.s[0] : -next.s[0];
+        step_size = size->s[0] + fabs(h[0] * g);
+        break;
+    case HL_ADAM:
+    case HL_ADAM_AMSGRAD: {
+        next.s[0] = now.s[0] + (g - now.s[0]) * h[1];
+        next.s[1] = now.s[1] + (g * g - now.s[1]) * h[2];
+        size->s[0] = fabs(now.s[0]) + fabs(g) * h[1];
+        size->s[1] = now.s[1] + g * g * h[2];
+        double v = next.s[1];
+        if (kind == HL_ADAM_AMSGRAD) {
+            v = next.s[2] = now.s[2] > v ? now.s[2] : v;
+            size->s[2] = fmax(now.s[2], size->s[1]);
+        }
+        next.w -= now.w * h[4];
+        step = h[0] * next.s[0] / (sqrt(v) + h[3]);
+        step_size = h[0] * size->s[0] / (sqrt(v) + h[3]);
+        break;
+    }
+    case HL_RMSPROP:
+    case HL_RMSPROP_MOMENTUM:
+    case HL_RMSPROP_CENTERED:
+    case HL_RMSPROP_CENTERED_MOMENTUM: {
+        const int centered = kind == HL_RMSPROP_CENTERED || kind == HL_RMSPROP_CENTERED_MOMENTUM;
+        next.s[0] = size->s[0] = h[1] * now.s[0] + h[2] * g * g;
+        double spread = next.s[0] + h[3];
+        if (centered) {
+            next.s[1] = h[1] * now.s[1] + h[2] * g;
+            size->s[1] = fabs(h[1] * now.s[1]) + fabs(h[2] * g);
+            spread -= next.s[1] * next.s[1];
+        }
+        step = h[0] * g / sqrt(spread);
+        /* What the spread lost when the mean's square was taken off. */
+        step_size = fabs(step) * (1 + next.s[0] / spread);
+        if (kind == HL_RMSPROP_MOMENTUM || kind == HL_RMSPROP_CENTERED_MOMENTUM) {
+            const int slot = centered ? 2 : 1;
+            step += h[4] * now.s[slot];
+            step_size += fabs(h[4] * now.s[slot]);
+            next.s[slot] = step;
+            size->s[slot] = step_size;
+        }
+        break;
+    }
+    case HL_ADAGRAD:
+        next.s[0] = size->s[0] = now.s[0] + g * g;
+        step = h[0] * g / sqrt(next.s[0] + h[1]);
+        break;
+    }
+    next.w -= step;
+    size->w = fabs(now.w) + fabs(step) + step_size;
+    return next;
+}
+
+static const struct {
+    hl_optimizer kind;
+    int slots;
+    double hyper[HL_MAX_HYPER];
+} rules[] = {
+    {HL_SGD, 0, {0.1}},
+    {HL_SGD_MOMENTUM, 1, {0.1, 0.9}},
+    {HL_SGD_NESTEROV, 1, {0.1, 0.9}},
+    {HL_ADAM, 2, {0.01, 0.9, 0.999, 1e-7, 0}},
+    {HL_ADAM, 2, {0.01, 0.9, 0.999, 1e-7, 0.01}},
+    {HL_ADAM_AMSGRAD, 3, {0.01, 0.9, 0.999, 1e-7, 0.01}},
+    {HL_RMSPROP, 1, {0.01, 0.9, 1e-7}},
+    {HL_RMSPROP_MOMENTUM, 2, {0.01, 0.9, 1e-7, 0.8}},
+    {HL_RMSPROP_CENTERED, 2, {0.01, 0.9, 1e-7}},
+    {HL_RMSPROP_CENTERED_MOMENTUM, 3, {0.01, 0.9, 1e-7, 0.8}},
+    {HL_ADAGRAD, 1, {0.1, 1e-7}},
+};
+
+/* Squares at least twice the squared mean, so that no spread is the small rest of a difference. */
+static void fill_slots(hl_optimizer kind, void **slot, ptrdiff_t n) {
+    for (int s = 0; s < 3 && slot[s]; s++)
+        fill(slot[s], n, s == 0 ? -1 : 0.1, 1);
+    if (kind >= HL_RMSPROP) {
+        fill(slot[0], n, 0.6, 1);
+        for (int s = 1; s < 3 && slot[s]; s++)
+            fill(slot[s], n, -0.5, 0.5);
+    }
+}
+
+static void update_case(int r, ptrdiff_t n) {
+    const hl_optimizer kind = rules[r].kind;
+    const int slots = rules[r].slots;
+    const int64_t iteration = 1 + below(2000);
+    begin("update kind=%d iteration=%lld n=%td", kind, (long long)iteration, n);
+    double *h = room_of(HL_MAX_HYPER, sizeof *h);
+    hl_powers kept[2] = {{0}};
+    hl_optimizer_prepare(kind, rules[r].hyper, iteration, kept, h);
+    void *w = room(n), *g = room(n), *slot[3] = {0};
+    const void *slot_was[3] = {0};
+    fill(w, n, -1, 1);
+    fill(g, n, -1, 1);
+    if (n > 0 && below(3) == 0)
+        put(g, below(n), (double[]){NAN, INFINITY, -INFINITY, 0}[below(4)]);
+    for (int s = 0; s < slots; s++)
+        slot[s] = room(n);
+    fill_slots(kind, slot, n);
+    for (int s = 0; s < slots; s++)
+        slot_was[s] = copy_of(slot[s], n);
+    const void *w_was = copy_of(w, n);
+    K->update(kind, h, w, g, slot[0], slot[1], slot[2], n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        state now = {.w = get(w_was, i)}, size;
+        for (int s = 0; s < slots; s++)
+            now.s[s] = get(slot_was[s], i);
+        const state want = stepped(kind, h, get(g, i), now, &size);
+        /* At most eight roundings each, those of h to K's type included. */
+        expect_near("w", i, get(w, i), want.w, 4 * epsilon() * size.w);
+        for (int s = 0; s < slots; s++)
+            expect_near("slot", i, get(slot[s], i), want.s[s], 4 * epsilon() * size.s[s]);
+    }
+    end();
+}
+
+/* Weights do not notice where the range was cut. */
+static void cut_case(int r, ptrdiff_t n) {
+    const hl_optimizer kind = rules[r].kind;
+    begin("update in pieces, kind=%d n=%td", kind, n);
+    double h[HL_MAX_HYPER];
+    hl_powers kept[2] = {{0}};
+    hl_optimizer_prepare(kind, rules[r].hyper, 3, kept, h);
+    void *w = room(n), *g = room(n), *slot[3] = {0}, *slot_cut[3] = {0};
+    fill(w, n, -1, 1);
+    fill(g, n, -1, 1);
+    for (int s = 0; s < rules[r].slots; s++)
+        slot[s] = room(n);
+    fill_slots(kind, slot, n);
+    for (int s = 0; s < rules[r].slots; s++)
+        slot_cut[s] = copy_of(slot[s], n);
+    void *w_cut = copy_of(w, n);
+    K->update(kind, h, w, g, slot[0], slot[1], slot[2], n);
+    for (ptrdiff_t i = 0, count; i < n; i += count) {
+        count = 1 + below(n - i);
+        void *part[3] = {0};
+        for (int s = 0; s < rules[r].slots; s++)
+            part[s] = (char *)slot_cut[s] + i * K->itemsize;
+        K->update(kind, h, (char *)w_cut + i * K->itemsize, (char *)g + i * K->itemsize, part[0],
+                  part[1], part[2], count);
+    }
+    expect_equal("w", w_cut, w, n);
+    for (int s = 0; s < rules[r].slots; s++)
+        expect_equal("slot", slot_cut[s], slot[s], n);
+    end();
+}
+
+static void penalty_case(ptrdiff_t n) {
+    const double l1 = uniform(0, 1), l2 = uniform(0, 1);
+    begin("penalty l1=%g l2=%g n=%td", l1, l2, n);
+    void *w = room(n), *g = room(n);
+    fill(w, n, -1, 1);
+    fill(g, n, -1, 1);
+    if (n > 1)
+        put(w, below(n), 0);
+    if (n > 0 && below(4) == 0)
+        put(w, below(n), NAN);
+    const void *g_was = copy_of(g, n);
+    double size = 0, square = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        size += fabs(get(w, i));
+        square += get(w, i) * get(w, i);
+    }
+    const double want = l1 * size + l2 * square;
+    /* Both sums are in double and their terms positive: half an epsilon for each of n. */
+    expect_near("penalty", 0, K->penalty(l1, l2, w, n), want, (double)(n + 4) * 0x1p-52 * want);
+    K->penalty_gradient(l1, l2, w, g, n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double w_i = get(w, i), push = l1 * ((w_i > 0) - (w_i < 0)), pull = 2 * l2 * w_i;
+        expect_near("g", i, get(g, i), get(g_was, i) + push + pull,
+                    2 * epsilon() * (fabs(get(g_was, i)) + fabs(push) + fabs(pull)));
+    }
+    end();
+}
+
+void test_optimizers(void) {
+    for (int r = 0; r < COUNT(rules); r++) {
+        update_case(r, 0);
+        for (int s = 0; s < COUNT(sizes); s++) {
+            update_case(r, sizes[s]);
+            cut_case(r, sizes[s]);
+        }
+    }
+    penalty_case(0);
+    for (int s = 0; s < COUNT(sizes); s++)
+        penalty_case(sizes[s]);
+}

@@ -1,0 +1,205 @@
+/* Matrix-product tiles, panels, and sums over rows. */
+#include "check.h"
+
+#include <string.h>
+
+/* a[i, p], i < m, p < k, with one stride of 1 and the other with a gap now and then. */
+typedef struct {
+    void *data;
+    ptrdiff_t row, col;
+} matrix;
+
+static matrix random_matrix(ptrdiff_t m, ptrdiff_t k, int transposed) {
+    const ptrdiff_t stride = (transposed ? m : k) + below(4);
+    const ptrdiff_t n = m == 0 || k == 0  ? 0
+                        : transposed      ? (k - 1) * stride + m
+                                          : (m - 1) * stride + k;
+    const matrix a = {room(n), transposed ? 1 : stride, transposed ? stride : 1};
+    fill(a.data, n, -1, 1);
+    if (n > 0 && below(10) == 0)
+        put(a.data, below(n), below(2) ? INFINITY : NAN);
+    return a;
+}
+
+static double at(matrix a, ptrdiff_t i, ptrdiff_t p) {
+    return get(a.data, i * a.row + p * a.col);
+}
+
+/* Rows of w, of which n are random and the rest NaN: padding must not matter. */
+static void *random_panel(ptrdiff_t k, ptrdiff_t n) {
+    const ptrdiff_t w = panel_width(n);
+    void *b = room(k * w);
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t j = 0; j < n; j++)
+            put(b, p * w + j, uniform(-1, 1));
+    return b;
+}
+
+static void expect_gap(const char *what, const void *x, ptrdiff_t rows, ptrdiff_t cols,
+                       ptrdiff_t ld) {
+    int clean = 1;
+    for (ptrdiff_t i = 0; i + 1 < rows && cols > 0; i++)
+        for (ptrdiff_t j = cols; j < ld; j++)
+            clean &= is_untouched(x, i * ld + j);
+    expect(clean, what);
+}
+
+/* Every order that the contract fixes is checked bit by bit. Dot products may sum in any order:
+ * k products and k sums, each off by half an epsilon of the terms' sizes. */
+static void check_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, const void *b,
+                          const double *start, const void *c, ptrdiff_t c_row) {
+    const int dots = n == 1 && a.col == 1;
+    const ptrdiff_t w = panel_width(n);
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t j = 0; j < n; j++) {
+            double sum = start[i * n + j], size = fabs(sum);
+            for (ptrdiff_t p = 0; p < k; p++) {
+                const double x = at(a, i, p), y = get(b, p * w + j);
+                sum = dots ? sum + x * y : multiply_add(x, y, sum);
+                size += fabs(x * y);
+            }
+            const double got = get(c, i * c_row + j);
+            if (dots)
+                expect_near("c", i, got, sum, (double)(k + 1) * epsilon() * size);
+            else
+                expect_same("c", i * n + j, got, sum);
+        }
+}
+
+static void gemm_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int transposed) {
+    static double start[257 * 64];
+    for (int from = 0; from < 4; from++) {
+        const int accumulate = from & 1, with_init = from & 2;
+        begin("gemm m=%td n=%td k=%td transposed=%d accumulate=%d init=%d", m, n, k, transposed,
+              accumulate, with_init != 0);
+        const matrix a = random_matrix(m, k, transposed);
+        const void *b = random_panel(k, n);
+        void *init = with_init ? random_panel(1, n) : NULL;
+        const ptrdiff_t c_row = n + below(3);
+        void *c = room(m == 0 || n == 0 ? 0 : (m - 1) * c_row + n);
+        for (ptrdiff_t i = 0; i < m; i++)
+            for (ptrdiff_t j = 0; j < n; j++) {
+                if (accumulate)
+                    put(c, i * c_row + j, uniform(-1, 1));
+                start[i * n + j] = accumulate  ? get(c, i * c_row + j)
+                                   : with_init ? get(init, j)
+                                               : 0;
+            }
+        K->gemm(m, n, k, a.data, a.row, a.col, b, init, accumulate, c, c_row);
+        check_product(m, n, k, a, b, start, c, c_row);
+        expect_gap("gemm leaves what lies between rows", c, m, n, c_row);
+        end();
+    }
+}
+
+/* A dot product's bits depend on k alone: not on the row, nor on where it lies. */
+static void dot_bits_case(ptrdiff_t k) {
+    enum { rows = 5 };
+    begin("gemm, one column, bits, k=%td", k);
+    const matrix a = {room(rows * k), k, 1};
+    void *b = room(k), *c = room(rows);
+    fill(b, k, -1, 1);
+    fill(a.data, k, -1, 1);
+    for (int i = 1; i < rows; i++)
+        memcpy((char *)a.data + i * k * K->itemsize, a.data, (size_t)(k * K->itemsize));
+    K->gemm(rows, 1, k, a.data, k, 1, b, NULL, 0, c, 1);
+    for (int i = 1; i < rows; i++)
+        expect_same("c", i, get(c, i), get(c, 0));
+    end();
+}
+
+static void test_gemm(void) {
+    static const ptrdiff_t depths[] = {0, 1, 2, 3, 7, 33};
+    for (int transposed = 0; transposed < 2; transposed++) {
+        for (ptrdiff_t m = 1; m <= K->mr; m++)
+            for (ptrdiff_t n = 2; n <= K->nr; n++)
+                gemm_case(m, n, depths[below(COUNT(depths))], transposed);
+        for (int d = 0; d < COUNT(depths); d++)
+            for (ptrdiff_t m = 1; m <= K->mr; m++) {
+                gemm_case(m, K->nr, depths[d], transposed);
+                gemm_case(m, 2 + below(K->nr - 1), depths[d], transposed);
+            }
+        for (int s = 0; s < COUNT(sizes); s++)
+            for (int d = 0; d < COUNT(sizes); d++)
+                gemm_case(sizes[s], 1, sizes[d], transposed);
+        gemm_case(K->mr, K->nr, 257, transposed);
+        gemm_case(7, 1, 0, transposed);
+        gemm_case(0, 3, 7, transposed);
+        gemm_case(3, 0, 7, transposed);
+    }
+    for (int s = 0; s < COUNT(sizes); s++)
+        dot_bits_case(sizes[s]);
+}
+
+/* --------------------------------------------------------------------- panels */
+
+static void pack_case(ptrdiff_t k, ptrdiff_t n, ptrdiff_t row, ptrdiff_t col) {
+    begin("pack k=%td n=%td row=%td col=%td", k, n, row, col);
+    const ptrdiff_t w = panel_width(n);
+    const ptrdiff_t length = k == 0 || n == 0 ? 0 : (k - 1) * row + (n - 1) * col + 1;
+    void *x = room(length), *packed = room(k * w), *back = room(length);
+    fill_special(x, length, -1, 1);
+    K->pack(k, n, x, row, col, packed);
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t j = 0; j < w; j++)
+            expect_same("packed", p * w + j, get(packed, p * w + j),
+                        j < n ? get(x, p * row + j * col) : 0);
+    /* What unpacking reads beyond column n must not show. */
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t j = n; j < w; j++)
+            put(packed, p * w + j, 3);
+    K->unpack(k, n, packed, back, row, col);
+    ptrdiff_t written = 0;
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t j = 0; j < n; j++) {
+            const ptrdiff_t i = p * row + j * col;
+            expect_same("unpacked", i, get(back, i), get(x, i));
+            put(back, i, 3);
+        }
+    for (ptrdiff_t i = 0; i < length; i++)
+        written += !is_untouched(back, i);
+    expect(written == k * n, "unpack leaves what lies between elements");
+    end();
+}
+
+static void test_panels(void) {
+    for (ptrdiff_t n = 0; n <= K->nr; n++)
+        for (int s = -1; s < COUNT(sizes); s++) {
+            const ptrdiff_t k = s < 0 ? 0 : sizes[s];
+            if (k == 257 && n != 1 && n != K->vl && n != K->nr)
+                continue;
+            pack_case(k, n, n + below(3) + (n == 0), 1);
+            pack_case(k, n, 1, k + below(3) + (k == 0));
+            pack_case(k, n, 2, 2 * k + 1);
+        }
+}
+
+/* ------------------------------------------------------------------------ sums */
+
+static void sum_rows_case(ptrdiff_t rows, ptrdiff_t cols) {
+    begin("sum_rows rows=%td cols=%td", rows, cols);
+    const ptrdiff_t ld = cols + below(3);
+    const ptrdiff_t length = rows == 0 || cols == 0 ? 0 : (rows - 1) * ld + cols;
+    void *x = room(length), *out = room(cols);
+    fill(x, length, -1, 1);
+    if (length > 0 && below(4) == 0)
+        put(x, below(length), NAN);
+    K->sum_rows(x, ld, rows, cols, out);
+    for (ptrdiff_t j = 0; j < cols; j++) {
+        double sum = 0;
+        for (ptrdiff_t i = 0; i < rows; i++)
+            sum = rounded(sum + get(x, i * ld + j));
+        expect_same("out", j, get(out, j), sum);
+    }
+    end();
+}
+
+void test_products(void) {
+    test_gemm();
+    test_panels();
+    for (int r = 0; r < COUNT(sizes); r++)
+        for (int c = 0; c < COUNT(sizes); c++)
+            sum_rows_case(sizes[r], sizes[c]);
+    sum_rows_case(0, 33);
+    sum_rows_case(7, 0);
+}
