@@ -1,9 +1,11 @@
-"""The command ``hotloop``: what is installed, train a model, predict with it."""
+"""The command ``hotloop``: what is installed and how fast, train a model, predict with it."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(commands.add_parser("info", help="show backends, CPU, threads and versions"))
     _add_train(commands.add_parser("train", help="train a fully connected network"))
     _add_predict(commands.add_parser("predict", help="predict the rows of a CSV file"))
+    _add_profile(commands.add_parser("profile", help="time every kernel on every backend"))
     return parser
 
 
@@ -124,6 +127,18 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    """`hotloop profile`."""
+    parser.set_defaults(run=_profile)
+    add = parser.add_argument
+    add("--kernels", nargs="+", default=(), metavar="NAME", help="these only, or groups of them")
+    add("--quick", action="store_true", help="two shapes of each, fewer repeats")
+    add("--threads", type=_at_least_one, metavar="N", help="default: all that may be used")
+    add("--json", type=Path, metavar="FILE", help="write every number")
+    add("--html", type=Path, metavar="FILE", help="write a page with a chart and a table")
+    add("--plot", type=Path, metavar="FILE.png", help="write the chart (needs Matplotlib)")
+
+
 def _at_least_one(text: str) -> int:
     """A whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
@@ -145,8 +160,7 @@ def _info(_: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     """Train, report, save."""
-    if options.save and not options.save.absolute().parent.is_dir():
-        raise ValueError(f"--save: there is no folder {options.save.absolute().parent}")
+    _check_folder("--save", options.save)
     problem, epochs = _problem(options)
     model = TabularModel(options.layers, options.activation)
     training = Training(
@@ -167,6 +181,12 @@ def _train(options: argparse.Namespace) -> None:
     if options.save:
         model.save(options.save)
         print(f"saved: {options.save}")
+
+
+def _check_folder(option: str, file: Path | None) -> None:
+    """Says before the work, rather than after it, that a file cannot be written."""
+    if file and not file.absolute().parent.is_dir():
+        raise ValueError(f"{option}: there is no folder {file.absolute().parent}")
 
 
 def _problem(options: argparse.Namespace) -> tuple[Problem, int]:
@@ -199,6 +219,27 @@ def _predict(options: argparse.Namespace) -> None:
         return
     with options.output.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(lines)
+
+
+def _profile(options: argparse.Namespace) -> None:
+    """Time the kernels, print the table, write the files."""
+    from .profiling import html, plot
+    from .profiling.kernels import profile_kernels
+
+    for name in ("json", "html", "plot"):
+        _check_folder(f"--{name}", getattr(options, name))
+    if options.plot:
+        plot.check(options.plot)
+    profile = profile_kernels(
+        options.kernels, quick=options.quick, threads=options.threads, progress=True
+    )
+    print(profile.table(shutil.get_terminal_size(fallback=(100, 24)).columns))
+    if options.json:
+        options.json.write_text(json.dumps(profile.to_dict(), indent=1) + "\n", encoding="utf-8")
+    if options.html:
+        options.html.write_text(html.page(profile), encoding="utf-8")
+    if options.plot:
+        plot.save(profile, options.plot)
 
 
 def _digits() -> Problem:
