@@ -1,0 +1,317 @@
+"""The calls that `hotloop profile` times: every op of the backends, on a range of shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..backends.formulas import ACTIVATIONS, LOSSES, OPTIMIZERS
+from ..backends.numpy import Array
+
+Shape = tuple[int, ...]
+
+_HYPER = {
+    "learning_rate": 0.001,
+    "momentum": 0.9,
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "rho": 0.9,
+    "epsilon": 1e-7,
+    "weight_decay": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an op.
+
+    Attributes
+    ----------
+    arguments, keywords : tuple and dict
+        What the op gets; keywords that are arrays are its outputs.
+    flops : int
+        Floating-point operations that its formula needs: exact for products, a multiply-add
+        being two; for all others a count by hand, a function such as exp being one.
+    nbytes : int
+        Bytes that it must read and write, each array counted once, or twice where the op
+        changes it.
+    held : int
+        Bytes of those arrays, each counted once.
+    """
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    flops: int
+    nbytes: int
+    held: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An op and the shapes that it is timed on.
+
+    Attributes
+    ----------
+    name, group : str
+    shapes : tuple of tuple of int
+        From the smallest to the largest.
+    prepare : callable
+        prepare(shape, arrays) is a `Call`.
+    """
+
+    name: str
+    group: str
+    shapes: tuple[Shape, ...]
+    prepare: Callable[[Shape, Arrays], Call]
+
+
+@dataclass
+class Arrays:
+    """Makes the arrays of a call; the same ones each time."""
+
+    dtype: str
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def normal(self, *shape: int) -> Array:
+        """Numbers around 0."""
+        return self.random.standard_normal(shape).astype(self.dtype)
+
+    def probabilities(self, *shape: int) -> Array:
+        """Numbers well inside (0, 1)."""
+        return self.random.uniform(0.05, 0.95, shape).astype(self.dtype)
+
+    def labels(self, rows: int, classes: int) -> Array:
+        """A class number a row."""
+        return self.random.integers(0, classes, rows).astype(np.int32)
+
+    def one_hot(self, rows: int, classes: int) -> Array:
+        """1 in the column of each row's class."""
+        return np.eye(classes, dtype=self.dtype)[self.labels(rows, classes)]
+
+    def empty(self, *shape: int) -> Array:
+        """An output, its memory in place."""
+        return np.full(shape, 0, self.dtype)
+
+
+def _call(flops: int, *arguments: Any, changed: tuple[Array, ...] = (), **keywords: Any) -> Call:
+    """A call; `changed` are the arguments that the op also writes."""
+    held = sum(a.nbytes for a in (*arguments, *keywords.values()) if isinstance(a, np.ndarray))
+    return Call(arguments, keywords, flops, held + sum(a.nbytes for a in changed), held)
+
+
+# ----------------------------------------------------------------------------- products
+# (rows, inputs, units): the layers of the seed jobs, and square matrices.
+
+_LAYERS = (
+    (32, 2, 5),
+    (100, 784, 10),
+    (32, 784, 128),
+    (32, 784, 256),
+    (256, 1024, 1024),
+)
+
+
+def _matmul(shape: Shape, new: Arrays) -> Call:
+    m, k, n = shape
+    return _call(2 * m * k * n, new.normal(m, k), new.normal(k, n), out=new.empty(m, n))
+
+
+def _dense_forward(shape: Shape, new: Arrays) -> Call:
+    rows, inputs, units = shape
+    x, w, b = new.normal(rows, inputs), new.normal(inputs, units), new.normal(units)
+    flops = 2 * rows * inputs * units + 2 * rows * units
+    return _call(flops, x, w, b, out=new.empty(rows, units), activation="relu")
+
+
+def _dense_backward(shape: Shape, new: Arrays) -> Call:
+    rows, inputs, units = shape
+    x, w, dy = new.normal(rows, inputs), new.normal(inputs, units), new.normal(rows, units)
+    outputs: dict[str, Any] = {
+        "dx": new.empty(rows, inputs),
+        "dw": new.empty(inputs, units),
+        "db": new.empty(units),
+    }
+    return _call(4 * rows * inputs * units + rows * units, x, w, dy, **outputs)
+
+
+def _products() -> Iterator[Kernel]:
+    squares = ((512, 512, 512), (2048, 2048, 2048))
+    shapes = tuple(sorted((*_LAYERS, *squares), key=math.prod))
+    yield Kernel("matmul", "products", shapes, _matmul)
+    yield Kernel("dense_forward", "products", _LAYERS, _dense_forward)
+    yield Kernel("dense_backward", "products", _LAYERS, _dense_backward)
+
+
+# -------------------------------------------------------------------------- elementwise
+# (rows, columns): an output layer, a hidden one, a wide one, and more than the caches hold.
+
+_OUTPUTS = ((32, 10), (32, 128), (256, 1024), (2048, 1024))
+
+
+def _add_bias(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(rows, cols), new.normal(cols), out=new.empty(*shape))
+
+
+def _sum_rows(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(rows, cols), out=new.empty(cols))
+
+
+def _add(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(*shape), new.normal(*shape), out=new.empty(*shape))
+
+
+def _dropout(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(*shape), out=new.empty(*shape), rate=0.2, key=1)
+
+
+def _activation(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(*shape), out=new.empty(*shape))
+
+
+def _activation_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, saved = new.normal(*shape), new.probabilities(*shape)
+    return _call(2 * rows * cols, dy, saved, out=new.empty(*shape))
+
+
+def _elementwise() -> Iterator[Kernel]:
+    yield Kernel("add_bias", "elementwise", _OUTPUTS, _add_bias)
+    yield Kernel("sum_rows", "elementwise", _OUTPUTS, _sum_rows)
+    yield Kernel("add", "elementwise", _OUTPUTS, _add)
+    yield Kernel("dropout", "elementwise", _OUTPUTS, _dropout)
+    for name in ACTIVATIONS:
+        yield Kernel(name, "activations", _OUTPUTS, _activation)
+        yield Kernel(name + "_gradient", "gradients", _OUTPUTS, _activation_gradient)
+
+
+# ------------------------------------------------------------------------- rows of scores
+# (rows, classes): a batch of ten classes, a test set, and many classes.
+
+_SCORES = ((32, 10), (10_000, 10), (256, 1000))
+
+
+def _softmax(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(5 * rows * cols, new.normal(*shape), out=new.empty(*shape))
+
+
+def _softmax_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, y = new.normal(*shape), new.probabilities(*shape)
+    return _call(4 * rows * cols, dy, y, out=new.empty(*shape))
+
+
+def _log_softmax_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, y = new.normal(*shape), np.log(new.probabilities(*shape))
+    return _call(4 * rows * cols, dy, y, out=new.empty(*shape))
+
+
+def _softmaxes() -> Iterator[Kernel]:
+    yield Kernel("softmax", "softmaxes", _SCORES, _softmax)
+    yield Kernel("softmax_gradient", "softmaxes", _SCORES, _softmax_gradient)
+    yield Kernel("log_softmax", "softmaxes", _SCORES, _softmax)
+    yield Kernel("log_softmax_gradient", "softmaxes", _SCORES, _log_softmax_gradient)
+
+
+def _of_scores(
+    flops: int, *, sparse: bool = False, one_hot: bool = False, gradient: bool = False
+) -> Callable[[Shape, Arrays], Call]:
+    """A loss, with its gradient, or a metric: of targets and scores, so many operations each."""
+
+    def prepare(shape: Shape, new: Arrays) -> Call:
+        rows, cols = shape
+        if sparse:
+            target = new.labels(rows, cols)
+        else:
+            target = new.one_hot(rows, cols) if one_hot else new.probabilities(rows, cols)
+        outputs: dict[str, Any] = {"values": new.empty(rows)}
+        if gradient:
+            outputs["gradient"] = new.empty(rows, cols)
+        return _call(flops * rows * cols, target, new.probabilities(rows, cols), None, **outputs)
+
+    return prepare
+
+
+def _losses() -> Iterator[Kernel]:
+    for name in LOSSES:
+        yield Kernel(name, "losses", _SCORES, _of_scores(4, gradient=True))
+    for name in ("categorical_crossentropy", "softmax_crossentropy"):
+        dense = _of_scores(8, one_hot=True, gradient=True)
+        yield Kernel(name, "losses", _SCORES, dense)
+        sparse = _of_scores(8, sparse=True, gradient=True)
+        yield Kernel("sparse_" + name, "losses", _SCORES, sparse)
+
+
+def _metrics() -> Iterator[Kernel]:
+    yield Kernel("binary_accuracy", "metrics", _SCORES, _of_scores(2))
+    for name in ("categorical_accuracy", "top_k_accuracy"):
+        yield Kernel(name, "metrics", _SCORES, _of_scores(2, one_hot=True))
+        yield Kernel("sparse_" + name, "metrics", _SCORES, _of_scores(1, sparse=True))
+
+
+# --------------------------------------------------------------------- weights and data
+# (inputs, units) of a layer's weights.
+
+_WEIGHTS = ((128, 10), (784, 128), (1024, 1024))
+
+
+def _update(slots: int, hyper: tuple[str, ...]) -> Callable[[Shape, Arrays], Call]:
+    def prepare(shape: Shape, new: Arrays) -> Call:
+        w, g = new.normal(*shape), new.normal(*shape)
+        state = tuple(new.empty(*shape) for _ in range(slots))
+        settings = {name: _HYPER[name] for name in hyper}
+        # About five an array of state, and two for the step itself.
+        flops = (2 + 5 * slots) * w.size
+        keywords = {"iteration": 1000, **settings}
+        flat = _call(flops, w, g, *state, changed=(w, *state), **keywords)
+        return replace(flat, arguments=(w, g, state))
+
+    return prepare
+
+
+def _penalty(shape: Shape, new: Arrays) -> Call:
+    w = new.normal(*shape)
+    return _call(5 * w.size, w, l1=0.01, l2=0.01)
+
+
+def _penalty_gradient(shape: Shape, new: Arrays) -> Call:
+    w, g = new.normal(*shape), new.normal(*shape)
+    return _call(5 * w.size, w, g, changed=(g,), l1=0.01, l2=0.01)
+
+
+def _updates() -> Iterator[Kernel]:
+    for name, rule in OPTIMIZERS.items():
+        yield Kernel(name, "optimizers", _WEIGHTS, _update(rule.slots, rule.hyper))
+    yield Kernel("penalty", "penalties", _WEIGHTS, _penalty)
+    yield Kernel("penalty_gradient", "penalties", _WEIGHTS, _penalty_gradient)
+
+
+def _gather(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    source, out = new.empty(10_000, cols), new.empty(rows, cols)
+    order = new.random.permutation(len(source))[:rows]
+    # An element that is moved counts as an operation: a chart has no room for none.
+    nbytes = order.nbytes + 2 * out.nbytes
+    return Call((source, order), {"out": out}, out.size, nbytes, source.nbytes)
+
+
+def _data() -> Iterator[Kernel]:
+    yield Kernel("gather", "data", ((32, 13), (32, 784), (256, 784)), _gather)
+
+
+def _kernels() -> Iterator[Kernel]:
+    for family in (_products, _elementwise, _softmaxes, _losses, _metrics, _updates, _data):
+        yield from family()
+
+
+KERNELS: Mapping[str, Kernel] = {kernel.name: kernel for kernel in _kernels()}

@@ -1,0 +1,404 @@
+"""How fast each op of each backend is on this machine, and how near to what it could be."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from tqdm import tqdm
+
+from .. import backends
+from ..backends import Op
+from ..naming import lookup
+from .cases import KERNELS, Arrays, Kernel, Shape
+from .roof import LEVELS, Roof, measure
+
+# From the reference to the fastest: the order of columns, legends and colours.
+BACKENDS = tuple(reversed(backends.NAMES))
+
+_REPEAT_SECONDS = 1e-3  # a repeat is so long, hundreds of times what reading the clock costs
+_CASE_SECONDS = 20e-3
+_MOST_REPEATS = 11
+_LEAST_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one op took on one backend and shape.
+
+    Attributes
+    ----------
+    kernel, group, backend : str
+    shape : tuple of int
+        (rows, inputs, units) of a product, else (rows, columns).
+    seconds : float
+        Of one call: the median of several repeats, each the mean of many calls.
+    flops, nbytes : int
+        Floating-point operations that the formula needs, and bytes that it must read and
+        write; see `hotloop.profiling.cases.Call`.
+    floor : float
+        Seconds below which the machine cannot do it, see `Roof.floor_seconds`.
+    level : str
+        Smallest cache that holds the arrays, or ``"memory"``.
+    speedup : float or None
+        NumPy's time over this one; None where NumPy was not timed.
+    """
+
+    kernel: str
+    group: str
+    shape: Shape
+    backend: str
+    seconds: float
+    flops: int
+    nbytes: int
+    floor: float
+    level: str
+    speedup: float | None
+
+    @property
+    def size(self) -> str:
+        """The shape as text."""
+        return "x".join(map(str, self.shape))
+
+    @property
+    def gflops(self) -> float:
+        """10^9 operations a second."""
+        return 1e-9 * self.flops / self.seconds
+
+    @property
+    def bandwidth(self) -> float:
+        """10^9 bytes a second."""
+        return 1e-9 * self.nbytes / self.seconds
+
+    @property
+    def intensity(self) -> float:
+        """Operations a byte."""
+        return self.flops / self.nbytes
+
+    @property
+    def percent_of_roof(self) -> float:
+        """100 where it takes no longer than the floor."""
+        return 100 * self.floor / self.seconds
+
+    @property
+    def rate(self) -> str:
+        """GFLOP/s (GF/s) of a product, GB/s of anything else, as text."""
+        if self.group == "products":
+            return f"{_digits(self.gflops)} GF/s"
+        return f"{_digits(self.bandwidth)} GB/s"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        return {
+            "kernel": self.kernel,
+            "group": self.group,
+            "shape": list(self.shape),
+            "backend": self.backend,
+            "seconds": self.seconds,
+            "flops": self.flops,
+            "bytes": self.nbytes,
+            "gflops": self.gflops,
+            "gigabytes_per_second": self.bandwidth,
+            "speedup_over_numpy": self.speedup,
+            "floor_seconds": self.floor,
+            "level": self.level,
+            "percent_of_roof": self.percent_of_roof,
+        }
+
+
+@dataclass(frozen=True)
+class KernelProfile:
+    """What `profile_kernels` measured.
+
+    Attributes
+    ----------
+    timings : tuple of Timing
+        By kernel, shape and backend, in the order in which they were taken.
+    roof : Roof
+    missing : dict of str to str
+        The backends that cannot be used here, and why.
+    load : float
+        Processes that kept the machine busy in the minute before.
+    """
+
+    timings: tuple[Timing, ...]
+    roof: Roof
+    missing: dict[str, str]
+    load: float = 0.0
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends that were timed, the fastest last."""
+        timed = {timing.backend for timing in self.timings}
+        return tuple(name for name in BACKENDS if name in timed)
+
+    @property
+    def title(self) -> str:
+        """What it was measured on, in one line."""
+        cpu = backends.cpu_name() or platform.processor() or platform.machine()
+        threads = f"{self.roof.threads} thread{'s' * (self.roof.threads > 1)}"
+        return f"{cpu}, {backends.isa()}, {threads}, {self.roof.dtype}"
+
+    @property
+    def roofs(self) -> str:
+        """Peak and bandwidths, in one line."""
+        speeds = ", ".join(f"{level} {self.roof.bandwidth[level]:.0f}" for level in LEVELS)
+        return f"peak {self.roof.gflops:.0f} GFLOP/s; {speeds} GB/s"
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know when reading the numbers."""
+        notes = [f"{name} is missing: {why}." for name, why in self.missing.items()]
+        cores = os.cpu_count() or 1
+        if self.load > cores / 2:
+            notes.append(f"The machine was busy before (load {self.load:.1f}, {cores} cores).")
+        if self.roof.threads != cores:
+            notes.append("numpy's matrix products use as many threads as its BLAS likes.")
+        return notes
+
+    def table(self, width: int = 100) -> str:
+        """The timings as text, a line for each kernel and shape.
+
+        Parameters
+        ----------
+        width : int
+            Columns of the terminal. Where the table needs more, it does without the rate, then
+            without Numba's time, then without the share of the roof.
+        """
+        fastest = self.backends[-1] if self.timings else ""
+        lines = [self.title, self.roofs, *self.notes]
+        if not self.timings:
+            return "\n".join(lines)
+        lines.append("Microseconds a call.")
+        if len(self.backends) > 1:
+            lines[-1] = (
+                f"Microseconds a call; gain over numpy, rate and share of the roof are {fastest}'s,"
+                "\nor numpy's where only that serves the op."
+            )
+        lines.append("")
+        rows = list(self._rows())
+        for left_out in ((), ("rate",), ("rate", "numba"), ("rate", "numba", "roof")):
+            keep = [i for i, name in enumerate(rows[0]) if name not in left_out]
+            text = _aligned([[row[i] for i in keep] for row in rows])
+            if len(text[0]) <= width:
+                break
+        return "\n".join([*lines, *text])
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The cells of the table."""
+        yield ["kernel", "shape", *self.backends, "gain", "rate", "roof"]
+        before = ""
+        for (kernel, size), group in groupby(self.timings, lambda t: (t.kernel, t.size)):
+            by_backend = {timing.backend: timing for timing in group}
+            times = [
+                _digits(1e6 * by_backend[name].seconds) if name in by_backend else "-"
+                for name in self.backends
+            ]
+            best = next(by_backend[n] for n in reversed(self.backends) if n in by_backend)
+            yield [
+                kernel if kernel != before else "",
+                size,
+                *times,
+                _times(best.speedup) if best.backend != "numpy" else "-",
+                best.rate,
+                f"{best.percent_of_roof:.0f}%",
+            ]
+            before = kernel
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        return {
+            "title": self.title,
+            "cpu": backends.cpu_name(),
+            "isa": backends.isa(),
+            "threads": self.roof.threads,
+            "dtype": self.roof.dtype,
+            "roof": {
+                "gflops": self.roof.gflops,
+                "gigabytes_per_second": self.roof.bandwidth,
+                "cache_bytes": self.roof.sizes,
+            },
+            "load": self.load,
+            "missing_backends": self.missing,
+            "timings": [timing.to_dict() for timing in self.timings],
+        }
+
+
+def profile_kernels(
+    names: Sequence[str] = (),
+    *,
+    quick: bool = False,
+    threads: int | None = None,
+    dtype: str = "float32",
+    progress: bool = False,
+) -> KernelProfile:
+    """Time the ops of all backends, on shapes from a toy's layer to what fills the caches.
+
+    Each op is called on arrays that are there already, as `hotloop.kernels` calls it: the
+    time includes the call itself, 1 to 10 us. The arrays of one call are used again by the
+    next, so small ones are in a cache. A model does less for each op: it makes no calls, and
+    keeps its weights in the order that the compiled products want, into which these calls
+    bring them first; ``model.profile`` times that.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Kernels, or groups of kernels such as ``"products"`` or ``"optimizers"``; all of them
+        by default, which takes about half a minute, and longer where Numba compiles its loops
+        for the first time.
+    quick : bool
+        Two shapes of each kernel, and fewer repeats.
+    threads : int, optional
+        For the Numba and compiled backends; by default what `hotloop.config.num_threads` says.
+        NumPy's matrix products run on the threads of its BLAS, as always.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+    progress : bool
+        Show a progress bar on standard error, where that is a terminal.
+
+    Returns
+    -------
+    KernelProfile
+
+    Raises
+    ------
+    ValueError
+        If there is no such kernel, naming the nearest one, or threads or dtype are wrong.
+
+    Examples
+    --------
+    >>> profile = profile_kernels(["adam"], quick=True, threads=1)
+    >>> sorted({timing.shape for timing in profile.timings})
+    [(128, 10), (1024, 1024)]
+    >>> profile_kernels(["matmull"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: Unknown kernel 'matmull'. Did you mean 'matmul'? ...
+    """
+    kernels = _named(names)
+    load, _, _ = os.getloadavg()
+    roof = measure(backends.num_threads() if threads is None else threads, dtype)
+    tables, missing = _tables()
+    todo = [(kernel, shape) for kernel in kernels for shape in _shapes(kernel, quick)]
+    shown = tqdm(todo, unit="case", leave=False, disable=None if progress else True)
+    seconds = _CASE_SECONDS / 4 if quick else _CASE_SECONDS
+    timings: list[Timing] = []
+    with _threads(roof.threads):
+        for kernel, shape in shown:
+            timings += _timings(kernel, shape, tables, roof, seconds)
+    return KernelProfile(tuple(timings), roof, missing, load)
+
+
+def _tables() -> tuple[dict[str, Mapping[str, Op]], dict[str, str]]:
+    """The ops of each backend that can be used, and why the others cannot."""
+    tables: dict[str, Mapping[str, Op]] = {}
+    missing = {}
+    for name in BACKENDS:
+        try:
+            tables[name] = backends.operations(name)
+        except RuntimeError:
+            missing[name] = backends.availability()[name].removeprefix("missing: ")
+    return tables, missing
+
+
+def _named(names: Iterable[str]) -> list[Kernel]:
+    """The kernels of these names and groups, each once; all of them for none."""
+    known = {name: [kernel] for name, kernel in KERNELS.items()}
+    for kernel in KERNELS.values():
+        known.setdefault(kernel.group, []).append(kernel)
+    chosen = [kernel for name in names for kernel in lookup("kernel", name, known)]
+    return list(dict.fromkeys(chosen)) if names else list(KERNELS.values())
+
+
+def _shapes(kernel: Kernel, quick: bool) -> tuple[Shape, ...]:
+    """The shapes to time it on: the first and third are the ones that say most."""
+    return kernel.shapes[:3:2] if quick else kernel.shapes
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Lets the backends use n threads meanwhile."""
+    before = backends.num_threads()
+    backends.set_num_threads(n)
+    try:
+        yield
+    finally:
+        backends.set_num_threads(before)
+
+
+def _timings(
+    kernel: Kernel, shape: Shape, tables: Mapping[str, Mapping[str, Op]], roof: Roof, seconds: float
+) -> Iterator[Timing]:
+    """One call on each backend that serves it."""
+    call = kernel.prepare(shape, Arrays(roof.dtype))
+    taken = {
+        name: _seconds(partial(ops[kernel.name], *call.arguments, **call.keywords), seconds)
+        for name, ops in tables.items()
+        if kernel.name in ops
+    }
+    for backend, time in taken.items():
+        yield Timing(
+            kernel=kernel.name,
+            group=kernel.group,
+            shape=shape,
+            backend=backend,
+            seconds=time,
+            flops=call.flops,
+            nbytes=call.nbytes,
+            floor=roof.floor_seconds(call.flops, call.nbytes, call.held),
+            level=roof.level(call.held),
+            speedup=taken["numpy"] / time if "numpy" in taken else None,
+        )
+
+
+def _seconds(call: Callable[[], object], budget: float) -> float:
+    """What a call takes: the median of as many repeats as the budget, in seconds, allows."""
+    _repeat(call, 1)  # compiles, and brings the arrays into the caches
+    once = max(_repeat(call, 1), 1e-9)
+    calls = math.ceil(_REPEAT_SECONDS / once)
+    repeats = round(budget / (calls * once))
+    repeats = min(max(repeats, _LEAST_REPEATS), _MOST_REPEATS)
+    return median(_repeat(call, calls) / calls for _ in range(repeats))
+
+
+def _repeat(call: Callable[[], object], times: int) -> float:
+    """Seconds of so many calls."""
+    start = perf_counter()
+    for _ in range(times):
+        call()
+    return perf_counter() - start
+
+
+# --------------------------------------------------------------------------------- text
+
+
+def _digits(number: float) -> str:
+    """Three digits, or more before the point and fewer far behind it: 0.012, 1.23, 1,234."""
+    decimals = 3 if number < 1 else 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{decimals}f}"
+
+
+def _times(speedup: float | None) -> str:
+    """A factor: 0.95x, 12.3x."""
+    return "-" if speedup is None else f"{speedup:.{2 if speedup < 10 else 1}f}x"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines; names to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
