@@ -66,8 +66,8 @@ BOTH = {
     ("dense", "out"): (8 * 2 * 4 * 2, (8 * 4 + 4 * 2 + 2) * 4 + 8 * 2 * 4),
     ("mean_squared_error", "loss"): (0, 2 * 8 * 2 * 4 + (8 + 8 * 2) * 4),
     ("accumulate", "loss"): (0, 8 * 4),
-    ("input_gradient", "out"): (8 * 2 * 4 * 2, (8 * 2 + 4 * 2) * 4 + 8 * 4 * 4),
-    ("relu_gradient", "hidden"): (0, 2 * 8 * 4 * 4 + 8 * 4 * 4),
+    # The hidden layer's relu is undone in it, and its output read for that.
+    ("input_gradient", "out"): (8 * 2 * 4 * 2, (8 * 2 + 4 * 2 + 8 * 4) * 4 + 8 * 4 * 4),
 }
 # A weight and Adam's two arrays of state are read and written.
 FUSED = {

@@ -6,6 +6,7 @@ step and runs it on a team.
 """
 
 from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from ... import backends
@@ -26,7 +27,7 @@ from .csrc cimport (
     hl_powers,
     hl_team,
 )
-from .matmul cimport product
+from .matmul cimport product, product_scratch_bytes
 from .runtime cimport Buffer, kernels_of, prepare_update, run_on_team
 from .steps cimport (
     ACTIVATION,
@@ -166,7 +167,7 @@ cdef inline bint _apart(const char *a, ptrdiff_t a_bytes, const char *b, ptrdiff
 
 cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activation, double alpha):
     cdef Product p
-    cdef Buffer scratch, room, aside
+    cdef Buffer room, aside
     cdef const hl_kernels *kernels = _kernels(a)
     cdef char *result
     cdef int n_threads
@@ -199,11 +200,13 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         p.bias = room.data
     p.activation, p.alpha = activation, alpha
     n_threads = _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN)
-    p.scratch_bytes = p.k * kernels.nr * kernels.itemsize
-    scratch = Buffer(p.scratch_bytes * n_threads)
-    p.scratch = scratch.data
+    p.scratch_bytes = (product_scratch_bytes(kernels, p.m, p.n, p.k) + 63) // 64 * 64
+    p.scratch = <char *> malloc(p.scratch_bytes * n_threads)
+    if p.scratch == NULL:
+        raise MemoryError()
     with nogil:
         run_on_team(run_product, &p, n_threads)
+    free(p.scratch)
     if p.c != result:
         memcpy(result, p.c, out.nbytes)
 

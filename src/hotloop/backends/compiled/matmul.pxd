@@ -32,6 +32,8 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                           ptrdiff_t units, const char *x, const char *dy, char *dw,
                           const Update *update, Worker *worker) noexcept nogil
+cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
+                                     ptrdiff_t k) noexcept nogil
 cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                   const char *a, ptrdiff_t a_row, ptrdiff_t a_col,
                   const char *b, ptrdiff_t b_row, ptrdiff_t b_col, const char *bias,

@@ -31,6 +31,11 @@ cdef ptrdiff_t LINES_AT_ONCE = 24
 cdef ptrdiff_t SHORTEST_PIECE = 128
 
 
+# Block of a matrix that is packed at once: terms of the sum, and columns.
+cdef ptrdiff_t DEPTH = 1024
+cdef ptrdiff_t WIDTH = 1024
+
+
 cdef inline ptrdiff_t blocks_of(ptrdiff_t n, ptrdiff_t most) noexcept nogil:
     """How many blocks of at most `most` cover n."""
     return n > 0 if n <= most else (n + most - 1) // most
@@ -253,6 +258,16 @@ cdef inline void ask_for_weights(const Update *update, ptrdiff_t at,
     ask_for(slot(update.s1, at), size)
 
 
+cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
+                                     ptrdiff_t k) noexcept nogil:
+    """What one worker needs for a product: panels of b, and rows or tiles of a."""
+    cdef ptrdiff_t depth = min(k, DEPTH), nr = kernels.nr
+    cdef ptrdiff_t wide = min(blocks_of(n, nr) * nr, WIDTH)
+    cdef ptrdiff_t rows = blocks_of(min(m, block_rows(kernels, m, depth * kernels.itemsize)),
+                                    kernels.mr)
+    return (wide * depth + rows * (depth + nr) * max(nr, <ptrdiff_t> kernels.mr)) * kernels.itemsize
+
+
 cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                   const char *a, ptrdiff_t a_row, ptrdiff_t a_col,
                   const char *b, ptrdiff_t b_row, ptrdiff_t b_col, const char *bias,
@@ -260,26 +275,85 @@ cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t
                   Worker *worker) noexcept nogil:
     """c = f(a b + bias) of matrices that are not packed, (m, k) by (k, n), by their strides.
 
-    worker.scratch holds one panel of b, k x nr; bias, which may be NULL, has room for whole panels.
+    Workers share out the longer side of c. Each packs a block of b, up to DEPTH x WIDTH, and
+    goes down the rows of a with it, a block at a time (Goto and van de Geijn 2008). bias, which
+    may be NULL, has room for whole panels.
     """
-    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr, mr = kernels.mr
-    cdef ptrdiff_t panels = blocks_of(n, nr), tiles = blocks_of(m, mr)
-    cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
-    cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
-    cdef ptrdiff_t tile, i, j, wide, tall, packed = -1
+    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
+    cdef ptrdiff_t panels = blocks_of(n, nr), top = 0, bottom = m, left = 0, right = n
+    cdef ptrdiff_t j, p, i, wide, deep, high
+    if m > n:
+        top = share(m, worker.number, worker.n_workers)
+        bottom = share(m, worker.number + 1, worker.n_workers)
+    else:
+        left = share(panels, worker.number, worker.n_workers) * nr
+        right = min(n, share(panels, worker.number + 1, worker.n_workers) * nr)
+    if top == bottom:
+        return
+    j = left
+    while j < right:
+        wide = min(WIDTH, right - j)
+        p = 0
+        while p == 0 or p < k:
+            deep = min(DEPTH, k - p)
+            pack_panels(kernels, deep, wide, b + (p * b_row + j * b_col) * item, b_row, b_col,
+                        worker.scratch)
+            i = top
+            while i < bottom:
+                high = min(block_rows(kernels, bottom - i, deep * item), bottom - i)
+                block_product(
+                    kernels, high, wide, deep, a + (i * a_row + p * a_col) * item, a_row, a_col,
+                    worker.scratch, bias + j * item if bias != NULL and p == 0 else NULL, p > 0,
+                    activation if p + deep >= k else HL_LINEAR, alpha,
+                    c + (i * n + j) * item, n,
+                )
+                i += high
+            p += max(deep, 1)
+        j += wide
+
+
+cdef void pack_panels(const hl_kernels *kernels, ptrdiff_t k, ptrdiff_t n, const char *b,
+                      ptrdiff_t b_row, ptrdiff_t b_col, char *out) noexcept nogil:
+    """Packs a block of b, panel after panel."""
+    cdef ptrdiff_t j = 0
+    while j < n:
+        kernels.pack(k, min(<ptrdiff_t> kernels.nr, n - j), b + j * b_col * kernels.itemsize,
+                     b_row, b_col, out + j * k * kernels.itemsize)
+        j += kernels.nr
+
+
+cdef void block_product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
+                        const char *a, ptrdiff_t a_row, ptrdiff_t a_col, char *b,
+                        const char *bias, bint accumulate, hl_activation activation,
+                        double alpha, char *c, ptrdiff_t c_row) noexcept nogil:
+    """One block of rows of a by packed panels, tile by tile; scratch follows the panels."""
+    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
+    cdef ptrdiff_t tiles = blocks_of(m, kernels.mr), tile, tall, i, j, wide
+    cdef ptrdiff_t row, col
+    cdef char *aside = b + blocks_of(n, nr) * nr * k * item
+    cdef const char *left
     cdef char *corner
-    for tile in range(first, last):
-        j = tile // tiles * nr
+    # Rows or columns of a that would meet in one set of the cache are copied to where they do not.
+    cdef bint packs = a_col != 1 and n > nr and k > 0 and kernels.mr <= nr
+    if a_col == 1 and a_row * item % SET_BYTES == 0:
+        for i in range(m):
+            memcpy(aside + i * (k + nr) * item, a + i * a_row * item, k * item)
+        a, a_row = aside, k + nr
+    j = 0
+    while j < n:
         wide = min(nr, n - j)
-        if j != packed:
-            packed = j
-            kernels.pack(k, wide, b + j * b_col * item, b_row, b_col, worker.scratch)
-        i = tile % tiles * mr
-        tall = min(mr, m - i)
-        corner = c + (i * n + j) * item
-        kernels.gemm(
-            tall, wide, k, a + i * a_row * item, a_row, a_col, worker.scratch,
-            bias + j * item if bias != NULL else NULL, 0, corner, n,
-        )
-        if activation != HL_LINEAR:
-            kernels.activation(activation, alpha, corner, n, corner, n, tall, wide)
+        for tile in range(tiles):
+            i = share(m, tile, tiles)
+            tall = share(m, tile + 1, tiles) - i
+            left, row, col = a + i * a_row * item, a_row, a_col
+            if packs:
+                left = aside + tile * k * nr * item
+                if j == 0:
+                    kernels.pack(k, tall, a + i * a_row * item, a_col, a_row, <char *> left)
+                row, col = 1, panel_width(kernels, tall)
+            corner = c + (i * c_row + j) * item
+            kernels.gemm(tall, wide, k, left, row, col, b + j * k * item,
+                         bias + j * item if bias != NULL else NULL, accumulate, corner, c_row)
+            if activation != HL_LINEAR:
+                kernels.activation(activation, alpha, corner, c_row, corner, c_row, tall, wide)
+        j += nr
