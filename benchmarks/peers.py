@@ -56,21 +56,21 @@ class KerasApi(Peer):
             keras.layers.Dense(units, activation=activation)
             for units, activation in zip(case.units, case.activations, strict=True)
         ]
-        self._model = keras.Sequential([keras.Input((case.widths[0],)), *layers])
-        self._model.set_weights(weights)
+        self.model = keras.Sequential([keras.Input((case.widths[0],)), *layers])
+        self.model.set_weights(weights)
         if case.optimizer == "adam":
             optimizer = keras.optimizers.Adam(learning_rate=case.learning_rate)
         else:
             optimizer = keras.optimizers.SGD(learning_rate=case.learning_rate)
-        self._model.compile(optimizer=optimizer, loss=case.loss, metrics=self._metrics(case))
+        self.model.compile(optimizer=optimizer, loss=case.loss, metrics=self._metrics(case))
         self._data, self._batch_size = data, case.batch_size
 
     def train(self, epochs: int) -> None:
         x, y = self._data.x, self._data.y
-        self._model.fit(x, y, batch_size=self._batch_size, epochs=epochs, verbose=0)
+        self.model.fit(x, y, batch_size=self._batch_size, epochs=epochs, verbose=0)
 
     def weights(self) -> list[Floats] | None:
-        return [np.asarray(weight) for weight in self._model.get_weights()]
+        return [np.asarray(weight) for weight in self.model.get_weights()]
 
     def _metrics(self, case: Case) -> list[str]:
         """Metrics to compile with."""
@@ -114,23 +114,23 @@ class Torch(Peer):
             modules.append(linear)
             if activation in activations:
                 modules.append(activations[activation]())
-        self._model = torch.nn.Sequential(*modules)
-        parameters, rate = self._model.parameters(), case.learning_rate
+        self.model = torch.nn.Sequential(*modules)
+        parameters, rate = self.model.parameters(), case.learning_rate
         fused = {"fused": True} if self.fused else {}
         if case.optimizer == "adam":
-            self._optimizer = torch.optim.Adam(parameters, lr=rate, eps=EPSILON, **fused)
+            self.optimizer = torch.optim.Adam(parameters, lr=rate, eps=EPSILON, **fused)
         else:
-            self._optimizer = torch.optim.SGD(parameters, lr=rate, **fused)
+            self.optimizer = torch.optim.SGD(parameters, lr=rate, **fused)
         squared = case.loss == "mean_squared_error"
-        self._loss = torch.nn.MSELoss() if squared else torch.nn.CrossEntropyLoss()
-        self._x, self._y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+        self.loss = torch.nn.MSELoss() if squared else torch.nn.CrossEntropyLoss()
+        self.x, self.y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         if data.y.ndim == 1:
-            self._y = self._y.long()
+            self.y = self.y.long()
         self._batch_size, self._torch = case.batch_size, torch
 
     def train(self, epochs: int) -> None:
-        model, optimizer, loss = self._model, self._optimizer, self._loss
-        x, y = self._x, self._y
+        model, optimizer, loss = self.model, self.optimizer, self.loss
+        x, y = self.x, self.y
         for _ in range(epochs):
             for rows in self._torch.randperm(len(x)).split(self._batch_size):
                 optimizer.zero_grad()
@@ -138,7 +138,7 @@ class Torch(Peer):
                 optimizer.step()
 
     def weights(self) -> list[Floats] | None:
-        return [p.detach().numpy().T for p in self._model.parameters()]
+        return [p.detach().numpy().T for p in self.model.parameters()]
 
 
 class FusedTorch(Torch):
@@ -160,15 +160,15 @@ class CompiledTorch(Torch):
 
     def prepare(self, case: Case, weights: list[Floats], data: Data, threads: int) -> None:
         super().prepare(case, weights, data, threads)
-        step = _torch_step(self._torch, self._model, self._loss, case)
+        step = _torch_step(self._torch, self.model, self.loss, case)
         # Static shapes: the short last batch gets a compilation of its own.
         self._step = self._torch.compile(step, fullgraph=True, dynamic=False)
 
     def train(self, epochs: int) -> None:
         with self._torch.no_grad():
             for _ in range(epochs):
-                for rows in self._torch.randperm(len(self._x)).split(self._batch_size):
-                    self._step(self._x, self._y, rows)
+                for rows in self._torch.randperm(len(self.x)).split(self._batch_size):
+                    self._step(self.x, self.y, rows)
 
 
 def _torch_step(torch: Any, model: Any, loss: Any, case: Case) -> Any:
@@ -208,7 +208,7 @@ class ScikitLearn(Peer):
         networks: Any = importlib.import_module("sklearn.neural_network")
         squared = case.loss == "mean_squared_error"
         kind = networks.MLPRegressor if squared else networks.MLPClassifier
-        self._model = kind(
+        self.model = kind(
             hidden_layer_sizes=case.units[:-1],
             activation="relu",
             solver=case.optimizer,
@@ -220,29 +220,29 @@ class ScikitLearn(Peer):
             beta_2=BETA_2,
             epsilon=EPSILON,
         )
-        self._x = data.x
+        self.x = data.x
         if squared:
-            self._y = data.y[:, 0]
+            self.y = data.y[:, 0]
         else:
-            self._y = data.y if data.y.ndim == 1 else data.y.argmax(axis=1)
+            self.y = data.y if data.y.ndim == 1 else data.y.argmax(axis=1)
         # Only its own first call makes the arrays, so that call is one small batch.
         first = slice(0, case.batch_size)
         classes = {} if squared else {"classes": np.arange(case.units[-1])}
-        self._model.partial_fit(self._x[first], self._y[first], **classes)
+        self.model.partial_fit(self.x[first], self.y[first], **classes)
         for own, given in zip(self._arrays(), weights, strict=True):
             own[...] = given
         self._same_loss = case.activations[-1] in ("linear", "softmax")
 
     def train(self, epochs: int) -> None:
         for _ in range(epochs):
-            self._model.partial_fit(self._x, self._y)
+            self.model.partial_fit(self.x, self.y)
 
     def weights(self) -> list[Floats] | None:
         return list(self._arrays()) if self._same_loss else None
 
     def _arrays(self) -> list[Floats]:
         """Kernel and bias of each layer, as views."""
-        pairs = zip(self._model.coefs_, self._model.intercepts_, strict=True)
+        pairs = zip(self.model.coefs_, self.model.intercepts_, strict=True)
         return [array for pair in pairs for array in pair]
 
 

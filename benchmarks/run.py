@@ -32,7 +32,9 @@ WORKER = Path(__file__).with_name("worker.py")
 Result = dict[str, Any]
 
 
-def measure(case: cases.Case, peers: Sequence[str], threads: int, timings: int, rows: int) -> Result:
+def measure(
+    case: cases.Case, peers: Sequence[str], threads: int, timings: int, rows: int
+) -> Result:
     """Times, losses and floor of one case on at most so many rows."""
     data = cases.load(case, rows)
     with tempfile.TemporaryDirectory() as folder, Turns() as turns:
@@ -179,12 +181,15 @@ def options() -> argparse.Namespace:
         help="of every library; several numbers: one run each (default: all cores)",
     )
     add("--epochs", type=int, default=3, help="timings a peer, after one warm-up (default: 3)")
-    add("--json", type=report.output, metavar="FILE", help="also write all figures and the machine")
-    add("--chart", type=report.output, metavar="FILE", help="also draw the ratios: FILE.png or FILE.svg")
+    add("--json", type=report.output, metavar="FILE", help="also write all figures")
+    add(
+        "--chart", type=report.output, metavar="FILE", help="also draw ratios: FILE.png or FILE.svg"
+    )
     add("--quick", action="store_true", help="few rows, one timing: shows that all of it works")
     chosen = parser.parse_args()
     if min(chosen.threads) < 1 or chosen.epochs < 1:
         parser.error("--threads and --epochs must be at least 1")
+    chosen.threads = list(dict.fromkeys(chosen.threads))
     if chosen.quick:
         chosen.epochs = 1
     try:

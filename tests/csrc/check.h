@@ -8,6 +8,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a sanitizer changes. Clang's checks come between products and their sums, which are then not
+ * all fused. ThreadSanitizer cannot follow threads that a forked child starts. */
+#ifdef __has_feature
+#define FUSES_ALL (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#define CAN_FORK !__has_feature(thread_sanitizer)
+#else
+#define FUSES_ALL 1
+#ifdef __SANITIZE_THREAD__
+#define CAN_FORK 0
+#else
+#define CAN_FORK 1
+#endif
+#endif
+
 #define COUNT(array) ((ptrdiff_t)(sizeof(array) / sizeof *(array)))
 
 /* Around the vector lengths, and far from all of them. */

@@ -225,6 +225,7 @@ void test_pool(void) {
     test_wake();
     test_nested();
     test_concurrent();
-    test_fork();
+    if (CAN_FORK)
+        test_fork();
     test_most();
 }

@@ -92,10 +92,8 @@ cdef enum:
 # Batches with fewer floating-point operations take about as long as a look at the clock.
 cdef int64_t CLOCK_FLOPS = 20_000
 
-
 # Arrays up to this size stay in the second-level cache from one epoch to the next.
 cdef ptrdiff_t NEAR_BYTES = 256 * 1024
-
 
 # Feeds of at least this many bytes a batch get a second place, so that its cache lines can be
 # fetched for writing while the other cores still read the first.
@@ -125,7 +123,7 @@ cdef struct Run:
     size_t scratch_bytes
     Ahead ahead
     char **places[2]  # of the feeds in even and in odd batches
-    timespec end
+    int64_t end  # on the clock, in nanoseconds
     ptrdiff_t clock_every  # batches between two looks at the clock
     ptrdiff_t done
     ptrdiff_t last  # number of the batch to stop after
@@ -185,7 +183,7 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
                 then = lap(&clock[2 * i + 1], then)
         if worker.number == 0 and run.finite:
             end_batch(run, number)
-            if number % run.clock_every == 0 and is_over(&run.end):
+            if number % run.clock_every == 0 and nanoseconds() >= run.end:
                 run.last = number
             if number < run.last:
                 begin_batch(run, number + 1)
@@ -206,12 +204,6 @@ cdef inline int64_t lap(int64_t *total, int64_t then) noexcept nogil:
     cdef int64_t now = nanoseconds()
     total[0] += now - then
     return now
-
-
-cdef inline bint is_over(const timespec *end) noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec > end.tv_sec or (now.tv_sec == end.tv_sec and now.tv_nsec >= end.tv_nsec)
 
 
 cdef void begin_batch(Run *run, ptrdiff_t number) noexcept nogil:
@@ -700,7 +692,6 @@ cdef class Executor:
         cdef Py_buffer view
         cdef const int64_t[::1] order
         cdef int n_threads, i, j
-        cdef double whole
         if count <= 0:
             return 0, True
         for variable, packed in self._packed:
@@ -772,13 +763,7 @@ cdef class Executor:
         run.scratch = self.scratch.data
         run.scratch_bytes = self._scratch_bytes
         run.clock_every = 1 if self._flops > CLOCK_FLOPS else 16
-        clock_gettime(CLOCK_MONOTONIC, &run.end)
-        whole = min(seconds, 1e9)
-        run.end.tv_sec += <int64_t> whole
-        run.end.tv_nsec += <int64_t> ((whole - <int64_t> whole) * 1e9)
-        if run.end.tv_nsec >= 1_000_000_000:
-            run.end.tv_sec += 1
-            run.end.tv_nsec -= 1_000_000_000
+        run.end = nanoseconds() + <int64_t> (min(seconds, 1e9) * 1e9)
         with nogil:
             run_on_team(run_on_thread, &run, n_threads)
         if optimizer is not None:
