@@ -299,7 +299,12 @@ def test_batches_of_all_sizes(rows: int, batch: int, dtype: str, rng: np.random.
     ],
 )
 def test_wide_layers_and_large_data(
-    widths: tuple[int, ...], rows: int, batch: int, dtype: str, threads: int, rng: np.random.Generator
+    widths: tuple[int, ...],
+    rows: int,
+    batch: int,
+    dtype: str,
+    threads: int,
+    rng: np.random.Generator,
 ) -> None:
     config.set_num_threads(threads)
     x = rng.normal(size=(rows, widths[0])).astype(dtype)
