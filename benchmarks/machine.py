@@ -12,6 +12,8 @@ from typing import Any
 
 _PACKAGES = ("hotloop", "numpy", "numba", "torch", "jax", "keras", "scikit-learn")
 _INSTRUCTION_SETS = ("avx", "avx2", "fma", "avx512f", "avx512bw", "amx_tile", "asimd", "sve")
+# A run may write its results into the repository that it measures.
+_MEASURED = (":(top)", ":(top,exclude)benchmarks/results")
 
 
 def describe() -> dict[str, Any]:
@@ -27,7 +29,7 @@ def describe() -> dict[str, Any]:
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "keras_backend": os.environ.get("KERAS_BACKEND", "jax"),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(_git("status", "--porcelain", "--", *_MEASURED)),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
