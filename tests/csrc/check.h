@@ -8,18 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a sanitizer changes. Clang's checks come between products and their sums, which are then not
- * all fused. ThreadSanitizer cannot follow threads that a forked child starts. */
-#ifdef __has_feature
+/* Whether the compiler fuses every product with its sum. Clang's sanitizers put their checks between
+ * the two. */
+#if defined __has_feature
 #define FUSES_ALL (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
-#define CAN_FORK !__has_feature(thread_sanitizer)
 #else
 #define FUSES_ALL 1
-#ifdef __SANITIZE_THREAD__
-#define CAN_FORK 0
-#else
-#define CAN_FORK 1
-#endif
 #endif
 
 #define COUNT(array) ((ptrdiff_t)(sizeof(array) / sizeof *(array)))
@@ -83,7 +77,9 @@ int is_untouched(const void *x, ptrdiff_t i);    /* element i is as room() left 
 
 /* ------------------------------------------------------------------- failures */
 
+/* Of many failures in a row the first few are told; tell_rest says how many were not. */
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void tell_rest(void);
 void expect(int ok, const char *what);
 
 /* The same number: NaN is NaN, and the signs of zeros agree. */
@@ -113,8 +109,8 @@ void test_gather(void);
 /* Once. */
 void test_labels(void);
 void test_runtime(void);
-void test_pool(void);
-void test_step(void);
+void test_pool(int with_fork);
+void test_step(int with_fork);
 void test_accuracy(int64_t every);
 
 #endif

@@ -1,11 +1,13 @@
 /* Tests of the compiled core: every kernel of every instruction set that runs here, against plain
  * scalar references, at odd sizes and unaligned addresses; the runtime; the thread pool.
  *
- *     csrc_tests [--seed N] [--isa NAME] [--every K] [PART ...]
+ *     csrc_tests [--seed N] [--isa NAME] [--every K] [--no-fork] [PART ...]
+ *     csrc_tests --list
  *
  * All parts run unless some are named. The seed is printed: give it again to repeat a run. --every
- * says how many float32 numbers "accuracy" steps over; 1 takes them all. Exit status 1 and a line
- * each for what fails. */
+ * says how many float32 numbers "accuracy" steps over; 1 takes them all. --no-fork leaves out the
+ * forked children, in which neither ThreadSanitizer nor QEMU's user mode can start threads. --list
+ * prints the instruction sets that run here. Exit status 1 and a line each for what fails. */
 #include "check.h"
 
 #include <stdio.h>
@@ -14,9 +16,16 @@
 #include <time.h>
 
 static int64_t every = 997;
+static int with_fork = 1;
 
 static void accuracy(void) {
     test_accuracy(every);
+}
+static void pool(void) {
+    test_pool(with_fork);
+}
+static void step(void) {
+    test_step(with_fork);
 }
 
 static const struct {
@@ -29,7 +38,7 @@ static const struct {
     {"losses", test_losses, 1},         {"metrics", test_metrics, 1},
     {"optimizers", test_optimizers, 1}, {"gather", test_gather, 1},
     {"labels", test_labels, 0},         {"runtime", test_runtime, 0},
-    {"pool", test_pool, 0},             {"step", test_step, 0},
+    {"pool", pool, 0},                  {"step", step, 0},
     {"accuracy", accuracy, 0},
 };
 
@@ -41,6 +50,7 @@ static void run_per_table(void (*run)(void), const char *isa) {
                 K = hl_kernels_for(*name, types[t]);
                 use_place(place);
                 run();
+                tell_rest();
             }
 }
 
@@ -51,6 +61,7 @@ static void run_part(int part, const char *isa) {
         run_per_table(parts[part].run, isa);
     else
         parts[part].run();
+    tell_rest();
     K = NULL;
     use_place(0);
     printf("%-12s %10ld checks, %.1f s\n", parts[part].name, checks() - before,
@@ -65,13 +76,26 @@ static int part_named(const char *name) {
     exit(2);
 }
 
+static void print_instruction_sets(void) {
+    for (const char *const *name = hl_isa_available(); *name; name++)
+        printf("%s%s", *name, name[1] ? " " : "\n");
+}
+
 int main(int argc, char **argv) {
+    if (argc == 2 && !strcmp(argv[1], "--list")) {
+        print_instruction_sets();
+        return 0;
+    }
     uint64_t seed = (uint64_t)time(NULL);
     const char *isa = NULL;
     int chosen[COUNT(parts)] = {0}, any_chosen = 0;
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-') {
             chosen[part_named(argv[i])] = any_chosen = 1;
+            continue;
+        }
+        if (!strcmp(argv[i], "--no-fork")) {
+            with_fork = 0;
             continue;
         }
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -89,10 +113,8 @@ int main(int argc, char **argv) {
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     name_case_on_trap();
-    printf("seed %llu; instruction sets:", (unsigned long long)seed);
-    for (const char *const *name = hl_isa_available(); *name; name++)
-        printf(" %s", *name);
-    printf("\n");
+    printf("seed %llu; instruction sets: ", (unsigned long long)seed);
+    print_instruction_sets();
     for (int i = 0; i < COUNT(parts); i++)
         if (chosen[i] || !any_chosen) {
             /* Each part by itself repeats what it did among the others. */

@@ -68,31 +68,51 @@ static char *random_bytes(ptrdiff_t n) {
     return bytes;
 }
 
-hl_source random_source(hl_dtype dtype, int swapped, ptrdiff_t rows, int rank,
-                        const ptrdiff_t *dim) {
-    hl_source source = {.dtype = dtype, .swapped = swapped, .rank = rank};
+/* Neither of two neighbouring dimensions may continue the other: see hl_source. */
+static int is_minimal(const hl_source *source) {
+    for (int d = 0; d + 1 < source->rank; d++)
+        if (source->stride[d] == source->stride[d + 1] * source->dim[d + 1])
+            return 0;
+    return 1;
+}
+
+/* Lays out the dimensions and the rows; returns the bytes that they span and how many of those lie
+ * before the first element. */
+static ptrdiff_t lay_out(hl_source *source, ptrdiff_t rows, ptrdiff_t *before) {
     ptrdiff_t *stride[HL_MAX_RANK + 1], extent[HL_MAX_RANK + 1];
-    for (int d = 0; d < rank; d++) {
-        source.dim[d] = extent[d] = dim[d];
-        stride[d] = &source.stride[d];
+    for (int d = 0; d < source->rank; d++) {
+        extent[d] = source->dim[d];
+        stride[d] = &source->stride[d];
     }
-    stride[rank] = &source.row_stride;
-    extent[rank] = rows;
+    stride[source->rank] = &source->row_stride;
+    extent[source->rank] = rows;
 
     /* From the dimension whose elements lie closest outwards, in random order. */
-    ptrdiff_t span = dtype_bytes[dtype], before = 0;
-    for (int left = rank + 1; left > 0; left--) {
+    ptrdiff_t span = dtype_bytes[source->dtype];
+    *before = 0;
+    for (int left = source->rank + 1; left > 0; left--) {
         const ptrdiff_t d = below(left);
         const ptrdiff_t step = below(8) == 0 ? 0 : span + (below(2) ? 0 : 1 + below(5));
         const ptrdiff_t reach = step * (extent[d] - 1);
         const int backwards = below(4) == 0;
         *stride[d] = backwards ? -step : step;
-        before += backwards ? reach : 0;
+        *before += backwards ? reach : 0;
         span += reach;
         stride[d] = stride[left - 1];
         extent[d] = extent[left - 1];
     }
-    source.data = random_bytes(span) + before;
+    return span;
+}
+
+hl_source random_source(hl_dtype dtype, int swapped, ptrdiff_t rows, int rank,
+                        const ptrdiff_t *dim) {
+    hl_source source = {.dtype = dtype, .swapped = swapped, .rank = rank};
+    memcpy(source.dim, dim, (size_t)rank * sizeof *dim);
+    ptrdiff_t bytes, before;
+    do
+        bytes = lay_out(&source, rows, &before);
+    while (!is_minimal(&source));
+    source.data = random_bytes(bytes) + before;
     return source;
 }
 

@@ -14,7 +14,7 @@ long double source_value(const hl_source *source, ptrdiff_t row, const ptrdiff_t
 
 /* rows rows of dim[0] x ... elements in a room of exactly their size, filled with random bytes.
  * The dimensions, rows among them, lie in memory in any order, some backwards, some repeated, with
- * gaps that leave nothing aligned. */
+ * gaps that leave nothing aligned. None of dim is 1, unless it is alone. */
 hl_source random_source(hl_dtype dtype, int swapped, ptrdiff_t rows, int rank,
                         const ptrdiff_t *dim);
 

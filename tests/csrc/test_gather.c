@@ -31,7 +31,7 @@ static void gather_case(hl_source source, ptrdiff_t rows, int ordered) {
 static void random_case(hl_dtype dtype, int swapped, int rank, int ordered) {
     ptrdiff_t dim[HL_MAX_RANK], rows = 1 + below(9);
     for (int d = 0; d < rank; d++)
-        dim[d] = rank == HL_MAX_RANK ? 2 : 1 + below(rank > 3 ? 4 : 9);
+        dim[d] = rank == HL_MAX_RANK ? 2 : 2 + below(rank > 3 ? 3 : 8);
     if (rank == 1)
         dim[0] = any_size();
     begin("gather dtype=%d swapped=%d rank=%d rows=%td ordered=%d", dtype, swapped, rank, rows,

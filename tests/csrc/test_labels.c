@@ -25,9 +25,11 @@ static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_
 }
 
 static void random_case(hl_dtype dtype, int swapped, int ordered) {
-    const ptrdiff_t rows = any_size(), dim[] = {1 + below(3), 1 + below(3)};
-    begin("labels dtype=%d swapped=%d rows=%td ordered=%d", dtype, swapped, rows, ordered);
-    const hl_source source = random_source(dtype, swapped, rows, 1 + (int)below(2), dim);
+    const int rank = 1 + (int)below(2);
+    const ptrdiff_t rows = any_size(), dim[] = {rank + below(3), 2 + below(3)};
+    begin("labels dtype=%d swapped=%d rank=%d rows=%td ordered=%d", dtype, swapped, rank, rows,
+          ordered);
+    const hl_source source = random_source(dtype, swapped, rows, rank, dim);
     const ptrdiff_t first = below(rows), n = ordered ? 31 : rows - first;
     check_labels(&source, ordered ? random_order(first, n, rows) : NULL, first, n);
     end();

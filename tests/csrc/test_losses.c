@@ -328,7 +328,78 @@ static void softmax_case(ptrdiff_t rows, ptrdiff_t cols, int clipped, int sparse
     end();
 }
 
+/* ------------------------------------------------------------------ in pieces */
+
+/* A call on all rows, or on those from first on; the second set of results is the pieces'. */
+typedef struct {
+    int kind; /* of a loss, or past all of those a cross-entropy */
+    targets t;
+    ptrdiff_t cols;
+    double scale;
+    const void *y, *p;
+    void *values[2], *gradient[2], *probability[2];
+} cut;
+
+static void *from_row(const void *x, ptrdiff_t row, ptrdiff_t cols) {
+    return x ? (char *)x + row * cols * K->itemsize : NULL;
+}
+
+static void run_cut(const cut *c, int piece, ptrdiff_t first, ptrdiff_t rows) {
+    const void *p = from_row(c->p, first, c->cols);
+    const void *y_true = from_row(c->t.y_true, first, c->cols);
+    const int32_t *labels = c->t.labels ? c->t.labels + first : NULL;
+    void *values = from_row(c->values[piece], first, 1);
+    void *gradient = from_row(c->gradient[piece], first, c->cols);
+    const int clip_probabilities = c->kind == HL_HINGE + 3;
+    if (c->kind < HL_HINGE)
+        K->loss((hl_loss)c->kind, 0.5, from_row(c->y, first, c->cols), p, NULL, 1, c->scale, values,
+                gradient, rows, c->cols);
+    else if (c->kind == HL_HINGE + 1)
+        K->crossentropy(c->t.smoothing, y_true, labels, p, NULL, 1, c->scale, values, gradient,
+                        rows, c->cols);
+    else
+        K->softmax_crossentropy(clip_probabilities, c->t.smoothing, y_true, labels, p, NULL, 1,
+                                c->scale, values, from_row(c->probability[piece], first, c->cols),
+                                gradient, rows, c->cols);
+}
+
+/* A row's bits do not depend on the rows that one call takes beside it. Hinge looks at all of them:
+ * it is left out. */
+static void cut_case(int kind, ptrdiff_t rows, ptrdiff_t cols, int sparse) {
+    begin("loss in pieces, kind=%d rows=%td cols=%td sparse=%d", kind, rows, cols, sparse);
+    const ptrdiff_t n = rows * cols;
+    void *y = room(n), *p = room(n);
+    fill(y, n, 0.1, 0.9);
+    fill(p, n, 0.1, 0.9);
+    cut c = {.kind = kind, .cols = cols, .scale = uniform(0.1, 2), .y = y, .p = p};
+    c.t = random_targets(rows, cols, sparse);
+    for (int piece = 0; piece < 2; piece++) {
+        c.values[piece] = room(rows);
+        c.gradient[piece] = room(n);
+        c.probability[piece] = kind > HL_HINGE + 1 ? room(n) : NULL;
+    }
+    run_cut(&c, 0, 0, rows);
+    for (ptrdiff_t first = 0, count; first < rows; first += count) {
+        count = 1 + below(rows - first);
+        run_cut(&c, 1, first, count);
+    }
+    expect_equal("values", c.values[1], c.values[0], rows);
+    expect_equal("gradient", c.gradient[1], c.gradient[0], n);
+    if (c.probability[0])
+        expect_equal("probability", c.probability[1], c.probability[0], n);
+    end();
+}
+
+static void test_cuts(void) {
+    for (int c = 0; c < COUNT(sizes); c++)
+        for (int r = 0; r < COUNT(sizes) - 1; r++)
+            for (int kind = HL_MEAN_SQUARED_ERROR; kind <= HL_HINGE + 3; kind++)
+                if (kind != HL_HINGE)
+                    cut_case(kind, sizes[r], sizes[c], (int)below(2));
+}
+
 void test_losses(void) {
+    test_cuts();
     for (int c = 0; c < COUNT(sizes); c++)
         for (int asked = 0; asked < GRADIENTS; asked++) {
             const ptrdiff_t cols = sizes[c];

@@ -219,13 +219,13 @@ static void test_fork(void) {
     expect(run_rounds(3), "the parent's pool after that");
 }
 
-void test_pool(void) {
+void test_pool(int with_fork) {
     test_teams();
     test_messages();
     test_wake();
     test_nested();
     test_concurrent();
-    if (CAN_FORK)
+    if (with_fork)
         test_fork();
     test_most();
 }
