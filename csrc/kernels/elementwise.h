@@ -145,7 +145,7 @@ static HL_INLINE vec N(selu_gradient)(vec dy, vec y, vec alpha) {
 static HL_INLINE vec N(gelu_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
     const vec density = vexp(x * x * (T)-0.5) * (T)0.39894228040143267794; /* 1 / sqrt(2 pi) */
-    return dy * (x * density + N(normal_cdf)(x));
+    return dy * (x * density + unfused(N(normal_cdf)(x)));
 }
 
 static HL_INLINE vec N(gelu_tanh_gradient)(vec dy, vec x, vec alpha) {

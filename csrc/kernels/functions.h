@@ -35,7 +35,7 @@
 #define EXPM1_FLOOR -20.0f          /* expm1 rounds to -1 below */
 #define SMALLEST_NORMAL 0x1p-126f
 #define DENORMAL_LIFT 24
-#define SQRT_HALF_BITS INT32_C(0x3f3504f3)
+#define SQRT_HALF_BITS UINT32_C(0x3f3504f3)
 #else
 #define LN2_HIGH 0x1.62e42fee00000p-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
@@ -50,7 +50,7 @@
 #define EXPM1_FLOOR -40.0
 #define SMALLEST_NORMAL 0x1p-1022
 #define DENORMAL_LIFT 54
-#define SQRT_HALF_BITS INT64_C(0x3fe6a09e667f3bcd)
+#define SQRT_HALF_BITS UINT64_C(0x3fe6a09e667f3bcd)
 #endif
 
 /* x = n ln 2 + r with |r| <= ln(2) / 2: returns exp(r) - 1, and n in the low bits of *n_bits. */
@@ -80,7 +80,7 @@ static HL_INLINE vec vexp(vec x) {
      * EXP_LIFT is added too and its power of two multiplied off after: one more rounding, exact
      * unless the result is denormal. */
     const ivec small = (ivec)(x < EXP_SMALL);
-    const vec y = (vec)((ivec)p + ((n_bits + (small & EXP_LIFT)) << DIGITS));
+    const vec y = (vec)((uvec)p + (((uvec)n_bits + (uvec)(small & EXP_LIFT)) << DIGITS));
     const vec finite = y * select(small, splat(EXP_UNLIFT), splat(1));
     return select((ivec)(x <= EXP_OVERFLOW), finite, x + (T)INFINITY);
 }
@@ -89,7 +89,7 @@ static HL_INLINE vec vexp(vec x) {
 static HL_INLINE vec vexpm1_negative(vec x) {
     ivec n_bits;
     const vec p = expm1_reduced(vmax(splat(EXPM1_FLOOR), x), &n_bits);
-    const vec scale = (vec)((n_bits << DIGITS) + ((T_INT)EXPONENT_BIAS << DIGITS));
+    const vec scale = (vec)(((uvec)n_bits + EXPONENT_BIAS) << DIGITS);
     return p * scale + (scale - 1);
 }
 
@@ -107,7 +107,7 @@ static HL_INLINE vec log_near_one(vec f, vec e) {
                    0x1.5555555555593p-1) * z;
 #endif
     const vec half_square = f * f * (T)0.5;
-    const vec low = s * (half_square + r) + e * LN2_LOW;
+    const vec low = s * (half_square + r) + unfused(e * LN2_LOW);
     return e * LN2_HIGH - ((half_square - low) - f);
 }
 
@@ -116,11 +116,10 @@ static HL_INLINE vec vlog(vec x) {
     const ivec denormal = (ivec)(x < SMALLEST_NORMAL);
     const vec lifted = x * select(denormal, splat((T)(INT64_C(1) << DENORMAL_LIFT)), splat(1));
     /* x = 2^e (1 + f), the cut between two exponents lying at sqrt(1/2). */
-    const T_INT one = (T_INT)EXPONENT_BIAS << DIGITS;
-    const ivec bits = (ivec)lifted + (one - SQRT_HALF_BITS);
-    const ivec exponent = (ivec)((uvec)bits >> DIGITS);
-    const vec f = (vec)((bits & (((T_INT)1 << DIGITS) - 1)) + SQRT_HALF_BITS) - 1;
-    const vec e = (vec)(exponent + (ivec)splat(ROUND)) - (ROUND + EXPONENT_BIAS) -
+    const T_UINT one = (T_UINT)EXPONENT_BIAS << DIGITS;
+    const uvec bits = (uvec)lifted + (one - SQRT_HALF_BITS);
+    const vec f = (vec)((bits & (((T_UINT)1 << DIGITS) - 1)) + SQRT_HALF_BITS) - 1;
+    const vec e = (vec)((bits >> DIGITS) + (uvec)splat(ROUND)) - (ROUND + EXPONENT_BIAS) -
                   only(denormal, splat(DENORMAL_LIFT));
     const vec y = log_near_one(f, e);
     const vec special =

@@ -20,7 +20,7 @@ static void N(tile_adam)(ptrdiff_t k, const T *a, ptrdiff_t a_col, const T *b, T
         a += a_col;
         b += 2 * VL;
         if (p < both) {
-            N(update_vector)(HL_ADAM, h, w, load(g), s0, s1, NULL, VL);
+            N(update_vector)(HL_ADAM, h, w, load(g), s0, s1, NULL, 0, VL);
             w += VL;
             g += VL;
             s0 += VL;

@@ -45,15 +45,15 @@ static HL_INLINE N(term) N(log_cosh)(vec y, vec p, vec param) {
 }
 
 static HL_INLINE N(term) N(binary_crossentropy)(vec y, vec p, vec smoothing) {
-    const vec t = y * (1 - smoothing) + smoothing * (T)0.5;
+    const vec t = y * (1 - smoothing) + unfused(smoothing * (T)0.5);
     const vec q = clamp(p, EPSILON, ONE_MINUS_EPSILON);
-    const vec value = -(t * vlog(q)) - (1 - t) * vlog(1 - q);
+    const vec value = -(t * vlog(q)) - unfused((1 - t) * vlog(1 - q));
     const vec slope = (q - t) / (q * (1 - q));
     return (N(term)){value, only(N(within)(p, EPSILON, ONE_MINUS_EPSILON), slope)};
 }
 
 static HL_INLINE N(term) N(binary_crossentropy_logits)(vec y, vec x, vec smoothing) {
-    const vec t = y * (1 - smoothing) + smoothing * (T)0.5;
+    const vec t = y * (1 - smoothing) + unfused(smoothing * (T)0.5);
     return (N(term)){vsoftplus(x) - x * t, vsigmoid(x) - t};
 }
 

@@ -20,6 +20,7 @@
 #define lanes_left N(lanes_left)
 #define first_lanes N(first_lanes)
 #define lane_numbers N(lane_numbers)
+#define unfused N(unfused)
 #define load N(load)
 #define store N(store)
 #define load_n N(load_n)

@@ -1,32 +1,33 @@
 /* Update rules as in Keras 3, and weight penalties. h[] is what hl_optimizer_prepare wrote. */
 
-/* One step on the first count weights of a vector at w. kind is constant where this is inlined. */
+/* One step on count weights from the i-th on, up to a vector of them; g are their gradients. kind
+ * is constant where this is inlined. */
 static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w, vec g, T *s0,
-                                       T *s1, T *s2, int count) {
+                                       T *s1, T *s2, ptrdiff_t i, int count) {
     const vec h0 = splat(h[0]), h1 = splat(h[1]), h2 = splat(h[2]);
     const vec h3 = splat(h[3]), h4 = splat(h[4]);
-    vec w_i = load_n(w, count);
+    vec w_i = load_n(w + i, count);
     switch (kind) {
     case HL_SGD: /* h: learning rate */
         w_i -= h0 * g;
         break;
     case HL_SGD_MOMENTUM: /* h: learning rate, momentum */
     case HL_SGD_NESTEROV: {
-        const vec velocity = h1 * load_n(s0, count) - h0 * g;
-        store_n(s0, velocity, count);
-        w_i += kind == HL_SGD_NESTEROV ? h1 * velocity - h0 * g : velocity;
+        const vec velocity = h1 * load_n(s0 + i, count) - unfused(h0 * g);
+        store_n(s0 + i, velocity, count);
+        w_i += kind == HL_SGD_NESTEROV ? h1 * velocity - unfused(h0 * g) : velocity;
         break;
     }
     case HL_ADAM: /* h: corrected learning rate, 1 - beta_1, 1 - beta_2, epsilon, decay */
     case HL_ADAM_AMSGRAD: {
-        vec m = load_n(s0, count), v = load_n(s1, count);
+        vec m = load_n(s0 + i, count), v = load_n(s1 + i, count);
         m += (g - m) * h1;
         v += (g * g - v) * h2;
-        store_n(s0, m, count);
-        store_n(s1, v, count);
+        store_n(s0 + i, m, count);
+        store_n(s1 + i, v, count);
         if (kind == HL_ADAM_AMSGRAD) {
-            v = vmax(load_n(s2, count), v); /* NaN in v stays */
-            store_n(s2, v, count);
+            v = vmax(load_n(s2 + i, count), v); /* NaN in v stays */
+            store_n(s2 + i, v, count);
         }
         w_i -= w_i * h4;
         w_i -= h0 * m / (vsqrt(v) + h3);
@@ -37,31 +38,31 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     case HL_RMSPROP_CENTERED:
     case HL_RMSPROP_CENTERED_MOMENTUM: {
         const int centered = kind == HL_RMSPROP_CENTERED || kind == HL_RMSPROP_CENTERED_MOMENTUM;
-        const vec square = h1 * load_n(s0, count) + h2 * (g * g);
-        store_n(s0, square, count);
+        const vec square = h1 * load_n(s0 + i, count) + unfused(h2 * (g * g));
+        store_n(s0 + i, square, count);
         vec spread = square + h3;
         if (centered) {
-            const vec mean = h1 * load_n(s1, count) + h2 * g;
-            store_n(s1, mean, count);
+            const vec mean = h1 * load_n(s1 + i, count) + unfused(h2 * g);
+            store_n(s1 + i, mean, count);
             spread = square - mean * mean + h3;
         }
         vec step = h0 * g / vsqrt(spread);
         if (kind == HL_RMSPROP_MOMENTUM || kind == HL_RMSPROP_CENTERED_MOMENTUM) {
             T *slot = centered ? s2 : s1;
-            step += h4 * load_n(slot, count);
-            store_n(slot, step, count);
+            step += h4 * load_n(slot + i, count);
+            store_n(slot + i, step, count);
         }
         w_i -= step;
         break;
     }
     case HL_ADAGRAD: { /* h: learning rate, epsilon */
-        const vec square = load_n(s0, count) + g * g;
-        store_n(s0, square, count);
+        const vec square = load_n(s0 + i, count) + g * g;
+        store_n(s0 + i, square, count);
         w_i -= h0 * g / vsqrt(square + h1);
         break;
     }
     }
-    store_n(w, w_i, count);
+    store_n(w + i, w_i, count);
 }
 
 /* kind is constant where this is inlined: one loop per rule. */
@@ -70,7 +71,7 @@ static HL_INLINE void N(update_loop)(const hl_optimizer kind, const double *h_, 
     const T h[] = {(T)h_[0], (T)h_[1], (T)h_[2], (T)h_[3], (T)h_[4]};
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        N(update_vector)(kind, h, w + i, load_n(g + i, count), s0 + i, s1 + i, s2 + i, count);
+        N(update_vector)(kind, h, w, load_n(g + i, count), s0, s1, s2, i, count);
     }
 }
 

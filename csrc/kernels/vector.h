@@ -110,6 +110,17 @@ static HL_INLINE vec vsqrt(vec x) {
 #endif
 }
 
+/* x, kept from fusing into a sum: of a * b + c * d either product may be fused, and compilers choose
+ * anew in each copy of a loop, which would give its ends other bits. */
+static HL_INLINE vec unfused(vec x) {
+#if defined __x86_64__
+    __asm__("" : "+v"(x));
+#elif defined __aarch64__
+    __asm__("" : "+w"(x));
+#endif
+    return x;
+}
+
 /* The first count elements at p, zero in the other lanes; nothing beyond them is read. */
 static HL_INLINE vec load_n(const T *p, int count) {
     if (count == VL)

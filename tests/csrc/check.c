@@ -85,7 +85,8 @@ void fill(void *x, ptrdiff_t n, double low, double high) {
 }
 
 void fill_special(void *x, ptrdiff_t n, double low, double high) {
-    static const double special[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e30, -1e30, 1e-42, -1e-42};
+    static const double special[] = {0.0,  -0.0,  INFINITY, -INFINITY, NAN,
+                                     1e30, -1e30, 1e-42,    -1e-42};
     fill(x, n, low, high);
     for (ptrdiff_t i = 0; i < n; i++)
         if (below(8) == 0)
@@ -284,6 +285,8 @@ void expect_near(const char *what, ptrdiff_t i, double got, double want, double 
 }
 
 void expect_equal(const char *what, const void *got, const void *want, ptrdiff_t n) {
+    if (!FUSES_ALL)
+        return;
     n_checks++;
     for (ptrdiff_t i = 0; i < n; i++)
         if (memcmp((const char *)got + i * K->itemsize, (const char *)want + i * K->itemsize,

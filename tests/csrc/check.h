@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether the compiler fuses every product with its sum. Clang's sanitizers put their checks between
- * the two. */
+/* Whether bits are those of the build that is shipped. Clang's sanitizers put their checks between
+ * products and sums, which then fuse in some places and not in others. */
 #if defined __has_feature
 #define FUSES_ALL (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
 #else
@@ -88,7 +88,7 @@ void expect_same(const char *what, ptrdiff_t i, double got, double want);
 /* Within slack, or both NaN, or the same infinity. What overflows K's type counts as infinite. */
 void expect_near(const char *what, ptrdiff_t i, double got, double want, double slack);
 
-/* The same bits in n elements. */
+/* The same bits in n elements, where FUSES_ALL. */
 void expect_equal(const char *what, const void *got, const void *want, ptrdiff_t n);
 
 long failures(void);

@@ -44,7 +44,10 @@ void test_gemm_update(void) {
         for (int d = 0; d < COUNT(depths); d++) {
             const ptrdiff_t k = depths[d];
             /* Fewer, as many and more vectors of weights than steps of the product. */
-            const ptrdiff_t counts[] = {0, 1, K->vl, K->vl * k, K->vl * (k + 5), K->vl * k + 1, 257};
+            const ptrdiff_t counts[] = {0,           1,
+                                        K->vl,       K->vl * k,
+                                        K->vl * k + 1, K->vl * (k + 5),
+                                        257};
             for (int c = 0; c < COUNT(counts); c++) {
                 one_case(K->mr, K->nr, k, transposed, HL_ADAM, counts[c]);
                 one_case(K->mr - 1, K->nr, k, transposed, HL_ADAM, counts[c]);

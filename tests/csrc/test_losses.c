@@ -61,8 +61,8 @@ static term element(hl_loss kind, double param, double y, double p) {
     return (term){NAN, NAN, 0, 0};
 }
 
-/* What a gradient jumps at is kept out of random inputs: equal numbers for the absolute error aside,
- * which all compute exactly. */
+/* What a gradient jumps at is kept out of random inputs, but for the absolute error of equal
+ * numbers, which all compute exactly. */
 static void fill_loss(hl_loss kind, int binary, void *y, void *p, ptrdiff_t n) {
     static const double edges[] = {0, 1, -0.5, 1.5};
     for (ptrdiff_t i = 0; i < n; i++) {
