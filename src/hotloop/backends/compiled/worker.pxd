@@ -14,7 +14,12 @@ cdef extern from *:
             __builtin_prefetch((address), 0, 2); \\
             __asm__ volatile("");                \\
         } while (0)
+    #ifdef __x86_64__ /* for which compilers write the instruction only if a flag allows it */
+    #define hotloop_prefetch_to_write(address) \\
+        __asm__ volatile("prefetchw %0" ::"m"(*(const char *)(address)))
+    #else
     #define hotloop_prefetch_to_write(address) __builtin_prefetch((address), 1, 2)
+    #endif
     """
     void hotloop_prefetch(const void *address) noexcept nogil
     void hotloop_prefetch_to_write(const void *address) noexcept nogil
