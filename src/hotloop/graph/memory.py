@@ -48,7 +48,7 @@ class Placement:
         self.arena_bytes = self._place(nodes, self._lifetimes(nodes, last_read))
 
     def offset(self, value: Value) -> int | None:
-        return self._offset.get(self.root(value))
+        return self._offset.get(self._root(value))
 
     def bytes(self, value: Value) -> int:
         if value.batched:
@@ -57,8 +57,7 @@ class Placement:
             size = self._weight_size(value.dims, value.dtype)
         return size * np.dtype(value.dtype).itemsize
 
-    def root(self, value: Value) -> Value:
-        """The value that stands where this one stands, and stood there first."""
+    def _root(self, value: Value) -> Value:
         while value in self._base:
             value = self._base[value]
         return value
@@ -70,7 +69,7 @@ class Placement:
             if not node.outputs or node.output not in last_read:
                 continue
             source = node.inputs[0]
-            root = self.root(source)
+            root = self._root(source)
             in_place = node.op in IN_PLACE and root.role == "temporary" and last_use[root] == i
             if node.op in VIEWS or in_place:
                 self._base[node.output] = source
@@ -82,7 +81,7 @@ class Placement:
         """First write and last read of each buffer."""
         spans: dict[Value, tuple[int, int]] = {}
         for value, last in last_read.items():
-            root = self.root(value)
+            root = self._root(value)
             if root.role != "parameter":
                 first, known = spans.get(root, (-1, -1))
                 spans[root] = (first, max(known, last))

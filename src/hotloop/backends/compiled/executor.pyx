@@ -95,16 +95,11 @@ cdef int64_t CLOCK_FLOPS = 20_000
 # Arrays up to this size stay in the second-level cache from one epoch to the next.
 cdef ptrdiff_t NEAR_BYTES = 256 * 1024
 
-# Feeds of at least this many bytes a batch get a second place, so that its cache lines can be
-# fetched for writing while the other cores still read the first.
-cdef ptrdiff_t LEAST_SECOND_PLACE = 16 * 1024
-
 
 # What a call of run shares with its team.
 cdef struct Run:
     const Step *steps
     int n_steps
-    int list_steps  # from the steps of even batches to those of odd ones; 0 if they are the same
     Batch batches[2]  # one is run while thread 0 prepares the next in the other
     bint finite
     const int64_t *order  # of each epoch, one after the other
@@ -122,7 +117,6 @@ cdef struct Run:
     char *scratch
     size_t scratch_bytes
     Ahead ahead
-    char **places[2]  # of the feeds in even and in odd batches
     int64_t end  # on the clock, in nanoseconds
     ptrdiff_t clock_every  # batches between two looks at the clock
     ptrdiff_t done
@@ -145,7 +139,6 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
 cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
     """Every batch, every step; thread 0 keeps the books besides."""
     cdef Batch *batch
-    cdef const Step *steps
     cdef const Step *step
     cdef Worker alone = worker[0]
     cdef int64_t *clock = NULL
@@ -161,13 +154,10 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
         then = nanoseconds()
     while True:
         batch = &run.batches[number % 2]
-        steps = run.steps + number % 2 * run.list_steps
         if batch.next_order != NULL:
-            if run.list_steps:
-                worker.ahead.places = run.places[(number + 1) % 2]
             look_ahead(worker, batch.next_order, batch.next_rows)
         for i in range(run.n_steps):
-            step = &steps[i]
+            step = &run.steps[i]
             if step.wait:
                 if worker.n_workers > 1:
                     barrier(team)
@@ -243,17 +233,13 @@ cdef class _Sources:
 
     cdef hl_source *sources
     cdef ptrdiff_t *row_bytes  # to be asked for ahead: see Ahead
-    cdef char **places  # twice as many
-    cdef ptrdiff_t *place_bytes
     cdef ptrdiff_t far_lines  # cache lines that those are, for one example
     cdef object arrays
 
     def __cinit__(self, list arrays):
         self.sources = <hl_source *> calloc(max(len(arrays), 1), sizeof(hl_source))
         self.row_bytes = <ptrdiff_t *> calloc(max(len(arrays), 1), sizeof(ptrdiff_t))
-        self.places = <char **> calloc(max(2 * len(arrays), 1), sizeof(char *))
-        self.place_bytes = <ptrdiff_t *> calloc(max(len(arrays), 1), sizeof(ptrdiff_t))
-        if not (self.sources and self.row_bytes and self.places and self.place_bytes):
+        if self.sources == NULL or self.row_bytes == NULL:
             raise MemoryError()
         self.arrays = arrays
         self.far_lines = 0
@@ -263,8 +249,6 @@ cdef class _Sources:
     def __dealloc__(self):
         free(self.sources)
         free(self.row_bytes)
-        free(self.places)
-        free(self.place_bytes)
 
     cdef _describe(self, int i, array):
         cdef hl_source *source = &self.sources[i]
@@ -351,10 +335,8 @@ cdef class Executor:
     cdef const hl_kernels *kernels
     cdef Buffer arena
     cdef Buffer scratch
-    cdef Step *steps  # one list, or one for even and one for odd batches
-    cdef int _room  # steps of one list
-    cdef int _lists
-    cdef dict _elsewhere  # buffers of the feeds that do not stand in the arena, in this list
+    cdef Step *steps
+    cdef int _room
     cdef readonly int n_steps
     cdef int n_steps_without_outputs
     cdef readonly list nodes  # for each step its node, or the value that it gathers or copies out
@@ -382,38 +364,24 @@ cdef class Executor:
         self._scratch_threads = 0
         self._scratch_bytes = 64
         self._room = len(plan.feeds) + len(plan.steps) + len(plan.outputs)
-        self.steps = <Step *> calloc(2 * self._room, sizeof(Step))
+        self.steps = <Step *> calloc(self._room, sizeof(Step))
         if self.steps == NULL:
             raise MemoryError()
-        self._lower(1)
+        self._lower()
 
     def __dealloc__(self):
         free(self.steps)
 
     # -- lowering ---------------------------------------------------------------
 
-    cdef _lower(self, int lists):
-        """Fills in the steps; with two lists, large feeds have a second place for odd batches."""
-        memset(self.steps, 0, 2 * self._room * sizeof(Step))
-        self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
-        self._lists = lists
-        self._elsewhere = {}
-        self._lower_list(0)
-        if lists > 1:
-            placement = self.plan.placement
-            self._elsewhere = {
-                v: Buffer(placement.bytes(v))
-                for v in self.plan.feeds
-                if placement.bytes(v) >= LEAST_SECOND_PLACE
-            }
-            self._lower_list(self._room)
-
-    cdef _lower_list(self, int start):
-        """Fills in one list: gathers, the plan's own steps, copies of outputs."""
+    def _lower(self):
+        """Fills in the steps: gathers, the plan's own, copies of outputs."""
         cdef Step *step
+        memset(self.steps, 0, self._room * sizeof(Step))
         waits = _Waits()
+        self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
         self.nodes = [*self.plan.feeds]
-        at = start
+        at = 0
         for slot, value in enumerate(self.plan.feeds):
             step = &self.steps[at]
             step.code = GATHER_LABELS if value.dtype == "int32" else GATHER
@@ -442,7 +410,7 @@ cdef class Executor:
             step.verdict = undecided and step.wait and not step.check
             undecided = (undecided or step.check) and not step.verdict
             at += 1
-        self.n_steps_without_outputs = at - start
+        self.n_steps_without_outputs = at
         self.nodes += self.plan.outputs
         for slot, value in enumerate(self.plan.outputs):
             step = &self.steps[at]
@@ -453,7 +421,7 @@ cdef class Executor:
             step.in0 = self._address(value)
             step.wait = waits.needed(self._bytes(value), [])
             at += 1
-        self.n_steps = at - start
+        self.n_steps = at
 
     cdef char *_address(self, value) except? NULL:
         """Where a value stands; NULL for an output that nobody reads."""
@@ -461,9 +429,6 @@ cdef class Executor:
             for variable, packed in self._packed:
                 if variable is value.variable:
                     return (<PackedArray> packed).data()
-        elsewhere = self._elsewhere.get(self.plan.placement.root(value))
-        if elsewhere is not None:
-            return (<Buffer> elsewhere).data
         offset = self.plan.placement.offset(value)
         return self.arena.data + <size_t> offset if offset is not None else NULL
 
@@ -691,20 +656,16 @@ cdef class Executor:
         cdef char *destinations[MAX_OUTPUTS]
         cdef Py_buffer view
         cdef const int64_t[::1] order
-        cdef int n_threads, i, j
+        cdef int n_threads, i
         if count <= 0:
             return 0, True
         for variable, packed in self._packed:
             if not variable.is_packed_as(packed):
-                self._lower(self._lists)
+                self._lower()
                 break
-        n_threads = self.threads()
-        if (2 if n_threads > 1 else 1) != self._lists:
-            self._lower(2 if n_threads > 1 else 1)
         sources = _Sources(feed.arrays)
         memset(&run, 0, sizeof(Run))
         run.steps = self.steps
-        run.list_steps = self._room if self._lists > 1 else 0
         run.n_steps = self.n_steps if outputs is not None else self.n_steps_without_outputs
         run.finite = True
         for i in range(2):
@@ -720,12 +681,6 @@ cdef class Executor:
             run.ahead.sources = sources.sources
             run.ahead.row_bytes = sources.row_bytes
             run.ahead.n_sources = len(feed.arrays)
-            run.ahead.place_bytes = sources.place_bytes
-            for i in range(2):
-                run.places[i] = sources.places + i * len(feed.arrays)
-                for j in range(len(feed.arrays)):
-                    run.places[i][j] = self.steps[i * run.list_steps + j].out0
-                    sources.place_bytes[j] = self.steps[j].cols * self.kernels.itemsize
             run.ahead.lines_per_flop = (
                 sources.far_lines * run.batch_size / <double> max(self._asking_flops, 1)
             )
@@ -753,6 +708,7 @@ cdef class Executor:
                 run.batches[i].outputs = destinations
                 run.batches[i].outputs_first = outputs_first
 
+        n_threads = self.threads()
         if clock is not None:
             if clock.shape[0] < n_threads or clock.shape[1] != run.n_steps or clock.shape[2] != 2:
                 raise ValueError("clock must have the shape (threads, steps, 2)")

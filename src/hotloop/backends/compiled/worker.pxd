@@ -14,15 +14,8 @@ cdef extern from *:
             __builtin_prefetch((address), 0, 2); \\
             __asm__ volatile("");                \\
         } while (0)
-    #ifdef __x86_64__ /* for which compilers write the instruction only if a flag allows it */
-    #define hotloop_prefetch_to_write(address) \\
-        __asm__ volatile("prefetchw %0" ::"m"(*(const char *)(address)))
-    #else
-    #define hotloop_prefetch_to_write(address) __builtin_prefetch((address), 1, 2)
-    #endif
     """
     void hotloop_prefetch(const void *address) noexcept nogil
-    void hotloop_prefetch_to_write(const void *address) noexcept nogil
 
 
 cdef enum:
@@ -35,11 +28,8 @@ cdef struct Ahead:
     const hl_source *sources
     const ptrdiff_t *row_bytes  # of each source; 0 for one that caches hold anyway
     int n_sources
-    char **places  # that they are gathered to, if nobody reads there now; else NULL
-    const ptrdiff_t *place_bytes  # of a row there
     double lines_per_flop  # 0: nothing to ask for
     const int64_t *order
-    ptrdiff_t first  # place of the worker's first row
     ptrdiff_t rows
     # What comes next.
     double due
@@ -64,7 +54,7 @@ cdef inline void look_ahead(Worker *worker, const int64_t *order, ptrdiff_t rows
     """Takes the worker's share of the `rows` that `order` begins with as what is wanted next."""
     cdef Ahead *ahead = &worker.ahead
     cdef ptrdiff_t first = share(rows, worker.number, worker.n_workers)
-    ahead.order, ahead.first = order + first, first
+    ahead.order = order + first
     ahead.rows = share(rows, worker.number + 1, worker.n_workers) - first
     ahead.due, ahead.source, ahead.row, ahead.at = 0, 0, 0, 0
 
@@ -72,7 +62,6 @@ cdef inline void look_ahead(Worker *worker, const int64_t *order, ptrdiff_t rows
 cdef inline void ask_ahead(Ahead *ahead, ptrdiff_t flops) noexcept nogil:
     """Asks for as many lines as fall due with this much work done."""
     cdef const hl_source *source
-    cdef ptrdiff_t size
     if ahead.lines_per_flop == 0:
         return
     ahead.due += ahead.lines_per_flop * flops
@@ -83,11 +72,6 @@ cdef inline void ask_ahead(Ahead *ahead, ptrdiff_t flops) noexcept nogil:
             continue
         source = &ahead.sources[ahead.source]
         hotloop_prefetch(source.data + ahead.order[ahead.row] * source.row_stride + ahead.at)
-        size = ahead.place_bytes[ahead.source]
-        if ahead.places != NULL and ahead.at < size:
-            hotloop_prefetch_to_write(
-                ahead.places[ahead.source] + (ahead.first + ahead.row) * size + ahead.at
-            )
         ahead.due -= 1
         ahead.at += CACHE_LINE
         # One line more than the row has bytes for: it seldom begins where a line does.
