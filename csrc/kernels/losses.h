@@ -88,6 +88,14 @@ static HL_INLINE T N(row_weight)(const T *weight, ptrdiff_t group, ptrdiff_t i) 
     return weight ? weight[group == 1 ? i : i / group] : 1;
 }
 
+/* The same for count rows from i on, zero in the other lanes. */
+static HL_INLINE vec N(row_weights)(const void *weight, ptrdiff_t group, ptrdiff_t i, int count) {
+    T w[VL] = {0};
+    for (int l = 0; l < count; l++)
+        w[l] = N(row_weight)(weight, group, i + l);
+    return load(w);
+}
+
 /* The mean or sum of f over each row. Rows of one element are taken VL at a time. */
 static HL_INLINE void N(rows_of_terms)(N(term) (*f)(vec y, vec p, vec param), int mean, T param,
                                        const T *y, const T *p, const T *weight, ptrdiff_t group,
@@ -98,12 +106,10 @@ static HL_INLINE void N(rows_of_terms)(N(term) (*f)(vec y, vec p, vec param), in
         for (ptrdiff_t i = 0; i < rows; i += VL) {
             const int count = lanes_left(rows - i);
             const N(term) term = f(load_n(y + i, count), load_n(p + i, count), splat(param));
-            T w[VL] = {0};
-            for (int l = 0; l < count; l++)
-                w[l] = N(row_weight)(weight, group, i + l);
-            store_n(values + i, term.value * load(w), count);
+            const vec w = N(row_weights)(weight, group, i, count);
+            store_n(values + i, term.value * w, count);
             if (gradient)
-                store_n(gradient + i, term.slope * (load(w) * slope_scale), count);
+                store_n(gradient + i, term.slope * (w * slope_scale), count);
         }
         return;
     }
@@ -290,11 +296,9 @@ static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_tr
     if (cols <= NARROW) {
         for (ptrdiff_t i = 0; i < rows; i += VL) {
             const int count = lanes_left(rows - i);
-            T w[VL] = {0};
-            for (int l = 0; l < count; l++)
-                w[l] = N(row_weight)(weight, group, i + l);
             N(narrow_softmax_crossentropy)(
-                clip, &t, i, (const T *)x_ + i * cols, load(w), (T)scale, values + i,
+                clip, &t, i, (const T *)x_ + i * cols, N(row_weights)(weight, group, i, count),
+                (T)scale, values + i,
                 probability_ ? (T *)probability_ + i * cols : NULL,
                 gradient_ ? (T *)gradient_ + i * cols : NULL, count, (int)cols);
         }

@@ -86,15 +86,13 @@ static void N(metric)(hl_metric kind, double param, const void *y_true, const in
         (kind == HL_CATEGORICAL_ACCURACY || kind == HL_SPARSE_CATEGORICAL_ACCURACY)) {
         for (ptrdiff_t i = 0; i < rows; i += VL) {
             const int count = lanes_left(rows - i);
-            T w[VL] = {0};
-            for (int l = 0; l < count; l++)
-                w[l] = N(row_weight)(weight, group, i + l);
             const vec match = N(narrow_accuracy)(
                 kind == HL_CATEGORICAL_ACCURACY ? (const T *)y_true + i * cols : NULL,
                 kind == HL_CATEGORICAL_ACCURACY ? NULL : label + i, (const T *)y_pred + i * cols,
                 count, (int)cols);
             /* A weight that is not finite counts only where there is a match. */
-            store_n((T *)values + i, only((ivec)(match != 0), load(w)), count);
+            store_n((T *)values + i,
+                    only((ivec)(match != 0), N(row_weights)(weight, group, i, count)), count);
         }
         return;
     }

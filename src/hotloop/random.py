@@ -58,10 +58,11 @@ def generator() -> np.random.Generator:
     return _generator
 
 
-def orders(rows: int, epochs: int) -> NDArray[np.int64]:
+def orders(rows: int, epochs: int, source: np.random.Generator | None = None) -> NDArray[np.int64]:
     """Random orders of row numbers, one for each epoch, one after the other.
 
-    How many are asked for at a time makes no difference.
+    How many are asked for at a time makes no difference. They are drawn from the library's
+    generator if no other is given.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def orders(rows: int, epochs: int) -> NDArray[np.int64]:
     True
     """
     numbers = np.tile(np.arange(rows), (epochs, 1))
-    return _generator.permuted(numbers, axis=1, out=numbers).reshape(-1)
+    return (source or _generator).permuted(numbers, axis=1, out=numbers).reshape(-1)
 
 
 def next_key() -> int:

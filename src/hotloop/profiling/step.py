@@ -27,6 +27,7 @@ from ..graph.plan import Plan, product_flops
 from ..graph.trace import Node, Value
 from ..models.diagnosis import NonFiniteError
 from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
+from ..random import orders
 
 if TYPE_CHECKING:
     from .roof import Roof
@@ -344,8 +345,7 @@ class _Runs:
         self._epoch = feed.rows // self._size  # batches
         rows = self._epoch * self._size
         epochs = max(1, BLOCK_ROWS // rows)
-        numbers = np.tile(np.arange(rows), (epochs, 1))
-        order = np.random.default_rng(0).permuted(numbers, axis=1, out=numbers).reshape(-1)
+        order = orders(rows, epochs, np.random.default_rng(0))
         self._feed = Feed(feed.arrays, rows, order)
         self._sums = np.zeros(epochs * len(plan.slots))
         self._batches = epochs * self._epoch

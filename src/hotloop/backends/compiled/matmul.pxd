@@ -19,6 +19,11 @@ cdef inline ptrdiff_t panel_width(const hl_kernels *kernels, ptrdiff_t cols) noe
     return kernels.vl if cols <= kernels.vl else kernels.nr
 
 
+cdef inline char *moved(char *address, ptrdiff_t offset) noexcept nogil:
+    """An address further on; NULL, for what there is not, stays NULL."""
+    return address + offset if address != NULL else NULL
+
+
 cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                              ptrdiff_t units) noexcept nogil
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,

@@ -82,14 +82,13 @@ cdef inline ptrdiff_t spread_elements(const hl_kernels *kernels, ptrdiff_t rows,
 
 cdef inline const char *spread(const hl_kernels *kernels, const char *x, ptrdiff_t rows,
                                ptrdiff_t cols, ptrdiff_t *ld, char *scratch) noexcept nogil:
-    """Rows as they are, or where they would meet in one set of the cache, moved apart."""
-    cdef ptrdiff_t size = cols * kernels.itemsize, i
-    ld[0] = cols
-    if size % SET_BYTES:
+    """Rows ld apart as they are, or where they would meet in one set of the cache, moved apart."""
+    cdef ptrdiff_t item = kernels.itemsize, wide = cols + kernels.nr, i
+    if ld[0] * item % SET_BYTES:
         return x
-    ld[0] = cols + kernels.nr
     for i in range(rows):
-        memcpy(scratch + i * ld[0] * kernels.itemsize, x + i * size, size)
+        memcpy(scratch + i * wide * item, x + i * ld[0] * item, cols * item)
+    ld[0] = wide
     return scratch
 
 
@@ -125,6 +124,7 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
         first = share(panels * tiles, worker.number, worker.n_workers)
         last = share(panels * tiles, worker.number + 1, worker.n_workers)
         if first < last:
+            ld = inputs
             block = spread(kernels, x + top * inputs * item, here, inputs, &ld, worker.scratch)
         for tile in range(first, last):
             panel = tile // tiles
@@ -165,6 +165,7 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
     cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, ld, at, packed = -1
     if first < last:
+        ld = units
         dy = spread(kernels, dy, rows, units, &ld, worker.scratch + units * nr * item)
     for tile in range(first, last):
         panel = tile // tiles
@@ -233,29 +234,25 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
                 ask_for_weights(update, at, n * item)
             kernels.gemm_update(
                 tall, width, rows, x + i * item, 1, inputs, dy_packed, gradient, update.rule,
-                update.h, update.w + last_at, last_gradient, slot(update.s0, last_at),
-                slot(update.s1, last_at), slot(update.s2, last_at), last_n,
+                update.h, update.w + last_at, last_gradient, moved(update.s0, last_at),
+                moved(update.s1, last_at), moved(update.s2, last_at), last_n,
             )
             gradient, last_gradient = last_gradient, gradient
             last_at, last_n = at, n
         ask_ahead(&worker.ahead, 2 * n * rows)
     if last_n:
         kernels.update(
-            update.rule, update.h, update.w + last_at, last_gradient, slot(update.s0, last_at),
-            slot(update.s1, last_at), slot(update.s2, last_at), last_n,
+            update.rule, update.h, update.w + last_at, last_gradient, moved(update.s0, last_at),
+            moved(update.s1, last_at), moved(update.s2, last_at), last_n,
         )
-
-
-cdef inline char *slot(char *state, ptrdiff_t at) noexcept nogil:
-    return state + at if state != NULL else NULL
 
 
 cdef inline void ask_for_weights(const Update *update, ptrdiff_t at,
                                  ptrdiff_t size) noexcept nogil:
     """Asks for a tile's weights and state, which are wanted when its product is done."""
     ask_for(update.w + at, size)
-    ask_for(slot(update.s0, at), size)
-    ask_for(slot(update.s1, at), size)
+    ask_for(moved(update.s0, at), size)
+    ask_for(moved(update.s1, at), size)
 
 
 cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
@@ -333,12 +330,10 @@ cdef void block_product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptr
     cdef char *aside = b + blocks_of(n, nr) * nr * k * item
     cdef const char *left
     cdef char *corner
-    # Rows or columns of a that would meet in one set of the cache are copied to where they do not.
+    # Columns that several panels read are packed.
     cdef bint packs = a_col != 1 and n > nr and k > 0 and kernels.mr <= nr
-    if a_col == 1 and a_row * item % SET_BYTES == 0:
-        for i in range(m):
-            memcpy(aside + i * (k + nr) * item, a + i * a_row * item, k * item)
-        a, a_row = aside, k + nr
+    if a_col == 1:
+        a = spread(kernels, a, m, k, &a_row, aside)
     j = 0
     while j < n:
         wide = min(nr, n - j)

@@ -7,7 +7,14 @@ from libc.string cimport memcpy
 
 from . cimport csrc
 from .csrc cimport hl_activation, hl_loss, hl_metric, hl_optimizer
-from .matmul cimport Update, dense_forward, input_gradient, panel_width, weight_gradient
+from .matmul cimport (
+    Update,
+    dense_forward,
+    input_gradient,
+    moved,
+    panel_width,
+    weight_gradient,
+)
 from .runtime cimport gather_labels, random_bits, sum_of
 from .worker cimport Worker, share
 
@@ -145,7 +152,7 @@ cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
         return
     kernels.sum_rows(s.in0 + at, s.cols, rows, n, worker.scratch)
     kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, worker.scratch,
-                   _at(s.state[0], at), _at(s.state[1], at), _at(s.state[2], at), n)
+                   moved(s.state[0], at), moved(s.state[1], at), moved(s.state[2], at), n)
 
 
 cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:
@@ -160,16 +167,12 @@ cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:
     return total
 
 
-cdef inline char *_at(char *address, ptrdiff_t offset) noexcept nogil:
-    return address + offset if address != NULL else NULL
-
-
 cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) noexcept nogil:
     """The steps on arrays that have no batch: gradients of weights."""
     cdef const hl_kernels *kernels = batch.kernels
     if s.code == UPDATE:
         kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, s.in0 + at,
-                       _at(s.state[0], at), _at(s.state[1], at), _at(s.state[2], at), n)
+                       moved(s.state[0], at), moved(s.state[1], at), moved(s.state[2], at), n)
     elif s.code == PENALTY_GRADIENT:
         if s.out0 != s.in0:
             memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
@@ -227,14 +230,14 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
                            s.group, s.out0 + first * item, n, s.cols)
         elif s.code == LOSS:
             kernels.loss(<hl_loss> s.kind, s.option, y_true, s.in1 + at, weight, s.group, scale,
-                         s.out0 + first * item, _at(s.out1, at), n, s.cols)
+                         s.out0 + first * item, moved(s.out1, at), n, s.cols)
         elif s.code == CROSSENTROPY:
             kernels.crossentropy(s.option, y_true, label, s.in1 + at, weight, s.group, scale,
-                                 s.out0 + first * item, _at(s.out1, at), n, s.cols)
+                                 s.out0 + first * item, moved(s.out1, at), n, s.cols)
         elif s.code == SOFTMAX_CROSSENTROPY:
             kernels.softmax_crossentropy(s.clip, s.option, y_true, label, s.in1 + at, weight,
                                          s.group, scale, s.out0 + first * item,
-                                         _at(s.out2, at), _at(s.out1, at), n, s.cols)
+                                         moved(s.out2, at), moved(s.out1, at), n, s.cols)
 
 
 cdef void _gather_labels(const Step *s, Batch *batch, ptrdiff_t first,
