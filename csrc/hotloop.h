@@ -98,6 +98,43 @@ typedef struct hl_source {
     ptrdiff_t stride[HL_MAX_RANK];
 } hl_source;
 
+/* One dense layer of a small network: y = f(x w + b). */
+typedef struct hl_layer {
+    ptrdiff_t units;
+    hl_activation activation;
+    double alpha;
+    void *w;          /* packed */
+    void *w_state[3]; /* what the optimizer keeps of w; NULL where it keeps less */
+    void *b;          /* NULL: no bias */
+    void *b_state[3];
+} hl_layer;
+
+#define HL_MAX_LAYERS 8
+/* Most inputs and units of a layer in it, but for one of a single unit and no other layer. */
+#define HL_MAX_UNITS 32
+#define HL_MAX_LINEAR_INPUTS 31
+
+/* Layers one after another, a loss and an optimizer: all that training needs. */
+typedef struct hl_network {
+    ptrdiff_t inputs;
+    int depth;
+    hl_layer layer[HL_MAX_LAYERS];
+    int softmax; /* the loss is softmax cross-entropy of the last layer's output, not loss */
+    int clip;    /* see hl_kernels.softmax_crossentropy */
+    hl_loss loss; /* not HL_HINGE */
+    double param; /* of the loss; label smoothing */
+    double loss_weight;
+    hl_optimizer rule;
+} hl_network;
+
+/* Powers of one base: what hl_power keeps between calls; all zero at first. */
+typedef struct hl_powers {
+    double base;
+    int64_t start;
+    double high;    /* base^start */
+    double low[64]; /* base^0 .. base^63 */
+} hl_powers;
+
 /* ---------------------------------------------------------------- kernels */
 
 /* The table of one instruction set and one element type T (float or double).
@@ -223,6 +260,22 @@ typedef struct hl_kernels {
     /* g += l1 * sign(w) + 2 * l2 * w. */
     void (*penalty_gradient)(double l1, double l2, const void *w, void *g, ptrdiff_t n);
 
+    /* -- small networks ------------------------------------------------ */
+
+    /* Trains on rows, batch_size at a time (the last batch may be smaller): the whole of each
+     * batch's forward and backward pass and update. The loss is the mean over a batch's rows.
+     * Stops before the update of a batch whose loss is not finite; returns the number of batches
+     * before it. Writes values[i] as hl_kernels.loss does, and y_pred: the last layer's output,
+     * or its softmax where network->softmax and clip. label or y_true may be NULL, and weight.
+     * hyper, steps (batches trained before) and kept are for hl_optimizer_prepare. */
+    ptrdiff_t (*train_network)(const hl_network *network, const double *hyper, int64_t steps,
+                               hl_powers kept[2], ptrdiff_t rows, ptrdiff_t batch_size,
+                               const void *x, const void *y_true, const int32_t *label,
+                               const void *weight, void *values, void *y_pred, void *scratch);
+
+    /* Bytes of scratch that it needs. */
+    size_t (*network_scratch)(const hl_network *network);
+
     /* -- data ---------------------------------------------------------- */
 
     /* Rows order[first + i] (or first + i where order is NULL), i < n, of the
@@ -263,14 +316,6 @@ uint64_t hl_random_bits(uint64_t key, uint64_t index);
  * Returns what hl_restore_denormals needs to undo it. */
 uint64_t hl_flush_denormals(void);
 void hl_restore_denormals(uint64_t before);
-
-/* Powers of one base: what hl_power keeps between calls; all zero at first. */
-typedef struct hl_powers {
-    double base;
-    int64_t start;
-    double high;    /* base^start */
-    double low[64]; /* base^0 .. base^63 */
-} hl_powers;
 
 /* base^n, n >= 0, the same bits whatever was asked before. */
 double hl_power(hl_powers *kept, double base, int64_t n);

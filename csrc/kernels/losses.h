@@ -89,11 +89,35 @@ static HL_INLINE T N(row_weight)(const T *weight, ptrdiff_t group, ptrdiff_t i) 
 }
 
 /* The same for count rows from i on, zero in the other lanes. */
-static HL_INLINE vec N(row_weights)(const void *weight, ptrdiff_t group, ptrdiff_t i, int count) {
+static HL_INLINE vec N(row_weights)(const T *weight, ptrdiff_t group, ptrdiff_t i, int count) {
+    if (!weight)
+        return only(first_lanes(count), splat(1));
+    if (group == 1)
+        return load_n(weight + i, count);
     T w[VL] = {0};
     for (int l = 0; l < count; l++)
         w[l] = N(row_weight)(weight, group, i + l);
     return load(w);
+}
+
+static HL_INLINE N(term) N(term_of)(hl_loss kind, vec y, vec p, vec param) {
+    switch (kind) {
+    case HL_MEAN_SQUARED_ERROR: return N(squared_error)(y, p, param);
+    case HL_MEAN_ABSOLUTE_ERROR: return N(absolute_error)(y, p, param);
+    case HL_HUBER: return N(huber)(y, p, param);
+    case HL_LOG_COSH: return N(log_cosh)(y, p, param);
+    case HL_BINARY_CROSSENTROPY: return N(binary_crossentropy)(y, p, param);
+    case HL_BINARY_CROSSENTROPY_LOGITS: return N(binary_crossentropy_logits)(y, p, param);
+    case HL_KL_DIVERGENCE: return N(kl_divergence)(y, p, param);
+    case HL_POISSON: return N(poisson)(y, p, param);
+    case HL_HINGE: return N(hinge)(y, p, param);
+    }
+    return (N(term)){splat((T)NAN), splat((T)NAN)};
+}
+
+/* Whether a row's loss is the mean of its terms, not their sum. */
+static HL_INLINE int N(is_mean)(hl_loss kind) {
+    return kind != HL_KL_DIVERGENCE;
 }
 
 /* The mean or sum of f over each row. Rows of one element are taken VL at a time. */
@@ -134,18 +158,21 @@ static void N(loss)(hl_loss kind, double param_, const void *y, const void *p, c
                     ptrdiff_t cols) {
     const T param = (T)param_;
 #undef HL_ROWS
-#define HL_ROWS(f, mean, param)                                                                    \
-    N(rows_of_terms)(N(f), mean, param, y, p, w, group, scale, values, gradient, rows, cols)
+#define HL_ROWS(kind, f, param)                                                                    \
+    case kind:                                                                                     \
+        N(rows_of_terms)(N(f), N(is_mean)(kind), param, y, p, w, group, scale, values, gradient,   \
+                         rows, cols);                                                              \
+        break;
     switch (kind) {
-    case HL_MEAN_SQUARED_ERROR: HL_ROWS(squared_error, 1, param); break;
-    case HL_MEAN_ABSOLUTE_ERROR: HL_ROWS(absolute_error, 1, param); break;
-    case HL_HUBER: HL_ROWS(huber, 1, param); break;
-    case HL_LOG_COSH: HL_ROWS(log_cosh, 1, param); break;
-    case HL_BINARY_CROSSENTROPY: HL_ROWS(binary_crossentropy, 1, param); break;
-    case HL_BINARY_CROSSENTROPY_LOGITS: HL_ROWS(binary_crossentropy_logits, 1, param); break;
-    case HL_KL_DIVERGENCE: HL_ROWS(kl_divergence, 0, param); break;
-    case HL_POISSON: HL_ROWS(poisson, 1, param); break;
-    case HL_HINGE: HL_ROWS(hinge, 1, (T)N(is_binary)(y, rows * cols)); break;
+        HL_ROWS(HL_MEAN_SQUARED_ERROR, squared_error, param)
+        HL_ROWS(HL_MEAN_ABSOLUTE_ERROR, absolute_error, param)
+        HL_ROWS(HL_HUBER, huber, param)
+        HL_ROWS(HL_LOG_COSH, log_cosh, param)
+        HL_ROWS(HL_BINARY_CROSSENTROPY, binary_crossentropy, param)
+        HL_ROWS(HL_BINARY_CROSSENTROPY_LOGITS, binary_crossentropy_logits, param)
+        HL_ROWS(HL_KL_DIVERGENCE, kl_divergence, param)
+        HL_ROWS(HL_POISSON, poisson, param)
+        HL_ROWS(HL_HINGE, hinge, (T)N(is_binary)(y, rows * cols))
     }
 }
 
@@ -223,12 +250,13 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
     }
 }
 
-/* softmax_crossentropy of up to VL narrow rows from row i on; w holds their weights. */
-static void N(narrow_softmax_crossentropy)(int clip, const N(targets) *t, ptrdiff_t i, const T *x,
-                                           vec w, T scale, T *values, T *probability, T *gradient,
-                                           int rows, int cols) {
-    vec e[NARROW], target[NARROW];
-    N(rows_to_lanes)(x, rows, cols, e);
+/* softmax_crossentropy of up to VL narrow rows from row i on, side by side in the lanes: e holds
+ * their scores and receives the probabilities, w holds their weights, gradient is written. Returns
+ * the weighted losses. */
+static vec N(softmax_crossentropy_in_lanes)(int clip, const N(targets) *t, ptrdiff_t i, vec w,
+                                            T scale, vec e[NARROW], vec gradient[NARROW], int rows,
+                                            int cols) {
+    vec *target = gradient;
     if (t->y_true) {
         N(rows_to_lanes)(t->y_true + i * cols, rows, cols, target);
         for (int j = 0; j < cols; j++)
@@ -271,19 +299,15 @@ static void N(narrow_softmax_crossentropy)(int clip, const N(targets) *t, ptrdif
             mass += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), target[j]);
         }
     }
-    store_n(values, loss * w, rows);
 
     const vec factor = w * scale;
     for (int j = 0; j < cols; j++) {
         e[j] *= inverse;
         const vec own =
             clip ? only(N(within)(e[j], EPSILON, ONE_MINUS_EPSILON), target[j]) : target[j];
-        target[j] = (e[j] * mass - own) * factor;
+        gradient[j] = (e[j] * mass - own) * factor;
     }
-    if (gradient)
-        N(lanes_to_rows)(target, gradient, rows, cols);
-    if (probability)
-        N(lanes_to_rows)(e, probability, rows, cols);
+    return loss * w;
 }
 
 static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_true,
@@ -296,11 +320,16 @@ static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_tr
     if (cols <= NARROW) {
         for (ptrdiff_t i = 0; i < rows; i += VL) {
             const int count = lanes_left(rows - i);
-            N(narrow_softmax_crossentropy)(
-                clip, &t, i, (const T *)x_ + i * cols, N(row_weights)(weight, group, i, count),
-                (T)scale, values + i,
-                probability_ ? (T *)probability_ + i * cols : NULL,
-                gradient_ ? (T *)gradient_ + i * cols : NULL, count, (int)cols);
+            const vec w = N(row_weights)(weight, group, i, count);
+            vec e[NARROW], slope[NARROW];
+            N(rows_to_lanes)((const T *)x_ + i * cols, count, (int)cols, e);
+            const vec loss = N(softmax_crossentropy_in_lanes)(clip, &t, i, w, (T)scale, e, slope,
+                                                              count, (int)cols);
+            store_n(values + i, loss, count);
+            if (gradient_)
+                N(lanes_to_rows)(slope, (T *)gradient_ + i * cols, count, (int)cols);
+            if (probability_)
+                N(lanes_to_rows)(e, (T *)probability_ + i * cols, count, (int)cols);
         }
         return;
     }

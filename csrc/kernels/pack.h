@@ -92,6 +92,28 @@ static HL_INLINE void N(transpose)(vec r[VL]) {
 #endif
 }
 
+/* Lane l of the result is the sum of v[l]'s lanes, folded by the shuffles of a transposition. */
+#undef HL_FOLD
+#define HL_FOLD(n, low, high)                                                                      \
+    HL_UNROLL for (int i = 0; i < (n); i++)                                                        \
+        v[i] = HL_SHUFFLE(v[2 * i], v[2 * i + 1], low) + HL_SHUFFLE(v[2 * i], v[2 * i + 1], high)
+
+static HL_INLINE vec N(sums_of_lanes)(vec v[VL]) {
+#if T_BITS == 32
+    HL_FOLD(VL / 2, SMALL_LOW, SMALL_HIGH);
+    HL_FOLD(VL / 4, PAIR_LOW, PAIR_HIGH);
+#else
+    HL_FOLD(VL / 2, PAIR_LOW, PAIR_HIGH);
+#endif
+#if HL_VECTOR_BYTES == 32
+    HL_FOLD(1, CHUNK_LOW, CHUNK_HIGH);
+#elif HL_VECTOR_BYTES == 64
+    HL_FOLD(2, CHUNK_LOW, CHUNK_HIGH);
+    HL_FOLD(1, HALF_LOW, HALF_HIGH);
+#endif
+    return v[0];
+}
+
 static HL_INLINE void N(transpose_block)(const T *x, ptrdiff_t x_ld, int in_rows, int in_cols,
                                          T *out, ptrdiff_t out_ld, int out_rows, int out_cols) {
     vec r[VL];

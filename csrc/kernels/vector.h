@@ -185,11 +185,30 @@ static HL_INLINE vec rotate_lanes(vec v, int by) {
 #endif
 }
 
+/* Lane l of the result is lane l ^ by of v; by is a constant. */
+static HL_INLINE vec swap_lanes(vec v, int by) {
+#ifdef __clang__
+    vec r = v;
+    HL_UNROLL for (int l = 0; l < VL; l++)
+        r[l] = v[l ^ by];
+    return r;
+#else
+    return __builtin_shuffle(v, lane_numbers() ^ by);
+#endif
+}
+
 /* Reductions over the lanes fold the upper half onto the lower one, so their order is fixed. */
 static HL_INLINE T sum_lanes(vec v) {
     HL_UNROLL for (int half = VL / 2; half; half /= 2)
         v += rotate_lanes(v, half);
     return v[0];
+}
+
+/* The same sum in every lane: both lanes of a pair add the same two numbers. */
+static HL_INLINE vec splat_sum(vec v) {
+    HL_UNROLL for (int half = VL / 2; half; half /= 2)
+        v += swap_lanes(v, half);
+    return v;
 }
 
 static HL_INLINE T max_lanes(vec v) {
@@ -198,11 +217,20 @@ static HL_INLINE T max_lanes(vec v) {
     return v[0];
 }
 
+/* Whether a comparison holds anywhere. */
 static HL_INLINE int any_lane(ivec v) {
+#if HL_VECTOR_BYTES == 64 && T_BITS == 32
+    return _mm512_movepi32_mask((__m512i)v) != 0;
+#elif HL_VECTOR_BYTES == 64
+    return _mm512_movepi64_mask((__m512i)v) != 0;
+#elif defined HL_X86
+    return HL_X86(movemask)((vec)v) != 0;
+#else
     T_INT any = 0;
     HL_UNROLL for (int l = 0; l < VL; l++)
         any |= v[l];
     return any != 0;
+#endif
 }
 
 static HL_INLINE ptrdiff_t add_lanes(ivec v) {

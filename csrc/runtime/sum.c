@@ -19,5 +19,7 @@ HL_SUM(sum_f32, float)
 HL_SUM(sum_f64, double)
 
 double hl_sum(const void *x, int itemsize, ptrdiff_t n) {
+    if (n == 1) /* the loss of a batch of one row */
+        return itemsize == 4 ? (double)*(const float *)x : *(const double *)x;
     return itemsize == 4 ? sum_f32(x, n) : sum_f64(x, n);
 }

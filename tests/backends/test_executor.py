@@ -53,9 +53,16 @@ def dense_model(
 
 
 def for_backend(compiled: bool) -> dict[str, Any]:
-    """What a plan for the core has that one for the interpreter has not."""
+    """What a plan for the core has that one for the interpreter has not.
+
+    Networks that one step could train are not fused: test_network.py is about those.
+    """
     if compiled:
-        return {"fuse_updates": True, "weight_size": backends.weight_size}
+        return {
+            "fuse_updates": True,
+            "fuse_networks": False,
+            "weight_size": backends.weight_size,
+        }
     return {"fuse_updates": False, "weight_size": lambda shape, _: math.prod(shape)}
 
 

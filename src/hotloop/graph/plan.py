@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import backends
 from ..regularizers import Regularizer
 from ..variables import Variable
-from . import fusion, ops
+from . import fusion, network, ops
 from .gradients import backward
 from .memory import Placement, WeightSize
 from .trace import Node, Value, emit, parameter, topological
@@ -70,6 +71,8 @@ class Plan:
         The running sums.
     placement : Placement
         Where each value stands in the arena.
+    batches_at_once : int
+        Batches that one walk over the steps may handle: the arena has room for their rows.
     """
 
     steps: list[Node]
@@ -79,6 +82,7 @@ class Plan:
     placement: Placement
     batch_size: int
     dtype: str
+    batches_at_once: int = 1
     optimizer: Optimizer | None = None
     variables: list[Variable] = field(default_factory=list)
 
@@ -95,6 +99,9 @@ def product_flops(node: Node) -> int:
     if node.op.startswith("weight_gradient"):
         x, dy = node.inputs[:2]
         return 2 * x.group * x.dims[-1] * dy.dims[-1]
+    if node.op == "network_update":
+        sizes = [math.prod(layer.shape) for layer in node.attributes["layers"]]
+        return 2 * (3 * sum(sizes) - sizes[0])  # the first layer's input has no gradient
     return 0
 
 
@@ -108,6 +115,7 @@ def build(
     trained: Sequence[Variable] = (),
     optimizer: Optimizer | None = None,
     fuse_updates: bool | None = None,
+    fuse_networks: bool | None = None,
     weight_size: WeightSize | None = None,
 ) -> Plan:
     """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
@@ -128,12 +136,17 @@ def build(
     fuse_updates : bool, optional
         Whether weights are updated as part of computing their gradient; as the selected
         backend does it if not given.
+    fuse_networks : bool, optional
+        Whether a small network is trained in one step (see `network.as_one_step`); if updates
+        are fused too, if not given.
     weight_size : callable, optional
         Elements in which a weight's gradient is stored, of its shape and dtype; as the
         selected backend does it if not given.
     """
     if fuse_updates is None:
         fuse_updates = backends.fuses_updates()
+    if fuse_networks is None:
+        fuse_networks = fuse_updates
     dtype = inputs[0].dtype
     loss_nodes = [
         term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
@@ -152,8 +165,15 @@ def build(
 
     slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, trained)
     update_nodes: list[Node] = []
+    whole = None
     if optimizer is not None:
-        update_nodes = _updates(forward, trained, optimizer)
+        if fuse_networks:
+            whole = network.as_one_step(forward, inputs, outputs, trained, optimizer)
+        if whole is None:
+            update_nodes = _updates(forward, trained, optimizer)
+        else:
+            forward = whole
+    batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
 
     kept = tuple(outputs)
     nodes = fusion.dense([*forward, *sums, *update_nodes], kept)
@@ -167,10 +187,14 @@ def build(
         outputs=list(outputs),
         slots=slots,
         placement=Placement(
-            nodes, [*kept, *feeds], batch_size, weight_size or backends.weight_size
+            nodes,
+            [*kept, *feeds],
+            batch_size * batches_at_once,
+            weight_size or backends.weight_size,
         ),
         batch_size=batch_size,
         dtype=dtype,
+        batches_at_once=batches_at_once,
         optimizer=optimizer,
         variables=_variables(nodes),
     )

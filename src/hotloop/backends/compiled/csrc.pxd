@@ -40,6 +40,32 @@ cdef extern from "hotloop.h" nogil:
         ptrdiff_t dim[8]
         ptrdiff_t stride[8]
 
+    enum:
+        HL_MAX_LAYERS
+
+    ctypedef struct hl_layer:
+        ptrdiff_t units
+        hl_activation activation
+        double alpha
+        void *w
+        void *w_state[3]
+        void *b
+        void *b_state[3]
+
+    ctypedef struct hl_network:
+        ptrdiff_t inputs
+        int depth
+        hl_layer layer[8]
+        int softmax
+        int clip
+        hl_loss loss
+        double param
+        double loss_weight
+        hl_optimizer rule
+
+    ctypedef struct hl_powers:
+        pass
+
     ctypedef struct hl_kernels:
         const char *isa
         int itemsize
@@ -95,6 +121,12 @@ cdef extern from "hotloop.h" nogil:
         double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil
         void (*penalty_gradient)(double l1, double l2, const void *w, void *g,
                                  ptrdiff_t n) noexcept nogil
+        ptrdiff_t (*train_network)(const hl_network *network, const double *hyper, int64_t steps,
+                                   hl_powers *kept, ptrdiff_t rows, ptrdiff_t batch_size,
+                                   const void *x, const void *y_true, const int32_t *label,
+                                   const void *weight, void *values, void *y_pred,
+                                   void *scratch) noexcept nogil
+        size_t (*network_scratch)(const hl_network *network) noexcept nogil
         void (*gather)(const hl_source *source, const int64_t *order, ptrdiff_t first,
                        ptrdiff_t n, void *out) noexcept nogil
 
@@ -109,8 +141,6 @@ cdef extern from "hotloop.h" nogil:
     uint64_t hl_random_bits(uint64_t key, uint64_t index) noexcept
     uint64_t hl_flush_denormals() noexcept
     void hl_restore_denormals(uint64_t before) noexcept
-    ctypedef struct hl_powers:
-        pass
     void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,
                               hl_powers *kept, double *h) noexcept
 

@@ -36,8 +36,12 @@ from .csrc cimport (
     HL_HINGE,
     HL_MAX_HYPER,
     HL_MAX_RANK,
+    hl_activation,
     hl_dtype,
     hl_kernels,
+    hl_layer,
+    hl_loss,
+    hl_network,
     hl_optimizer,
     hl_powers,
     hl_source,
@@ -70,6 +74,7 @@ from .steps cimport (
     INPUT_GRADIENT,
     LOSS,
     METRIC,
+    NETWORK,
     PENALTY,
     PENALTY_GRADIENT,
     UPDATE,
@@ -100,7 +105,7 @@ cdef ptrdiff_t NEAR_BYTES = 256 * 1024
 cdef struct Run:
     const Step *steps
     int n_steps
-    Batch batches[2]  # one is run while thread 0 prepares the next in the other
+    Batch batches[2]  # one is run while thread 0 prepares the next in the other, in turns
     bint finite
     const int64_t *order  # of each epoch, one after the other
     ptrdiff_t epoch_rows
@@ -118,9 +123,11 @@ cdef struct Run:
     size_t scratch_bytes
     Ahead ahead
     int64_t end  # on the clock, in nanoseconds
-    ptrdiff_t clock_every  # batches between two looks at the clock
-    ptrdiff_t done
-    ptrdiff_t last  # number of the batch to stop after
+    ptrdiff_t clock_every  # walks over the steps between two looks at the clock
+    ptrdiff_t at_once  # batches of a walk, at most
+    ptrdiff_t done  # batches
+    ptrdiff_t count  # to be done
+    bint over
     int64_t *clock  # nanoseconds by thread, step, and waiting or working; NULL: not wanted
 
 
@@ -143,17 +150,17 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
     cdef Worker alone = worker[0]
     cdef int64_t *clock = NULL
     cdef int64_t then = 0
-    cdef ptrdiff_t number = 0
+    cdef ptrdiff_t turn = 0
     cdef int i
     alone.n_workers = 1
     if worker.number == 0:
-        begin_batch(run, 0)
+        begin_batch(run, &run.batches[0])
     barrier(team)
     if run.clock != NULL:
         clock = run.clock + 2 * worker.number * run.n_steps
         then = nanoseconds()
-    while True:
-        batch = &run.batches[number % 2]
+    while not run.over:
+        batch = &run.batches[turn % 2]
         if batch.next_order != NULL:
             look_ahead(worker, batch.next_order, batch.next_rows)
         for i in range(run.n_steps):
@@ -171,16 +178,17 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
                 run_step(step, batch, &alone)
             if clock != NULL:
                 then = lap(&clock[2 * i + 1], then)
-        if worker.number == 0 and run.finite:
-            end_batch(run, number)
-            if number % run.clock_every == 0 and nanoseconds() >= run.end:
-                run.last = number
-            if number < run.last:
-                begin_batch(run, number + 1)
+        if worker.number == 0:
+            end_batch(run, batch)
+            run.over = (
+                not run.finite
+                or run.done == run.count
+                or (turn % run.clock_every == 0 and nanoseconds() >= run.end)
+            )
+            if not run.over:
+                begin_batch(run, &run.batches[(turn + 1) % 2])
+        turn += 1
         barrier(team)
-        if not run.finite or number >= run.last:
-            return
-        number += 1
 
 
 cdef inline int64_t nanoseconds() noexcept nogil:
@@ -196,36 +204,40 @@ cdef inline int64_t lap(int64_t *total, int64_t then) noexcept nogil:
     return now
 
 
-cdef void begin_batch(Run *run, ptrdiff_t number) noexcept nogil:
-    cdef Batch *batch = &run.batches[number % 2]
-    cdef ptrdiff_t epoch = (run.first_batch + number) // run.epoch_batches
-    cdef ptrdiff_t left
-    batch.first = (run.first_batch + number - epoch * run.epoch_batches) * run.batch_size
-    left = run.epoch_rows - batch.first
-    batch.rows = min(run.batch_size, left)
+cdef void begin_batch(Run *run, Batch *batch) noexcept nogil:
+    """Describes the next batch, or the next few of the epoch."""
+    cdef ptrdiff_t number = run.first_batch + run.done
+    cdef ptrdiff_t epoch = number // run.epoch_batches
+    cdef ptrdiff_t within = number - epoch * run.epoch_batches
+    cdef ptrdiff_t left = run.epoch_rows - within * run.batch_size
+    batch.count = min(run.at_once, run.epoch_batches - within, run.count - run.done)
+    batch.first = within * run.batch_size
+    batch.rows = min(batch.count * run.batch_size, left)
     batch.next_order = NULL
     if run.order != NULL:
         batch.order = run.order + epoch * run.epoch_rows
-        if number < run.last:
+        if run.done + batch.count < run.count:
             # Orders stand one after the other, so the next batch begins where this one ends.
             batch.next_order = batch.order + batch.first + batch.rows
             left -= batch.rows
             batch.next_rows = min(run.batch_size, left if left > 0 else run.epoch_rows)
-    batch.iteration = run.iteration + number
+    batch.iteration = run.iteration + run.done
+    if run.at_once > 1:
+        batch.sums = run.sums + epoch * run.n_slots
+        return
     memset(batch.sums, 0, run.n_slots * sizeof(double))
     if run.updates:
         prepare_update(run.rule, run.hyper, batch.iteration + 1, run.powers, batch.h)
 
 
-cdef void end_batch(Run *run, ptrdiff_t number) noexcept nogil:
-    cdef const double *batch_sums = run.batches[number % 2].sums
-    cdef double *sums = run.sums + (
-        (run.first_batch + number) // run.epoch_batches * run.n_slots
-    )
+cdef void end_batch(Run *run, const Batch *batch) noexcept nogil:
+    """Counts what was done, and adds up the sums of a single batch, which may not count."""
+    cdef ptrdiff_t epoch = (run.first_batch + run.done) // run.epoch_batches
     cdef int i
-    for i in range(run.n_slots):
-        sums[i] += batch_sums[i]
-    run.done = number + 1
+    if run.at_once == 1 and batch.count:
+        for i in range(run.n_slots):
+            run.sums[epoch * run.n_slots + i] += batch.sums[i]
+    run.done += batch.count
 
 
 cdef class _Sources:
@@ -344,6 +356,7 @@ cdef class Executor:
     cdef size_t _scratch_bytes
     cdef int _scratch_threads
     cdef hl_powers _powers[2]
+    cdef hl_network _network
     cdef int64_t _flops
     cdef int64_t _asking_flops  # of the products that ask for the next rows meanwhile
 
@@ -461,6 +474,54 @@ cdef class Executor:
         if len(node.inputs) > 2:
             step.in2 = self._address(node.inputs[2])
         step.out0 = self._address(node.output)
+
+    def _network_update(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        cdef hl_layer *layer
+        cdef hl_network *network = &self._network
+        loss = node.attributes
+        options = loss["options"]
+        variables = [v for v in node.inputs if v.variable is not None]
+        x, y_true, *weight = [v for v in node.inputs if v.variable is None]
+        network.inputs = x.size
+        network.depth = len(loss["layers"])
+        for i, layered in enumerate(loss["layers"]):
+            layer = &network.layer[i]
+            layer.units = layered.shape[1]
+            layer.activation = <hl_activation> ACTIVATIONS[layered.activation]
+            layer.alpha = layered.alpha
+            layer.w = self._weight_and_state(variables, layer.w_state)
+            if layered.b is not None:
+                layer.b = self._weight_and_state(variables, layer.b_state)
+        network.softmax = loss["kind"] in CROSSENTROPIES
+        if network.softmax:
+            network.clip = options.get("clip", False)
+            network.param = options.get("smoothing", 0.0)
+        else:
+            network.loss = <hl_loss> LOSSES[loss["kind"]]
+            network.param = options.get("param", 0.0)
+        network.loss_weight = loss["loss_weight"]
+        network.rule = <hl_optimizer> UPDATES[self.plan.optimizer.op]
+        step.code = NETWORK
+        step.by_one = True
+        step.network = network
+        step.group = 1
+        step.sparse = y_true.dtype == "int32"
+        step.in0, step.in1 = self._address(x), self._address(y_true)
+        if weight:
+            step.in2 = self._address(weight[0])
+        step.out0, step.out1 = self._address(node.outputs[0]), self._address(node.outputs[1])
+        self._need_scratch(self.kernels.network_scratch(network))
+
+    cdef void *_weight_and_state(self, list variables, void **state) except NULL:
+        """Address of the first of these variables; takes it and its state from the list."""
+        cdef int i
+        weight = variables.pop(0)
+        for i in range(3):
+            state[i] = NULL
+        for i in range(len(self.plan.optimizer.slots(weight.variable))):
+            state[i] = self._address(variables.pop(0))
+        return self._address(weight)
 
     def _add_bias(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -584,7 +645,8 @@ cdef class Executor:
         step.by_one = True
         step.slot = node.attributes["slot"]
         step.summed = node.attributes["reduction"] == "sum"
-        step.check = node.attributes["check"]
+        # A network's step has looked already, and left out what is not finite.
+        step.check = node.attributes["check"] and not self._network.depth
         step.in0 = self._address(node.inputs[0])
         step.group = node.inputs[0].size
 
@@ -634,6 +696,8 @@ cdef class Executor:
 
     def threads(self):
         """How many threads a run has that finds the pool free."""
+        if self._network.depth:  # trained in one step, which one thread does
+            return 1
         return min(backends.num_threads(), max(1, self._flops // FLOPS_PER_THREAD))
 
     def run(
@@ -668,8 +732,12 @@ cdef class Executor:
         run.steps = self.steps
         run.n_steps = self.n_steps if outputs is not None else self.n_steps_without_outputs
         run.finite = True
+        run.at_once = self.plan.batches_at_once
         for i in range(2):
             run.batches[i].kernels = self.kernels
+            run.batches[i].size = self.plan.batch_size
+            run.batches[i].hyper = hyper
+            run.batches[i].powers = self._powers
             run.batches[i].finite = &run.finite
             run.batches[i].sources = sources.sources
             run.batches[i].sums = batch_sums[i]
@@ -686,7 +754,7 @@ cdef class Executor:
             )
         run.epoch_batches = feed.batches(run.batch_size)
         run.first_batch = first
-        run.last = count - 1
+        run.count = count
         run.n_slots = len(self.plan.slots)
         if run.n_slots:
             run.sums = &sums[0]
@@ -740,6 +808,7 @@ _LOWER = {
     "loss": Executor._loss,
     "matmul": Executor._dense,
     "metric": Executor._metric,
+    "network_update": Executor._network_update,
     "penalty": Executor._penalty,
     "penalty_gradient": Executor._penalty_gradient,
     "update": Executor._update,

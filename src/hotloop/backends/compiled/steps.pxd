@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from .csrc cimport HL_MAX_HYPER, hl_kernels, hl_source
+from .csrc cimport HL_MAX_HYPER, hl_kernels, hl_network, hl_powers, hl_source
 from .worker cimport Worker
 
 
@@ -30,6 +30,7 @@ cdef enum Code:
     ACCUMULATE
     PENALTY
     PENALTY_GRADIENT
+    NETWORK
     COPY_OUT
 
 
@@ -59,6 +60,7 @@ cdef struct Step:
     char *out1
     char *out2
     char *state[3]
+    hl_network *network
 
 
 # What the steps of one batch share.
@@ -68,7 +70,13 @@ cdef struct Batch:
     const int64_t *order
     ptrdiff_t first  # position of its first row in the epoch
     ptrdiff_t rows
+    # Batches that those rows are: several where a small network is trained in one step. A loss
+    # that is not finite makes it fewer.
+    ptrdiff_t count
+    ptrdiff_t size  # rows of one, but for the last of an epoch
     int64_t iteration  # optimizer steps done before
+    const double *hyper
+    hl_powers *powers
     double h[HL_MAX_HYPER]
     double *sums
     bint *finite  # set to False by a loss that is not

@@ -101,7 +101,6 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     cdef ptrdiff_t rows = batch.rows * s.group if s.group else 1
     cdef ptrdiff_t first, n
     cdef Update update
-    cdef double total
 
     if s.code == DENSE:
         dense_forward(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
@@ -117,11 +116,10 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, NULL, &update, worker)
     elif s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:
         _bias_gradient(s, batch, rows, worker)
+    elif s.code == NETWORK:
+        _train_network(s, batch, worker)
     elif s.code == ACCUMULATE:
-        total = sum_of(s.in0, <int> item, rows)
-        if s.check and not isfinite(total):
-            batch.finite[0] = False
-        batch.sums[s.slot] += total * batch.rows if s.summed else total / s.group
+        _accumulate(s, batch)
     elif s.code == PENALTY:
         batch.sums[s.slot] += _penalty(s, kernels) * batch.rows
     elif s.group:
@@ -136,6 +134,33 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         n = share(s.cols, worker.number + 1, worker.n_workers) - first
         if n:
             _run_elements(s, batch, n, first * item)
+
+
+cdef void _train_network(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
+    """All batches up to one whose loss is not finite; the steps behind see the rows of those."""
+    cdef ptrdiff_t done = batch.kernels.train_network(
+        s.network, batch.hyper, batch.iteration, batch.powers, batch.rows, batch.size, s.in0,
+        NULL if s.sparse else s.in1, <const int32_t *> s.in1 if s.sparse else NULL, s.in2,
+        s.out0, s.out1, worker.scratch,
+    )
+    if done < batch.count:
+        batch.finite[0] = False
+        batch.count = done
+        batch.rows = done * batch.size
+
+
+cdef void _accumulate(const Step *s, Batch *batch) noexcept nogil:
+    """One batch after another: how many are handled at once changes no bit."""
+    cdef ptrdiff_t item = batch.kernels.itemsize, first = 0, n
+    cdef double total
+    while first < batch.rows:
+        n = min(batch.size, batch.rows - first)
+        total = sum_of(s.in0 + first * s.group * item, <int> item, n * s.group)
+        if s.check and not isfinite(total):
+            batch.finite[0] = False
+            batch.count = 0
+        batch.sums[s.slot] += total * n if s.summed else total / s.group
+        first += n
 
 
 cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,

@@ -1,0 +1,401 @@
+/* Small networks, trained batch after batch in one call: see hl_kernels.train_network.
+ *
+ * Where layers have a few units each, calling one kernel after another takes longer than the
+ * arithmetic. Here one function does all of a batch, VL rows side by side in the lanes. A linear
+ * model has its weights in the lanes instead: one row alone makes use of them. */
+
+/* What the batches of one call share. */
+typedef struct {
+    const hl_network *network;
+    const T *x;
+    N(targets) targets;
+    const T *weight; /* of each row, or NULL */
+    T *values;
+    T *y_pred;
+} N(examples);
+
+/* Whether all of the first lanes are finite. */
+static HL_INLINE int N(is_finite)(vec v, int count) {
+    return !any_lane(first_lanes(count) & ((ivec)(v - v != 0)));
+}
+
+/* The loss of up to VL rows from row i on: writes values, predictions and dy, the slope with
+ * respect to the output y of the last layer, zero in lanes without a row. Returns whether all
+ * values are finite. */
+static int N(loss_in_lanes)(const N(examples) *e, ptrdiff_t i, int rows, double scale, int cols,
+                            vec y[NARROW], vec dy[NARROW]) {
+    const hl_network *network = e->network;
+    const vec w = N(row_weights)(e->weight, 1, i, rows);
+    vec loss, e_y[NARROW];
+    const vec *predicted = y;
+    if (network->softmax) {
+        memcpy(e_y, y, (size_t)cols * sizeof *y);
+        loss = N(softmax_crossentropy_in_lanes)(network->clip, &e->targets, i, w, (T)scale, e_y,
+                                                dy, rows, cols);
+        if (network->clip)
+            predicted = e_y;
+        for (int j = 0; j < cols; j++)
+            dy[j] = only(first_lanes(rows), dy[j]);
+    } else {
+        const int mean = N(is_mean)(network->loss);
+        const vec slope_scale = w * (T)(mean ? scale / cols : scale);
+        const T *y_true = e->targets.y_true + i * cols;
+        if (cols == 1)
+            dy[0] = load_n(y_true, rows);
+        else
+            N(rows_to_lanes)(y_true, rows, cols, dy);
+        loss = splat(0);
+        for (int j = 0; j < cols; j++) {
+            const N(term) term = N(term_of)(network->loss, dy[j], y[j], splat((T)network->param));
+            loss += term.value;
+            dy[j] = only(first_lanes(rows), term.slope * slope_scale);
+        }
+        loss *= mean ? w / (T)cols : w;
+    }
+    store_n(e->values + i, loss, rows);
+    if (e->y_pred && cols == 1)
+        store_n(e->y_pred + i, predicted[0], rows);
+    else if (e->y_pred)
+        N(lanes_to_rows)(predicted, e->y_pred + i * cols, rows, cols);
+    return N(is_finite)(loss, rows);
+}
+
+/* ---------------------------------------------------------- layers, rows in the lanes */
+
+/* Columns whose sums are formed side by side. */
+#undef ABREAST
+#define ABREAST (VL < 4 ? VL : 4)
+
+static HL_INLINE ptrdiff_t N(panel_columns)(ptrdiff_t units, ptrdiff_t j) {
+    return units - j < 2 * VL ? units - j : 2 * VL;
+}
+
+/* y = x w + b */
+static void N(layer_forward)(const hl_layer *layer, ptrdiff_t inputs, const vec *x, vec *y) {
+    const T *b = layer->b;
+    for (ptrdiff_t panel = 0; panel < layer->units; panel += 2 * VL) {
+        const ptrdiff_t n = N(panel_columns)(layer->units, panel), width = N(panel_width)(n);
+        const T *w = (const T *)layer->w + panel * inputs;
+        if (width == 1) {
+            y[panel] = splat(b ? b[panel] : 0);
+            for (ptrdiff_t i = 0; i < inputs; i++)
+                y[panel] += x[i] * splat(w[i]);
+            return;
+        }
+        for (ptrdiff_t j = 0; j < n; j += ABREAST) {
+            vec sum[ABREAST];
+            HL_UNROLL for (int q = 0; q < ABREAST; q++)
+                sum[q] = splat(b ? b[panel + j + q] : 0);
+            for (ptrdiff_t i = 0; i < inputs; i++)
+                HL_UNROLL for (int q = 0; q < ABREAST; q++)
+                    sum[q] += x[i] * splat(w[i * width + j + q]);
+            HL_UNROLL for (int q = 0; q < ABREAST; q++)
+                if (j + q < n)
+                    y[panel + j + q] = sum[q];
+        }
+    }
+}
+
+/* dx = dy w^T for inputs i .. i + count - 1 of the layer. */
+static HL_INLINE void N(layer_backward_part)(const int count, const hl_layer *layer,
+                                             ptrdiff_t inputs, const vec *dy, ptrdiff_t i,
+                                             vec *dx) {
+    vec sum[ABREAST];
+    HL_UNROLL for (int q = 0; q < count; q++)
+        sum[q] = splat(0);
+    for (ptrdiff_t panel = 0; panel < layer->units; panel += 2 * VL) {
+        const ptrdiff_t n = N(panel_columns)(layer->units, panel), width = N(panel_width)(n);
+        const T *w = (const T *)layer->w + panel * inputs + i * width;
+        for (ptrdiff_t j = 0; j < n; j++)
+            HL_UNROLL for (int q = 0; q < count; q++)
+                sum[q] += dy[panel + j] * splat(w[q * width + j]);
+    }
+    HL_UNROLL for (int q = 0; q < count; q++)
+        dx[i + q] = sum[q];
+}
+
+static void N(layer_backward)(const hl_layer *layer, ptrdiff_t inputs, const vec *dy, vec *dx) {
+    ptrdiff_t i = 0;
+    for (; i + ABREAST <= inputs; i += ABREAST)
+        N(layer_backward_part)(ABREAST, layer, inputs, dy, i, dx);
+    for (; i < inputs; i++)
+        N(layer_backward_part)(1, layer, inputs, dy, i, dx);
+}
+
+/* Adds x^T dy, and the sum of dy where there is a bias, each lane by itself. */
+static void N(layer_sums)(int begin, int biased, ptrdiff_t inputs, ptrdiff_t units, const vec *x,
+                          const vec *dy, vec *sums) {
+    for (ptrdiff_t i = 0; i < inputs; i++, sums += units)
+        for (ptrdiff_t j = 0; j < units; j++)
+            sums[j] = begin ? x[i] * dy[j] : sums[j] + x[i] * dy[j];
+    if (biased)
+        for (ptrdiff_t j = 0; j < units; j++)
+            sums[j] = begin ? dy[j] : sums[j] + dy[j];
+}
+
+static int N(gradient_reads_input)(hl_activation kind) {
+    return kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU;
+}
+
+static HL_INLINE void N(update_layer)(const hl_network *network, const double *h,
+                                      const hl_layer *layer, ptrdiff_t inputs, const T *gradient,
+                                      T *packed) {
+    ptrdiff_t length = 0;
+    for (ptrdiff_t panel = 0; panel < layer->units; panel += 2 * VL) {
+        const ptrdiff_t n = N(panel_columns)(layer->units, panel);
+        N(pack)(inputs, n, gradient + panel, layer->units, 1, packed + length);
+        length += inputs * N(panel_width)(n);
+    }
+    N(update)(network->rule, h, layer->w, packed, layer->w_state[0], layer->w_state[1],
+              layer->w_state[2], length);
+    if (layer->b)
+        N(update)(network->rule, h, layer->b, gradient + inputs * layer->units, layer->b_state[0],
+                  layer->b_state[1], layer->b_state[2], layer->units);
+}
+
+/* Sums of a batch's gradient: one for each weight and bias, rounded up to whole vectors. */
+static ptrdiff_t N(network_weights)(const hl_network *network) {
+    ptrdiff_t weights = 0, inputs = network->inputs;
+    for (int l = 0; l < network->depth; l++) {
+        weights += (inputs + (network->layer[l].b != NULL)) * network->layer[l].units;
+        inputs = network->layer[l].units;
+    }
+    return (weights + VL - 1) / VL * VL;
+}
+
+/* Scratch: the columns of x; each layer's before and after its activation; two columns of slopes;
+ * the sums; then the gradient, as it is and packed. */
+static size_t N(network_scratch)(const hl_network *network) {
+    const size_t vectors =
+        NARROW * (3 + 2 * (size_t)network->depth) + (size_t)N(network_weights)(network);
+    const size_t packed = NARROW * (NARROW + 2 * VL);
+    return vectors * sizeof(vec) + ((size_t)N(network_weights)(network) + packed) * sizeof(T);
+}
+
+static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int64_t steps,
+                                 hl_powers kept[2], ptrdiff_t rows, ptrdiff_t batch_size,
+                                 void *scratch) {
+    const hl_network *network = e->network;
+    const ptrdiff_t weights = N(network_weights)(network);
+    const int depth = network->depth, outputs = (int)network->layer[depth - 1].units;
+    vec *before[HL_MAX_LAYERS], *after[HL_MAX_LAYERS + 1], *next = scratch;
+    after[0] = next; /* after layer l - 1, before layer l: its input */
+    next += NARROW;
+    for (int l = 0; l < depth; l++, next += 2 * NARROW) {
+        before[l] = next;
+        after[l + 1] = network->layer[l].activation == HL_LINEAR ? next : next + NARROW;
+    }
+    vec *dy = next, *dx = dy + NARROW, *const sums = dx + NARROW;
+    T *const gradient = (T *)(sums + weights), *const packed = gradient + weights;
+    for (ptrdiff_t p = weights - VL; p < weights; p++)
+        sums[p] = splat(0); /* those that no weight has */
+
+    ptrdiff_t done = 0;
+    for (ptrdiff_t first = 0; first < rows; first += batch_size, done++) {
+        const ptrdiff_t size = rows - first < batch_size ? rows - first : batch_size;
+        const double scale = network->loss_weight / (double)size;
+        int finite = 1;
+        for (ptrdiff_t r = 0; r < size; r += VL) {
+            const int count = lanes_left(size - r);
+            N(rows_to_lanes)(e->x + (first + r) * network->inputs, count, (int)network->inputs,
+                             after[0]);
+            ptrdiff_t inputs = network->inputs;
+            for (int l = 0; l < depth; l++) {
+                const hl_layer *layer = &network->layer[l];
+                N(layer_forward)(layer, inputs, after[l], before[l]);
+                inputs = layer->units;
+                if (layer->activation != HL_LINEAR)
+                    N(activation)(layer->activation, layer->alpha, before[l], inputs * VL,
+                                  after[l + 1], inputs * VL, 1, inputs * VL);
+            }
+            finite &= N(loss_in_lanes)(e, first + r, count, scale, outputs, after[depth], dy);
+
+            vec *end = sums;
+            for (int l = depth - 1; l >= 0; l--) {
+                const hl_layer *layer = &network->layer[l];
+                const ptrdiff_t units = layer->units;
+                inputs = l ? network->layer[l - 1].units : network->inputs;
+                if (layer->activation != HL_LINEAR)
+                    N(activation_gradient)(
+                        layer->activation, layer->alpha, dy,
+                        N(gradient_reads_input)(layer->activation) ? before[l] : after[l + 1], dy,
+                        units * VL, 1, units * VL);
+                N(layer_sums)(r == 0, layer->b != NULL, inputs, units, after[l], dy, end);
+                end += (inputs + (layer->b != NULL)) * units;
+                if (l) {
+                    N(layer_backward)(layer, inputs, dy, dx);
+                    vec *swapped = dy;
+                    dy = dx;
+                    dx = swapped;
+                }
+            }
+        }
+        if (!finite)
+            break;
+        for (ptrdiff_t p = 0; p < weights; p += VL) {
+            vec some[VL];
+            memcpy(some, sums + p, sizeof some);
+            store(gradient + p, N(sums_of_lanes)(some));
+        }
+        double h[HL_MAX_HYPER];
+        hl_optimizer_prepare(network->rule, hyper, steps + done + 1, kept, h);
+        const T *own = gradient;
+        for (int l = depth - 1; l >= 0; l--) {
+            const hl_layer *layer = &network->layer[l];
+            const ptrdiff_t inputs = l ? network->layer[l - 1].units : network->inputs;
+            N(update_layer)(network, h, layer, inputs, own, packed);
+            own += (inputs + (layer->b != NULL)) * layer->units;
+        }
+    }
+    return done;
+}
+
+/* ------------------------------------------- a linear model, weights in the lanes */
+
+/* An activation, and its gradient, of one vector. By value: what a caller lends the address of, it
+ * keeps in memory, and that is on the way from one row to the next. */
+static __attribute__((noinline)) vec N(activated)(const hl_layer *layer, vec z) {
+    N(activation)(layer->activation, layer->alpha, &z, VL, &z, VL, 1, VL);
+    return z;
+}
+
+static __attribute__((noinline)) vec N(activated_slope)(const hl_layer *layer, vec dy, vec z,
+                                                        vec y) {
+    N(activation_gradient)(layer->activation, layer->alpha, &dy,
+                           N(gradient_reads_input)(layer->activation) ? &z : &y, &dy, VL, 1, VL);
+    return dy;
+}
+
+/* Copies weights and bias into one array, or back. */
+static void N(exchange_linear)(int out, ptrdiff_t inputs, T *both, T *w, T *b) {
+    if (!w)
+        return;
+    memcpy(out ? w : both, out ? both : w, (size_t)inputs * sizeof(T));
+    if (b && out)
+        *b = both[inputs];
+    else if (b)
+        both[inputs] = *b;
+}
+
+static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) *e,
+                                              const double *hyper, int64_t steps,
+                                              hl_powers kept[2], ptrdiff_t rows,
+                                              ptrdiff_t batch_size) {
+    const hl_network *network = e->network;
+    const hl_layer *layer = &network->layer[0];
+    const ptrdiff_t inputs = network->inputs;
+    const int linear = layer->activation == HL_LINEAR;
+    T w[HL_MAX_UNITS] __attribute__((aligned(64))) = {0};
+    T state[3][HL_MAX_UNITS] __attribute__((aligned(64))) = {{0}};
+    vec one[HL_MAX_UNITS / VL]; /* what the bias is multiplied by */
+    ivec used[HL_MAX_UNITS / VL];
+    int count_of[HL_MAX_UNITS / VL];
+    N(exchange_linear)(0, inputs, w, layer->w, layer->b);
+    for (int s = 0; s < 3; s++)
+        N(exchange_linear)(0, inputs, state[s], layer->w_state[s], layer->b_state[s]);
+    for (int v = 0; v < vecs; v++) {
+        const T_INT at = (T_INT)(inputs - v * VL);
+        count_of[v] = at < 0 ? 0 : lanes_left(at);
+        used[v] = (ivec)(lane_numbers() < at + (layer->b != NULL));
+        one[v] = layer->b ? only((ivec)(lane_numbers() == at), splat(1)) : splat(0);
+    }
+
+    ptrdiff_t done = 0;
+    for (ptrdiff_t first = 0; first < rows; first += batch_size, done++) {
+        const ptrdiff_t size = rows - first < batch_size ? rows - first : batch_size;
+        const double scale = network->loss_weight / (double)size;
+        int finite = 1;
+        vec g[HL_MAX_UNITS / VL] = {{0}};
+        for (ptrdiff_t r = first; r < first + size; r += VL) {
+            const int count = lanes_left(first + size - r);
+            const T *x = e->x + r * inputs;
+            T each[VL] = {0};
+            vec z = splat(0);
+            for (int l = 0; l < count; l++, x += inputs) {
+                vec sum = splat(0);
+                HL_UNROLL for (int v = 0; v < vecs; v++) {
+                    const vec x_v = load_n(x + v * VL, count_of[v]) + one[v];
+                    sum += only(used[v], x_v * load(w + v * VL));
+                }
+                z = splat_sum(sum);
+                if (count > 1)
+                    each[l] = z[0];
+            }
+            /* One row alone stays in all lanes: it goes through no memory. */
+            const int alone = count == 1;
+            if (!alone)
+                z = load(each);
+            const vec y = linear ? z : N(activated)(layer, z);
+
+            const T *target = e->targets.y_true + r;
+            const vec y_true = alone ? splat(*target) : load_n(target, count);
+            const vec weight = alone ? splat(N(row_weight)(e->weight, 1, r))
+                                     : N(row_weights)(e->weight, 1, r, count);
+            const N(term) term = N(term_of)(network->loss, y_true, y, splat((T)network->param));
+            const vec loss = term.value * weight;
+            vec dy = term.slope * (weight * (T)scale);
+            store_n(e->values + r, loss, count);
+            if (e->y_pred)
+                store_n(e->y_pred + r, y, count);
+            finite &= N(is_finite)(loss, count);
+            if (!linear)
+                dy = N(activated_slope)(layer, dy, z, y);
+            if (!alone)
+                store(each, dy);
+            x = e->x + r * inputs;
+            for (int l = 0; l < count; l++, x += inputs)
+                HL_UNROLL for (int v = 0; v < vecs; v++)
+                    g[v] += (load_n(x + v * VL, count_of[v]) + one[v]) *
+                            (alone ? dy : splat(each[l]));
+        }
+        if (!finite)
+            break;
+        double h_[HL_MAX_HYPER];
+        hl_optimizer_prepare(network->rule, hyper, steps + done + 1, kept, h_);
+        const T h[] = {(T)h_[0], (T)h_[1], (T)h_[2], (T)h_[3], (T)h_[4]};
+#undef HL_UPDATE_LINEAR
+#define HL_UPDATE_LINEAR(rule)                                                                     \
+    case rule:                                                                                     \
+        HL_UNROLL for (int v = 0; v < vecs; v++)                                                   \
+            N(update_vector)(rule, h, w, g[v], state[0], state[1], state[2], v * VL, VL);          \
+        break;
+        switch (network->rule) {
+            HL_UPDATE_LINEAR(HL_SGD)
+            HL_UPDATE_LINEAR(HL_SGD_MOMENTUM)
+            HL_UPDATE_LINEAR(HL_SGD_NESTEROV)
+            HL_UPDATE_LINEAR(HL_ADAM)
+            HL_UPDATE_LINEAR(HL_ADAM_AMSGRAD)
+            HL_UPDATE_LINEAR(HL_RMSPROP)
+            HL_UPDATE_LINEAR(HL_RMSPROP_MOMENTUM)
+            HL_UPDATE_LINEAR(HL_RMSPROP_CENTERED)
+            HL_UPDATE_LINEAR(HL_RMSPROP_CENTERED_MOMENTUM)
+            HL_UPDATE_LINEAR(HL_ADAGRAD)
+        }
+    }
+    N(exchange_linear)(1, inputs, w, layer->w, layer->b);
+    for (int s = 0; s < 3; s++)
+        N(exchange_linear)(1, inputs, state[s], layer->w_state[s], layer->b_state[s]);
+    return done;
+}
+
+static int N(is_linear)(const hl_network *network) {
+    return network->depth == 1 && network->layer[0].units == 1 && !network->softmax &&
+           network->inputs <= HL_MAX_LINEAR_INPUTS;
+}
+
+static ptrdiff_t N(train_network)(const hl_network *network, const double *hyper, int64_t steps,
+                                  hl_powers kept[2], ptrdiff_t rows, ptrdiff_t batch_size,
+                                  const void *x, const void *y_true, const int32_t *label,
+                                  const void *weight, void *values, void *y_pred, void *scratch) {
+    const ptrdiff_t outputs = network->layer[network->depth - 1].units;
+    const N(examples) e = {
+        network, x, N(targets_of)(y_true, label, network->softmax ? network->param : 0, outputs),
+        weight, values, y_pred,
+    };
+    if (!N(is_linear)(network))
+        return N(train_layers)(&e, hyper, steps, kept, rows, batch_size, scratch);
+    if (network->inputs < VL)
+        return N(train_linear_in)(1, &e, hyper, steps, kept, rows, batch_size);
+    const int vecs = (int)(network->inputs / VL + 1);
+    return N(train_linear_in)(vecs, &e, hyper, steps, kept, rows, batch_size);
+}
