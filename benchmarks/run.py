@@ -43,8 +43,9 @@ def measure(
         for peer in peers:
             words = [peer, case.name, folder, str(case.epochs), str(threads)]
             turns.start(peer, WORKER, words, threads)
-        seconds = turns.rounds("train", timings)
-        losses = turns.ask("loss")
+        turns.ask("train")
+        losses = turns.ask("loss")  # now that all have trained for the same number of epochs
+        seconds = turns.rounds("time", timings)
     steps = case.steps(len(data.x))
     result: Result = {
         "case": asdict(case),

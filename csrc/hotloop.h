@@ -311,6 +311,11 @@ int hl_cpu_count(void);
  * state key + (index + 1) * 0x9E3779B97F4A7C15. */
 uint64_t hl_random_bits(uint64_t key, uint64_t index);
 
+/* The numbers 0 .. n - 1 in a random order: each i takes the place j <= i that hl_random_bits(key,
+ * i) falls on as a fraction of i + 1, and what stood there moves to the end (Fisher and Yates,
+ * inside out). */
+void hl_random_order(uint64_t key, int64_t n, int64_t *order);
+
 /* From now on this thread's arithmetic takes denormal numbers for zero, on which CPUs work many
  * times more slowly; an optimizer's moments decay into them wherever a gradient stays zero.
  * Returns what hl_restore_denormals needs to undo it. */

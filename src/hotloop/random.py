@@ -8,6 +8,8 @@ import random as python_random
 import numpy as np
 from numpy.typing import NDArray
 
+from . import backends
+
 # A Generator takes a lock of its own in every draw, and replacing it is one assignment:
 # that is all the thread safety that is needed.
 _generator = np.random.default_rng()
@@ -72,8 +74,10 @@ def orders(rows: int, epochs: int, source: np.random.Generator | None = None) ->
     >>> [*orders(3, 1), *orders(3, 1)] == both.tolist()
     True
     """
-    numbers = np.tile(np.arange(rows), (epochs, 1))
-    return (source or _generator).permuted(numbers, axis=1, out=numbers).reshape(-1)
+    keys = (source or _generator).integers(0, 2**64, size=epochs, dtype=np.uint64)
+    numbers = np.empty((epochs, rows), np.int64)
+    backends.call("permutations", keys, out=numbers)
+    return numbers.reshape(-1)
 
 
 def next_key() -> int:

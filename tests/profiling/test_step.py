@@ -13,6 +13,7 @@ import pytest
 
 import hotloop
 from hotloop import backends, random
+from hotloop.graph import network
 from hotloop.layers import Dense, Dropout, Flatten
 from hotloop.profiling import OpProfile, Profile
 
@@ -87,7 +88,8 @@ APART = {
 }
 
 
-def test_flops_and_bytes_by_hand(backend: str) -> None:
+def test_flops_and_bytes_by_hand(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "MOST_WEIGHTS", 0)  # step by step, as larger networks
     found: defaultdict[tuple[str, str], Any] = defaultdict(lambda: np.zeros(2, int))
     profile = profile_of(small())
     for row in profile.rows:
@@ -96,6 +98,19 @@ def test_flops_and_bytes_by_hand(backend: str) -> None:
     assert {key: tuple(amounts) for key, amounts in found.items()} == expected
     assert profile.flops == 8 * 2 * (2 * 3 * 4 + 3 * 4 * 2)
     assert profile.bytes == sum(moved for _, moved in expected.values())
+
+
+def test_a_small_network_is_one_row() -> None:
+    if backends.current() != "cython":
+        pytest.skip("other backends go step by step")
+    rows = {row.op: row for row in profile_of(small()).rows}
+    row = rows["network_update"]
+    assert row.flops == 8 * 2 * (2 * 3 * 4 + 3 * 4 * 2)
+    # x, targets, all weights with Adam's state read; losses, predictions and weights written.
+    weights = 3 * 4 + 4 + 4 * 2 + 2
+    assert row.bytes == (8 * 3 + 8 * 2 + 6 * weights + 8 + 8 * 2) * 4
+    assert row.layer == "hidden,out"
+    assert set(rows) == {"gather", "network_update", "accumulate"}
 
 
 def test_times_shares_and_rates(backend: str) -> None:

@@ -556,6 +556,32 @@ def gather(source: Array, rows: Array, *, out: Array) -> None:
     out[...] = source[rows].reshape(out.shape)
 
 
+def permutations(keys: npt.NDArray[np.uint64], *, out: npt.NDArray[np.int64]) -> None:
+    """The numbers 0 .. n - 1 in random order in each row of out (m, n), by m keys; int64.
+
+    Each i in turn takes the place ``floor(bits_i (i + 1) / 2^64)``, bits being the key's
+    `random_bits`, and the number that stood there moves to the end: the shuffle of Fisher and
+    Yates, inside out.
+
+    >>> out = np.empty((1, 4), np.int64)
+    >>> permutations(np.array([7], np.uint64), out=out)
+    >>> sorted(out[0].tolist())
+    [0, 1, 2, 3]
+    """
+    half = np.uint64(32)
+    count = np.arange(1, out.shape[1] + 1, dtype=np.uint64)
+    for key, row in zip(keys, out, strict=True):
+        bits = random_bits(int(key), len(row))
+        low = (bits & np.uint64(2**32 - 1)) * count >> half
+        places = ((bits >> half) * count + low) >> half
+        order: list[int] = []
+        for i, place in enumerate(places.tolist()):
+            order.append(i)
+            order[i] = order[place]
+            order[place] = i
+        row[:] = order
+
+
 # ---------------------------------------------------------------------------- the table
 
 
@@ -586,6 +612,7 @@ def _table() -> dict[str, Op]:
             penalty,
             penalty_gradient,
             gather,
+            permutations,
         )
     }
     for activation in ACTIVATIONS.values():

@@ -7,6 +7,7 @@ that it can serve are recognised.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 # What the kernel has room for: see hl_network in csrc/hotloop.h.
 MOST_LAYERS = 8
 MOST_UNITS = 32
-# With more weights, steps of their own are faster: they use all threads and larger tiles.
-MOST_WEIGHTS = 512
+# With more weights, steps of their own are faster: their tiles keep more numbers in registers. A
+# linear model has a kernel of its own, to which this does not apply.
+MOST_WEIGHTS = 64
 # Rows that are gathered at once: several small batches cost one call of each step.
 ROWS_AT_ONCE = 256
 
@@ -158,8 +160,12 @@ def _is_small(layers: Sequence[Layer], trained: Collection[Variable]) -> bool:
     return (
         0 < len(layers) <= MOST_LAYERS
         and all(max(layer.shape) <= MOST_UNITS for layer in layers)
-        and sum(layer.shape[0] * layer.shape[1] for layer in layers) <= MOST_WEIGHTS
+        and (_is_linear(layers) or sum(math.prod(layer.shape) for layer in layers) <= MOST_WEIGHTS)
         and len(set(weights)) == len(weights)
         and set(weights) == set(trained)
         and all(weight.regularizer is None for weight in weights)
     )
+
+
+def _is_linear(layers: Sequence[Layer]) -> bool:
+    return len(layers) == 1 and layers[0].shape[1] == 1

@@ -100,7 +100,7 @@ def product_flops(node: Node) -> int:
         x, dy = node.inputs[:2]
         return 2 * x.group * x.dims[-1] * dy.dims[-1]
     if node.op == "network_update":
-        sizes = [math.prod(layer.shape) for layer in node.attributes["layers"]]
+        sizes: list[int] = [math.prod(layer.shape) for layer in node.attributes["layers"]]
         return 2 * (3 * sum(sizes) - sizes[0])  # the first layer's input has no gradient
     return 0
 

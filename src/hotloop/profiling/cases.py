@@ -305,7 +305,15 @@ def _gather(shape: Shape, new: Arrays) -> Call:
     return Call((source, order), {"out": out}, out.size, nbytes, source.nbytes)
 
 
+def _permutations(shape: Shape, new: Arrays) -> Call:
+    orders, rows = shape
+    keys = new.random.integers(0, 2**64, orders, dtype=np.uint64)
+    # A number that is placed counts as an operation, as in gather.
+    return _call(orders * rows, keys, out=np.zeros(shape, np.int64))
+
+
 def _data() -> Iterator[Kernel]:
+    yield Kernel("permutations", "data", ((100, 100), (100, 404), (1, 60_000)), _permutations)
     yield Kernel("gather", "data", ((32, 13), (32, 784), (256, 784)), _gather)
 
 

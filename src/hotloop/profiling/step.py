@@ -28,6 +28,7 @@ from ..graph.trace import Node, Value
 from ..models.diagnosis import NonFiniteError
 from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
 from ..random import orders
+from ..variables import Variable
 
 if TYPE_CHECKING:
     from .roof import Roof
@@ -54,7 +55,8 @@ class OpProfile:
     op : str
         The op; of a loss or metric, its kind.
     layer : str
-        The layer that it is part of; for what belongs to none, what it is about: ``"input"``,
+        The layer that it is part of, or the layers of a small network that is trained in one
+        op; for what belongs to none, what it is about: ``"input"``,
         ``"target"``, ``"sample_weight"``, ``"loss"``, ``"metric"`` or ``"weight"``.
     time_us : float
         Microseconds of work a step, of the thread that worked longest at it.
@@ -453,10 +455,17 @@ def _names(plan: Plan, i: int, node: Node | Value) -> tuple[str, str]:
         return node.attributes["kind"], node.op
     if node.op == "accumulate":
         return node.op, plan.slots[node.attributes["slot"]].kind
+    if node.op == "network_update":
+        return node.op, ",".join(_layer_of(layer.w) for layer in node.attributes["layers"])
     if node.layer is not None:
         return node.op, node.layer.name
     variable = next((v.variable for v in node.inputs if v.variable is not None), None)
-    return node.op, variable.path.rpartition("/")[0] if variable is not None else ""
+    return node.op, _layer_of(variable) if variable is not None else ""
+
+
+def _layer_of(variable: Variable) -> str:
+    """The name of the layer that a weight belongs to."""
+    return variable.path.rpartition("/")[0]
 
 
 def _server(executor: Any, i: int, node: Node | Value) -> tuple[str, str]:

@@ -139,6 +139,7 @@ cdef extern from "hotloop.h" nogil:
     const char *hl_cpu_name() noexcept
     int hl_cpu_count() noexcept
     uint64_t hl_random_bits(uint64_t key, uint64_t index) noexcept
+    void hl_random_order(uint64_t key, int64_t n, int64_t *order) noexcept
     uint64_t hl_flush_denormals() noexcept
     void hl_restore_denormals(uint64_t before) noexcept
     void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,

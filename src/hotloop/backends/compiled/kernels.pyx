@@ -28,7 +28,7 @@ from .csrc cimport (
     hl_team,
 )
 from .matmul cimport product, product_scratch_bytes
-from .runtime cimport Buffer, kernels_of, prepare_update, run_on_team
+from .runtime cimport Buffer, kernels_of, prepare_update, random_order, run_on_team
 from .steps cimport (
     ACTIVATION,
     ACTIVATION_GRADIENT,
@@ -459,6 +459,16 @@ def penalty_gradient(w, g, *, l1, l2):
     _run(&step, _kernels(w), 1)
 
 
+def permutations(keys, *, out):
+    cdef const uint64_t[::1] key = keys
+    cdef int64_t[:, ::1] order = out
+    cdef ptrdiff_t i
+    if order.shape[1]:
+        with nogil:
+            for i in range(order.shape[0]):
+                random_order(key[i], order.shape[1], &order[i, 0])
+
+
 def _table():
     table = {
         op.__name__: op
@@ -485,6 +495,7 @@ def _table():
             sparse_top_k_accuracy,
             penalty,
             penalty_gradient,
+            permutations,
         )
     }
     for name, formula in ACTIVATION_FORMULAS.items():

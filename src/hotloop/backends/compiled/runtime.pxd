@@ -13,6 +13,7 @@ cdef uint64_t flush_denormals() noexcept nogil
 cdef void restore_denormals(uint64_t before) noexcept nogil
 cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
                          hl_powers *kept, double *h) noexcept nogil
+cdef void random_order(uint64_t key, int64_t n, int64_t *order) noexcept nogil
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil
 
 

@@ -35,6 +35,7 @@ from .csrc cimport (
     hl_pool_run,
     hl_pool_size,
     hl_random_bits,
+    hl_random_order,
     hl_restore_denormals,
     hl_sum,
     hl_team_barrier,
@@ -140,6 +141,10 @@ cdef void restore_denormals(uint64_t before) noexcept nogil:
 cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iteration,
                          hl_powers *kept, double *h) noexcept nogil:
     hl_optimizer_prepare(kind, hyper, iteration, kept, h)
+
+
+cdef void random_order(uint64_t key, int64_t n, int64_t *order) noexcept nogil:
+    hl_random_order(key, n, order)
 
 
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil:
