@@ -153,14 +153,15 @@ typedef struct hl_kernels {
      * where n is 1, vl where n <= vl, else nr: the width of every panel below.
      *
      * c[i, j] = start + sum_p a[i, p] * b[p, j] for i < m <= mr, j < n <= nr; any m where n is 1.
-     * a[i, p] stands at a[i * a_row + p * a_col], one of the two strides being 1.
+     * a holds the addresses of m rows, a[i, p] standing at a[i][at + p], or, where transposed, of
+     * k columns, a[i, p] standing at a[p][at + i].
      * b is a packed panel: b[p, j] at b[p * w + j].
      * start is c itself if accumulate, else init[j] (w readable values), else 0
      * where init is NULL. c[i, j] at c[i * c_row + j]; only j < n is written.
      * The sum runs over p in increasing order, one fused multiply-add a term; where n is 1 and
-     * a_col too, in an order that depends on k alone. */
-    void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
-                 ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
+     * a is not transposed, in an order that depends on k alone. */
+    void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a, ptrdiff_t at,
+                 int transposed, const void *b, const void *init, int accumulate, void *c,
                  ptrdiff_t c_row);
 
     /* Packs one panel: out[p * w + j] = x[p * row + j * col] for p < k, j < n <= nr,
@@ -247,10 +248,10 @@ typedef struct hl_kernels {
     void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0, void *s1,
                    void *s2, ptrdiff_t n);
 
-    /* gemm from 0 into c, whose rows are n apart, and update on count weights whose gradient is g,
-     * at once. c and g are different memory. */
-    void (*gemm_update)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
-                        ptrdiff_t a_col, const void *b, void *c, hl_optimizer kind,
+    /* gemm of a transposed, from 0, into c, whose rows are n apart, and update on count weights
+     * whose gradient is g, at once. c and g are different memory. */
+    void (*gemm_update)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a,
+                        ptrdiff_t at, const void *b, void *c, hl_optimizer kind,
                         const double *h, void *w, const void *g, void *s0, void *s1, void *s2,
                         ptrdiff_t count);
 

@@ -9,6 +9,10 @@
 
 #undef MR
 #undef HL_EACH_ROW
+#undef AHEAD
+/* Elements of a column further on that are asked for while it is read: those of the tile after the
+ * next, in lines that another core may hold. */
+#define AHEAD (128 / (ptrdiff_t)sizeof(T))
 #if HL_REGISTERS == 32
 #define MR 12
 #define HL_EACH_ROW(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
@@ -38,7 +42,7 @@ static HL_INLINE void N(finish_row)(const int vecs, const vec acc[2], T *c, int 
 
 /* i counts rows from 1, as HL_EACH_ROW does. */
 static HL_INLINE void N(tile)(const int rows, const int vecs, const int transposed, ptrdiff_t n,
-                              ptrdiff_t k, const T *a, ptrdiff_t a_stride, const T *b,
+                              ptrdiff_t k, const T *const *a, ptrdiff_t at, const T *b,
                               const T *init, int accumulate, T *c, ptrdiff_t c_row) {
     const int last = (int)n - (vecs - 1) * VL; /* columns of the last vector */
     vec acc[MR][2];
@@ -48,20 +52,19 @@ static HL_INLINE void N(tile)(const int rows, const int vecs, const int transpos
         N(start_row)(vecs, acc[i - 1], init, accumulate, c + (i - 1) * c_row, last);
     HL_EACH_ROW(HL_START)
 
-    /* Rows in threes share a pointer: base, base + stride and base + 2 * stride are addresses that
-     * one instruction forms, and four pointers leave registers for the rest. */
-    const T *const row[4] = {a, rows > 3 ? a + 3 * a_stride : a, rows > 6 ? a + 6 * a_stride : a,
-                             rows > 9 ? a + 9 * a_stride : a};
+#undef HL_ROW
+#define HL_ROW(i) const T *const row_##i = !transposed && i <= rows ? a[i - 1] + at : NULL;
+    HL_EACH_ROW(HL_ROW)
     for (ptrdiff_t p = 0; p < k; p++) {
+        const T *const column = transposed ? a[p] + at : NULL;
+        if (transposed)
+            __builtin_prefetch(column + AHEAD);
         const vec b_p[2] = {load(b), vecs == 2 ? load(b + VL) : splat(0)};
 #undef HL_STEP
 #define HL_STEP(i)                                                                                 \
     if (i <= rows)                                                                                 \
-        N(step_row)(vecs, acc[i - 1],                                                              \
-                    transposed ? a[i - 1] : row[(i - 1) / 3][(i - 1) % 3 * a_stride + p], b_p);
+        N(step_row)(vecs, acc[i - 1], transposed ? column[i - 1] : row_##i[p], b_p);
         HL_EACH_ROW(HL_STEP)
-        if (transposed)
-            a += a_stride;
         b += vecs * VL;
     }
 
@@ -72,15 +75,15 @@ static HL_INLINE void N(tile)(const int rows, const int vecs, const int transpos
     HL_EACH_ROW(HL_FINISH)
 }
 
-typedef void N(tile_function)(ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_stride, const T *b,
+typedef void N(tile_function)(ptrdiff_t n, ptrdiff_t k, const T *const *a, ptrdiff_t at, const T *b,
                               const T *init, int accumulate, T *c, ptrdiff_t c_row);
 
 #undef HL_TILE
 #undef HL_TILES
 #define HL_TILE(name, rows, vecs, transposed)                                                      \
-    static void N(name)(ptrdiff_t n, ptrdiff_t k, const T *a, ptrdiff_t a_stride, const T *b,      \
+    static void N(name)(ptrdiff_t n, ptrdiff_t k, const T *const *a, ptrdiff_t at, const T *b,     \
                         const T *init, int accumulate, T *c, ptrdiff_t c_row) {                    \
-        N(tile)(rows, vecs, transposed, n, k, a, a_stride, b, init, accumulate, c, c_row);         \
+        N(tile)(rows, vecs, transposed, n, k, a, at, b, init, accumulate, c, c_row);               \
     }
 #define HL_TILES(rows)                                                                             \
     HL_TILE(tile_##rows##x1, rows, 1, 0)                                                           \
@@ -117,21 +120,21 @@ static HL_INLINE T N(dot)(ptrdiff_t k, const T *a, const T *b) {
     return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_col,
+static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *const *a, ptrdiff_t at, int transposed,
                       const T *b, const T *init, int accumulate, T *c, ptrdiff_t c_row) {
-    if (a_col == 1 && k <= VL) {
+    if (!transposed && k <= VL) {
         const int count = (int)k;
         const vec b_all = load_n(b, count);
         for (ptrdiff_t i = 0; i < m; i++) {
             const T start = accumulate ? c[i * c_row] : init ? init[0] : 0;
-            c[i * c_row] = start + sum_lanes(load_n(a + i * a_row, count) * b_all);
+            c[i * c_row] = start + sum_lanes(load_n(a[i] + at, count) * b_all);
         }
         return;
     }
-    if (a_col == 1) {
+    if (!transposed) {
         for (ptrdiff_t i = 0; i < m; i++) {
             const T start = accumulate ? c[i * c_row] : init ? init[0] : 0;
-            c[i * c_row] = start + N(dot)(k, a + i * a_row, b);
+            c[i * c_row] = start + N(dot)(k, a[i] + at, b);
         }
         return;
     }
@@ -143,7 +146,7 @@ static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptr
                 column[l] = c[(i + l) * c_row];
         vec sum = accumulate ? load(column) : splat(init ? init[0] : 0);
         for (ptrdiff_t p = 0; p < k; p++)
-            sum += load_n(a + p * a_col + i, count) * splat(b[p]);
+            sum += load_n(a[p] + at + i, count) * splat(b[p]);
         if (c_row == 1) {
             store_n(c + i, sum, count);
             continue;
@@ -154,16 +157,14 @@ static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *a, ptrdiff_t a_row, ptr
     }
 }
 
-static void N(gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
-                    ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
+static void N(gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a_, ptrdiff_t at,
+                    int transposed, const void *b, const void *init, int accumulate, void *c,
                     ptrdiff_t c_row) {
+    const T *const *a = (const T *const *)a_;
     if (m <= 0 || n <= 0)
         return;
-    if (n == 1) {
-        N(column)(m, k, a, a_row, a_col, b, init, accumulate, c, c_row);
-        return;
-    }
-    const int transposed = a_col != 1;
-    N(tiles)[transposed][n > VL][m - 1](n, k, a, transposed ? a_col : a_row, b, init, accumulate, c,
-                                        c_row);
+    if (n == 1)
+        N(column)(m, k, a, at, transposed, b, init, accumulate, c, c_row);
+    else
+        N(tiles)[transposed][n > VL][m - 1](n, k, a, at, b, init, accumulate, c, c_row);
 }

@@ -191,6 +191,47 @@ def test_images_are_gathered_with_all_their_strides(rng: np.random.Generator) ->
         np.testing.assert_array_equal(gathered(array, order, "float32"), expected[order])
 
 
+def trained_on(x: Array, y: Array, made: Sequence[Any], dtype: str) -> list[Array]:
+    """Weights after two epochs, and predictions in order and out of order."""
+    hotloop.utils.set_random_seed(5)
+    model = hotloop.Sequential([layers.Input(x.shape[1:], dtype=dtype), *(m() for m in made)])
+    plan = plan_of(model, 5, "mse", optimizers.Adam(0.01))
+    order = np.random.default_rng(1).permutation(2 * len(x)) % len(x)
+    feed = Feed([x, y], len(x), order)
+    core.Executor(plan).run(feed, 0, 2 * feed.batches(5), np.zeros(2))
+    found = model.get_weights()
+    for rows in (None, order[: len(x)]):
+        out = np.zeros((len(x), *plan.outputs[0].dims), dtype)
+        core.Executor(plan_of(model, 5)).run(
+            Feed([x], len(x), rows), 0, -(-len(x) // 5), np.zeros(0), outputs=[out]
+        )
+        found.append(out)
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cols", [1, 19, 1024])
+def test_rows_read_in_place_give_the_same_bits_as_gathered_ones(cols: int, dtype: str) -> None:
+    x, y = integers((13, cols), "float32") / 64, np.ones((13, 2))
+    made = [lambda: layers.Dense(7, "tanh", dtype=dtype), lambda: layers.Dense(2, dtype=dtype)]
+    expected = trained_on(x.astype("float16"), y, made, dtype)
+    for name, array in (layouts(x) | layouts(x.astype("float64"))).items():
+        for one, other in zip(trained_on(array, y, made, dtype), expected, strict=True):
+            np.testing.assert_array_equal(one, other, name)
+
+
+def test_examples_of_several_rows_are_read_in_place_too() -> None:
+    x, y = integers((13, 4, 6), "float32") / 64, np.ones((13, 4, 2))
+    flat = [lambda: layers.Flatten(), lambda: layers.Dense(9, "relu"), lambda: layers.Dense(2)]
+    for made, target in (([lambda: layers.Dense(2)], y), (flat, y[:, 0])):
+        expected = trained_on(x.astype("float64"), target, made, "float32")
+        for array in (x, x[::-1].copy()[::-1], np.broadcast_to(x, (2, *x.shape))[1]):
+            for one, other in zip(
+                trained_on(array, target, made, "float32"), expected, strict=True
+            ):
+                np.testing.assert_array_equal(one, other)
+
+
 def test_too_many_scattered_axes_are_refused() -> None:
     x = np.zeros((3, *(4,) * 9))[(slice(None), *(slice(None, None, 2),) * 9)]
     with pytest.raises(ValueError, match="10 axes is too scattered; make it contiguous"):

@@ -7,15 +7,16 @@ static const int slots_of[] = {
     [HL_RMSPROP_CENTERED_MOMENTUM] = 3, [HL_ADAGRAD] = 1,
 };
 
-static void one_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int transposed, hl_optimizer kind,
-                     ptrdiff_t count) {
-    begin("gemm_update m=%td n=%td k=%td transposed=%d kind=%d count=%td", m, n, k, transposed,
-          kind, count);
+static void one_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, hl_optimizer kind, ptrdiff_t count) {
+    begin("gemm_update m=%td n=%td k=%td kind=%d count=%td", m, n, k, kind, count);
     const double h[HL_MAX_HYPER] = {0.01, 0.1, 0.05, 1e-3, 0.001};
-    const ptrdiff_t stride = (transposed ? m : k) + below(3), w = panel_width(n);
-    const ptrdiff_t length = k == 0 ? 0 : transposed ? (k - 1) * stride + m : (m - 1) * stride + k;
-    const ptrdiff_t a_row = transposed ? 1 : stride, a_col = transposed ? stride : 1;
-    void *a = room(length), *b = room(k * w), *c = room(m * n), *c_want = room(m * n);
+    const ptrdiff_t offset = below(3), stride = offset + m + below(3), w = panel_width(n);
+    const ptrdiff_t length = k == 0 ? 0 : (k - 1) * stride + offset + m;
+    char *a = room(length);
+    void *b = room(k * w), *c = room(m * n), *c_want = room(m * n);
+    const void *columns[33];
+    for (ptrdiff_t p = 0; p < k; p++)
+        columns[p] = a + (k - 1 - p) * stride * K->itemsize;
     fill(a, length, -1, 1);
     fill(b, k * w, -1, 1);
     void *weights = room(count), *g = room(count), *slot[3] = {0}, *slot_want[3] = {0};
@@ -27,9 +28,9 @@ static void one_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int transposed, hl_o
         fill(slot[s], count, 2, 3);
         slot_want[s] = copy_of(slot[s], count);
     }
-    K->gemm(m, n, k, a, a_row, a_col, b, NULL, 0, c_want, n);
+    K->gemm(m, n, k, columns, offset, 1, b, NULL, 0, c_want, n);
     K->update(kind, h, weights_want, g, slot_want[0], slot_want[1], slot_want[2], count);
-    K->gemm_update(m, n, k, a, a_row, a_col, b, c, kind, h, weights, g, slot[0], slot[1], slot[2],
+    K->gemm_update(m, n, k, columns, offset, b, c, kind, h, weights, g, slot[0], slot[1], slot[2],
                    count);
     expect_equal("c", c, c_want, m * n);
     expect_equal("w", weights, weights_want, count);
@@ -40,21 +41,17 @@ static void one_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int transposed, hl_o
 
 void test_gemm_update(void) {
     static const ptrdiff_t depths[] = {0, 1, 3, 17, 33};
-    for (int transposed = 0; transposed < 2; transposed++)
-        for (int d = 0; d < COUNT(depths); d++) {
-            const ptrdiff_t k = depths[d];
-            /* Fewer, as many and more vectors of weights than steps of the product. */
-            const ptrdiff_t counts[] = {0,           1,
-                                        K->vl,       K->vl * k,
-                                        K->vl * k + 1, K->vl * (k + 5),
-                                        257};
-            for (int c = 0; c < COUNT(counts); c++) {
-                one_case(K->mr, K->nr, k, transposed, HL_ADAM, counts[c]);
-                one_case(K->mr - 1, K->nr, k, transposed, HL_ADAM, counts[c]);
-                one_case(K->mr, K->nr - 1, k, transposed, HL_ADAM, counts[c]);
-                one_case(1 + below(K->mr), 1 + below(K->nr), k, transposed, HL_ADAM, counts[c]);
-                for (int kind = HL_SGD; kind <= HL_ADAGRAD; kind++)
-                    one_case(K->mr, K->nr, k, transposed, (hl_optimizer)kind, counts[c]);
-            }
+    for (int d = 0; d < COUNT(depths); d++) {
+        const ptrdiff_t k = depths[d];
+        /* Fewer, as many and more vectors of weights than steps of the product. */
+        const ptrdiff_t counts[] = {0, 1, K->vl, K->vl * k, K->vl * k + 1, K->vl * (k + 5), 257};
+        for (int c = 0; c < COUNT(counts); c++) {
+            one_case(K->mr, K->nr, k, HL_ADAM, counts[c]);
+            one_case(K->mr - 1, K->nr, k, HL_ADAM, counts[c]);
+            one_case(K->mr, K->nr - 1, k, HL_ADAM, counts[c]);
+            one_case(1 + below(K->mr), 1 + below(K->nr), k, HL_ADAM, counts[c]);
+            for (int kind = HL_SGD; kind <= HL_ADAGRAD; kind++)
+                one_case(K->mr, K->nr, k, (hl_optimizer)kind, counts[c]);
         }
+    }
 }

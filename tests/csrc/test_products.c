@@ -3,26 +3,31 @@
 
 #include <string.h>
 
-/* a[i, p], i < m, p < k, with one stride of 1 and the other with a gap now and then. */
+/* a[i, p], i < m, p < k: rows, or columns where transposed, that stand in no order, with a gap now
+ * and then; what is used of each begins with element `offset`. */
 typedef struct {
-    void *data;
-    ptrdiff_t row, col;
+    const void *lines[257];
+    ptrdiff_t offset;
+    int transposed;
 } matrix;
 
 static matrix random_matrix(ptrdiff_t m, ptrdiff_t k, int transposed) {
-    const ptrdiff_t stride = (transposed ? m : k) + below(4);
-    const ptrdiff_t n = m == 0 || k == 0  ? 0
-                        : transposed      ? (k - 1) * stride + m
-                                          : (m - 1) * stride + k;
-    const matrix a = {room(n), transposed ? 1 : stride, transposed ? stride : 1};
-    fill(a.data, n, -1, 1);
+    const ptrdiff_t lines = transposed ? k : m, length = transposed ? m : k;
+    matrix a = {.offset = below(3), .transposed = transposed};
+    const ptrdiff_t stride = a.offset + length + below(4), used = lines * length;
+    const ptrdiff_t n = used == 0 ? 0 : (lines - 1) * stride + a.offset + length;
+    char *data = room(n);
+    fill(data, n, -1, 1);
     if (n > 0 && below(10) == 0)
-        put(a.data, below(n), below(2) ? INFINITY : NAN);
+        put(data, below(n), below(2) ? INFINITY : NAN);
+    const ptrdiff_t turn = lines > 0 ? below((int)lines) : 0;
+    for (ptrdiff_t l = 0; l < lines; l++)
+        a.lines[l] = data + (used == 0 ? 0 : (l + turn) % lines * stride * K->itemsize);
     return a;
 }
 
-static double at(matrix a, ptrdiff_t i, ptrdiff_t p) {
-    return get(a.data, i * a.row + p * a.col);
+static double at(const matrix *a, ptrdiff_t i, ptrdiff_t p) {
+    return a->transposed ? get(a->lines[p], a->offset + i) : get(a->lines[i], a->offset + p);
 }
 
 /* Rows of w, of which n are random and the rest NaN: padding must not matter. */
@@ -46,9 +51,9 @@ static void expect_gap(const char *what, const void *x, ptrdiff_t rows, ptrdiff_
 
 /* Every order that the contract fixes is checked bit by bit. Dot products may sum in any order: k
  * products and k sums, each off by half an epsilon of the terms' sizes. */
-static void check_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, const void *b,
+static void check_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const matrix *a, const void *b,
                           const double *start, const void *c, ptrdiff_t c_row) {
-    const int exact = FUSES_ALL && !(n == 1 && a.col == 1);
+    const int exact = FUSES_ALL && !(n == 1 && !a->transposed);
     const ptrdiff_t w = panel_width(n);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++) {
@@ -85,8 +90,8 @@ static void gemm_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int transposed) {
                                    : with_init ? get(init, j)
                                                : 0;
             }
-        K->gemm(m, n, k, a.data, a.row, a.col, b, init, accumulate, c, c_row);
-        check_product(m, n, k, a, b, start, c, c_row);
+        K->gemm(m, n, k, a.lines, a.offset, transposed, b, init, accumulate, c, c_row);
+        check_product(m, n, k, &a, b, start, c, c_row);
         expect_gap("gemm leaves what lies between rows", c, m, n, c_row);
         end();
     }
@@ -96,13 +101,14 @@ static void gemm_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int transposed) {
 static void dot_bits_case(ptrdiff_t k) {
     enum { rows = 5 };
     begin("gemm, one column, bits, k=%td", k);
-    const matrix a = {room(rows * k), k, 1};
+    char *a = room(rows * k);
+    const void *lines[rows] = {a};
     void *b = room(k), *c = room(rows);
     fill(b, k, -1, 1);
-    fill(a.data, k, -1, 1);
+    fill(a, k, -1, 1);
     for (int i = 1; i < rows; i++)
-        memcpy((char *)a.data + i * k * K->itemsize, a.data, (size_t)(k * K->itemsize));
-    K->gemm(rows, 1, k, a.data, k, 1, b, NULL, 0, c, 1);
+        lines[i] = memcpy(a + i * k * K->itemsize, a, (size_t)(k * K->itemsize));
+    K->gemm(rows, 1, k, lines, 0, 0, b, NULL, 0, c, 1);
     for (int i = 1; i < rows; i++)
         expect_same("c", i, get(c, i), get(c, 0));
     end();

@@ -42,12 +42,17 @@ static void product(const worker *me, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                     ptrdiff_t a_row, ptrdiff_t a_col, const float *b, ptrdiff_t b_row,
                     ptrdiff_t b_col, float *c) {
     float *panel = me->m->panels[me->thread];
+    const int transposed = a_col != 1;
+    const void *lines[HIDDEN]; /* the largest of all sizes */
+    for (ptrdiff_t l = 0; l < (transposed ? k : m); l++)
+        lines[l] = a + l * (transposed ? a_col : a_row);
     for (ptrdiff_t j = me->thread * K->nr; j < n; j += me->n_threads * K->nr) {
         const ptrdiff_t cols = n - j < K->nr ? n - j : K->nr;
         K->pack(k, cols, b + j * b_col, b_row, b_col, panel);
         for (ptrdiff_t i = 0; i < m; i += K->mr) {
             const ptrdiff_t rows = m - i < K->mr ? m - i : K->mr;
-            K->gemm(rows, cols, k, a + i * a_row, a_row, a_col, panel, NULL, 0, c + i * n + j, n);
+            K->gemm(rows, cols, k, transposed ? lines : lines + i, transposed ? i : 0, transposed,
+                    panel, NULL, 0, c + i * n + j, n);
         }
     }
 }

@@ -72,8 +72,8 @@ cdef extern from "hotloop.h" nogil:
         int vl
         int mr
         int nr
-        void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
-                     ptrdiff_t a_col, const void *b, const void *init, int accumulate, void *c,
+        void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a, ptrdiff_t at,
+                     int transposed, const void *b, const void *init, int accumulate, void *c,
                      ptrdiff_t c_row) noexcept nogil
         void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col,
                      void *out) noexcept nogil
@@ -114,8 +114,8 @@ cdef extern from "hotloop.h" nogil:
                        ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0,
                        void *s1, void *s2, ptrdiff_t n) noexcept nogil
-        void (*gemm_update)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a,
-                            ptrdiff_t a_row, ptrdiff_t a_col, const void *b, void *c,
+        void (*gemm_update)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a,
+                            ptrdiff_t at, const void *b, void *c,
                             hl_optimizer kind, const double *h, void *w, const void *g,
                             void *s0, void *s1, void *s2, ptrdiff_t count) noexcept nogil
         double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil

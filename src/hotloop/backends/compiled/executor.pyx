@@ -33,6 +33,8 @@ from .steps import (
 )
 
 from .csrc cimport (
+    HL_F32,
+    HL_F64,
     HL_HINGE,
     HL_MAX_HYPER,
     HL_MAX_RANK,
@@ -121,6 +123,11 @@ cdef struct Run:
     int64_t iteration
     char *scratch
     size_t scratch_bytes
+    const void **addresses
+    ptrdiff_t n_addresses  # of each thread, for each of the two uses that a worker has for them
+    const hl_source *in_place  # whose rows are read where they stand; NULL: gathered, as all
+    int not_gathered  # its step, or -1
+    ptrdiff_t pieces, piece_bytes  # rows that each of its examples is, for the products
     Ahead ahead
     int64_t end  # on the clock, in nanoseconds
     ptrdiff_t clock_every  # walks over the steps between two looks at the clock
@@ -138,6 +145,8 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
     cdef Worker worker
     worker.number, worker.n_workers = thread, n_threads
     worker.scratch = run.scratch + thread * run.scratch_bytes
+    worker.addresses = run.addresses + 2 * thread * run.n_addresses
+    worker.in_place = worker.addresses + run.n_addresses
     worker.ahead = run.ahead
     run_batches(run, team, &worker)
     restore_denormals(control)
@@ -163,7 +172,11 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
         batch = &run.batches[turn % 2]
         if batch.next_order != NULL:
             look_ahead(worker, batch.next_order, batch.next_rows)
+        if run.in_place != NULL:
+            find_rows(run, batch, worker.in_place)
         for i in range(run.n_steps):
+            if i == run.not_gathered:
+                continue
             step = &run.steps[i]
             if step.wait:
                 if worker.n_workers > 1:
@@ -230,6 +243,22 @@ cdef void begin_batch(Run *run, Batch *batch) noexcept nogil:
         prepare_update(run.rule, run.hyper, batch.iteration + 1, run.powers, batch.h)
 
 
+cdef void find_rows(const Run *run, const Batch *batch, const void **rows) noexcept nogil:
+    """Where the rows of a batch stand in the user's array."""
+    cdef const hl_source *source = run.in_place
+    cdef const char *example
+    cdef ptrdiff_t i, piece
+    cdef int64_t number
+    for i in range(batch.rows):
+        number = batch.first + i
+        if batch.order != NULL:
+            number = batch.order[number]
+        example = source.data + number * source.row_stride
+        for piece in range(run.pieces):
+            rows[0] = example + piece * run.piece_bytes
+            rows += 1
+
+
 cdef void end_batch(Run *run, const Batch *batch) noexcept nogil:
     """Counts what was done, and adds up the sums of a single batch, which may not count."""
     cdef ptrdiff_t epoch = (run.first_batch + run.done) // run.epoch_batches
@@ -261,6 +290,19 @@ cdef class _Sources:
     def __dealloc__(self):
         free(self.sources)
         free(self.row_bytes)
+
+    cdef bint is_plain(self, int i, const hl_kernels *kernels) noexcept:
+        """Whether rows are of the core's own numbers, one after another."""
+        cdef const hl_source *source = &self.sources[i]
+        cdef ptrdiff_t item = kernels.itemsize
+        return (
+            source.dtype == (HL_F64 if item == 8 else HL_F32)
+            and not source.swapped
+            and source.rank == 1
+            and source.stride[0] == item
+            and <size_t> source.data % item == 0
+            and source.row_stride % item == 0
+        )
 
     cdef _describe(self, int i, array):
         cdef hl_source *source = &self.sources[i]
@@ -351,6 +393,9 @@ cdef class Executor:
     cdef int _room
     cdef readonly int n_steps
     cdef int n_steps_without_outputs
+    cdef int _in_place  # the feed whose rows products may read where they stand, or -1
+    cdef int64_t _n_addresses
+    cdef Buffer _addresses
     cdef readonly list nodes  # for each step its node, or the value that it gathers or copies out
     cdef list _packed
     cdef size_t _scratch_bytes
@@ -375,6 +420,7 @@ cdef class Executor:
         )
         self._packed = []
         self._scratch_threads = 0
+        self._n_addresses = 1
         self._scratch_bytes = 64
         self._room = len(plan.feeds) + len(plan.steps) + len(plan.outputs)
         self.steps = <Step *> calloc(self._room, sizeof(Step))
@@ -423,6 +469,7 @@ cdef class Executor:
             step.verdict = undecided and step.wait and not step.check
             undecided = (undecided or step.check) and not step.verdict
             at += 1
+        self._in_place = self._feed_of_products()
         self.n_steps_without_outputs = at
         self.nodes += self.plan.outputs
         for slot, value in enumerate(self.plan.outputs):
@@ -435,6 +482,22 @@ cdef class Executor:
             step.wait = waits.needed(self._bytes(value), [])
             at += 1
         self.n_steps = at
+
+    def _feed_of_products(self):
+        """The first feed that only products read, and all as the same rows; -1 if there is none."""
+        for slot, feed in enumerate(self.plan.feeds):
+            place = self._bytes(feed)
+            uses = {
+                (node.op in _PRODUCTS and i == 0 and value.dims[-1:])
+                for node in self.plan.steps
+                if node.op != "reshape"
+                for i, value in enumerate(node.inputs)
+                if value.variable is None and self._bytes(value) == place
+            }
+            copied = any(self._bytes(value) == place for value in self.plan.outputs)
+            if feed.dtype == self.plan.dtype and len(uses) == 1 and all(uses) and not copied:
+                return slot
+        return -1
 
     cdef char *_address(self, value) except? NULL:
         """Where a value stands; NULL for an output that nobody reads."""
@@ -459,6 +522,7 @@ cdef class Executor:
 
     cdef _need_product_scratch(self, const Step *step):
         rows = self.plan.batch_size * step.group
+        self._n_addresses = max(self._n_addresses, rows)
         self._need_scratch(scratch_bytes(self.kernels, rows, step.inputs, step.cols))
 
     def _dense(self, int at, node):
@@ -783,7 +847,11 @@ cdef class Executor:
             run.clock = &clock[0, 0, 0]
         if n_threads > self._scratch_threads:
             self.scratch = Buffer(self._scratch_bytes * n_threads)
+            self._addresses = Buffer(2 * self._n_addresses * n_threads * sizeof(void *))
             self._scratch_threads = n_threads
+        run.addresses = <const void **> self._addresses.data
+        run.n_addresses = self._n_addresses
+        self._read_in_place(&run, sources)
         run.scratch = self.scratch.data
         run.scratch_bytes = self._scratch_bytes
         run.clock_every = 1 if self._flops > CLOCK_FLOPS else 16
@@ -795,6 +863,28 @@ cdef class Executor:
             optimizer.iterations += run.done
         return run.done, run.finite
 
+
+    cdef void _read_in_place(self, Run *run, _Sources sources) noexcept:
+        """Spares the products' rows the gathering, if the user's array is as the core wants it."""
+        cdef Step *step
+        cdef bint possible = self._in_place >= 0 and sources.is_plain(self._in_place, self.kernels)
+        cdef int i
+        run.not_gathered = self._in_place if possible else -1
+        for i in range(self.n_steps):
+            step = &self.steps[i]
+            step.in_place = (
+                possible
+                and step.code in (DENSE, WEIGHT_GRADIENT, WEIGHT_UPDATE)
+                and step.in0 == self.steps[self._in_place].out0
+            )
+            if step.in_place:
+                run.in_place = &sources.sources[self._in_place]
+                run.pieces = step.group
+                run.piece_bytes = step.inputs * self.kernels.itemsize
+
+
+# Ops whose first input may stand row by row anywhere.
+_PRODUCTS = frozenset({"dense", "matmul", "weight_gradient", "weight_gradient_update"})
 
 _LOWER = {
     "accumulate": Executor._accumulate,

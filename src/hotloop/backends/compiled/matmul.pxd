@@ -24,18 +24,20 @@ cdef inline char *moved(char *address, ptrdiff_t offset) noexcept nogil:
     return address + offset if address != NULL else NULL
 
 
+cdef void addresses_of(const char *x, ptrdiff_t stride, ptrdiff_t rows,
+                       const void **addresses) noexcept nogil
 cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                              ptrdiff_t units) noexcept nogil
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                        ptrdiff_t units, const char *x, const char *w, const char *bias,
-                        hl_activation activation, double alpha, char *y,
+                        ptrdiff_t units, const void *const *x, const char *w,
+                        const char *bias, hl_activation activation, double alpha, char *y,
                         Worker *worker) noexcept nogil
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                         ptrdiff_t units, const char *dy, const char *w,
+                         ptrdiff_t units, const void *const *dy, const char *w,
                          const char *saved, hl_activation activation, double alpha, char *dx,
                          Worker *worker) noexcept nogil
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                          ptrdiff_t units, const char *x, const char *dy, char *dw,
+                          ptrdiff_t units, const void *const *x, const char *dy, char *dw,
                           const Update *update, Worker *worker) noexcept nogil
 cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
                                      ptrdiff_t k) noexcept nogil

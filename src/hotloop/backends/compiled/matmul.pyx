@@ -67,29 +67,41 @@ cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_
     """What one thread needs for the products of a layer with up to this many rows."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     # Weight gradient: a panel of dy, and two tiles of the gradient.
-    cdef ptrdiff_t weight = (rows + 2 * kernels.mr) * nr
+    cdef ptrdiff_t weight = (rows + 2 * kernels.mr) * nr * item
     # Input gradient: a panel of W^T, and dy. Forward: a block of x.
-    cdef ptrdiff_t back = units * nr + spread_elements(kernels, rows, units)
+    cdef ptrdiff_t back = units * nr * item + spread_bytes(kernels, rows, units)
     cdef ptrdiff_t block = block_rows(kernels, rows, inputs * item)
-    return max(weight, back, spread_elements(kernels, block, inputs)) * item
+    return max(weight, back, spread_bytes(kernels, block, inputs))
 
 
-cdef inline ptrdiff_t spread_elements(const hl_kernels *kernels, ptrdiff_t rows,
-                                      ptrdiff_t cols) noexcept nogil:
+cdef void addresses_of(const char *x, ptrdiff_t stride, ptrdiff_t rows,
+                       const void **addresses) noexcept nogil:
+    """Where rows stand that are `stride` bytes apart."""
+    cdef ptrdiff_t i
+    for i in range(rows):
+        addresses[i] = x + i * stride
+
+
+cdef inline ptrdiff_t spread_bytes(const hl_kernels *kernels, ptrdiff_t rows,
+                                   ptrdiff_t cols) noexcept nogil:
     """Scratch that `spread` needs."""
-    return 0 if cols * kernels.itemsize % SET_BYTES else rows * (cols + kernels.nr)
+    if cols * kernels.itemsize % SET_BYTES:
+        return 0
+    return rows * ((cols + kernels.nr) * kernels.itemsize + <ptrdiff_t> sizeof(void *))
 
 
-cdef inline const char *spread(const hl_kernels *kernels, const char *x, ptrdiff_t rows,
-                               ptrdiff_t cols, ptrdiff_t *ld, char *scratch) noexcept nogil:
-    """Rows ld apart as they are, or where they would meet in one set of the cache, moved apart."""
-    cdef ptrdiff_t item = kernels.itemsize, wide = cols + kernels.nr, i
-    if ld[0] * item % SET_BYTES:
+cdef inline const void *const *spread(const hl_kernels *kernels, const void *const *x,
+                                      ptrdiff_t rows, ptrdiff_t cols,
+                                      char *scratch) noexcept nogil:
+    """Rows as they stand, or where they would meet in one set of the cache, moved apart."""
+    cdef ptrdiff_t wide = (cols + kernels.nr) * kernels.itemsize, i
+    cdef const void **addresses = <const void **> (scratch + rows * wide)
+    if cols * kernels.itemsize % SET_BYTES:
         return x
     for i in range(rows):
-        memcpy(scratch + i * wide * item, x + i * ld[0] * item, cols * item)
-    ld[0] = wide
-    return scratch
+        memcpy(scratch + i * wide, x[i], cols * kernels.itemsize)
+    addresses_of(scratch, wide, rows, addresses)
+    return addresses
 
 
 cdef inline ptrdiff_t piece(const Ahead *ahead, ptrdiff_t k, ptrdiff_t flops) noexcept nogil:
@@ -101,11 +113,12 @@ cdef inline ptrdiff_t piece(const Ahead *ahead, ptrdiff_t k, ptrdiff_t flops) no
 
 
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                        ptrdiff_t units, const char *x, const char *w, const char *bias,
-                        hl_activation activation, double alpha, char *y,
+                        ptrdiff_t units, const void *const *x, const char *w,
+                        const char *bias, hl_activation activation, double alpha, char *y,
                         Worker *worker) noexcept nogil:
     """y = f(x w + bias), (rows, inputs) by packed (inputs, units); bias may be NULL.
 
+    x holds the addresses of its rows.
     A tile starts from the bias, and f is applied while it is in the first-level cache.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
@@ -115,8 +128,8 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
     cdef ptrdiff_t most = kernels.mr if units > 1 else high
     # Where there is something to ask for meanwhile, in pieces short enough to do so in between.
     cdef ptrdiff_t step = piece(&worker.ahead, inputs, 2 * kernels.mr * min(nr, units))
-    cdef ptrdiff_t top = 0, here, tall, tile, first, last, panel, i, j, k, n, tiles, ld, depth
-    cdef const char *block
+    cdef ptrdiff_t top = 0, here, tall, tile, first, last, panel, i, j, k, n, tiles, depth
+    cdef const void *const *block = NULL
     cdef char *corner
     while top < rows:
         here = min(high, rows - top)
@@ -124,8 +137,7 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
         first = share(panels * tiles, worker.number, worker.n_workers)
         last = share(panels * tiles, worker.number + 1, worker.n_workers)
         if first < last:
-            ld = inputs
-            block = spread(kernels, x + top * inputs * item, here, inputs, &ld, worker.scratch)
+            block = spread(kernels, x + top, here, inputs, worker.scratch)
         for tile in range(first, last):
             panel = tile // tiles
             # Tiles of nearly equal height: 32 rows are 11 + 11 + 10, not 12 + 12 + 8.
@@ -138,7 +150,7 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
             while k == 0 or k < inputs:
                 depth = min(step, inputs - k)
                 kernels.gemm(
-                    tall, n, depth, block + (i * ld + k) * item, ld, 1,
+                    tall, n, depth, block + i, k, False,
                     w + (j * inputs + k * panel_width(kernels, n)) * item,
                     bias + j * item if bias != NULL else NULL, k > 0, corner, units,
                 )
@@ -150,11 +162,12 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
 
 
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                         ptrdiff_t units, const char *dy, const char *w,
+                         ptrdiff_t units, const void *const *dy, const char *w,
                          const char *saved, hl_activation activation, double alpha, char *dx,
                          Worker *worker) noexcept nogil:
     """dx = f'(saved) * dy w^T; each thread transposes the panels of w^T that it needs.
 
+    dy holds the addresses of its rows.
     f is the activation of the layer below; f' is applied while a tile is in the first-level
     cache.
     """
@@ -163,10 +176,9 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
     cdef ptrdiff_t tiles = tiles_of(rows, kernels.mr, panels, worker.n_workers)
     cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
     cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
-    cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, ld, at, packed = -1
+    cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, at, packed = -1
     if first < last:
-        ld = units
-        dy = spread(kernels, dy, rows, units, &ld, worker.scratch + units * nr * item)
+        dy = spread(kernels, dy, rows, units, worker.scratch + units * nr * item)
     for tile in range(first, last):
         panel = tile // tiles
         j = panel * nr
@@ -185,8 +197,7 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
         tall = share(rows, tile - panel * tiles + 1, tiles) - i
         at = (i * inputs + j) * item
         kernels.gemm(
-            tall, n, units, dy + i * ld * item, ld, 1, worker.scratch, NULL, 0,
-            dx + at, inputs,
+            tall, n, units, dy + i, 0, False, worker.scratch, NULL, 0, dx + at, inputs,
         )
         if activation != HL_LINEAR:
             kernels.activation_gradient(activation, alpha, dx + at, saved + at, dx + at, inputs,
@@ -194,11 +205,11 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
 
 
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                          ptrdiff_t units, const char *x, const char *dy, char *dw,
+                          ptrdiff_t units, const void *const *x, const char *dy, char *dw,
                           const Update *update, Worker *worker) noexcept nogil:
     """dw = x^T dy in packed panels; with an update, each tile is used up at once instead.
 
-    The update of one tile and the product of the next are done together.
+    x holds the addresses of its rows.    The update of one tile and the product of the next are done together.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(units, nr)
@@ -227,14 +238,13 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
         # All columns of the panel are computed: those beyond the units are zero, as in the
         # weights.
         if update == NULL:
-            kernels.gemm(tall, width, rows, x + i * item, 1, inputs, dy_packed, NULL, 0, dw + at,
-                         width)
+            kernels.gemm(tall, width, rows, x, i, True, dy_packed, NULL, 0, dw + at, width)
         else:
             if far:
                 ask_for_weights(update, at, n * item)
             kernels.gemm_update(
-                tall, width, rows, x + i * item, 1, inputs, dy_packed, gradient, update.rule,
-                update.h, update.w + last_at, last_gradient, moved(update.s0, last_at),
+                tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
+                update.w + last_at, last_gradient, moved(update.s0, last_at),
                 moved(update.s1, last_at), moved(update.s2, last_at), last_n,
             )
             gradient, last_gradient = last_gradient, gradient
@@ -257,12 +267,15 @@ cdef inline void ask_for_weights(const Update *update, ptrdiff_t at,
 
 cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
                                      ptrdiff_t k) noexcept nogil:
-    """What one worker needs for a product: panels of b, and rows or tiles of a."""
+    """What one worker needs for a product: panels of b, rows or tiles of a, and addresses."""
     cdef ptrdiff_t depth = min(k, DEPTH), nr = kernels.nr
     cdef ptrdiff_t wide = min(blocks_of(n, nr) * nr, WIDTH)
-    cdef ptrdiff_t rows = blocks_of(min(m, block_rows(kernels, m, depth * kernels.itemsize)),
-                                    kernels.mr)
-    return (wide * depth + rows * (depth + nr) * max(nr, <ptrdiff_t> kernels.mr)) * kernels.itemsize
+    cdef ptrdiff_t block = min(m, block_rows(kernels, m, depth * kernels.itemsize))
+    cdef ptrdiff_t tall = blocks_of(block, kernels.mr) * max(nr, <ptrdiff_t> kernels.mr)
+    # Those of spread, and of a's rows or columns.
+    cdef ptrdiff_t addresses = block + max(block, depth)
+    return ((wide * depth + tall * (depth + nr)) * kernels.itemsize
+            + addresses * <ptrdiff_t> sizeof(void *))
 
 
 cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
@@ -325,29 +338,34 @@ cdef void block_product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptr
                         double alpha, char *c, ptrdiff_t c_row) noexcept nogil:
     """One block of rows of a by packed panels, tile by tile; scratch follows the panels."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    cdef ptrdiff_t tiles = blocks_of(m, kernels.mr), tile, tall, i, j, wide
-    cdef ptrdiff_t row, col
-    cdef char *aside = b + blocks_of(n, nr) * nr * k * item
+    cdef ptrdiff_t tiles = blocks_of(m, kernels.mr), tile, tall, i, j, wide, width
+    cdef const void **addresses = <const void **> (b + blocks_of(n, nr) * nr * k * item)
+    cdef char *aside = <char *> (addresses + max(m, k))
+    cdef const void *const *rows = addresses
     cdef const char *left
     cdef char *corner
     # Columns that several panels read are packed.
-    cdef bint packs = a_col != 1 and n > nr and k > 0 and kernels.mr <= nr
-    if a_col == 1:
-        a = spread(kernels, a, m, k, &a_row, aside)
+    cdef bint transposed = a_col != 1, packs = transposed and n > nr and kernels.mr <= nr
+    if transposed:
+        addresses_of(a, a_col * item, k, addresses)
+    else:
+        addresses_of(a, a_row * item, m, addresses)
+        rows = spread(kernels, addresses, m, k, aside)
     j = 0
     while j < n:
         wide = min(nr, n - j)
         for tile in range(tiles):
             i = share(m, tile, tiles)
             tall = share(m, tile + 1, tiles) - i
-            left, row, col = a + i * a_row * item, a_row, a_col
+            corner = c + (i * c_row + j) * item
             if packs:
                 left = aside + tile * k * nr * item
+                width = panel_width(kernels, tall)
                 if j == 0:
-                    kernels.pack(k, tall, a + i * a_row * item, a_col, a_row, <char *> left)
-                row, col = 1, panel_width(kernels, tall)
-            corner = c + (i * c_row + j) * item
-            kernels.gemm(tall, wide, k, left, row, col, b + j * k * item,
+                    kernels.pack(k, tall, a + i * item, a_col, 1, <char *> left)
+                addresses_of(left, width * item, k, addresses)
+            kernels.gemm(tall, wide, k, rows if transposed else rows + i,
+                         i if transposed and not packs else 0, transposed, b + j * k * item,
                          bias + j * item if bias != NULL else NULL, accumulate, corner, c_row)
             if activation != HL_LINEAR:
                 kernels.activation(activation, alpha, corner, c_row, corner, c_row, tall, wide)

@@ -46,6 +46,7 @@ cdef struct Step:
     bint sparse  # targets are class numbers
     bint summed  # the loss is a sum, not a mean, over rows
     bint clip
+    bint in_place  # the rows that a product reads are the user's own: see Worker
     int slot
     ptrdiff_t group  # rows in one example; 0 where there is no batch
     ptrdiff_t inputs

@@ -9,6 +9,7 @@ from . cimport csrc
 from .csrc cimport hl_activation, hl_loss, hl_metric, hl_optimizer
 from .matmul cimport (
     Update,
+    addresses_of,
     dense_forward,
     input_gradient,
     moved,
@@ -103,17 +104,19 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     cdef Update update
 
     if s.code == DENSE:
-        dense_forward(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
-                      <hl_activation> s.kind, s.option, s.out0, worker)
+        dense_forward(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.inputs, worker),
+                      s.in1, s.in2, <hl_activation> s.kind, s.option, s.out0, worker)
     elif s.code == INPUT_GRADIENT:
-        input_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.in2,
-                       <hl_activation> s.kind, s.option, s.out0, worker)
+        input_gradient(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.cols, worker),
+                       s.in1, s.in2, <hl_activation> s.kind, s.option, s.out0, worker)
     elif s.code == WEIGHT_GRADIENT:
-        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, s.out0, NULL, worker)
+        weight_gradient(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.inputs, worker),
+                        s.in1, s.out0, NULL, worker)
     elif s.code == WEIGHT_UPDATE:
         update.rule, update.h, update.w = <hl_optimizer> s.kind, &batch.h[0], s.out0
         update.s0, update.s1, update.s2 = s.state[0], s.state[1], s.state[2]
-        weight_gradient(kernels, rows, s.inputs, s.cols, s.in0, s.in1, NULL, &update, worker)
+        weight_gradient(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.inputs, worker),
+                        s.in1, NULL, &update, worker)
     elif s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:
         _bias_gradient(s, batch, rows, worker)
     elif s.code == NETWORK:
@@ -134,6 +137,15 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         n = share(s.cols, worker.number + 1, worker.n_workers) - first
         if n:
             _run_elements(s, batch, n, first * item)
+
+
+cdef inline const void *const *_rows_of(const Step *s, Batch *batch, ptrdiff_t cols,
+                                        Worker *worker) noexcept nogil:
+    """Where the rows stand that a product reads first: in the user's array, or one after another."""
+    if s.in_place:
+        return worker.in_place
+    addresses_of(s.in0, cols * batch.kernels.itemsize, batch.rows * s.group, worker.addresses)
+    return worker.addresses
 
 
 cdef void _train_network(const Step *s, Batch *batch, Worker *worker) noexcept nogil:

@@ -1,5 +1,5 @@
-"""One thread of a team: which share of the work is its own, its scratch memory, and the rows
-of the next batch that it asks the memory for while it computes."""
+"""One thread of a team: which share of the work is its own, its scratch memory, where the rows
+stand that it reads, and the rows of the next batch that it asks the memory for meanwhile."""
 
 from libc.stdint cimport int64_t
 
@@ -42,6 +42,8 @@ cdef struct Worker:
     int number
     int n_workers
     char *scratch
+    const void **addresses  # room for those of a matrix's rows
+    const void **in_place  # those of the batch's rows in the user's array
     Ahead ahead
 
 
