@@ -446,3 +446,14 @@ def test_importing_hotloop_does_not_import_profiling() -> None:
     code = "import hotloop, sys; print([m for m in sys.modules if 'profiling' in m])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_rows_of_the_cores_own_dtype_are_not_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "MOST_WEIGHTS", 0)
+    x, y = data()
+    for given, gathers in ((x, 2), (x.astype("float32"), 1)):
+        profile = small().profile(given, y, batch_size=BATCH, steps=5)
+        ops = [row.op for row in profile.rows]
+        in_place = given.dtype == "float32" and backends.current() == "cython"
+        assert ops.count("gather") == (gathers if in_place else 2)
+        assert profile.laps.shape[2] == len(ops)

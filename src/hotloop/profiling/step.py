@@ -307,6 +307,8 @@ def profile(
         runs.warm_up()
         count, plain_us, clocked_us, laps_us = _in_turns(runs, steps)
         traced = [runs.clocked_step() for _ in range(min(count, TRACED_STEPS))]
+    # The core reads rows of its own dtype where they stand: there was nothing to gather then.
+    done = [i for i in range(laps_us.shape[1]) if laps_us[:, i].any()]
     return Profile(
         model=model,
         backend=backends.current(),
@@ -317,9 +319,9 @@ def profile(
         steps=count,
         step_us=plain_us,
         clocked_step_us=clocked_us,
-        rows=tuple(_rows(executor, feed, laps_us, roof)),
+        rows=tuple(_rows(executor, feed, done, laps_us, roof)),
         roof=roof,
-        laps=np.stack(traced),
+        laps=np.stack(traced)[:, :, done],
     )
 
 
@@ -418,11 +420,13 @@ def _in_turns(runs: _Runs, steps: int | None) -> tuple[int, float, float, Laps]:
 # ------------------------------------------------------------------------------- the ops
 
 
-def _rows(executor: Any, feed: Feed, laps: Laps, roof: Roof) -> Iterator[OpProfile]:
-    """A row for each op; laps (threads, ops, 2) is in microseconds a step."""
+def _rows(
+    executor: Any, feed: Feed, ops: Sequence[int], laps: Laps, roof: Roof
+) -> Iterator[OpProfile]:
+    """A row for each of these ops; laps (threads, ops, 2) is in microseconds a step."""
     plan: Plan = executor.plan
     total = laps.sum()
-    for i in range(laps.shape[1]):
+    for i in ops:
         node = executor.nodes[i]
         waiting, working = laps[:, i, 0], laps[:, i, 1]
         time_us = float(working.max())
