@@ -63,23 +63,36 @@ cdef inline void look_ahead(Worker *worker, const int64_t *order, ptrdiff_t rows
 
 cdef inline void ask_ahead(Ahead *ahead, ptrdiff_t flops) noexcept nogil:
     """Asks for as many lines as fall due with this much work done."""
-    cdef const hl_source *source
+    cdef ptrdiff_t lines
     if ahead.lines_per_flop == 0:
         return
     ahead.due += ahead.lines_per_flop * flops
-    while ahead.due >= 1 and ahead.source < ahead.n_sources:
+    lines = <ptrdiff_t> ahead.due
+    ahead.due -= lines
+    while lines > 0 and ahead.source < ahead.n_sources:
         if ahead.row == ahead.rows or ahead.row_bytes[ahead.source] == 0:
             ahead.source += 1
             ahead.row, ahead.at = 0, 0
-            continue
-        source = &ahead.sources[ahead.source]
-        hotloop_prefetch(source.data + ahead.order[ahead.row] * source.row_stride + ahead.at)
-        ahead.due -= 1
-        ahead.at += CACHE_LINE
-        # One line more than the row has bytes for: it seldom begins where a line does.
-        if ahead.at >= ahead.row_bytes[ahead.source] + CACHE_LINE:
-            ahead.row += 1
-            ahead.at = 0
+        else:
+            lines -= ask_for_row(ahead, lines)
+
+
+cdef inline ptrdiff_t ask_for_row(Ahead *ahead, ptrdiff_t most) noexcept nogil:
+    """Asks for lines of one row, at most so many; returns how many."""
+    cdef const hl_source *source = &ahead.sources[ahead.source]
+    cdef const char *row = source.data + ahead.order[ahead.row] * source.row_stride
+    cdef ptrdiff_t first = ahead.at
+    # One line more than the row has bytes for: it seldom begins where a line does.
+    cdef ptrdiff_t end = ahead.row_bytes[ahead.source] + CACHE_LINE
+    cdef ptrdiff_t stop = min(end, first + most * CACHE_LINE), at = first
+    while at < stop:
+        hotloop_prefetch(row + at)
+        at += CACHE_LINE
+    ahead.at = at
+    if at >= end:
+        ahead.row += 1
+        ahead.at = 0
+    return (at - first) // CACHE_LINE
 
 
 cdef inline void ask_for(const char *start, ptrdiff_t size) noexcept nogil:
