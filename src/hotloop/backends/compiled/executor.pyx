@@ -863,7 +863,6 @@ cdef class Executor:
             optimizer.iterations += run.done
         return run.done, run.finite
 
-
     cdef void _read_in_place(self, Run *run, _Sources sources) noexcept:
         """Spares the products' rows the gathering, if the user's array is as the core wants it."""
         cdef Step *step

@@ -209,7 +209,8 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
                           const Update *update, Worker *worker) noexcept nogil:
     """dw = x^T dy in packed panels; with an update, each tile is used up at once instead.
 
-    x holds the addresses of its rows.    The update of one tile and the product of the next are done together.
+    x holds the addresses of its rows. The update of one tile and the product of the next are
+    done together.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(units, nr)

@@ -141,7 +141,7 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
 
 cdef inline const void *const *_rows_of(const Step *s, Batch *batch, ptrdiff_t cols,
                                         Worker *worker) noexcept nogil:
-    """Where the rows stand that a product reads first: in the user's array, or one after another."""
+    """Where the rows of a product's first matrix stand: in the user's array, or one by one."""
     if s.in_place:
         return worker.in_place
     addresses_of(s.in0, cols * batch.kernels.itemsize, batch.rows * s.group, worker.addresses)
