@@ -85,7 +85,7 @@ static void N(layer_forward)(const hl_layer *layer, ptrdiff_t inputs, const vec 
         for (ptrdiff_t j = 0; j < n; j += ABREAST) {
             vec sum[ABREAST];
             HL_UNROLL for (int q = 0; q < ABREAST; q++)
-                sum[q] = splat(b ? b[panel + j + q] : 0);
+                sum[q] = splat(b && j + q < n ? b[panel + j + q] : 0);
             for (ptrdiff_t i = 0; i < inputs; i++)
                 HL_UNROLL for (int q = 0; q < ABREAST; q++)
                     sum[q] += x[i] * splat(w[i * width + j + q]);
@@ -199,6 +199,11 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
             const int count = lanes_left(size - r);
             N(rows_to_lanes)(e->x + (first + r) * network->inputs, count, (int)network->inputs,
                              after[0]);
+            /* Zeros in lanes without a row could overflow where no row does, and 0 * infinity
+             * would get into the sums: such lanes compute what the first row does. */
+            if (count < VL)
+                for (ptrdiff_t i = 0; i < network->inputs; i++)
+                    after[0][i] = select(first_lanes(count), after[0][i], splat(after[0][i][0]));
             ptrdiff_t inputs = network->inputs;
             for (int l = 0; l < depth; l++) {
                 const hl_layer *layer = &network->layer[l];
@@ -313,7 +318,7 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             vec z = splat(0);
             for (int l = 0; l < count; l++, x += inputs) {
                 vec sum = splat(0);
-                HL_UNROLL for (int v = 0; v < vecs; v++) {
+                for (int v = 0; v < vecs; v++) {
                     const vec x_v = load_n(x + v * VL, count_of[v]) + one[v];
                     sum += only(used[v], x_v * load(w + v * VL));
                 }
@@ -344,7 +349,7 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
                 store(each, dy);
             x = e->x + r * inputs;
             for (int l = 0; l < count; l++, x += inputs)
-                HL_UNROLL for (int v = 0; v < vecs; v++)
+                for (int v = 0; v < vecs; v++)
                     g[v] += (load_n(x + v * VL, count_of[v]) + one[v]) *
                             (alone ? dy : splat(each[l]));
         }
@@ -356,7 +361,7 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
 #undef HL_UPDATE_LINEAR
 #define HL_UPDATE_LINEAR(rule)                                                                     \
     case rule:                                                                                     \
-        HL_UNROLL for (int v = 0; v < vecs; v++)                                                   \
+        for (int v = 0; v < vecs; v++)                                                             \
             N(update_vector)(rule, h, w, g[v], state[0], state[1], state[2], v * VL, VL);          \
         break;
         switch (network->rule) {

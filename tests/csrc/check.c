@@ -106,7 +106,7 @@ void use_place(int new_place) {
 
 /* Each slot lies between two unreadable pages. The open side of a room in it has GUARD bytes that
  * nobody may write. */
-enum { SLOTS = 24, SLOT_BYTES = 1 << 20, GUARD = 64, CANARY = 0xA5 };
+enum { SLOTS = 80, SLOT_BYTES = 1 << 20, GUARD = 64, CANARY = 0xA5 };
 
 static unsigned char *slot_start(int slot) {
     static unsigned char *slots[SLOTS];

@@ -104,6 +104,7 @@ void test_rows(void);
 void test_losses(void);
 void test_metrics(void);
 void test_optimizers(void);
+void test_network(void);
 void test_gather(void);
 
 /* Once. */

@@ -36,10 +36,10 @@ static const struct {
     {"products", test_products, 1},     {"gemm_update", test_gemm_update, 1},
     {"elementwise", test_elementwise, 1}, {"rows", test_rows, 1},
     {"losses", test_losses, 1},         {"metrics", test_metrics, 1},
-    {"optimizers", test_optimizers, 1}, {"gather", test_gather, 1},
-    {"labels", test_labels, 0},         {"runtime", test_runtime, 0},
-    {"pool", pool, 0},                  {"step", step, 0},
-    {"accuracy", accuracy, 0},
+    {"optimizers", test_optimizers, 1}, {"network", test_network, 1},
+    {"gather", test_gather, 1},         {"labels", test_labels, 0},
+    {"runtime", test_runtime, 0},       {"pool", pool, 0},
+    {"step", step, 0},                  {"accuracy", accuracy, 0},
 };
 
 static void run_per_table(void (*run)(void), const char *isa) {

@@ -1,5 +1,5 @@
 /* Activations and their gradients, additions, dropout. */
-#include "check.h"
+#include "references.h"
 
 #include <string.h>
 
@@ -28,7 +28,7 @@ static double normal_density(double x) {
     return exp(-0.5 * x * x) / sqrt(2 * M_PI);
 }
 
-static double activation(hl_activation kind, double alpha, double x) {
+double expected_activation(hl_activation kind, double alpha, double x) {
     switch (kind) {
     case HL_LINEAR: return x;
     case HL_RELU: return x < 0 ? 0 : x;
@@ -51,7 +51,7 @@ static double activation(hl_activation kind, double alpha, double x) {
 /* How far the result may be off, in epsilons of size: the function's bound in csrc/README.md, and
  * half for each product, quotient, sum and constant that is rounded after it. Where terms cancel or
  * an error in an exponent grows with it, size says so. */
-static double activation_slack(hl_activation kind, double x, double y) {
+double activation_slack(hl_activation kind, double x, double y) {
     double ulps = 0, size = fabs(y);
     switch (kind) {
     case HL_LINEAR:
@@ -75,7 +75,7 @@ static double activation_slack(hl_activation kind, double x, double y) {
     return (ulps + (K->itemsize == 8 && ulps > 0)) * epsilon() * size + lost;
 }
 
-static double gradient(hl_activation kind, double alpha, double dy, double saved, double *slack) {
+double expected_gradient(hl_activation kind, double alpha, double dy, double saved, double *slack) {
     const double y = saved, x = saved;
     double ulps = 0, slope = NAN, size;
     switch (kind) {
@@ -121,7 +121,7 @@ static double gradient(hl_activation kind, double alpha, double dy, double saved
     return dead ? 0 : dy * slope;
 }
 
-static int keeps_input(hl_activation kind) {
+int keeps_input(hl_activation kind) {
     return kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU;
 }
 
@@ -149,7 +149,7 @@ static void activation_case(hl_activation kind, ptrdiff_t rows, ptrdiff_t cols, 
     for (ptrdiff_t i = 0; i < rows && cols > 0; i++) {
         for (ptrdiff_t j = 0; j < cols; j++) {
             const double x_ij = get(x_was, i * x_ld + j);
-            const double want = activation(kind, alpha, x_ij);
+            const double want = expected_activation(kind, alpha, x_ij);
             expect_near("y", i * y_ld + j, get(y, i * y_ld + j), want,
                         activation_slack(kind, x_ij, want));
         }
@@ -191,7 +191,7 @@ static void gradient_case(hl_activation kind, ptrdiff_t rows, ptrdiff_t cols, in
     fill_special(dy, n, -2, 2);
     for (ptrdiff_t i = 0; i < n; i++) {
         const double x = below(16) == 0 ? 0 : uniform(-9, 9);
-        put(saved, i, keeps_input(kind) ? x : activation(kind, alpha, x));
+        put(saved, i, keeps_input(kind) ? x : expected_activation(kind, alpha, x));
     }
     const void *dy_was = copy_of(dy, n);
     void *dx = in_place ? dy : room(n);
@@ -203,7 +203,7 @@ static void gradient_case(hl_activation kind, ptrdiff_t rows, ptrdiff_t cols, in
             continue;
         }
         double slack;
-        const double want = gradient(kind, alpha, get(dy_was, at), get(saved, at), &slack);
+        const double want = expected_gradient(kind, alpha, get(dy_was, at), get(saved, at), &slack);
         expect_near("dx", at, get(dx, at), want, slack);
     }
     expect(clean, "activation_gradient leaves what lies between rows");

@@ -1,5 +1,5 @@
 /* Losses and their gradients. */
-#include "check.h"
+#include "references.h"
 
 static double clip(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
@@ -17,12 +17,6 @@ static double softplus(double x) {
     return fmax(x, 0) + log1p(exp(-fabs(x)));
 }
 
-/* One element's loss and slope, and the sizes of what was added up to them: errors are in epsilons
- * of those. */
-typedef struct {
-    double value, slope, value_size, slope_size;
-} term;
-
 static term probability_term(double t, double p) {
     const double q = clip(p, least(), most());
     const double inside = p >= least() && p <= most();
@@ -30,7 +24,7 @@ static term probability_term(double t, double p) {
                   t * (1 - log(q)) + (1 - t) * (1 - log(1 - q)), (q + t) / (q * (1 - q))};
 }
 
-static term element(hl_loss kind, double param, double y, double p) {
+term expected_loss(hl_loss kind, double param, double y, double p) {
     const double e = p - y, size = fabs(e), t = y * (1 - param) + param / 2;
     switch (kind) {
     case HL_MEAN_SQUARED_ERROR: return (term){e * e, 2 * e, e * e, 2 * size};
@@ -143,7 +137,7 @@ static void loss_case(hl_loss kind, ptrdiff_t rows, ptrdiff_t cols, int asked) {
         const double w = weight_of(weight, group, i);
         double total = 0, size = 0;
         for (ptrdiff_t at = i * cols; at < (i + 1) * cols; at++) {
-            const term e = element(kind, used, get(y, at), get(p_was, at));
+            const term e = expected_loss(kind, used, get(y, at), get(p_was, at));
             total += e.value;
             size += e.value_size;
             /* A NaN's own gradient is NaN or, where it counts as clipped, 0. */

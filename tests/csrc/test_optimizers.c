@@ -1,17 +1,13 @@
 /* Update rules, what one step needs, and weight penalties. */
-#include "check.h"
+#include "references.h"
 
 #include <string.h>
 
-typedef struct {
-    double w, s[3];
-} state;
-
-/* One step on one weight; slack receives the sizes of what was added up to each result. */
-static state stepped(hl_optimizer kind, const double *h, double g, state now, state *size) {
-    state next = now;
+weight_state expected_update(hl_optimizer kind, const double *h, double g, weight_state now,
+                             weight_state *size) {
+    weight_state next = now;
     double step = 0, step_size = 0;
-    *size = (state){0};
+    *size = (weight_state){0};
     switch (kind) {
     case HL_SGD:
         step = h[0] * g;
@@ -73,11 +69,7 @@ static state stepped(hl_optimizer kind, const double *h, double g, state now, st
     return next;
 }
 
-static const struct {
-    hl_optimizer kind;
-    int slots;
-    double hyper[HL_MAX_HYPER];
-} rules[] = {
+const update_rule rules[RULES] = {
     {HL_SGD, 0, {0.1}},
     {HL_SGD_MOMENTUM, 1, {0.1, 0.9}},
     {HL_SGD_NESTEROV, 1, {0.1, 0.9}},
@@ -124,10 +116,10 @@ static void update_case(int r, ptrdiff_t n) {
     const void *w_was = copy_of(w, n);
     K->update(kind, h, w, g, slot[0], slot[1], slot[2], n);
     for (ptrdiff_t i = 0; i < n; i++) {
-        state now = {.w = get(w_was, i)}, size;
+        weight_state now = {.w = get(w_was, i)}, size;
         for (int s = 0; s < slots; s++)
             now.s[s] = get(slot_was[s], i);
-        const state want = stepped(kind, h, get(g, i), now, &size);
+        const weight_state want = expected_update(kind, h, get(g, i), now, &size);
         /* At most eight roundings each, those of h to K's type included. */
         expect_near("w", i, get(w, i), want.w, 4 * epsilon() * size.w);
         for (int s = 0; s < slots; s++)
@@ -196,7 +188,7 @@ static void penalty_case(ptrdiff_t n) {
 }
 
 void test_optimizers(void) {
-    for (int r = 0; r < COUNT(rules); r++) {
+    for (int r = 0; r < RULES; r++) {
         update_case(r, 0);
         for (int s = 0; s < COUNT(sizes); s++) {
             update_case(r, sizes[s]);

@@ -1,4 +1,5 @@
-/* What does not depend on the instruction set: random bits, sums, powers, denormals, the tables. */
+/* What does not depend on the instruction set: random bits and orders, sums, powers, denormals, the
+ * tables. */
 #include "check.h"
 
 #include <pthread.h>
@@ -16,6 +17,63 @@ static void test_random_bits(void) {
                    hl_random_bits(key + index * UINT64_C(0x9E3779B97F4A7C15), 0),
                "the key's state moves by one constant an index");
     }
+}
+
+/* bits * n / 2^64, rounded down, for n < 2^32. */
+static int64_t fraction_of(uint64_t bits, uint64_t n) {
+    return (int64_t)(((bits >> 32) * n + ((bits & UINT32_MAX) * n >> 32)) >> 32);
+}
+
+static void order_case(uint64_t key, int64_t n) {
+    begin("hl_random_order key=%llu n=%lld", (unsigned long long)key, (long long)n);
+    int64_t *order = room_of(n, sizeof *order), *want = room_of(n, sizeof *want);
+    char *found = room_of(n, 1);
+    hl_random_order(key, n, order);
+    memset(found, 0, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t place = fraction_of(hl_random_bits(key, (uint64_t)i), (uint64_t)i + 1);
+        want[i] = want[place];
+        want[place] = i;
+    }
+    int same = 1, permuted = 1;
+    for (int64_t i = 0; i < n; i++) {
+        same &= order[i] == want[i];
+        permuted &= order[i] >= 0 && order[i] < n && found[order[i]]++ == 0;
+    }
+    expect(permuted, "each number stands in the order once");
+    expect(same, "places are fractions of hl_random_bits");
+    end();
+}
+
+/* Each of the six orders of three about as often: 1000 times, and 5 standard deviations are 145. */
+static void orders_of_three(void) {
+    begin("hl_random_order, all orders of three");
+    int times[27] = {0};
+    for (uint64_t key = 0; key < 6000; key++) {
+        int64_t order[3];
+        hl_random_order(key, 3, order);
+        times[9 * order[0] + 3 * order[1] + order[2]]++;
+    }
+    static const int orders[] = {5, 7, 11, 15, 19, 21}; /* 012, 021, 102, 120, 201, 210 */
+    for (int i = 0; i < COUNT(orders); i++)
+        expect_near("times", orders[i], times[orders[i]], 1000, 145);
+}
+
+static void test_random_order(void) {
+    static const int64_t lengths[] = {0, 1, 2, 3, 17, 1000};
+    begin("hl_random_order, first numbers");
+    /* By hand from the numbers above and the two after them, 0xF8.. and 0x1B..: places 0 of 1,
+     * 0 of 2, 0 of 3, 3 of 4, 0 of 5. */
+    static const int64_t first[] = {4, 0, 1, 3, 2};
+    int64_t order[COUNT(first)];
+    hl_random_order(0, COUNT(first), order);
+    expect(memcmp(order, first, sizeof first) == 0, "the order of five for key 0");
+    for (int place = 0; place < PLACES; place++) {
+        use_place(place);
+        for (int i = 0; i < COUNT(lengths); i++)
+            order_case(random_word(), lengths[i]);
+    }
+    orders_of_three();
 }
 
 static void sum_case(hl_dtype type, ptrdiff_t n) {
@@ -160,6 +218,7 @@ static void test_tables(void) {
 
 void test_runtime(void) {
     test_random_bits();
+    test_random_order();
     test_sum();
     test_power();
     test_prepare();
