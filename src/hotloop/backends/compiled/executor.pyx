@@ -89,7 +89,7 @@ from .steps cimport (
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
-cdef int64_t FLOPS_PER_THREAD = 400_000
+cdef int64_t FLOPS_PER_THREAD = 300_000
 
 # Room for what a run adds up and copies out.
 cdef enum:
