@@ -164,6 +164,11 @@ typedef struct hl_kernels {
                  int transposed, const void *b, const void *init, int accumulate, void *c,
                  ptrdiff_t c_row);
 
+    /* gemm of one row, k elements at a, by panels whole panels, one after another at b; the same
+     * bits. init, where it is not NULL, and c have panels * nr elements. */
+    void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b, const void *init,
+                     void *c);
+
     /* Packs one panel: out[p * w + j] = x[p * row + j * col] for p < k, j < n <= nr,
      * and zero for n <= j < w. Fast where row or col is 1. */
     void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col, void *out);

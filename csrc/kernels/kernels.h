@@ -21,6 +21,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .mr = MR,
     .nr = 2 * VL,
     .gemm = N(gemm),
+    .gemm_row = N(gemm_row),
     .pack = N(pack),
     .unpack = N(unpack),
     .sum_rows = N(sum_rows),

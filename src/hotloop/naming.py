@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from .forks import kept_over_forks
+
 Entry = TypeVar("Entry")
 
 _used: Counter[str] = Counter()
-_lock = threading.Lock()
+_lock = kept_over_forks(threading.Lock())
 
 
 def lookup(kind: str, identifier: str, table: Mapping[str, Entry]) -> Entry:

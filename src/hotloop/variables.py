@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .forks import kept_over_forks
+
 if TYPE_CHECKING:
     from .graph.trace import Value
     from .regularizers import Regularizer
 
 
 # Held while numbers move between the two layouts, so that no thread meets them halfway.
-_moving = threading.RLock()
+_moving = kept_over_forks(threading.RLock())
 
 
 class Variable:

@@ -16,7 +16,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import hotloop
-from hotloop import backends, config, layers, optimizers
+from hotloop import backends, config, layers, naming, optimizers, variables
 from hotloop.data.feed import Feed
 from hotloop.models import trainer
 
@@ -499,6 +499,27 @@ def test_a_forked_child_trains_to_the_same_bits(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_waits_for_locks_that_its_child_needs() -> None:
+    """As if another thread were just giving a name, moving a weight or taking memory."""
+    for lock in (naming._lock, variables._moving):
+        taken = threading.Event()
+
+        def hold(lock: Any = lock, taken: threading.Event = taken) -> None:
+            with lock:
+                taken.set()
+                time.sleep(0.05)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert taken.wait(10)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if lock.acquire(timeout=10) else 1)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        thread.join()
+
+
 def test_a_fork_while_another_thread_trains() -> None:
     config.set_num_threads(2)
     over = threading.Event()

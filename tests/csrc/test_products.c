@@ -114,6 +114,27 @@ static void dot_bits_case(ptrdiff_t k) {
     end();
 }
 
+/* gemm_row gives the bits of gemm, panel after panel. */
+static void row_case(int panels, ptrdiff_t k, int with_init) {
+    begin("gemm_row panels=%d k=%td init=%d", panels, k, with_init);
+    const ptrdiff_t n = panels * K->nr;
+    void *a = room(k), *b = room(k * n), *c = room(n), *want = room(n);
+    void *init = with_init ? room(n) : NULL;
+    fill(a, k, -1, 1);
+    fill(b, k * n, -1, 1);
+    if (init)
+        fill(init, n, -1, 1);
+    K->gemm_row(panels, k, a, b, init, c);
+    const void *rows[] = {a};
+    for (int q = 0; q < panels; q++) {
+        const ptrdiff_t at = q * K->nr * K->itemsize;
+        K->gemm(1, K->nr, k, rows, 0, 0, (char *)b + at * k, init ? (char *)init + at : NULL, 0,
+                (char *)want + at, K->nr);
+    }
+    expect_equal("c", c, want, n);
+    end();
+}
+
 static void test_gemm(void) {
     static const ptrdiff_t depths[] = {0, 1, 2, 3, 7, 33};
     for (int transposed = 0; transposed < 2; transposed++) {
@@ -133,6 +154,11 @@ static void test_gemm(void) {
         gemm_case(0, 3, 7, transposed);
         gemm_case(3, 0, 7, transposed);
     }
+    for (int panels = 0; panels <= 9; panels++)
+        for (int d = 0; d < COUNT(depths); d++) {
+            row_case(panels, depths[d], 0);
+            row_case(panels, depths[d], 1);
+        }
     for (int s = 0; s < COUNT(sizes); s++)
         dot_bits_case(sizes[s]);
 }

@@ -75,6 +75,8 @@ cdef extern from "hotloop.h" nogil:
         void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a, ptrdiff_t at,
                      int transposed, const void *b, const void *init, int accumulate, void *c,
                      ptrdiff_t c_row) noexcept nogil
+        void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b,
+                         const void *init, void *c) noexcept nogil
         void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col,
                      void *out) noexcept nogil
         void (*unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed, void *x, ptrdiff_t row,

@@ -3,7 +3,7 @@
 
 All threads of a team walk the list of steps together, each doing its share of every step;
 they wait for each other only where a step touches bytes that another thread wrote or read
-since the last wait (`_Waits` finds out where, once, when the plan is lowered).
+since the last wait (`_Waits` finds out where, when the plan is lowered).
 """
 
 from cpython.buffer cimport (
@@ -128,13 +128,13 @@ cdef struct Run:
     const hl_source *in_place  # whose rows are read where they stand; NULL: gathered, as all
     int not_gathered  # its step, or -1
     ptrdiff_t pieces, piece_bytes  # rows that each of its examples is, for the products
+    ptrdiff_t panels  # of the narrowest layer that reads them
     Ahead ahead
     int64_t end  # on the clock, in nanoseconds
     ptrdiff_t clock_every  # walks over the steps between two looks at the clock
     ptrdiff_t at_once  # batches of a walk, at most
     ptrdiff_t done  # batches
     ptrdiff_t count  # to be done
-    bint over
     int64_t *clock  # nanoseconds by thread, step, and waiting or working; NULL: not wanted
 
 
@@ -148,6 +148,10 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
     worker.addresses = run.addresses + 2 * thread * run.n_addresses
     worker.in_place = worker.addresses + run.n_addresses
     worker.ahead = run.ahead
+    # Where a layer has a panel of columns for each thread, all threads read all rows.
+    worker.ahead.all_rows = n_threads <= run.panels
+    if worker.ahead.all_rows:
+        worker.ahead.lines_per_flop *= n_threads
     run_batches(run, team, &worker)
     restore_denormals(control)
 
@@ -168,7 +172,7 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
     if run.clock != NULL:
         clock = run.clock + 2 * worker.number * run.n_steps
         then = nanoseconds()
-    while not run.over:
+    while True:
         batch = &run.batches[turn % 2]
         if batch.next_order != NULL:
             look_ahead(worker, batch.next_order, batch.next_rows)
@@ -193,15 +197,18 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
                 then = lap(&clock[2 * i + 1], then)
         if worker.number == 0:
             end_batch(run, batch)
-            run.over = (
+            batch.last = (
                 not run.finite
                 or run.done == run.count
                 or (turn % run.clock_every == 0 and nanoseconds() >= run.end)
             )
-            if not run.over:
+            if not batch.last:
                 begin_batch(run, &run.batches[(turn + 1) % 2])
         turn += 1
         barrier(team)
+        # Not a variable of the run: thread 0 may have done the next batch before others look.
+        if batch.last:
+            return
 
 
 cdef inline int64_t nanoseconds() noexcept nogil:
@@ -345,13 +352,14 @@ cdef class _Sources:
 _NATIVE = "|<" if sys.byteorder == "little" else "|>"
 
 # Stands for the bytes that say whether the loss is finite.
-_VERDICT = (-1, 0)
+_VERDICT = (-1, 0, False)
 
 
 class _Waits:
     """Finds the steps before which the team must wait.
 
-    Remembers the bytes that were read and written since the last wait. Numbers that each
+    Remembers the bytes that were read and written since the last wait, as (start, end, by
+    example): of what is shared out by examples, each thread meets only itself. Numbers that each
     thread works out for itself need no waiting for.
     """
 
@@ -374,7 +382,11 @@ class _Waits:
 
 
 def _meet(these, those):
-    return any(a < d and c < b for a, b in these for c, d in those)
+    return any(
+        one[0] < other[1] and other[0] < one[1] and not (one == other and one[2])
+        for one in these
+        for other in those
+    )
 
 
 cdef class Executor:
@@ -396,6 +408,8 @@ cdef class Executor:
     cdef int _in_place  # the feed whose rows products may read where they stand, or -1
     cdef int64_t _n_addresses
     cdef Buffer _addresses
+    cdef list _touched  # by each step: (reads, writes), see _Waits
+    cdef int _not_gathered  # as the steps' waits assume
     cdef readonly list nodes  # for each step its node, or the value that it gathers or copies out
     cdef list _packed
     cdef size_t _scratch_bytes
@@ -437,7 +451,7 @@ cdef class Executor:
         """Fills in the steps: gathers, the plan's own, copies of outputs."""
         cdef Step *step
         memset(self.steps, 0, self._room * sizeof(Step))
-        waits = _Waits()
+        self._touched = []
         self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
         self.nodes = [*self.plan.feeds]
         at = 0
@@ -448,26 +462,24 @@ cdef class Executor:
             step.group = 1
             step.cols = value.size
             step.out0 = self._address(value)
-            waits.needed([], self._bytes(value))
+            self._touched.append(([], self._accesses([value], True)))
             at += 1
-        undecided = False
         for node in self.plan.steps:
             if node.op == "reshape":
                 continue
             step = &self.steps[at]
             self.nodes.append(node)
             _LOWER[node.op](self, at, node)
-            reads = [b for v in node.inputs for b in self._bytes(v)]
-            writes = [b for v in node.outputs for b in self._bytes(v)]
+            by_example = self._is_shared_out_by_examples(step)
+            reads = self._accesses(node.inputs, by_example)
+            writes = self._accesses(node.outputs, by_example)
             if "update" in node.op:
                 # It changes the weight and its state, unless the loss is not finite.
-                writes += [b for v in node.inputs if v.variable for b in self._bytes(v)]
+                writes += self._accesses([v for v in node.inputs if v.variable], False)
                 reads.append(_VERDICT)
             if step.check:
                 writes.append(_VERDICT)
-            step.wait = waits.needed(reads, writes)
-            step.verdict = undecided and step.wait and not step.check
-            undecided = (undecided or step.check) and not step.verdict
+            self._touched.append((reads, writes))
             at += 1
         self._in_place = self._feed_of_products()
         self.n_steps_without_outputs = at
@@ -479,9 +491,38 @@ cdef class Executor:
             step.group = 1
             step.cols = value.size
             step.in0 = self._address(value)
-            step.wait = waits.needed(self._bytes(value), [])
+            self._touched.append((self._accesses([value], True), []))
             at += 1
         self.n_steps = at
+        self._set_waits(-1)
+
+    cdef _set_waits(self, int not_gathered):
+        """Marks the steps before which the team waits, where one of the feeds is not gathered."""
+        cdef Step *step
+        waits = _Waits()
+        undecided = False
+        for at, (reads, writes) in enumerate(self._touched):
+            if at == not_gathered:
+                continue
+            step = &self.steps[at]
+            step.wait = waits.needed(reads, writes)
+            step.verdict = undecided and step.wait and not step.check
+            undecided = (undecided or step.check) and not step.verdict
+        self._not_gathered = not_gathered
+
+    cdef bint _is_shared_out_by_examples(self, const Step *step):
+        """Whether threads divide a step's batch as they divide those of gathering and of losses."""
+        if step.code == DENSE:
+            return step.group == 1 and step.cols <= self.kernels.nr
+        return not step.by_one and step.group > 0 and step.code not in _SHARED_OUT_OTHERWISE
+
+    def _accesses(self, values, bint by_example):
+        """Bytes of these values, and whether each thread touches those of its examples only."""
+        return [
+            (start, end, by_example and value.batched)
+            for value in values
+            for start, end in self._bytes(value)
+        ]
 
     def _feed_of_products(self):
         """The first feed that only products read, and all as the same rows; -1 if there is none."""
@@ -612,6 +653,10 @@ cdef class Executor:
         step.inputs, step.cols = x.dims[-1], dy.dims[-1]
         if fused:
             self._updates(at, node.inputs[2:])
+            step.shared = any(
+                other.op == "input_gradient" and other.inputs[1].variable is node.inputs[2].variable
+                for other in self.plan.steps
+            )
         self._need_product_scratch(step)
 
     def _bias_gradient(self, int at, node):
@@ -762,7 +807,9 @@ cdef class Executor:
         """How many threads a run has that finds the pool free."""
         if self._network.depth:  # trained in one step, which one thread does
             return 1
-        return min(backends.num_threads(), max(1, self._flops // FLOPS_PER_THREAD))
+        if self._flops < 2 * FLOPS_PER_THREAD:
+            return 1
+        return min(backends.num_threads(), self._flops // FLOPS_PER_THREAD)
 
     def run(
         self,
@@ -816,7 +863,7 @@ cdef class Executor:
             run.ahead.lines_per_flop = (
                 sources.far_lines * run.batch_size / <double> max(self._asking_flops, 1)
             )
-        run.epoch_batches = feed.batches(run.batch_size)
+        run.epoch_batches = (run.epoch_rows + run.batch_size - 1) // run.batch_size
         run.first_batch = first
         run.count = count
         run.n_slots = len(self.plan.slots)
@@ -863,12 +910,15 @@ cdef class Executor:
             optimizer.iterations += run.done
         return run.done, run.finite
 
-    cdef void _read_in_place(self, Run *run, _Sources sources) noexcept:
+    cdef _read_in_place(self, Run *run, _Sources sources):
         """Spares the products' rows the gathering, if the user's array is as the core wants it."""
         cdef Step *step
         cdef bint possible = self._in_place >= 0 and sources.is_plain(self._in_place, self.kernels)
+        cdef ptrdiff_t panels
         cdef int i
         run.not_gathered = self._in_place if possible else -1
+        if run.not_gathered != self._not_gathered:
+            self._set_waits(run.not_gathered)
         for i in range(self.n_steps):
             step = &self.steps[i]
             step.in_place = (
@@ -880,7 +930,23 @@ cdef class Executor:
                 run.in_place = &sources.sources[self._in_place]
                 run.pieces = step.group
                 run.piece_bytes = step.inputs * self.kernels.itemsize
+                panels = (step.cols + self.kernels.nr - 1) // self.kernels.nr
+                run.panels = min(run.panels, panels) if run.panels else panels
 
+
+# Steps whose threads divide panels, tiles, columns or weights.
+_SHARED_OUT_OTHERWISE = frozenset(
+    {
+        INPUT_GRADIENT,
+        WEIGHT_GRADIENT,
+        WEIGHT_UPDATE,
+        BIAS_GRADIENT,
+        BIAS_UPDATE,
+        ACCUMULATE,
+        PENALTY,
+        NETWORK,
+    }
+)
 
 # Ops whose first input may stand row by row anywhere.
 _PRODUCTS = frozenset({"dense", "matmul", "weight_gradient", "weight_gradient_update"})

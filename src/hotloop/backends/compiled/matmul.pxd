@@ -7,6 +7,7 @@ cdef struct Update:
     hl_optimizer rule
     const double *h
     char *w
+    bint shared  # other threads have read these weights in this batch
     char *s0
     char *s1
     char *s2

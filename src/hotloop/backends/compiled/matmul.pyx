@@ -10,7 +10,7 @@ fixed order, so no cut can change a bit of the result.
 from libc.string cimport memcpy
 
 from .csrc cimport HL_LINEAR, hl_activation, hl_kernels
-from .worker cimport Ahead, Worker, ask_ahead, ask_for, share
+from .worker cimport Ahead, Worker, ask_ahead, ask_for, ask_to_write, share
 
 
 # Bytes that are read again for each panel or tile: a part of the L2 cache, which holds the
@@ -118,26 +118,40 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
                         Worker *worker) noexcept nogil:
     """y = f(x w + bias), (rows, inputs) by packed (inputs, units); bias may be NULL.
 
-    x holds the addresses of its rows.
+    x holds the addresses of its rows. Of a single panel, workers take rows; of several, tiles of
+    one panel after the other.
     A tile starts from the bias, and f is applied while it is in the first-level cache.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(units, nr)
     cdef ptrdiff_t high = block_rows(kernels, rows, inputs * item)
+    cdef bint by_rows = panels == 1
     # A single column is one tile.
     cdef ptrdiff_t most = kernels.mr if units > 1 else high
     # Where there is something to ask for meanwhile, in pieces short enough to do so in between.
     cdef ptrdiff_t step = piece(&worker.ahead, inputs, 2 * kernels.mr * min(nr, units))
-    cdef ptrdiff_t top = 0, here, tall, tile, first, last, panel, i, j, k, n, tiles, depth
+    cdef ptrdiff_t top = share(rows, worker.number, worker.n_workers) if by_rows else 0
+    cdef ptrdiff_t end = share(rows, worker.number + 1, worker.n_workers) if by_rows else rows
+    cdef ptrdiff_t here, tall, tile, first, last, panel, i, j, k, n, tiles, depth
     cdef const void *const *block = NULL
     cdef char *corner
-    while top < rows:
-        here = min(high, rows - top)
-        tiles = tiles_of(here, most, panels, worker.n_workers)
-        first = share(panels * tiles, worker.number, worker.n_workers)
-        last = share(panels * tiles, worker.number + 1, worker.n_workers)
+    while top < end:
+        here = min(high, end - top)
+        if by_rows:
+            tiles = blocks_of(here, most)
+            first, last = 0, tiles
+        else:
+            tiles = tiles_of(here, most, panels, worker.n_workers)
+            first = share(panels * tiles, worker.number, worker.n_workers)
+            last = share(panels * tiles, worker.number + 1, worker.n_workers)
         if first < last:
             block = spread(kernels, x + top, here, inputs, worker.scratch)
+        if here == 1 and tiles == 1 and not by_rows:
+            # What is left are the columns that fill no panel.
+            first += forward_row(kernels, min(last, units // nr) - first, inputs, block[0],
+                                 w + first * nr * inputs * item,
+                                 moved(<char *> bias, first * nr * item), activation, alpha,
+                                 y + (top * units + first * nr) * item, &worker.ahead)
         for tile in range(first, last):
             panel = tile // tiles
             # Tiles of nearly equal height: 32 rows are 11 + 11 + 10, not 12 + 12 + 8.
@@ -148,7 +162,8 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
             corner = y + ((top + i) * units + j) * item
             k = 0
             while k == 0 or k < inputs:
-                depth = min(step, inputs - k)
+                # A single column is summed at once: pieces would change the order.
+                depth = min(step, inputs - k) if n > 1 else inputs
                 kernels.gemm(
                     tall, n, depth, block + i, k, False,
                     w + (j * inputs + k * panel_width(kernels, n)) * item,
@@ -159,6 +174,21 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
             if activation != HL_LINEAR:
                 kernels.activation(activation, alpha, corner, units, corner, units, tall, n)
         top += here
+
+
+cdef ptrdiff_t forward_row(const hl_kernels *kernels, ptrdiff_t panels, ptrdiff_t inputs,
+                           const void *x, const char *w, const char *bias,
+                           hl_activation activation, double alpha, char *y,
+                           Ahead *ahead) noexcept nogil:
+    """y = f(x w + bias) of one row and whole panels, if there are any; returns how many."""
+    cdef ptrdiff_t units = panels * kernels.nr
+    if panels <= 0:
+        return 0
+    kernels.gemm_row(<int> panels, inputs, x, w, bias, y)
+    ask_ahead(ahead, 2 * inputs * units)
+    if activation != HL_LINEAR:
+        kernels.activation(activation, alpha, y, units, y, units, 1, units)
+    return panels
 
 
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
@@ -243,6 +273,8 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
         else:
             if far:
                 ask_for_weights(update, at, n * item)
+            if update.shared:
+                ask_to_write(update.w + at, n * item)
             kernels.gemm_update(
                 tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
                 update.w + last_at, last_gradient, moved(update.s0, last_at),

@@ -8,6 +8,8 @@ of threads and one choice of instruction set.
 import os
 import threading
 
+from ...forks import kept_over_forks
+
 cimport cython
 
 from cpython.buffer cimport (
@@ -173,7 +175,7 @@ cdef class Chunk:
 
 
 cdef Chunk _chunk = None
-_chunk_lock = threading.Lock()
+_chunk_lock = kept_over_forks(threading.Lock())
 
 
 @cython.no_gc  # a chunk refers to nothing; and a collector would clear `chunk` before its use

@@ -46,6 +46,7 @@ cdef struct Step:
     bint sparse  # targets are class numbers
     bint summed  # the loss is a sum, not a mean, over rows
     bint clip
+    bint shared  # all threads have read the weights that it updates
     bint in_place  # the rows that a product reads are the user's own: see Worker
     int slot
     ptrdiff_t group  # rows in one example; 0 where there is no batch
@@ -74,6 +75,7 @@ cdef struct Batch:
     # Batches that those rows are: several where a small network is trained in one step. A loss
     # that is not finite makes it fewer.
     ptrdiff_t count
+    bint last  # the run ends with it; known when it is done
     ptrdiff_t size  # rows of one, but for the last of an epoch
     int64_t iteration  # optimizer steps done before
     const double *hyper

@@ -115,6 +115,7 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     elif s.code == WEIGHT_UPDATE:
         update.rule, update.h, update.w = <hl_optimizer> s.kind, &batch.h[0], s.out0
         update.s0, update.s1, update.s2 = s.state[0], s.state[1], s.state[2]
+        update.shared = s.shared and worker.n_workers > 1
         weight_gradient(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.inputs, worker),
                         s.in1, NULL, &update, worker)
     elif s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:

@@ -14,8 +14,16 @@ cdef extern from *:
             __builtin_prefetch((address), 0, 2); \\
             __asm__ volatile("");                \\
         } while (0)
+    /* Compilers leave out the instruction without a flag; CPUs that lack it do nothing at it. */
+    #ifdef __x86_64__
+    #define hotloop_prefetch_to_write(address) \\
+        __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(address)))
+    #else
+    #define hotloop_prefetch_to_write(address) __builtin_prefetch((address), 1, 3)
+    #endif
     """
     void hotloop_prefetch(const void *address) noexcept nogil
+    void hotloop_prefetch_to_write(const void *address) noexcept nogil
 
 
 cdef enum:
@@ -29,6 +37,7 @@ cdef struct Ahead:
     const ptrdiff_t *row_bytes  # of each source; 0 for one that caches hold anyway
     int n_sources
     double lines_per_flop  # 0: nothing to ask for
+    bint all_rows  # each worker reads them all, not its share
     const int64_t *order
     ptrdiff_t rows
     # What comes next.
@@ -53,11 +62,14 @@ cdef inline ptrdiff_t share(ptrdiff_t n, ptrdiff_t part, ptrdiff_t parts) noexce
 
 
 cdef inline void look_ahead(Worker *worker, const int64_t *order, ptrdiff_t rows) noexcept nogil:
-    """Takes the worker's share of the `rows` that `order` begins with as what is wanted next."""
+    """Takes what the worker reads of the `rows` that `order` begins with as what is wanted next."""
     cdef Ahead *ahead = &worker.ahead
-    cdef ptrdiff_t first = share(rows, worker.number, worker.n_workers)
+    cdef ptrdiff_t first = 0, stop = rows
+    if not ahead.all_rows:
+        first = share(rows, worker.number, worker.n_workers)
+        stop = share(rows, worker.number + 1, worker.n_workers)
     ahead.order = order + first
-    ahead.rows = share(rows, worker.number + 1, worker.n_workers) - first
+    ahead.rows = stop - first
     ahead.due, ahead.source, ahead.row, ahead.at = 0, 0, 0, 0
 
 
@@ -93,6 +105,14 @@ cdef inline ptrdiff_t ask_for_row(Ahead *ahead, ptrdiff_t most) noexcept nogil:
         ahead.row += 1
         ahead.at = 0
     return (at - first) // CACHE_LINE
+
+
+cdef inline void ask_to_write(char *start, ptrdiff_t size) noexcept nogil:
+    """Asks for all of some bytes, and for no other core to keep them."""
+    cdef ptrdiff_t at = 0
+    while at < size:
+        hotloop_prefetch_to_write(start + at)
+        at += CACHE_LINE
 
 
 cdef inline void ask_for(const char *start, ptrdiff_t size) noexcept nogil:
