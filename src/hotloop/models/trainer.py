@@ -496,11 +496,11 @@ class Trainer:
         Examples
         --------
         >>> import hotloop
-        >>> model = hotloop.Sequential([hotloop.layers.Dense(2, input_dim=3)])
+        >>> model = hotloop.Sequential([hotloop.layers.Dense(2, input_dim=40)])
         >>> model.compile("sgd", "mse")
-        >>> profile = model.profile(np.zeros((64, 3)), np.ones((64, 2)), steps=5)
+        >>> profile = model.profile(np.zeros((64, 40)), np.ones((64, 2)), steps=5)
         >>> [(row.op, row.flops) for row in profile.rows if row.flops][0]
-        ('dense', 384)
+        ('dense', 5120)
         """
         from ..profiling import step
 
