@@ -110,9 +110,10 @@ typedef struct hl_layer {
 } hl_layer;
 
 #define HL_MAX_LAYERS 8
-/* Most inputs and units of a layer in it, but for one of a single unit and no other layer. */
+/* Most inputs and units of a layer in it. */
 #define HL_MAX_UNITS 32
-#define HL_MAX_LINEAR_INPUTS 31
+/* Of a single layer of one unit with up to so many inputs, weights and bias fit HL_MAX_UNITS. */
+#define HL_MAX_LINEAR_INPUTS (HL_MAX_UNITS - 1)
 
 /* Layers one after another, a loss and an optimizer: all that training needs. */
 typedef struct hl_network {
