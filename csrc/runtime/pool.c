@@ -3,14 +3,21 @@
  * Workers are started when first needed and then kept. Between runs each spins for a while and
  * then sleeps on a condition variable of its own. One caller at a time owns the pool; whoever finds
  * it owned, or is itself inside a task, works alone: no waiting, so no deadlock.
+ *
+ * A worker that finds itself on the CPU of another thread of the pool moves. Schedulers leave two
+ * threads that run by turns together for seconds, taking their caches for warm, and not all place a
+ * thread that they wake on an idle CPU: guests of a hypervisor may take one that it has put to rest
+ * for busy. By turns, two threads take longer than one.
  */
 #define _GNU_SOURCE
 #include "hotloop.h"
+#include "placement.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
 enum {
     MAX_THREADS = 256,
@@ -23,6 +30,8 @@ enum {
     /* Then the CPU is offered to others between looks, before sleeping: waking costs several
      * microseconds, which a program that trains step by step from Python would pay each time. */
     YIELDS = 200,
+    /* A move costs some ten microseconds, and may be in vain where all CPUs are busy. */
+    NANOSECONDS_BETWEEN_MOVES = 1000000,
 };
 
 struct hl_team {
@@ -40,6 +49,7 @@ typedef struct worker {
     atomic_int asleep;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    _Alignas(64) atomic_int cpu; /* where the thread last saw itself; HL_NOWHERE while it sleeps */
 } worker;
 
 static worker workers[MAX_THREADS]; /* workers[i] is thread i of a team; 0 is the caller */
@@ -48,6 +58,7 @@ static int n_cpus;
 static atomic_flag owned = ATOMIC_FLAG_INIT;
 static hl_team team;
 static _Thread_local int inside_task;
+static _Thread_local int me; /* which of the workers this thread is */
 
 static inline void relax(void) {
 #if defined __x86_64__
@@ -57,10 +68,41 @@ static inline void relax(void) {
 #endif
 }
 
+static void note_cpu(int cpu) {
+    atomic_store_explicit(&workers[me].cpu, cpu, memory_order_relaxed);
+}
+
+/* A caller notes its CPU for its workers, but stays: it is the program's own thread. */
+static void keep_apart(void) {
+    const int cpu = hl_current_cpu();
+    note_cpu(cpu);
+    if (me == 0 || cpu == HL_NOWHERE)
+        return;
+    int taken[MAX_THREADS];
+    int shares = 0;
+    const int n_threads = atomic_load_explicit(&n_workers, memory_order_relaxed) + 1;
+    for (int i = 0; i < n_threads; i++) {
+        taken[i] = atomic_load_explicit(&workers[i].cpu, memory_order_relaxed);
+        shares |= i != me && taken[i] == cpu;
+    }
+    if (!shares)
+        return;
+    static _Thread_local long long last_move;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const long long time = now.tv_sec * 1000000000LL + now.tv_nsec;
+    if (time - last_move < NANOSECONDS_BETWEEN_MOVES)
+        return;
+    last_move = time;
+    hl_move_off(taken, n_threads);
+    note_cpu(hl_current_cpu());
+}
+
 /* One step of waiting: spin first, then offer the CPU. */
 static inline void back_off(int *turns, int spins) {
     if (*turns < spins) {
-        ++*turns;
+        if (++*turns == spins)
+            keep_apart();
         relax();
     } else {
         sched_yield();
@@ -73,6 +115,8 @@ static void wait_for_run(worker *self, unsigned seen) {
     for (int turn = 0; turn < SPINS + YIELDS; turn++) {
         if (atomic_load_explicit(&self->runs, memory_order_acquire) != seen)
             return;
+        if (turn == BARRIER_SPINS)
+            keep_apart();
         if (turn < SPINS)
             relax();
         else
@@ -80,6 +124,7 @@ static void wait_for_run(worker *self, unsigned seen) {
     }
     /* Sequentially consistent, as in call_worker: either we see the new run before we sleep, or
      * the caller sees us asleep and signals. */
+    note_cpu(HL_NOWHERE);
     pthread_mutex_lock(&self->mutex);
     atomic_store(&self->asleep, 1);
     while (atomic_load(&self->runs) == seen)
@@ -105,9 +150,10 @@ static void *work(void *argument) {
     pthread_setname_np(pthread_self(), "hotloop");
 #endif
     inside_task = 1;
+    me = (int)(self - workers);
     for (unsigned seen = 0;; seen++) {
         wait_for_run(self, seen);
-        team.task(team.argument, &team, (int)(self - workers), team.n_threads);
+        team.task(team.argument, &team, me, team.n_threads);
         atomic_fetch_sub_explicit(&team.inside, 1, memory_order_release);
     }
     return NULL;
@@ -117,6 +163,7 @@ static int start_worker(int i) {
     worker *w = &workers[i];
     atomic_init(&w->runs, 0);
     atomic_init(&w->asleep, 0);
+    atomic_init(&w->cpu, HL_NOWHERE);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->wake, NULL);
 
@@ -181,6 +228,7 @@ void hl_pool_run(hl_task task, void *argument, int n_threads) {
     team.n_threads = n_threads;
     team.spins = n_threads <= n_cpus ? BARRIER_SPINS : 0;
     atomic_store_explicit(&team.inside, n_threads - 1, memory_order_relaxed);
+    note_cpu(hl_current_cpu());
     for (int i = 1; i < n_threads; i++)
         call_worker(&workers[i]);
 

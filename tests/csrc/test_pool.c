@@ -1,9 +1,10 @@
 /* The thread pool: every thread runs, barriers order what the threads write, nested and concurrent
- * callers work, and a forked child has a pool of its own. */
+ * callers work, a worker leaves its caller's CPU, and a forked child has a pool of its own. */
 #define _GNU_SOURCE
 #include "check.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -163,6 +164,54 @@ static void test_concurrent(void) {
     expect(run_rounds(3), "the pool is whole afterwards");
 }
 
+/* ------------------------------------------------------------------ placement */
+
+#if defined __linux__
+/* The worker is put on the caller's CPU, and may leave it. */
+typedef struct {
+    cpu_set_t callers, all, workers; /* affinities: of one CPU, of the process, at the end */
+    int cpu[2];
+    int together; /* barriers at which both were seen on one CPU */
+} pair;
+
+static void pair_task(void *argument, hl_team *team, int thread, int n_threads) {
+    pair *p = argument;
+    if (thread == 1) {
+        sched_setaffinity(0, sizeof p->callers, &p->callers);
+        sched_setaffinity(0, sizeof p->all, &p->all);
+    }
+    for (int round = 0; round < 2 * BARRIERS && n_threads == 2; round++) {
+        p->cpu[thread] = sched_getcpu();
+        hl_team_barrier(team);
+        if (thread == 0)
+            p->together += p->cpu[0] == p->cpu[1];
+        hl_team_barrier(team);
+    }
+    if (thread == 1)
+        sched_getaffinity(0, sizeof p->workers, &p->workers);
+}
+
+static void test_placement(void) {
+    begin("a worker on its caller's CPU");
+    pair p = {0};
+    if (sched_getaffinity(0, sizeof p.all, &p.all) != 0 || CPU_COUNT(&p.all) < 2)
+        return;
+    CPU_SET(sched_getcpu(), &p.callers);
+    sched_setaffinity(0, sizeof p.callers, &p.callers);
+    /* Others may keep all CPUs busy for a moment. */
+    int parts = 0;
+    for (int attempt = 0; attempt < 20 && !parts; attempt++) {
+        p.together = 0;
+        hl_pool_run(pair_task, &p, 2);
+        parts = p.together < BARRIERS / 10;
+        usleep(2000);
+    }
+    sched_setaffinity(0, sizeof p.all, &p.all);
+    expect(parts, "leaves it");
+    expect(CPU_EQUAL(&p.workers, &p.all), "keeps its affinity");
+}
+#endif
+
 /* ----------------------------------------------------------------------- fork */
 
 static int child_works(void) {
@@ -225,6 +274,9 @@ void test_pool(int with_fork) {
     test_wake();
     test_nested();
     test_concurrent();
+#if defined __linux__
+    test_placement();
+#endif
     if (with_fork)
         test_fork();
     test_most();
