@@ -80,7 +80,7 @@ static void keep_apart(void) {
         return;
     int taken[MAX_THREADS];
     int shares = 0;
-    const int n_threads = atomic_load_explicit(&n_workers, memory_order_relaxed) + 1;
+    const int n_threads = atomic_load_explicit(&n_workers, memory_order_acquire) + 1;
     for (int i = 0; i < n_threads; i++) {
         taken[i] = atomic_load_explicit(&workers[i].cpu, memory_order_relaxed);
         shares |= i != me && taken[i] == cpu;

@@ -344,6 +344,7 @@ def test_batches_of_all_sizes(rows: int, batch: int, dtype: str, rng: np.random.
         ((512, 257, 1024, 1), 70, 33, "float64"),
         ((784, 31, 10), 400, 17, "float32"),  # rows that are asked for ahead, in two places
         ((2048, 2, 1), 100, 64, "float32"),
+        ((129, 16, 127, 9, 256, 32), 50, 33, "float32"),  # sums in parts, and too short for them
     ],
 )
 def test_wide_layers_and_large_data(

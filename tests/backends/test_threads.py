@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -136,8 +137,37 @@ def many_rows() -> list[Array]:
     return one_layer(5000, 131, 67, 3000)
 
 
+def long_sums(shape: tuple[int, ...], dtype: str = "float32") -> list[Array]:
+    """Layers too narrow for panels to share out, with sums that are cut into parts instead."""
+    hotloop.utils.set_random_seed(6)
+    x, y = data(300, math.prod(shape), 7 * math.prod(shape[:-1]))
+    x, y = x.reshape(300, *shape), y.reshape(300, *shape[:-1], 7)
+    model = hotloop.Sequential(
+        [
+            layers.Input(shape, dtype=dtype),
+            layers.Dense(13, "relu", dtype=dtype),
+            layers.Dense(150, "tanh", dtype=dtype),
+            layers.Dropout(0.3, seed=2, dtype=dtype),
+            layers.Dense(5, "softplus", dtype=dtype),
+            layers.Dense(150, use_bias=False, dtype=dtype),
+            layers.Dense(7, dtype=dtype),
+        ]
+    )
+    model.compile("adam", "mse")
+    found = model.fit(x, y, 96, epochs=2, verbose=0)
+    return [*model.get_weights(), model.predict(x, verbose=0), np.array(found.history["loss"])]
+
+
+def long_sums_in_double() -> list[Array]:
+    return long_sums((1024,), "float64")
+
+
+def long_sums_of_rows_within_examples() -> list[Array]:
+    return long_sums((3, 517))
+
+
 TRAININGS = [regression, regression_in_double, classification, rows_within_examples, margins]
-TRAININGS += [large_products, many_rows]
+TRAININGS += [large_products, many_rows, long_sums_in_double, long_sums_of_rows_within_examples]
 
 
 def assert_same_bits_on_any_number_of_threads(train: Callable[[], list[Array]]) -> None:

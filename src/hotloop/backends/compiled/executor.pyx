@@ -49,7 +49,7 @@ from .csrc cimport (
     hl_source,
     hl_team,
 )
-from .matmul cimport scratch_bytes
+from .matmul cimport is_one_panel, partial_bytes, parts_of, scratch_bytes
 from .runtime cimport (
     Buffer,
     PackedArray,
@@ -129,6 +129,7 @@ cdef struct Run:
     int not_gathered  # its step, or -1
     ptrdiff_t pieces, piece_bytes  # rows that each of its examples is, for the products
     ptrdiff_t panels  # of the narrowest layer that reads them
+    bint in_parts  # a layer that reads them has its sums cut into parts
     Ahead ahead
     int64_t end  # on the clock, in nanoseconds
     ptrdiff_t clock_every  # walks over the steps between two looks at the clock
@@ -143,14 +144,18 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
     cdef Run *run = <Run *> argument
     cdef uint64_t control = flush_denormals()
     cdef Worker worker
-    worker.number, worker.n_workers = thread, n_threads
+    worker.number, worker.n_workers, worker.team = thread, n_threads, team
     worker.scratch = run.scratch + thread * run.scratch_bytes
     worker.addresses = run.addresses + 2 * thread * run.n_addresses
     worker.in_place = worker.addresses + run.n_addresses
     worker.ahead = run.ahead
-    # Where a layer has a panel of columns for each thread, all threads read all rows.
-    worker.ahead.all_rows = n_threads <= run.panels
-    if worker.ahead.all_rows:
+    worker.ahead.part, worker.ahead.parts = 0, 1
+    if run.in_parts:
+        worker.ahead.all_rows = True
+        worker.ahead.part, worker.ahead.parts = thread, n_threads
+    elif n_threads <= run.panels:
+        # Where a layer has a panel of columns for each thread, all threads read all rows.
+        worker.ahead.all_rows = True
         worker.ahead.lines_per_flop *= n_threads
     run_batches(run, team, &worker)
     restore_denormals(control)
@@ -409,6 +414,7 @@ cdef class Executor:
     cdef int64_t _n_addresses
     cdef Buffer _addresses
     cdef list _touched  # by each step: (reads, writes), see _Waits
+    cdef list _partial_sums  # of layers whose sums are cut into parts
     cdef int _not_gathered  # as the steps' waits assume
     cdef readonly list nodes  # for each step its node, or the value that it gathers or copies out
     cdef list _packed
@@ -452,6 +458,7 @@ cdef class Executor:
         cdef Step *step
         memset(self.steps, 0, self._room * sizeof(Step))
         self._touched = []
+        self._partial_sums = []
         self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
         self.nodes = [*self.plan.feeds]
         at = 0
@@ -471,7 +478,8 @@ cdef class Executor:
             self.nodes.append(node)
             _LOWER[node.op](self, at, node)
             by_example = self._is_shared_out_by_examples(step)
-            reads = self._accesses(node.inputs, by_example)
+            in_parts = step.code == DENSE and self._parts(step) > 1
+            reads = self._accesses(node.inputs, by_example and not in_parts)
             writes = self._accesses(node.outputs, by_example)
             if "update" in node.op:
                 # It changes the weight and its state, unless the loss is not finite.
@@ -513,7 +521,7 @@ cdef class Executor:
     cdef bint _is_shared_out_by_examples(self, const Step *step):
         """Whether threads divide a step's batch as they divide those of gathering and of losses."""
         if step.code == DENSE:
-            return step.group == 1 and step.cols <= self.kernels.nr
+            return step.group == 1 and is_one_panel(self.kernels, step.cols)
         return not step.by_one and step.group > 0 and step.code not in _SHARED_OUT_OTHERWISE
 
     def _accesses(self, values, bint by_example):
@@ -579,6 +587,15 @@ cdef class Executor:
         if len(node.inputs) > 2:
             step.in2 = self._address(node.inputs[2])
         step.out0 = self._address(node.output)
+        if self._parts(step) > 1:
+            rows = self.plan.batch_size * step.group
+            sums = Buffer(partial_bytes(self.kernels, rows, step.inputs, step.cols))
+            step.out1 = sums.data
+            self._partial_sums.append(sums)
+
+    cdef ptrdiff_t _parts(self, const Step *step):
+        """Parts that the sums of a layer are cut into."""
+        return parts_of(self.kernels, step.inputs, step.cols)
 
     def _network_update(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -653,7 +670,8 @@ cdef class Executor:
         step.inputs, step.cols = x.dims[-1], dy.dims[-1]
         if fused:
             self._updates(at, node.inputs[2:])
-            step.shared = any(
+            by_rows = is_one_panel(self.kernels, step.cols) and self._parts(step) == 1
+            step.shared = by_rows or any(
                 other.op == "input_gradient" and other.inputs[1].variable is node.inputs[2].variable
                 for other in self.plan.steps
             )
@@ -932,6 +950,7 @@ cdef class Executor:
                 run.piece_bytes = step.inputs * self.kernels.itemsize
                 panels = (step.cols + self.kernels.nr - 1) // self.kernels.nr
                 run.panels = min(run.panels, panels) if run.panels else panels
+                run.in_parts |= self._parts(step) > 1
 
 
 # Steps whose threads divide panels, tiles, columns or weights.

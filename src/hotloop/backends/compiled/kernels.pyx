@@ -82,7 +82,7 @@ cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noe
     cdef Call *call = <Call *> argument
     cdef Worker worker
     memset(&worker, 0, sizeof(Worker))
-    worker.number, worker.n_workers = thread, n_threads
+    worker.number, worker.n_workers, worker.team = thread, n_threads, team
     run_step(call.step, call.batch, &worker)
 
 
@@ -90,7 +90,7 @@ cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) 
     cdef Product *p = <Product *> argument
     cdef Worker worker
     memset(&worker, 0, sizeof(Worker))
-    worker.number, worker.n_workers = thread, n_threads
+    worker.number, worker.n_workers, worker.team = thread, n_threads, team
     worker.scratch = p.scratch + thread * p.scratch_bytes
     product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
             <hl_activation> p.activation, p.alpha, p.c, &worker)

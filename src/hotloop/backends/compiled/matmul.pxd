@@ -20,6 +20,35 @@ cdef inline ptrdiff_t panel_width(const hl_kernels *kernels, ptrdiff_t cols) noe
     return kernels.vl if cols <= kernels.vl else kernels.nr
 
 
+# A product of one panel cuts its sums into so many parts, each of at least so many terms.
+cdef enum:
+    MAX_PARTS = 4
+    PART_TERMS = 64
+
+
+cdef inline bint is_one_panel(const hl_kernels *kernels, ptrdiff_t units) noexcept nogil:
+    """Whether a layer's columns are too few to be shared out by panels."""
+    return units <= kernels.nr
+
+
+cdef inline ptrdiff_t parts_of(const hl_kernels *kernels, ptrdiff_t inputs,
+                               ptrdiff_t units) noexcept nogil:
+    """Parts that the sums of a layer's forward product are cut into: see dense_forward.
+
+    It depends on the layer alone, as the order of a sum decides its last bits.
+    """
+    if units < 2 or not is_one_panel(kernels, units) or inputs < 2 * PART_TERMS:
+        return 1
+    return min(<ptrdiff_t> MAX_PARTS, inputs // PART_TERMS)
+
+
+cdef inline ptrdiff_t partial_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
+                                    ptrdiff_t units) noexcept nogil:
+    """Room for the partial sums of a layer, if it has any."""
+    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
+    return parts * rows * panel_width(kernels, units) * kernels.itemsize if parts > 1 else 0
+
+
 cdef inline char *moved(char *address, ptrdiff_t offset) noexcept nogil:
     """An address further on; NULL, for what there is not, stays NULL."""
     return address + offset if address != NULL else NULL
@@ -32,7 +61,7 @@ cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const void *const *x, const char *w,
                         const char *bias, hl_activation activation, double alpha, char *y,
-                        Worker *worker) noexcept nogil
+                        char *partial, Worker *worker) noexcept nogil
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                          ptrdiff_t units, const void *const *dy, const char *w,
                          const char *saved, hl_activation activation, double alpha, char *dx,

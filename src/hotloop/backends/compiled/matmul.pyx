@@ -4,12 +4,14 @@
 Weights stand in packed panels of nr columns (see runtime.PackedArray) for as long as a
 model trains, so no product packs them. Each product is cut into tiles of at most mr x nr;
 a team's threads take consecutive tiles. Every element is one chain of multiply-adds in a
-fixed order, so no cut can change a bit of the result.
+fixed order, or a few such chains whose sums are added in order, so the number of threads
+cannot change a bit of the result.
 """
 
 from libc.string cimport memcpy
 
 from .csrc cimport HL_LINEAR, hl_activation, hl_kernels
+from .runtime cimport barrier
 from .worker cimport Ahead, Worker, ask_ahead, ask_for, ask_to_write, share
 
 
@@ -91,15 +93,19 @@ cdef inline ptrdiff_t spread_bytes(const hl_kernels *kernels, ptrdiff_t rows,
 
 
 cdef inline const void *const *spread(const hl_kernels *kernels, const void *const *x,
-                                      ptrdiff_t rows, ptrdiff_t cols,
-                                      char *scratch) noexcept nogil:
-    """Rows as they stand, or where they would meet in one set of the cache, moved apart."""
-    cdef ptrdiff_t wide = (cols + kernels.nr) * kernels.itemsize, i
+                                      ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t first,
+                                      ptrdiff_t last, char *scratch) noexcept nogil:
+    """Rows as they stand, or where they would meet in one set of the cache, moved apart.
+
+    Of those moved, only the columns from `first` to `last` may be read, at their old places.
+    """
+    cdef ptrdiff_t item = kernels.itemsize, wide = (cols + kernels.nr) * item, i
     cdef const void **addresses = <const void **> (scratch + rows * wide)
-    if cols * kernels.itemsize % SET_BYTES:
+    if cols * item % SET_BYTES:
         return x
     for i in range(rows):
-        memcpy(scratch + i * wide, x[i], cols * kernels.itemsize)
+        memcpy(scratch + i * wide + first * item, <const char *> x[i] + first * item,
+               (last - first) * item)
     addresses_of(scratch, wide, rows, addresses)
     return addresses
 
@@ -112,27 +118,48 @@ cdef inline ptrdiff_t piece(const Ahead *ahead, ptrdiff_t k, ptrdiff_t flops) no
     return max(SHORTEST_PIECE, <ptrdiff_t> (LINES_AT_ONCE / lines))
 
 
+cdef void forward_tile(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t n,
+                       const void *const *x, ptrdiff_t first, ptrdiff_t last, const char *w,
+                       const char *bias, char *y, ptrdiff_t y_row, Ahead *ahead) noexcept nogil:
+    """y = x w + bias of one tile, summed over the inputs from `first` to `last`.
+
+    w is the tile's panel. Where there is something to ask for meanwhile, the sum is made in
+    pieces short enough to do so in between.
+    """
+    cdef ptrdiff_t width = panel_width(kernels, n), k = first, depth = last - first
+    # A single column is summed at once: pieces would change the order.
+    cdef ptrdiff_t most = piece(ahead, depth, 2 * rows * n) if n > 1 else depth
+    while k == first or k < last:
+        depth = min(most, last - k)
+        kernels.gemm(rows, n, depth, x, k, False, w + k * width * kernels.itemsize, bias,
+                     k > first, y, y_row)
+        ask_ahead(ahead, 2 * rows * n * depth)
+        k += max(depth, 1)
+
+
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const void *const *x, const char *w,
                         const char *bias, hl_activation activation, double alpha, char *y,
-                        Worker *worker) noexcept nogil:
+                        char *partial, Worker *worker) noexcept nogil:
     """y = f(x w + bias), (rows, inputs) by packed (inputs, units); bias may be NULL.
 
-    x holds the addresses of its rows. Of a single panel, workers take rows; of several, tiles of
-    one panel after the other.
+    x holds the addresses of its rows. Workers take tiles of one panel after the other. Of a
+    single panel they take parts of the sums, see forward_in_parts, or rows if the sums are short.
     A tile starts from the bias, and f is applied while it is in the first-level cache.
     """
+    if parts_of(kernels, inputs, units) > 1:
+        forward_in_parts(kernels, rows, inputs, units, x, w, bias, activation, alpha, y, partial,
+                         worker)
+        return
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(units, nr)
     cdef ptrdiff_t high = block_rows(kernels, rows, inputs * item)
-    cdef bint by_rows = panels == 1
+    cdef bint by_rows = is_one_panel(kernels, units)
     # A single column is one tile.
     cdef ptrdiff_t most = kernels.mr if units > 1 else high
-    # Where there is something to ask for meanwhile, in pieces short enough to do so in between.
-    cdef ptrdiff_t step = piece(&worker.ahead, inputs, 2 * kernels.mr * min(nr, units))
     cdef ptrdiff_t top = share(rows, worker.number, worker.n_workers) if by_rows else 0
     cdef ptrdiff_t end = share(rows, worker.number + 1, worker.n_workers) if by_rows else rows
-    cdef ptrdiff_t here, tall, tile, first, last, panel, i, j, k, n, tiles, depth
+    cdef ptrdiff_t here, tall, tile, first, last, panel, i, j, n, tiles
     cdef const void *const *block = NULL
     cdef char *corner
     while top < end:
@@ -145,7 +172,7 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
             first = share(panels * tiles, worker.number, worker.n_workers)
             last = share(panels * tiles, worker.number + 1, worker.n_workers)
         if first < last:
-            block = spread(kernels, x + top, here, inputs, worker.scratch)
+            block = spread(kernels, x + top, here, inputs, 0, inputs, worker.scratch)
         if here == 1 and tiles == 1 and not by_rows:
             # What is left are the columns that fill no panel.
             first += forward_row(kernels, min(last, units // nr) - first, inputs, block[0],
@@ -160,20 +187,62 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
             j = panel * nr
             n = min(nr, units - j)
             corner = y + ((top + i) * units + j) * item
-            k = 0
-            while k == 0 or k < inputs:
-                # A single column is summed at once: pieces would change the order.
-                depth = min(step, inputs - k) if n > 1 else inputs
-                kernels.gemm(
-                    tall, n, depth, block + i, k, False,
-                    w + (j * inputs + k * panel_width(kernels, n)) * item,
-                    bias + j * item if bias != NULL else NULL, k > 0, corner, units,
-                )
-                ask_ahead(&worker.ahead, 2 * tall * n * depth)
-                k += max(depth, 1)
+            forward_tile(kernels, tall, n, block + i, 0, inputs, w + j * inputs * item,
+                         moved(<char *> bias, j * item), corner, units, &worker.ahead)
             if activation != HL_LINEAR:
                 kernels.activation(activation, alpha, corner, units, corner, units, tall, n)
         top += here
+
+
+cdef inline ptrdiff_t part_start(const hl_kernels *kernels, ptrdiff_t inputs, ptrdiff_t part,
+                                 ptrdiff_t parts) noexcept nogil:
+    """The input that a part of a layer's sums begins with: the first of a tile of its gradient."""
+    return min(inputs, share(blocks_of(inputs, kernels.mr), part, parts) * kernels.mr)
+
+
+cdef void forward_in_parts(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
+                           ptrdiff_t units, const void *const *x, const char *w,
+                           const char *bias, hl_activation activation, double alpha, char *y,
+                           char *partial, Worker *worker) noexcept nogil:
+    """dense_forward of a single panel whose sums are long.
+
+    Workers take parts of the sums, for all rows, and then add them up, each for its share of the
+    rows. So a worker meets the same weights and columns of x here and in the weight gradient,
+    and neither passes from core to core; partial sums do, but those are few.
+    """
+    cdef ptrdiff_t item = kernels.itemsize, width = panel_width(kernels, units)
+    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
+    cdef ptrdiff_t high = block_rows(kernels, rows, inputs * item)
+    cdef ptrdiff_t size = rows * width * item
+    cdef ptrdiff_t part, first, last, top, here, tile, tiles, i, tall
+    cdef const void *const *block
+    for part in range(share(parts, worker.number, worker.n_workers),
+                      share(parts, worker.number + 1, worker.n_workers)):
+        first = part_start(kernels, inputs, part, parts)
+        last = part_start(kernels, inputs, part + 1, parts)
+        top = 0
+        while top < rows:
+            here = min(high, rows - top)
+            block = spread(kernels, x + top, here, inputs, first, last, worker.scratch)
+            tiles = blocks_of(here, kernels.mr)
+            for tile in range(tiles):
+                i = share(here, tile, tiles)
+                tall = share(here, tile + 1, tiles) - i
+                forward_tile(kernels, tall, width, block + i, first, last, w,
+                             bias if part == 0 else NULL,
+                             partial + part * size + (top + i) * width * item, width,
+                             &worker.ahead)
+            top += here
+    if worker.n_workers > 1:
+        barrier(worker.team)
+    top = share(rows, worker.number, worker.n_workers)
+    last = share(rows, worker.number + 1, worker.n_workers)
+    for i in range(top, last):
+        kernels.sum_rows(partial + i * width * item, rows * width, parts, units,
+                         y + i * units * item)
+    if activation != HL_LINEAR and top < last:
+        y += top * units * item
+        kernels.activation(activation, alpha, y, units, y, units, last - top, units)
 
 
 cdef ptrdiff_t forward_row(const hl_kernels *kernels, ptrdiff_t panels, ptrdiff_t inputs,
@@ -208,7 +277,7 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
     cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, at, packed = -1
     if first < last:
-        dy = spread(kernels, dy, rows, units, worker.scratch + units * nr * item)
+        dy = spread(kernels, dy, rows, units, 0, units, worker.scratch + units * nr * item)
     for tile in range(first, last):
         panel = tile // tiles
         j = panel * nr
@@ -247,14 +316,19 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
     # A single column is one row of tiles, each as long as a tile has elements.
     cdef ptrdiff_t high = kernels.mr if units > 1 else kernels.mr * nr
     cdef ptrdiff_t tiles = blocks_of(inputs, high)
-    cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
-    cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
+    # Those of the weights that the worker has met in the forward product.
+    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
+    cdef ptrdiff_t units_of_work = parts if parts > 1 else panels * tiles
+    cdef ptrdiff_t first = share(units_of_work, worker.number, worker.n_workers)
+    cdef ptrdiff_t last = share(units_of_work, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, panel, i, j, tall, width = 0, packed = -1
     cdef ptrdiff_t at = 0, n = 0, last_at = 0, last_n = 0
     cdef bint far = update != NULL and inputs * units * item > NEAR_WEIGHT_BYTES
     cdef char *gradient = worker.scratch
     cdef char *last_gradient = gradient + kernels.mr * nr * item
     cdef char *dy_packed = last_gradient + kernels.mr * nr * item
+    if parts > 1:
+        first, last = share(tiles, first, parts), share(tiles, last, parts)
     for tile in range(first, last):
         panel = tile // tiles
         j = panel * nr
@@ -383,7 +457,7 @@ cdef void block_product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptr
         addresses_of(a, a_col * item, k, addresses)
     else:
         addresses_of(a, a_row * item, m, addresses)
-        rows = spread(kernels, addresses, m, k, aside)
+        rows = spread(kernels, addresses, m, k, 0, k, aside)
     j = 0
     while j < n:
         wide = min(nr, n - j)

@@ -105,7 +105,7 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
 
     if s.code == DENSE:
         dense_forward(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.inputs, worker),
-                      s.in1, s.in2, <hl_activation> s.kind, s.option, s.out0, worker)
+                      s.in1, s.in2, <hl_activation> s.kind, s.option, s.out0, s.out1, worker)
     elif s.code == INPUT_GRADIENT:
         input_gradient(kernels, rows, s.inputs, s.cols, _rows_of(s, batch, s.cols, worker),
                        s.in1, s.in2, <hl_activation> s.kind, s.option, s.out0, worker)

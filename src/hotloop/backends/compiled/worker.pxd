@@ -3,7 +3,7 @@ stand that it reads, and the rows of the next batch that it asks the memory for 
 
 from libc.stdint cimport int64_t
 
-from .csrc cimport hl_source
+from .csrc cimport hl_source, hl_team
 
 
 cdef extern from *:
@@ -37,7 +37,8 @@ cdef struct Ahead:
     const ptrdiff_t *row_bytes  # of each source; 0 for one that caches hold anyway
     int n_sources
     double lines_per_flop  # 0: nothing to ask for
-    bint all_rows  # each worker reads them all, not its share
+    bint all_rows  # each worker reads them all, not its share of them
+    ptrdiff_t part, parts  # which part of each row it reads
     const int64_t *order
     ptrdiff_t rows
     # What comes next.
@@ -50,6 +51,7 @@ cdef struct Ahead:
 cdef struct Worker:
     int number
     int n_workers
+    hl_team *team
     char *scratch
     const void **addresses  # room for those of a matrix's rows
     const void **in_place  # those of the batch's rows in the user's array
@@ -93,9 +95,10 @@ cdef inline ptrdiff_t ask_for_row(Ahead *ahead, ptrdiff_t most) noexcept nogil:
     """Asks for lines of one row, at most so many; returns how many."""
     cdef const hl_source *source = &ahead.sources[ahead.source]
     cdef const char *row = source.data + ahead.order[ahead.row] * source.row_stride
-    cdef ptrdiff_t first = ahead.at
+    cdef ptrdiff_t size = ahead.row_bytes[ahead.source]
+    cdef ptrdiff_t first = max(ahead.at, share(size, ahead.part, ahead.parts))
     # One line more than the row has bytes for: it seldom begins where a line does.
-    cdef ptrdiff_t end = ahead.row_bytes[ahead.source] + CACHE_LINE
+    cdef ptrdiff_t end = share(size, ahead.part + 1, ahead.parts) + CACHE_LINE
     cdef ptrdiff_t stop = min(end, first + most * CACHE_LINE), at = first
     while at < stop:
         hotloop_prefetch(row + at)
