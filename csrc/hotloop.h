@@ -165,10 +165,10 @@ typedef struct hl_kernels {
                  int transposed, const void *b, const void *init, int accumulate, void *c,
                  ptrdiff_t c_row);
 
-    /* gemm of one row, k elements at a, by panels whole panels, one after another at b; the same
-     * bits. init, where it is not NULL, and c have panels * nr elements. */
-    void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b, const void *init,
-                     void *c);
+    /* gemm of one row, k elements at a, by panels whole panels, which begin b_panel elements apart
+     * from b on; the same bits. init, where it is not NULL, and c have panels * nr elements. */
+    void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b, ptrdiff_t b_panel,
+                     const void *init, void *c);
 
     /* Packs one panel: out[p * w + j] = x[p * row + j * col] for p < k, j < n <= nr,
      * and zero for n <= j < w. Fast where row or col is 1. */
@@ -180,6 +180,11 @@ typedef struct hl_kernels {
 
     /* out[j] = sum_i x[i * ld + j] for j < cols, i in increasing order. */
     void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *out);
+
+    /* y[i * cols + j] = sum_q x[q * part + i * ld + j] for i < rows, j < cols, q < parts in
+     * increasing order. Rows of x are readable to the end of a vector. */
+    void (*add_parts)(const void *x, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
+                      ptrdiff_t cols, void *y);
 
     /* -- elementwise --------------------------------------------------- */
 

@@ -108,14 +108,14 @@ static N(tile_function) *const N(tiles)[2][2][MR] = {
 
 /* One row by whole panels, side by side: a single panel would wait for each multiply-add. */
 static HL_INLINE void N(row_of_panels)(const int panels, ptrdiff_t k, const T *a, const T *b,
-                                       const T *init, T *c) {
+                                       ptrdiff_t b_panel, const T *init, T *c) {
     vec acc[8];
     HL_UNROLL for (int v = 0; v < 2 * panels; v++)
         acc[v] = init ? load(init + v * VL) : splat(0);
     for (ptrdiff_t p = 0; p < k; p++) {
         const vec a_p = splat(a[p]);
         HL_UNROLL for (int q = 0; q < panels; q++) {
-            const T *b_p = b + (q * k + p) * 2 * VL;
+            const T *b_p = b + q * b_panel + p * 2 * VL;
             acc[2 * q] += a_p * load(b_p);
             acc[2 * q + 1] += a_p * load(b_p + VL);
         }
@@ -124,19 +124,19 @@ static HL_INLINE void N(row_of_panels)(const int panels, ptrdiff_t k, const T *a
         store(c + v * VL, acc[v]);
 }
 
-static void N(gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b_, const void *init_,
-                        void *c_) {
+static void N(gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b_, ptrdiff_t b_panel,
+                        const void *init_, void *c_) {
     const T *b = b_, *init = init_;
     T *c = c_;
     while (panels > 0) {
         const int some = panels >= 4 ? 4 : panels >= 2 ? 2 : 1;
         switch (some) {
-        case 4: N(row_of_panels)(4, k, a, b, init, c); break;
-        case 2: N(row_of_panels)(2, k, a, b, init, c); break;
-        case 1: N(row_of_panels)(1, k, a, b, init, c); break;
+        case 4: N(row_of_panels)(4, k, a, b, b_panel, init, c); break;
+        case 2: N(row_of_panels)(2, k, a, b, b_panel, init, c); break;
+        case 1: N(row_of_panels)(1, k, a, b, b_panel, init, c); break;
         }
         panels -= some;
-        b += some * k * 2 * VL;
+        b += some * b_panel;
         init = init ? init + some * 2 * VL : NULL;
         c += some * 2 * VL;
     }

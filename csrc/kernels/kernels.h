@@ -25,6 +25,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .pack = N(pack),
     .unpack = N(unpack),
     .sum_rows = N(sum_rows),
+    .add_parts = N(add_parts),
     .activation = N(activation),
     .activation_gradient = N(activation_gradient),
     .add_bias = N(add_bias),

@@ -22,6 +22,19 @@ static void N(sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t c
         N(sum_columns)(1, (const T *)x + j, ld, rows, lanes_left(cols - j), (T *)out + j);
 }
 
+static void N(add_parts)(const void *x_, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
+                         ptrdiff_t cols, void *y_) {
+    const T *x = x_;
+    T *y = y_;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            vec sum = load(x + i * ld + j);
+            for (int q = 1; q < parts; q++)
+                sum += load(x + q * part + i * ld + j);
+            store_n(y + i * cols + j, sum, lanes_left(cols - j));
+        }
+}
+
 /* The largest element that is not NaN. */
 static HL_INLINE T N(row_max)(const T *x, ptrdiff_t cols) {
     vec most = splat(-(T)INFINITY);

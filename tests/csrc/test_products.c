@@ -117,18 +117,18 @@ static void dot_bits_case(ptrdiff_t k) {
 /* gemm_row gives the bits of gemm, panel after panel. */
 static void row_case(int panels, ptrdiff_t k, int with_init) {
     begin("gemm_row panels=%d k=%td init=%d", panels, k, with_init);
-    const ptrdiff_t n = panels * K->nr;
-    void *a = room(k), *b = room(k * n), *c = room(n), *want = room(n);
+    const ptrdiff_t n = panels * K->nr, b_panel = (k + 3) * K->nr;
+    void *a = room(k), *b = room(panels * b_panel), *c = room(n), *want = room(n);
     void *init = with_init ? room(n) : NULL;
     fill(a, k, -1, 1);
-    fill(b, k * n, -1, 1);
+    fill(b, panels * b_panel, -1, 1);
     if (init)
         fill(init, n, -1, 1);
-    K->gemm_row(panels, k, a, b, init, c);
+    K->gemm_row(panels, k, a, b, b_panel, init, c);
     const void *rows[] = {a};
     for (int q = 0; q < panels; q++) {
         const ptrdiff_t at = q * K->nr * K->itemsize;
-        K->gemm(1, K->nr, k, rows, 0, 0, (char *)b + at * k, init ? (char *)init + at : NULL, 0,
+        K->gemm(1, K->nr, k, rows, 0, 0, (char *)b + q * b_panel * K->itemsize, init ? (char *)init + at : NULL, 0,
                 (char *)want + at, K->nr);
     }
     expect_equal("c", c, want, n);
@@ -208,6 +208,23 @@ static void test_panels(void) {
 
 /* ------------------------------------------------------------------------ sums */
 
+static void add_parts_case(int parts, ptrdiff_t rows, ptrdiff_t cols) {
+    begin("add_parts parts=%d rows=%td cols=%td", parts, rows, cols);
+    const ptrdiff_t ld = (cols + K->vl - 1) / K->vl * K->vl + K->vl, part = (rows + 1) * ld;
+    void *x = room(parts * part), *y = room(rows * cols), *want = room(rows * cols);
+    fill(x, parts * part, -1, 1);
+    K->add_parts(x, parts, part, ld, rows, cols, y);
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            put(want, i * cols + j, get(x, i * ld + j));
+            for (int q = 1; q < parts; q++)
+                put(want, i * cols + j,
+                    get(want, i * cols + j) + get(x, q * part + i * ld + j));
+        }
+    expect_equal("y", y, want, rows * cols);
+    end();
+}
+
 static void sum_rows_case(ptrdiff_t rows, ptrdiff_t cols) {
     begin("sum_rows rows=%td cols=%td", rows, cols);
     const ptrdiff_t ld = cols + below(3);
@@ -232,6 +249,11 @@ void test_products(void) {
     for (int r = 0; r < COUNT(sizes); r++)
         for (int c = 0; c < COUNT(sizes); c++)
             sum_rows_case(sizes[r], sizes[c]);
+    for (int parts = 1; parts <= 4; parts++)
+        for (int c = 0; c < COUNT(sizes); c++) {
+            add_parts_case(parts, c, sizes[c]);
+            add_parts_case(parts, 7, sizes[c]);
+        }
     sum_rows_case(0, 33);
     sum_rows_case(7, 0);
 }

@@ -75,12 +75,14 @@ cdef extern from "hotloop.h" nogil:
         void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *const *a, ptrdiff_t at,
                      int transposed, const void *b, const void *init, int accumulate, void *c,
                      ptrdiff_t c_row) noexcept nogil
-        void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b,
+        void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b, ptrdiff_t b_panel,
                          const void *init, void *c) noexcept nogil
         void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col,
                      void *out) noexcept nogil
         void (*unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed, void *x, ptrdiff_t row,
                        ptrdiff_t col) noexcept nogil
+        void (*add_parts)(const void *x, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
+                          ptrdiff_t cols, void *y) noexcept nogil
         void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols,
                          void *out) noexcept nogil
         void (*activation)(hl_activation kind, double alpha, const void *x, ptrdiff_t x_ld,

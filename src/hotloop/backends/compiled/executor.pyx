@@ -49,7 +49,7 @@ from .csrc cimport (
     hl_source,
     hl_team,
 )
-from .matmul cimport is_one_panel, partial_bytes, parts_of, scratch_bytes
+from .matmul cimport partial_bytes, parts_of, rows_at_once, scratch_bytes, shares_rows
 from .runtime cimport (
     Buffer,
     PackedArray,
@@ -129,7 +129,7 @@ cdef struct Run:
     int not_gathered  # its step, or -1
     ptrdiff_t pieces, piece_bytes  # rows that each of its examples is, for the products
     ptrdiff_t panels  # of the narrowest layer that reads them
-    bint in_parts  # a layer that reads them has its sums cut into parts
+    ptrdiff_t parts  # that its sums are cut into
     Ahead ahead
     int64_t end  # on the clock, in nanoseconds
     ptrdiff_t clock_every  # walks over the steps between two looks at the clock
@@ -149,14 +149,16 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
     worker.addresses = run.addresses + 2 * thread * run.n_addresses
     worker.in_place = worker.addresses + run.n_addresses
     worker.ahead = run.ahead
-    worker.ahead.part, worker.ahead.parts = 0, 1
-    if run.in_parts:
-        worker.ahead.all_rows = True
-        worker.ahead.part, worker.ahead.parts = thread, n_threads
-    elif n_threads <= run.panels:
-        # Where a layer has a panel of columns for each thread, all threads read all rows.
-        worker.ahead.all_rows = True
-        worker.ahead.lines_per_flop *= n_threads
+    cdef ptrdiff_t parts = max(run.parts, 1), begin = thread * parts
+    worker.ahead.first_part = begin // n_threads
+    worker.ahead.last_part = (begin + parts + n_threads - 1) // n_threads
+    worker.ahead.parts = parts
+    # Where a layer has a part of its sums or a panel for each thread, all of them read all rows.
+    worker.ahead.all_rows = parts > 1 or n_threads <= run.panels
+    if worker.ahead.all_rows:
+        worker.ahead.lines_per_flop *= (
+            n_threads * (worker.ahead.last_part - worker.ahead.first_part) / <double> parts
+        )
     run_batches(run, team, &worker)
     restore_denormals(control)
 
@@ -478,8 +480,8 @@ cdef class Executor:
             self.nodes.append(node)
             _LOWER[node.op](self, at, node)
             by_example = self._is_shared_out_by_examples(step)
-            in_parts = step.code == DENSE and self._parts(step) > 1
-            reads = self._accesses(node.inputs, by_example and not in_parts)
+            of_columns = step.code == DENSE and self._parts(step) > 1
+            reads = self._accesses(node.inputs, by_example and not of_columns)
             writes = self._accesses(node.outputs, by_example)
             if "update" in node.op:
                 # It changes the weight and its state, unless the loss is not finite.
@@ -521,7 +523,13 @@ cdef class Executor:
     cdef bint _is_shared_out_by_examples(self, const Step *step):
         """Whether threads divide a step's batch as they divide those of gathering and of losses."""
         if step.code == DENSE:
-            return step.group == 1 and is_one_panel(self.kernels, step.cols)
+            rows = self.plan.batch_size
+            # Of parts that are added up, all rows at once.
+            return step.group == 1 and (
+                shares_rows(self.kernels, step.inputs, step.cols)
+                or self._parts(step) > 1
+                and rows_at_once(self.kernels, rows, step.inputs, step.cols) == rows
+            )
         return not step.by_one and step.group > 0 and step.code not in _SHARED_OUT_OTHERWISE
 
     def _accesses(self, values, bint by_example):
@@ -670,8 +678,8 @@ cdef class Executor:
         step.inputs, step.cols = x.dims[-1], dy.dims[-1]
         if fused:
             self._updates(at, node.inputs[2:])
-            by_rows = is_one_panel(self.kernels, step.cols) and self._parts(step) == 1
-            step.shared = by_rows or any(
+            by_rows = shares_rows(self.kernels, step.inputs, step.cols)
+            step.shared = by_rows or self._parts(step) == 1 and any(
                 other.op == "input_gradient" and other.inputs[1].variable is node.inputs[2].variable
                 for other in self.plan.steps
             )
@@ -949,8 +957,9 @@ cdef class Executor:
                 run.pieces = step.group
                 run.piece_bytes = step.inputs * self.kernels.itemsize
                 panels = (step.cols + self.kernels.nr - 1) // self.kernels.nr
-                run.panels = min(run.panels, panels) if run.panels else panels
-                run.in_parts |= self._parts(step) > 1
+                if run.panels == 0 or panels < run.panels:
+                    run.panels = panels
+                    run.parts = self._parts(step)
 
 
 # Steps whose threads divide panels, tiles, columns or weights.

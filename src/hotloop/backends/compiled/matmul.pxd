@@ -20,15 +20,26 @@ cdef inline ptrdiff_t panel_width(const hl_kernels *kernels, ptrdiff_t cols) noe
     return kernels.vl if cols <= kernels.vl else kernels.nr
 
 
-# A product of one panel cuts its sums into so many parts, each of at least so many terms.
+cdef inline ptrdiff_t padded(const hl_kernels *kernels, ptrdiff_t cols) noexcept nogil:
+    """Columns that panels occupy."""
+    cdef ptrdiff_t whole = cols - cols % kernels.nr
+    return whole + panel_width(kernels, cols - whole)
+
+
+# Sums of a layer's forward product are cut into parts of at least so many terms where its few
+# panels do not come out even for two threads. Of many panels, the one that two threads must share
+# is a small part, and partial sums are many.
 cdef enum:
-    MAX_PARTS = 4
+    PARTS_OF_ONE_PANEL = 4
+    PARTS_OF_FEW_PANELS = 2
+    FEW_PANELS = 7
     PART_TERMS = 64
 
 
-cdef inline bint is_one_panel(const hl_kernels *kernels, ptrdiff_t units) noexcept nogil:
-    """Whether a layer's columns are too few to be shared out by panels."""
-    return units <= kernels.nr
+# Bytes that are read again for each panel or tile: a part of the L2 cache, which holds the
+# weights besides. Half of the smallest L2 among the CPUs of the last ten years.
+cdef enum:
+    BLOCK_BYTES = 131072
 
 
 cdef inline ptrdiff_t parts_of(const hl_kernels *kernels, ptrdiff_t inputs,
@@ -37,16 +48,44 @@ cdef inline ptrdiff_t parts_of(const hl_kernels *kernels, ptrdiff_t inputs,
 
     It depends on the layer alone, as the order of a sum decides its last bits.
     """
-    if units < 2 or not is_one_panel(kernels, units) or inputs < 2 * PART_TERMS:
+    cdef ptrdiff_t nr = kernels.nr
+    cdef bint even = padded(kernels, units) % (2 * nr) == 0
+    if units < 2 or even or units > FEW_PANELS * nr or inputs < 2 * PART_TERMS:
         return 1
-    return min(<ptrdiff_t> MAX_PARTS, inputs // PART_TERMS)
+    return min(inputs // PART_TERMS,
+               <ptrdiff_t> PARTS_OF_ONE_PANEL if units <= nr else PARTS_OF_FEW_PANELS)
+
+
+cdef inline bint shares_rows(const hl_kernels *kernels, ptrdiff_t inputs,
+                             ptrdiff_t units) noexcept nogil:
+    """Whether threads take rows of a layer's forward product."""
+    return units <= kernels.nr and parts_of(kernels, inputs, units) == 1
+
+
+cdef inline ptrdiff_t block_rows(const hl_kernels *kernels, ptrdiff_t rows,
+                                 ptrdiff_t row_bytes) noexcept nogil:
+    """Rows of a block that is read again for each panel; whole tiles where possible."""
+    if rows * row_bytes <= BLOCK_BYTES:
+        return rows
+    return max(<ptrdiff_t> kernels.mr, BLOCK_BYTES // row_bytes)
+
+
+cdef inline ptrdiff_t rows_at_once(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
+                                   ptrdiff_t units) noexcept nogil:
+    """Rows of a layer's forward product that are done with before the next ones."""
+    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
+    cdef ptrdiff_t read = inputs // parts, written = parts * units if parts > 1 else 0
+    return block_rows(kernels, rows, max(read, written) * kernels.itemsize)
 
 
 cdef inline ptrdiff_t partial_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                                     ptrdiff_t units) noexcept nogil:
-    """Room for the partial sums of a layer, if it has any."""
+    """Room for the partial sums of a layer, if it has any: of one block of rows and the next."""
     cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
-    return parts * rows * panel_width(kernels, units) * kernels.itemsize if parts > 1 else 0
+    cdef ptrdiff_t high = rows_at_once(kernels, rows, inputs, units)
+    if parts == 1:
+        return 0
+    return (1 + (high < rows)) * parts * high * padded(kernels, units) * kernels.itemsize
 
 
 cdef inline char *moved(char *address, ptrdiff_t offset) noexcept nogil:

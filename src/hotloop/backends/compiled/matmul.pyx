@@ -15,10 +15,6 @@ from .runtime cimport barrier
 from .worker cimport Ahead, Worker, ask_ahead, ask_for, ask_to_write, share
 
 
-# Bytes that are read again for each panel or tile: a part of the L2 cache, which holds the
-# weights besides. Half of the smallest L2 among the CPUs of the last ten years.
-cdef ptrdiff_t BLOCK_BYTES = 128 * 1024
-
 # Rows this many bytes apart share one set of a first-level cache, which holds fewer of them
 # than a tile has.
 cdef ptrdiff_t SET_BYTES = 4096
@@ -56,12 +52,18 @@ cdef inline ptrdiff_t tiles_of(ptrdiff_t n, ptrdiff_t most, ptrdiff_t panels,
     return tiles
 
 
-cdef inline ptrdiff_t block_rows(const hl_kernels *kernels, ptrdiff_t rows,
-                                 ptrdiff_t row_bytes) noexcept nogil:
-    """Rows of a block that is read again for each panel; whole tiles where possible."""
-    if rows * row_bytes <= BLOCK_BYTES:
-        return rows
-    return max(<ptrdiff_t> kernels.mr, BLOCK_BYTES // row_bytes)
+cdef inline ptrdiff_t first_tile(const hl_kernels *kernels, ptrdiff_t cols, ptrdiff_t tiles,
+                                 ptrdiff_t part, ptrdiff_t parts) noexcept nogil:
+    """Where one of equal parts of a matrix begins, in panels of so many tiles each.
+
+    A last panel that is narrower counts as the columns that it is computed as.
+    """
+    cdef ptrdiff_t nr = kernels.nr, whole = cols // nr
+    cdef ptrdiff_t width = panel_width(kernels, cols - whole * nr)
+    cdef ptrdiff_t begin = share((whole * nr + width) * tiles, part, parts)
+    if begin <= whole * nr * tiles:
+        return blocks_of(begin, nr)
+    return whole * tiles + blocks_of(begin - whole * nr * tiles, width)
 
 
 cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
@@ -72,7 +74,7 @@ cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_
     cdef ptrdiff_t weight = (rows + 2 * kernels.mr) * nr * item
     # Input gradient: a panel of W^T, and dy. Forward: a block of x.
     cdef ptrdiff_t back = units * nr * item + spread_bytes(kernels, rows, units)
-    cdef ptrdiff_t block = block_rows(kernels, rows, inputs * item)
+    cdef ptrdiff_t block = rows_at_once(kernels, rows, inputs, units)
     return max(weight, back, spread_bytes(kernels, block, inputs))
 
 
@@ -118,23 +120,10 @@ cdef inline ptrdiff_t piece(const Ahead *ahead, ptrdiff_t k, ptrdiff_t flops) no
     return max(SHORTEST_PIECE, <ptrdiff_t> (LINES_AT_ONCE / lines))
 
 
-cdef void forward_tile(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t n,
-                       const void *const *x, ptrdiff_t first, ptrdiff_t last, const char *w,
-                       const char *bias, char *y, ptrdiff_t y_row, Ahead *ahead) noexcept nogil:
-    """y = x w + bias of one tile, summed over the inputs from `first` to `last`.
-
-    w is the tile's panel. Where there is something to ask for meanwhile, the sum is made in
-    pieces short enough to do so in between.
-    """
-    cdef ptrdiff_t width = panel_width(kernels, n), k = first, depth = last - first
-    # A single column is summed at once: pieces would change the order.
-    cdef ptrdiff_t most = piece(ahead, depth, 2 * rows * n) if n > 1 else depth
-    while k == first or k < last:
-        depth = min(most, last - k)
-        kernels.gemm(rows, n, depth, x, k, False, w + k * width * kernels.itemsize, bias,
-                     k > first, y, y_row)
-        ask_ahead(ahead, 2 * rows * n * depth)
-        k += max(depth, 1)
+cdef inline ptrdiff_t part_start(const hl_kernels *kernels, ptrdiff_t inputs, ptrdiff_t part,
+                                 ptrdiff_t parts) noexcept nogil:
+    """The input that a part of a layer's sums begins with: the first of a tile of its gradient."""
+    return min(inputs, share(blocks_of(inputs, kernels.mr), part, parts) * kernels.mr)
 
 
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
@@ -143,118 +132,134 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
                         char *partial, Worker *worker) noexcept nogil:
     """y = f(x w + bias), (rows, inputs) by packed (inputs, units); bias may be NULL.
 
-    x holds the addresses of its rows. Workers take tiles of one panel after the other. Of a
-    single panel they take parts of the sums, see forward_in_parts, or rows if the sums are short.
-    A tile starts from the bias, and f is applied while it is in the first-level cache.
+    x holds the addresses of its rows. Workers take tiles of one panel after the other. Where
+    sums are cut into parts they do so part after part, wait, and add up the parts, each for its
+    share of the rows: a worker meets the same weights and columns of x here and in the weight
+    gradient, and neither passes from core to core; partial sums do, but those are few. Where
+    there are neither parts nor panels to share out, workers take rows.
     """
-    if parts_of(kernels, inputs, units) > 1:
-        forward_in_parts(kernels, rows, inputs, units, x, w, bias, activation, alpha, y, partial,
-                         worker)
-        return
-    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    cdef ptrdiff_t panels = blocks_of(units, nr)
-    cdef ptrdiff_t high = block_rows(kernels, rows, inputs * item)
-    cdef bint by_rows = is_one_panel(kernels, units)
-    # A single column is one tile.
-    cdef ptrdiff_t most = kernels.mr if units > 1 else high
-    cdef ptrdiff_t top = share(rows, worker.number, worker.n_workers) if by_rows else 0
-    cdef ptrdiff_t end = share(rows, worker.number + 1, worker.n_workers) if by_rows else rows
-    cdef ptrdiff_t here, tall, tile, first, last, panel, i, j, n, tiles
-    cdef const void *const *block = NULL
+    cdef ptrdiff_t item = kernels.itemsize, n_workers = worker.n_workers
+    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
+    cdef ptrdiff_t high = rows_at_once(kernels, rows, inputs, units)
+    cdef ptrdiff_t row = padded(kernels, units), size = parts * high * row * item
+    cdef ptrdiff_t begin = worker.number * parts, part, here, first, last, top = 0, end = rows
+    cdef bint by_rows = shares_rows(kernels, inputs, units)
     cdef char *corner
+    cdef Part p
+    if by_rows:
+        top = share(rows, worker.number, n_workers)
+        end = share(rows, worker.number + 1, n_workers)
     while top < end:
         here = min(high, end - top)
-        if by_rows:
-            tiles = blocks_of(here, most)
-            first, last = 0, tiles
-        else:
-            tiles = tiles_of(here, most, panels, worker.n_workers)
-            first = share(panels * tiles, worker.number, worker.n_workers)
-            last = share(panels * tiles, worker.number + 1, worker.n_workers)
-        if first < last:
-            block = spread(kernels, x + top, here, inputs, 0, inputs, worker.scratch)
-        if here == 1 and tiles == 1 and not by_rows:
-            # What is left are the columns that fill no panel.
-            first += forward_row(kernels, min(last, units // nr) - first, inputs, block[0],
-                                 w + first * nr * inputs * item,
-                                 moved(<char *> bias, first * nr * item), activation, alpha,
-                                 y + (top * units + first * nr) * item, &worker.ahead)
-        for tile in range(first, last):
-            panel = tile // tiles
-            # Tiles of nearly equal height: 32 rows are 11 + 11 + 10, not 12 + 12 + 8.
-            i = share(here, tile - panel * tiles, tiles)
-            tall = share(here, tile - panel * tiles + 1, tiles) - i
-            j = panel * nr
-            n = min(nr, units - j)
-            corner = y + ((top + i) * units + j) * item
-            forward_tile(kernels, tall, n, block + i, 0, inputs, w + j * inputs * item,
-                         moved(<char *> bias, j * item), corner, units, &worker.ahead)
-            if activation != HL_LINEAR:
-                kernels.activation(activation, alpha, corner, units, corner, units, tall, n)
+        for part in range(begin // n_workers, blocks_of(begin + parts, n_workers)):
+            p.first = part_start(kernels, inputs, part, parts)
+            p.last = part_start(kernels, inputs, part + 1, parts)
+            p.begin, p.end, p.of = 0, 1, 1
+            if not by_rows:
+                p.begin = max(begin - part * n_workers, 0)
+                p.end = min(begin + parts - part * n_workers, n_workers)
+                p.of = n_workers
+            p.n_workers = blocks_of(p.of, parts)
+            if parts > 1:
+                forward_part(kernels, here, inputs, units, x + top, w, bias if part == 0 else NULL,
+                             HL_LINEAR, 0, partial + part * here * row * item, row, &p, worker)
+            else:
+                forward_part(kernels, here, inputs, units, x + top, w, bias, activation, alpha,
+                             y + top * units * item, units, &p, worker)
+        if parts > 1:
+            if n_workers > 1:
+                barrier(worker.team)
+            first = share(here, worker.number, n_workers)
+            last = share(here, worker.number + 1, n_workers)
+            corner = y + (top + first) * units * item
+            kernels.add_parts(partial + first * row * item, <int> parts, here * row, row,
+                              last - first, units, corner)
+            if activation != HL_LINEAR and first < last:
+                kernels.activation(activation, alpha, corner, units, corner, units, last - first,
+                                   units)
+            # The next rows' parts stand elsewhere: others may still be adding up these.
+            partial += size
+            size = -size
         top += here
 
 
-cdef inline ptrdiff_t part_start(const hl_kernels *kernels, ptrdiff_t inputs, ptrdiff_t part,
-                                 ptrdiff_t parts) noexcept nogil:
-    """The input that a part of a layer's sums begins with: the first of a tile of its gradient."""
-    return min(inputs, share(blocks_of(inputs, kernels.mr), part, parts) * kernels.mr)
+# What one worker does of a layer's product: which of equal parts of the tiles, for some inputs.
+cdef struct Part:
+    ptrdiff_t first, last
+    ptrdiff_t begin, end, of
+    ptrdiff_t n_workers  # that share these tiles
 
 
-cdef void forward_in_parts(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                           ptrdiff_t units, const void *const *x, const char *w,
-                           const char *bias, hl_activation activation, double alpha, char *y,
-                           char *partial, Worker *worker) noexcept nogil:
-    """dense_forward of a single panel whose sums are long.
+cdef void forward_part(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
+                       ptrdiff_t units, const void *const *x, const char *w, const char *bias,
+                       hl_activation activation, double alpha, char *y, ptrdiff_t y_row,
+                       const Part *part, Worker *worker) noexcept nogil:
+    """dense_forward of some inputs.
 
-    Workers take parts of the sums, for all rows, and then add them up, each for its share of the
-    rows. So a worker meets the same weights and columns of x here and in the weight gradient,
-    and neither passes from core to core; partial sums do, but those are few.
+    A tile starts from the bias, and f is applied while it is in the first-level cache.
     """
-    cdef ptrdiff_t item = kernels.itemsize, width = panel_width(kernels, units)
-    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
-    cdef ptrdiff_t high = block_rows(kernels, rows, inputs * item)
-    cdef ptrdiff_t size = rows * width * item
-    cdef ptrdiff_t part, first, last, top, here, tile, tiles, i, tall
-    cdef const void *const *block
-    for part in range(share(parts, worker.number, worker.n_workers),
-                      share(parts, worker.number + 1, worker.n_workers)):
-        first = part_start(kernels, inputs, part, parts)
-        last = part_start(kernels, inputs, part + 1, parts)
-        top = 0
-        while top < rows:
-            here = min(high, rows - top)
-            block = spread(kernels, x + top, here, inputs, first, last, worker.scratch)
-            tiles = blocks_of(here, kernels.mr)
-            for tile in range(tiles):
-                i = share(here, tile, tiles)
-                tall = share(here, tile + 1, tiles) - i
-                forward_tile(kernels, tall, width, block + i, first, last, w,
-                             bias if part == 0 else NULL,
-                             partial + part * size + (top + i) * width * item, width,
-                             &worker.ahead)
-            top += here
-    if worker.n_workers > 1:
-        barrier(worker.team)
-    top = share(rows, worker.number, worker.n_workers)
-    last = share(rows, worker.number + 1, worker.n_workers)
-    for i in range(top, last):
-        kernels.sum_rows(partial + i * width * item, rows * width, parts, units,
-                         y + i * units * item)
-    if activation != HL_LINEAR and top < last:
-        y += top * units * item
-        kernels.activation(activation, alpha, y, units, y, units, last - top, units)
+    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
+    cdef ptrdiff_t panels = blocks_of(units, nr)
+    # A single column is one tile.
+    cdef ptrdiff_t tiles = tiles_of(rows, kernels.mr if units > 1 else rows, panels,
+                                    part.n_workers)
+    cdef ptrdiff_t first = first_tile(kernels, units, tiles, part.begin, part.of)
+    cdef ptrdiff_t last = first_tile(kernels, units, tiles, part.end, part.of)
+    cdef ptrdiff_t tile, panel, i, j, n, tall
+    cdef char *corner
+    if first == last:
+        return
+    x = spread(kernels, x, rows, inputs, part.first, part.last, worker.scratch)
+    if rows == 1 and panels > 1:
+        # What is left are the columns that fill no panel.
+        first += forward_row(kernels, min(last, units // nr) - first, inputs, x[0], part,
+                             w + first * nr * inputs * item,
+                             moved(<char *> bias, first * nr * item), activation, alpha,
+                             y + first * nr * item, &worker.ahead)
+    for tile in range(first, last):
+        panel = tile // tiles
+        # Tiles of nearly equal height: 32 rows are 11 + 11 + 10, not 12 + 12 + 8.
+        i = share(rows, tile - panel * tiles, tiles)
+        tall = share(rows, tile - panel * tiles + 1, tiles) - i
+        j = panel * nr
+        n = min(nr, units - j)
+        corner = y + (i * y_row + j) * item
+        forward_tile(kernels, tall, n, x + i, part, w + j * inputs * item,
+                     moved(<char *> bias, j * item), corner, y_row, &worker.ahead)
+        if activation != HL_LINEAR:
+            kernels.activation(activation, alpha, corner, y_row, corner, y_row, tall, n)
+
+
+cdef void forward_tile(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t n,
+                       const void *const *x, const Part *part, const char *w,
+                       const char *bias, char *y, ptrdiff_t y_row, Ahead *ahead) noexcept nogil:
+    """y = x w + bias of one tile and some inputs; w is its panel.
+
+    Where there is something to ask for meanwhile, the sum is made in pieces short enough to do
+    so in between.
+    """
+    cdef ptrdiff_t width = panel_width(kernels, n), k = part.first, depth = part.last - k
+    # A single column is summed at once: pieces would change the order.
+    cdef ptrdiff_t most = piece(ahead, depth, 2 * rows * n) if n > 1 else depth
+    while k == part.first or k < part.last:
+        depth = min(most, part.last - k)
+        kernels.gemm(rows, n, depth, x, k, False, w + k * width * kernels.itemsize, bias,
+                     k > part.first, y, y_row)
+        ask_ahead(ahead, 2 * rows * n * depth)
+        k += max(depth, 1)
 
 
 cdef ptrdiff_t forward_row(const hl_kernels *kernels, ptrdiff_t panels, ptrdiff_t inputs,
-                           const void *x, const char *w, const char *bias,
+                           const void *x, const Part *part, const char *w, const char *bias,
                            hl_activation activation, double alpha, char *y,
                            Ahead *ahead) noexcept nogil:
     """y = f(x w + bias) of one row and whole panels, if there are any; returns how many."""
-    cdef ptrdiff_t units = panels * kernels.nr
+    cdef ptrdiff_t units = panels * kernels.nr, item = kernels.itemsize
     if panels <= 0:
         return 0
-    kernels.gemm_row(<int> panels, inputs, x, w, bias, y)
-    ask_ahead(ahead, 2 * inputs * units)
+    kernels.gemm_row(<int> panels, part.last - part.first, <const char *> x + part.first * item,
+                     w + part.first * kernels.nr * item, inputs * kernels.nr, bias, y)
+    ask_ahead(ahead, 2 * (part.last - part.first) * units)
     if activation != HL_LINEAR:
         kernels.activation(activation, alpha, y, units, y, units, 1, units)
     return panels
@@ -273,8 +278,8 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(inputs, nr)
     cdef ptrdiff_t tiles = tiles_of(rows, kernels.mr, panels, worker.n_workers)
-    cdef ptrdiff_t first = share(panels * tiles, worker.number, worker.n_workers)
-    cdef ptrdiff_t last = share(panels * tiles, worker.number + 1, worker.n_workers)
+    cdef ptrdiff_t first = first_tile(kernels, inputs, tiles, worker.number, worker.n_workers)
+    cdef ptrdiff_t last = first_tile(kernels, inputs, tiles, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, at, packed = -1
     if first < last:
         dy = spread(kernels, dy, rows, units, 0, units, worker.scratch + units * nr * item)
@@ -312,51 +317,50 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
     done together.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    cdef ptrdiff_t panels = blocks_of(units, nr)
     # A single column is one row of tiles, each as long as a tile has elements.
     cdef ptrdiff_t high = kernels.mr if units > 1 else kernels.mr * nr
-    cdef ptrdiff_t tiles = blocks_of(inputs, high)
-    # Those of the weights that the worker has met in the forward product.
-    cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
-    cdef ptrdiff_t units_of_work = parts if parts > 1 else panels * tiles
-    cdef ptrdiff_t first = share(units_of_work, worker.number, worker.n_workers)
-    cdef ptrdiff_t last = share(units_of_work, worker.number + 1, worker.n_workers)
-    cdef ptrdiff_t tile, panel, i, j, tall, width = 0, packed = -1
+    cdef ptrdiff_t parts = parts_of(kernels, inputs, units), n_workers = worker.n_workers
+    cdef ptrdiff_t tiles = blocks_of(inputs, high), top, below, begin = worker.number * parts
+    cdef ptrdiff_t part, first, last, tile, panel, i, j, tall, width = 0, packed = -1
     cdef ptrdiff_t at = 0, n = 0, last_at = 0, last_n = 0
     cdef bint far = update != NULL and inputs * units * item > NEAR_WEIGHT_BYTES
     cdef char *gradient = worker.scratch
     cdef char *last_gradient = gradient + kernels.mr * nr * item
     cdef char *dy_packed = last_gradient + kernels.mr * nr * item
-    if parts > 1:
-        first, last = share(tiles, first, parts), share(tiles, last, parts)
-    for tile in range(first, last):
-        panel = tile // tiles
-        j = panel * nr
-        if j != packed:
-            packed = j
-            width = panel_width(kernels, units - j)
-            kernels.pack(rows, min(nr, units - j), dy + j * item, units, 1, dy_packed)
-        i = (tile - panel * tiles) * high
-        tall = min(high, inputs - i)
-        at = (j * inputs + i * width) * item
-        n = tall * width
-        # All columns of the panel are computed: those beyond the units are zero, as in the
-        # weights.
-        if update == NULL:
-            kernels.gemm(tall, width, rows, x, i, True, dy_packed, NULL, 0, dw + at, width)
-        else:
-            if far:
-                ask_for_weights(update, at, n * item)
-            if update.shared:
-                ask_to_write(update.w + at, n * item)
-            kernels.gemm_update(
-                tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
-                update.w + last_at, last_gradient, moved(update.s0, last_at),
-                moved(update.s1, last_at), moved(update.s2, last_at), last_n,
-            )
-            gradient, last_gradient = last_gradient, gradient
-            last_at, last_n = at, n
-        ask_ahead(&worker.ahead, 2 * n * rows)
+    for part in range(begin // n_workers, blocks_of(begin + parts, n_workers)):
+        top = share(tiles, part, parts)
+        below = share(tiles, part + 1, parts) - top
+        first = first_tile(kernels, units, below, max(begin - part * n_workers, 0), n_workers)
+        last = first_tile(kernels, units, below,
+                          min(begin + parts - part * n_workers, n_workers), n_workers)
+        for tile in range(first, last):
+            panel = tile // below
+            j = panel * nr
+            if j != packed:
+                packed = j
+                width = panel_width(kernels, units - j)
+                kernels.pack(rows, min(nr, units - j), dy + j * item, units, 1, dy_packed)
+            i = (top + tile - panel * below) * high
+            tall = min(high, inputs - i)
+            at = (j * inputs + i * width) * item
+            n = tall * width
+            # All columns of the panel are computed: those beyond the units are zero, as in the
+            # weights.
+            if update == NULL:
+                kernels.gemm(tall, width, rows, x, i, True, dy_packed, NULL, 0, dw + at, width)
+            else:
+                if far:
+                    ask_for_weights(update, at, n * item)
+                if update.shared:
+                    ask_to_write(update.w + at, n * item)
+                kernels.gemm_update(
+                    tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
+                    update.w + last_at, last_gradient, moved(update.s0, last_at),
+                    moved(update.s1, last_at), moved(update.s2, last_at), last_n,
+                )
+                gradient, last_gradient = last_gradient, gradient
+                last_at, last_n = at, n
+            ask_ahead(&worker.ahead, 2 * n * rows)
     if last_n:
         kernels.update(
             update.rule, update.h, update.w + last_at, last_gradient, moved(update.s0, last_at),

@@ -38,7 +38,7 @@ cdef struct Ahead:
     int n_sources
     double lines_per_flop  # 0: nothing to ask for
     bint all_rows  # each worker reads them all, not its share of them
-    ptrdiff_t part, parts  # which part of each row it reads
+    ptrdiff_t first_part, last_part, parts  # which part of each row it reads
     const int64_t *order
     ptrdiff_t rows
     # What comes next.
@@ -96,9 +96,9 @@ cdef inline ptrdiff_t ask_for_row(Ahead *ahead, ptrdiff_t most) noexcept nogil:
     cdef const hl_source *source = &ahead.sources[ahead.source]
     cdef const char *row = source.data + ahead.order[ahead.row] * source.row_stride
     cdef ptrdiff_t size = ahead.row_bytes[ahead.source]
-    cdef ptrdiff_t first = max(ahead.at, share(size, ahead.part, ahead.parts))
+    cdef ptrdiff_t first = max(ahead.at, share(size, ahead.first_part, ahead.parts))
     # One line more than the row has bytes for: it seldom begins where a line does.
-    cdef ptrdiff_t end = share(size, ahead.part + 1, ahead.parts) + CACHE_LINE
+    cdef ptrdiff_t end = share(size, ahead.last_part, ahead.parts) + CACHE_LINE
     cdef ptrdiff_t stop = min(end, first + most * CACHE_LINE), at = first
     while at < stop:
         hotloop_prefetch(row + at)
