@@ -3,7 +3,8 @@ import warnings
 import numpy as np
 import pytest
 
-from hotloop import metrics
+import hotloop
+from hotloop import layers, metrics
 from hotloop.callbacks import EarlyStopping
 
 
@@ -123,3 +124,34 @@ def test_nothing_is_said_unless_asked_for(capsys):
 def test_mode_is_checked():
     with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got 'maximum'"):
         EarlyStopping(mode="maximum")
+
+
+@pytest.mark.parametrize("monitor", ["val_accuracy", "val_auc", "val_mae", "val_loss"])
+def test_a_models_own_metrics_say_whether_they_should_rise(monitor):
+    rng = np.random.default_rng(3)
+    model = hotloop.Sequential([layers.Input((2,)), layers.Dense(1, "sigmoid")])
+    model.compile(
+        "sgd", "binary_crossentropy", metrics=["accuracy", "mae", metrics.AUC(name="auc")]
+    )
+    x = rng.normal(size=(30, 2))
+    stop = EarlyStopping(monitor, patience=9)
+    history = model.fit(
+        x, x[:, 0] > 0, epochs=3, verbose=0, callbacks=[stop], validation_split=0.3
+    ).history[monitor]
+    assert stop.best == (min if monitor in ("val_loss", "val_mae") else max)(history)
+    assert [metric.name for metric in model.metrics] == ["accuracy", "mae", "auc"]
+
+
+def test_names_of_outputs_and_numbers_are_no_part_of_a_metrics_name():
+    x = hotloop.Input((2,))
+    ends = [layers.Dense(2, "softmax", name=name)(x) for name in ("left", "right")]
+    model = hotloop.Model(x, ends)
+    model.compile(
+        "sgd", ["sparse_categorical_crossentropy"] * 2, metrics=[["accuracy", "accuracy"]] * 2
+    )
+    stop = EarlyStopping("right_accuracy_1", patience=9)
+    rng = np.random.default_rng(3)
+    data = rng.normal(size=(30, 2))
+    y = data[:, 0] > 0
+    history = model.fit(data, [y, ~y], epochs=3, verbose=0, callbacks=[stop]).history
+    assert stop.best == max(history["right_accuracy_1"])

@@ -1,8 +1,23 @@
 """Callbacks: what happens around epochs and batches."""
 
 from .base import Callback, CallbackList
+from .csv_logger import CSVLogger
 from .early_stopping import EarlyStopping
 from .history import History
+from .lambdas import LambdaCallback
+from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
+from .monitor import MonitorCallback
 from .progress import ProgressBar
 
-__all__ = ["Callback", "CallbackList", "EarlyStopping", "History", "ProgressBar"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "MonitorCallback",
+    "ProgressBar",
+    "ReduceLROnPlateau",
+]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from .base import Callback, Logs
+from .base import Logs
+from .monitor import MonitorCallback
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(MonitorCallback):
     """Stop training when a metric has not improved for some epochs.
 
     An epoch improves where the metric is better than the best so far by more than `min_delta`.
@@ -56,7 +56,6 @@ class EarlyStopping(Callback):
 
     wait: int
     stopped_epoch: int
-    best: float | None
     best_epoch: int
     best_weights: list[Any] | None
 
@@ -71,13 +70,9 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
-        self.monitor = monitor
-        self.min_delta = abs(min_delta)
+        super().__init__(monitor, mode, min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.mode = mode
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -89,22 +84,19 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch, and stop the model where patience has run out."""
-        value = self._monitored(logs or {})
-        if value is None:
-            return
-        more_is_better = self._more_is_better()
-        if epoch < self.start_from_epoch:
+        value = self.monitored(logs)
+        if value is None or epoch < self.start_from_epoch:
             return
         # Even where nothing ever improves, as with NaN, there are weights to restore.
         if self.restore_best_weights and self.best_weights is None:
             self._remember_weights(epoch)
         self.wait += 1
-        if self._improves(value, self.best, more_is_better):
+        if self.improves(value, self.best):
             self.best = value
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self._remember_weights(epoch)
-            if self._improves(value, self.baseline, more_is_better):
+            if self.improves(value, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
@@ -131,38 +123,3 @@ class EarlyStopping(Callback):
         """Take the current weights as the best."""
         self.best_weights = self.model.get_weights()
         self.best_epoch = epoch
-
-    def _monitored(self, logs: Logs) -> float | None:
-        """Value of the monitored metric; warns where there is none."""
-        value = logs.get(self.monitor)
-        if value is None:
-            warnings.warn(
-                f"EarlyStopping watches {self.monitor!r}, which is not among the metrics of this "
-                f"run: {', '.join(sorted(logs)) or 'none'}",
-                stacklevel=2,
-            )
-        return value
-
-    def _more_is_better(self) -> bool:
-        """Whether the monitored metric should rise."""
-        if self.mode != "auto":
-            return self.mode == "max"
-        name = self.monitor.removeprefix("val_")
-        if name == "loss" or name.endswith("_loss"):
-            return False
-        for metric in getattr(self.model, "metrics", ()):
-            direction = getattr(metric, "_direction", None)
-            if metric.name == name and direction is not None:
-                return bool(direction == "up")
-        raise ValueError(
-            f"EarlyStopping cannot tell whether {self.monitor!r} should rise or fall; "
-            "pass mode='max' or mode='min'"
-        )
-
-    def _improves(self, value: float, reference: float | None, more_is_better: bool) -> bool:
-        """Whether a value is better than a reference by more than min_delta."""
-        if reference is None:
-            return True
-        if more_is_better:
-            return value - self.min_delta > reference
-        return value + self.min_delta < reference

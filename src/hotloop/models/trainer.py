@@ -16,6 +16,7 @@ from .. import backends, callbacks, optimizers, random
 from ..data import adapters
 from ..data.feed import Feed
 from ..graph.plan import Plan, build
+from ..metrics import Metric
 from ..optimizers import Optimizer
 from .diagnosis import NonFiniteError, explain
 from .objective import Compilation, Objective
@@ -538,6 +539,13 @@ class Trainer:
         if self._compilation is None or not self._compilation.bound:
             return ["loss"]
         return _names(self._compilation.bound[-1])
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics given to `compile`, output by output, once data were seen."""
+        if self._compilation is None or not self._compilation.bound:
+            return []
+        return [use.metric for use in self._compilation.bound[-1].metrics]
 
     def _inputs(self, x: Any) -> tuple[list[Array], int]:
         """The arrays of x, checked; builds the model if its input shape was not known."""
