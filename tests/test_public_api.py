@@ -29,10 +29,16 @@ activations.softmax: x, axis
 activations.softplus: x
 activations.softsign: x
 activations.tanh: x
+callbacks.CSVLogger: filename, separator, append
 callbacks.Callback:
 callbacks.EarlyStopping: monitor, min_delta, patience, verbose, mode, baseline,
   restore_best_weights, start_from_epoch
 callbacks.History:
+callbacks.LambdaCallback: on_epoch_begin, on_epoch_end, on_train_begin, on_train_end,
+  on_train_batch_begin, on_train_batch_end
+callbacks.LearningRateScheduler: schedule, verbose
+callbacks.ReduceLROnPlateau: monitor, factor, patience, verbose, mode, min_delta, cooldown,
+  min_lr
 initializers.Constant: value
 initializers.GlorotNormal: seed, input_axes, output_axes
 initializers.GlorotUniform: seed, input_axes, output_axes
@@ -206,6 +212,7 @@ MODULES = [
 # Public names that Keras does not have, or has with another meaning.
 OWN = {
     "callbacks.CallbackList",
+    "callbacks.MonitorCallback",
     "callbacks.ProgressBar",
     "metrics.MeanRowMetric",
     "metrics.resolve",
@@ -286,7 +293,11 @@ def test_names_at_the_top():
             "TopKCategoricalAccuracy SparseTopKCategoricalAccuracy Precision Recall F1Score AUC "
             "MeanSquaredError RootMeanSquaredError MeanAbsoluteError R2Score",
         ),
-        ("callbacks", "Callback EarlyStopping History"),
+        (
+            "callbacks",
+            "CSVLogger Callback EarlyStopping History LambdaCallback LearningRateScheduler "
+            "ReduceLROnPlateau",
+        ),
         ("utils", "set_random_seed to_categorical"),
         ("datasets", "mnist fashion_mnist boston_housing digits"),
         ("regularizers", "L1 L2 L1L2"),
