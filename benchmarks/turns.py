@@ -18,8 +18,9 @@ from typing import IO, Any, Self
 
 from peers import limit_threads
 
-# Thread pools spin for a moment after their last task; the next library must not feel it.
-PAUSE_SECONDS = 0.05
+# Thread pools spin after their last task, OpenBLAS's for up to 2^28 cycles; the next library must
+# not feel it.
+PAUSE_SECONDS = 0.2
 
 
 class WorkerError(Exception):

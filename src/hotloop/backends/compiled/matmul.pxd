@@ -32,7 +32,7 @@ cdef inline ptrdiff_t padded(const hl_kernels *kernels, ptrdiff_t cols) noexcept
 cdef enum:
     PARTS_OF_ONE_PANEL = 4
     PARTS_OF_FEW_PANELS = 2
-    FEW_PANELS = 7
+    FEW_PANELS = 15
     PART_TERMS = 64
 
 

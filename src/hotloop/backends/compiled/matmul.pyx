@@ -351,7 +351,8 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
             else:
                 if far:
                     ask_for_weights(update, at, n * item)
-                if update.shared:
+                # Of a panel that is cut, all who have a part of it have read the whole.
+                if update.shared or panel * below < first or (panel + 1) * below > last:
                     ask_to_write(update.w + at, n * item)
                 kernels.gemm_update(
                     tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
