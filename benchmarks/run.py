@@ -134,7 +134,7 @@ def _judged(result: Result) -> list[str]:
         f"{target:g}x" if target else "-",
         {None: "-", True: "met", False: "not met"}[met],
         report.number(1e6 * result["floor"]["seconds"]),
-        f"{share:.2g}%" if share else "-",
+        f"{share:.0f}%" if share else "-",
     ]
 
 
