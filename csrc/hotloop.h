@@ -43,6 +43,9 @@ typedef enum hl_activation {
     HL_EXPONENTIAL   /* from y */
 } hl_activation;
 
+/* What becomes of two arrays, element by element. A NaN in either is a NaN of the result. */
+typedef enum hl_merge { HL_ADD, HL_SUBTRACT, HL_MULTIPLY, HL_MAXIMUM, HL_MINIMUM } hl_merge;
+
 /* Losses whose value of one row is a mean or a sum over its elements.
  * param is the loss's one option: see each line. */
 typedef enum hl_loss {
@@ -201,8 +204,16 @@ typedef struct hl_kernels {
     /* y[i, j] = x[i, j] + b[j]; y may be x. */
     void (*add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols);
 
-    /* y[i] = a[i] + b[i]; y may be a or b. */
-    void (*add)(const void *a, const void *b, void *y, ptrdiff_t n);
+    /* y[i] = f(a[i], b[i]); y may be a or b. */
+    void (*merge)(hl_merge kind, const void *a, const void *b, void *y, ptrdiff_t n);
+
+    /* The gradient of HL_MAXIMUM or HL_MINIMUM: da[i] is dy[i] where a[i] was chosen, half of it
+     * where a[i] = b[i], else 0; da may be dy. That of b is the same with a and b exchanged. */
+    void (*choice_gradient)(hl_merge kind, const void *dy, const void *a, const void *b, void *da,
+                            ptrdiff_t n);
+
+    /* y[i] = x[i] * factor + offset, rounded as a product and a sum are in gemm; y may be x. */
+    void (*scale)(double factor, double offset, const void *x, void *y, ptrdiff_t n);
 
     /* y[i] = x[i] * keep(first + i) / (1 - rate), where keep is drawn by
      * hl_random_bits(key, index); y may be x. */

@@ -70,6 +70,11 @@ def sequences(rng):
     return x, rng.integers(0, CLASSES, (ROWS, 4))
 
 
+def sequence_classes(rng):
+    x, y = sequences(rng)
+    return x, y[:, 0]
+
+
 def mlp(k, units=CLASSES, last="softmax", hidden="relu", **options):
     return k.Sequential(
         [
@@ -121,6 +126,59 @@ def nested(k):
     inner = k.Sequential([k.layers.Input((7,)), k.layers.Dense(4, "selu"), k.layers.Dense(3)])
     return k.Sequential(
         [k.layers.Input((FEATURES,)), k.layers.Dense(7, "relu"), inner, k.layers.Dense(2)]
+    )
+
+
+def residual(k):
+    x = k.Input((FEATURES,))
+    hidden = k.layers.Dense(7, "tanh")(x)
+    for _ in range(2):
+        hidden = k.layers.Add()([hidden, k.layers.Dense(7, "relu")(hidden)])
+    return k.Model(x, k.layers.Dense(2)(hidden))
+
+
+def merged(k):
+    """Every layer that merges, on branches that share their input."""
+    x = k.Input((FEATURES,))
+    a, b, c = (k.layers.Dense(6, kind)(x) for kind in ("tanh", "relu", "sigmoid"))
+    parts = [
+        k.layers.add([a, b, c]),
+        k.layers.subtract([a, c]),
+        k.layers.multiply([a, b, c]),
+        k.layers.average([a, b, c]),
+        k.layers.maximum([a, b, c]),
+        k.layers.minimum([a, c]),
+        k.layers.dot([a, c], axes=1),
+        x,
+    ]
+    return k.Model(x, k.layers.Dense(2)(k.layers.concatenate(parts)))
+
+
+def joined_in_time(k):
+    x = k.Input((4, FEATURES))
+    a, b = (k.layers.Dense(3, "tanh")(x) for _ in range(2))
+    y = k.layers.Concatenate(axis=1)([a, b])
+    y = k.layers.Concatenate(axis=-1)([y, y])
+    y = k.layers.Flatten()(y)
+    repeated = k.layers.Flatten()(k.layers.RepeatVector(3)(k.layers.Dense(2)(y)))
+    return k.Model(x, k.layers.Dense(CLASSES, "softmax")(repeated))
+
+
+def rescaled(k):
+    return k.Sequential(
+        [
+            k.layers.Input((4, 3)),
+            k.layers.Rescaling(2.0, offset=-1.0),
+            k.layers.Flatten(),
+            k.layers.Dense(8),
+            k.layers.LeakyReLU(),
+            k.layers.Dense(8),
+            k.layers.ELU(0.7),
+            k.layers.Dense(8),
+            k.layers.ReLU(max_value=0.4, negative_slope=0.1),
+            k.layers.Dense(CLASSES),
+            k.layers.Softmax(),
+        ]
     )
 
 
@@ -277,6 +335,10 @@ CASES = {
         {"batch_size": 8},
     ),
     "a layer used twice": Case(shared, numbers, compiled("adam"), {"batch_size": 8}),
+    "residual connections": Case(residual, numbers, compiled("adam"), {"batch_size": 8}),
+    "branches merged in every way": Case(merged, numbers, compiled("adam"), {"batch_size": 8}),
+    "joined along time": Case(joined_in_time, sequence_classes, compiled("adam", SPARSE)),
+    "rescaling and activation layers": Case(rescaled, images, compiled("sgd", SPARSE)),
     "a model as a layer": Case(nested, numbers, compiled("adam"), {"batch_size": 8}),
     "decay and AMSGrad": Case(
         lambda k: mlp(k, 2, "linear", "softsign"),

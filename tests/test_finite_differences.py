@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hotloop
-from hotloop import activations, losses, regularizers
+from hotloop import activations, layers, losses, regularizers
 from hotloop.layers import Activation, Dense, Dropout, Flatten, Input, Reshape
 
 STEP = 1e-5
@@ -378,3 +378,35 @@ def test_frozen_layers_pass_gradients_on(backend: str) -> None:
     whole = gradients(model, x, y)
     for i in (0, 1, 4, 5):
         np.testing.assert_allclose(found[i], whole[i], rtol=1e-12, atol=1e-15)
+
+
+# -------------------------------------------------------------------- merged branches
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_merged_branches(backend: str, size: int) -> None:
+    x = Input((size,))
+    a, b, c = (Dense(size, kind)(x) for kind in ("tanh", "softplus", "sigmoid"))
+    parts = [
+        layers.add([a, b, c]),
+        layers.subtract([a, c]),
+        layers.multiply([a, b, c]),
+        layers.average([a, b]),
+        layers.maximum([a, b, c]),
+        layers.minimum([a, c]),
+        layers.dot([b, c]),
+        layers.Rescaling(-1.5, 0.5)(a),
+        layers.ReLU(max_value=0.5)(b),
+        layers.Flatten()(layers.RepeatVector(3)(c)),
+    ]
+    model = hotloop.Model(x, Dense(OUTPUTS)(layers.concatenate(parts)))
+    check(compiled(model, "mse"), data(size), targets("numbers", OUTPUTS), singles=1)
+
+
+def test_branches_joined_along_every_axis(backend: str) -> None:
+    x = Input((3, 4))
+    a, b = (Dense(4, kind)(x) for kind in ("tanh", "softplus"))
+    joined = [layers.Concatenate(axis)([a, b, a]) for axis in (1, 2)]
+    y = layers.concatenate([Flatten()(value) for value in joined])
+    model = hotloop.Model(x, Dense(OUTPUTS)(y))
+    check(compiled(model, "mse"), data(3, 4), targets("numbers", OUTPUTS))

@@ -37,8 +37,11 @@ callbacks.History:
 callbacks.LambdaCallback: on_epoch_begin, on_epoch_end, on_train_begin, on_train_end,
   on_train_batch_begin, on_train_batch_end
 callbacks.LearningRateScheduler: schedule, verbose
+callbacks.ModelCheckpoint: filepath, monitor, verbose, save_best_only, save_weights_only, mode,
+  save_freq, initial_value_threshold
 callbacks.ReduceLROnPlateau: monitor, factor, patience, verbose, mode, min_delta, cooldown,
   min_lr
+callbacks.TerminateOnNaN:
 initializers.Constant: value
 initializers.GlorotNormal: seed, input_axes, output_axes
 initializers.GlorotUniform: seed, input_axes, output_axes
@@ -72,16 +75,38 @@ initializers.truncated_normal: mean, stddev, seed
 initializers.variance_scaling: scale, mode, distribution, seed, input_axes, output_axes
 initializers.zeros:
 layers.Activation: activation
+layers.Add:
+layers.Average:
+layers.Concatenate: axis
 layers.Dense: units, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
   bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, lora_rank, lora_alpha,
   quantization_config
+layers.Dot: axes, normalize
 layers.Dropout: rate, noise_shape, seed
+layers.ELU: alpha
 layers.Flatten: data_format
 layers.Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name
 layers.InputLayer: shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor, optional,
   name
 layers.Layer:
+layers.LeakyReLU: negative_slope
+layers.Maximum:
+layers.Minimum:
+layers.Multiply:
+layers.ReLU: max_value, negative_slope, threshold
+layers.RepeatVector: n
+layers.Rescaling: scale, offset
 layers.Reshape: target_shape
+layers.Softmax: axis
+layers.Subtract:
+layers.add: inputs
+layers.average: inputs
+layers.concatenate: inputs, axis
+layers.dot: inputs, axes
+layers.maximum: inputs
+layers.minimum: inputs
+layers.multiply: inputs
+layers.subtract: inputs
 losses.BinaryCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
 losses.CategoricalCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
 losses.Hinge: reduction, name, dtype
@@ -132,6 +157,10 @@ metrics.SparseTopKCategoricalAccuracy: k, name, dtype, from_sorted_ids
 metrics.Sum: name, dtype
 metrics.TopKCategoricalAccuracy: k, name, dtype
 metrics.get: identifier
+models.clone_model: model, input_tensors, clone_function, call_function, recursive
+models.load_model: filepath, custom_objects, compile, safe_mode
+models.model_from_json: json_string, custom_objects
+models.save_model: model, filepath, overwrite, zipped
 optimizers.Adagrad: learning_rate, initial_accumulator_value, epsilon, weight_decay, clipnorm
 optimizers.Adam: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm
 optimizers.AdamW: learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad, clipnorm
@@ -296,7 +325,7 @@ def test_names_at_the_top():
         (
             "callbacks",
             "CSVLogger Callback EarlyStopping History LambdaCallback LearningRateScheduler "
-            "ReduceLROnPlateau",
+            "ModelCheckpoint ReduceLROnPlateau TerminateOnNaN",
         ),
         ("utils", "set_random_seed to_categorical"),
         ("datasets", "mnist fashion_mnist boston_housing digits"),

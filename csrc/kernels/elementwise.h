@@ -1,4 +1,4 @@
-/* Activations and their gradients, additions, dropout.
+/* Activations and their gradients, merging, scaling, dropout.
  *
  * Every element goes through the same vector code, wherever a loop over it starts or ends. */
 
@@ -239,17 +239,61 @@ static void N(activation_gradient)(hl_activation kind, double alpha_, const void
     }
 }
 
-static void N(add)(const void *a, const void *b, void *y, ptrdiff_t n) {
+static HL_INLINE vec N(merged)(const hl_merge kind, vec a, vec b) {
+    switch (kind) {
+    case HL_ADD: return a + b;
+    case HL_SUBTRACT: return a - b;
+    case HL_MULTIPLY: return a * b;
+    /* A comparison with NaN is false: that of b is taken there, that of a by itself. */
+    case HL_MAXIMUM: return select((ivec)(a > b) | (ivec)(a != a), a, b);
+    case HL_MINIMUM: return select((ivec)(a < b) | (ivec)(a != a), a, b);
+    }
+    return a;
+}
+
+static HL_INLINE void N(merge_loop)(const hl_merge kind, const T *a, const T *b, T *y,
+                                    ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        const vec sum = load_n((const T *)a + i, count) + load_n((const T *)b + i, count);
-        store_n((T *)y + i, sum, count);
+        store_n(y + i, N(merged)(kind, load_n(a + i, count), load_n(b + i, count)), count);
+    }
+}
+
+static void N(merge)(hl_merge kind, const void *a, const void *b, void *y, ptrdiff_t n) {
+    switch (kind) {
+    case HL_ADD: N(merge_loop)(HL_ADD, a, b, y, n); break;
+    case HL_SUBTRACT: N(merge_loop)(HL_SUBTRACT, a, b, y, n); break;
+    case HL_MULTIPLY: N(merge_loop)(HL_MULTIPLY, a, b, y, n); break;
+    case HL_MAXIMUM: N(merge_loop)(HL_MAXIMUM, a, b, y, n); break;
+    case HL_MINIMUM: N(merge_loop)(HL_MINIMUM, a, b, y, n); break;
+    }
+}
+
+static void N(choice_gradient)(hl_merge kind, const void *dy, const void *a_, const void *b_,
+                               void *da, ptrdiff_t n) {
+    /* The smaller of two is the larger of their opposites. */
+    const T sign = kind == HL_MINIMUM ? -1 : 1;
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        const vec a = load_n((const T *)a_ + i, count) * sign;
+        const vec b = load_n((const T *)b_ + i, count) * sign;
+        const vec g = load_n((const T *)dy + i, count);
+        const vec half = only((ivec)(a == b), g * (T)0.5);
+        store_n((T *)da + i, select((ivec)(a > b), g, half), count);
+    }
+}
+
+static void N(scale)(double factor, double offset, const void *x, void *y, ptrdiff_t n) {
+    const vec shift = splat((T)offset);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        store_n((T *)y + i, load_n((const T *)x + i, count) * (T)factor + shift, count);
     }
 }
 
 static void N(add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols) {
     for (ptrdiff_t i = 0; i < rows; i++)
-        N(add)((const T *)x + i * cols, b, (T *)y + i * cols, cols);
+        N(merge_loop)(HL_ADD, (const T *)x + i * cols, b, (T *)y + i * cols, cols);
 }
 
 static void N(dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,

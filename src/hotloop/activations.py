@@ -58,7 +58,7 @@ def relu(
     """Rectified linear unit: f(x) = max(x, 0) (Nair and Hinton, 2010).
 
     With options, f(x) = max_value where x >= max_value, x where threshold <= x, and
-    negative_slope * (x - threshold) below; inside a model only negative_slope is known.
+    negative_slope * (x - threshold) below; inside a model the threshold can only be 0.
 
     Examples
     --------
@@ -66,12 +66,18 @@ def relu(
     array([0., 2.])
     """
     if isinstance(x, Value) or (max_value is None and threshold == 0.0):
-        if max_value is not None or threshold != 0.0:
-            raise ValueError("relu: max_value and threshold are not supported inside a model")
-        return _apply("leaky_relu", x, negative_slope) if negative_slope else _apply("relu", x)
+        if threshold != 0.0:
+            raise ValueError("relu: a threshold is not supported inside a model")
+        y = _apply("leaky_relu", x, negative_slope) if negative_slope else _apply("relu", x)
+        return y if max_value is None else _at_most(y, max_value)
     array = as_float(x, "x")
     out = np.where(array >= threshold, array, negative_slope * (array - threshold))
     return out if max_value is None else np.minimum(out, max_value)
+
+
+def _at_most(x: Value, most: float) -> Value:
+    """The smaller of x and a number: m - max(m - x, 0)."""
+    return ops.scale(ops.activation("relu", ops.scale(x, -1.0, most)), -1.0, most)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:

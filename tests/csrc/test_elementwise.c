@@ -221,12 +221,70 @@ static void add_case(ptrdiff_t rows, ptrdiff_t cols, int into) {
     void *biased = into == 0 ? room(n) : copy_of(a, n);
     K->add_bias(into == 0 ? a : biased, bias, biased, rows, cols);
     void *sum = into == 0 ? room(n) : into == 1 ? a : b;
-    K->add(a, b, sum, n);
+    K->merge(HL_ADD, a, b, sum, n);
     for (ptrdiff_t i = 0; i < n; i++) {
         const double x = get(a_was, i);
         expect_same("x + b", i, get(biased, i), rounded(x + get(bias, i % cols)));
         expect_same("a + b", i, get(sum, i), rounded(x + get(b_was, i)));
     }
+    end();
+}
+
+static double merged(hl_merge kind, double a, double b) {
+    if (isnan(a) || isnan(b))
+        return NAN;
+    switch (kind) {
+    case HL_ADD: return rounded(a + b);
+    case HL_SUBTRACT: return rounded(a - b);
+    case HL_MULTIPLY: return rounded(a * b);
+    case HL_MAXIMUM: return a > b ? a : b;
+    case HL_MINIMUM: return a < b ? a : b;
+    }
+    return NAN;
+}
+
+static void merge_case(hl_merge kind, ptrdiff_t n, int into) {
+    begin("merge kind=%d n=%td into=%d", kind, n, into);
+    void *a = room(n), *b = room(n);
+    fill_special(a, n, -1, 1);
+    fill_special(b, n, -1, 1);
+    const void *a_was = copy_of(a, n), *b_was = copy_of(b, n);
+    void *y = into == 0 ? room(n) : into == 1 ? a : b;
+    K->merge(kind, a, b, y, n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        expect_same("y", i, get(y, i), merged(kind, get(a_was, i), get(b_was, i)));
+    end();
+}
+
+static void choice_gradient_case(hl_merge kind, ptrdiff_t n, int in_place) {
+    begin("choice_gradient kind=%d n=%td in_place=%d", kind, n, in_place);
+    void *dy = room(n), *a = room(n), *b = room(n);
+    fill(dy, n, -1, 1);
+    fill(a, n, -1, 1);
+    fill(b, n, -1, 1);
+    for (ptrdiff_t i = 0; i < n; i += 3)
+        put(b, i, get(a, i));
+    const void *dy_was = copy_of(dy, n);
+    void *da = in_place ? dy : room(n);
+    K->choice_gradient(kind, dy, a, b, da, n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double g = get(dy_was, i), left = get(a, i), right = get(b, i);
+        const int chosen = kind == HL_MAXIMUM ? left > right : left < right;
+        expect_same("da", i, get(da, i), chosen ? g : left == right ? g / 2 : 0);
+    }
+    end();
+}
+
+static void scale_case(double factor, double offset, ptrdiff_t n, int in_place) {
+    begin("scale factor=%g offset=%g n=%td in_place=%d", factor, offset, n, in_place);
+    void *x = room(n);
+    fill(x, n, -1, 1);
+    const void *x_was = copy_of(x, n);
+    void *y = in_place ? x : room(n);
+    K->scale(factor, offset, x, y, n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        expect_same("y", i, get(y, i),
+                    multiply_add(get(x_was, i), rounded(factor), rounded(offset)));
     end();
 }
 
@@ -270,6 +328,15 @@ void test_elementwise(void) {
     for (int s = 0; s < COUNT(sizes); s++) {
         for (int into = 0; into < 3; into++)
             add_case(1 + below(9), sizes[s], into);
+        for (int kind = HL_ADD; kind <= HL_MINIMUM; kind++)
+            for (int into = 0; into < 3; into++)
+                merge_case((hl_merge)kind, sizes[s], into);
+        for (int in_place = 0; in_place < 2; in_place++) {
+            choice_gradient_case(HL_MAXIMUM, sizes[s], in_place);
+            choice_gradient_case(HL_MINIMUM, sizes[s], in_place);
+            scale_case(0.25, 0, sizes[s], in_place);
+            scale_case(-1.7, 0.3, sizes[s], in_place);
+        }
         for (int r = 0; r < COUNT(rates); r++)
             dropout_case(rates[r], sizes[s], r & 1);
     }

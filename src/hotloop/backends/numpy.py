@@ -66,6 +66,52 @@ def add(a: Array, b: Array, *, out: Array) -> None:
     np.add(a, b, out=out)
 
 
+def subtract(a: Array, b: Array, *, out: Array) -> None:
+    """a - b, of one shape, any rank."""
+    np.subtract(a, b, out=out)
+
+
+def multiply(a: Array, b: Array, *, out: Array) -> None:
+    """a * b, of one shape, any rank."""
+    np.multiply(a, b, out=out)
+
+
+def maximum(a: Array, b: Array, *, out: Array) -> None:
+    """The larger of a and b, of one shape, any rank; NaN where either is NaN."""
+    np.maximum(a, b, out=out)
+
+
+def minimum(a: Array, b: Array, *, out: Array) -> None:
+    """The smaller of a and b, of one shape, any rank; NaN where either is NaN."""
+    np.minimum(a, b, out=out)
+
+
+def maximum_gradient(dy: Array, a: Array, b: Array, *, out: Array) -> None:
+    """With respect to a: dy where a > b, half of it where they are equal; out may be dy."""
+    np.multiply(dy, (a > b) + (a == b) * dy.dtype.type(0.5), out=out)
+
+
+def minimum_gradient(dy: Array, a: Array, b: Array, *, out: Array) -> None:
+    """With respect to a: dy where a < b, half of it where they are equal; out may be dy."""
+    np.multiply(dy, (a < b) + (a == b) * dy.dtype.type(0.5), out=out)
+
+
+def scale(x: Array, *, factor: float, offset: float, out: Array) -> None:
+    """x * factor + offset."""
+    np.multiply(x, x.dtype.type(factor), out=out)
+    out += x.dtype.type(offset)
+
+
+def concatenate(a: Array, b: Array, *, out: Array) -> None:
+    """Rows of two matrices side by side."""
+    np.concatenate([a, b], axis=1, out=out)
+
+
+def columns(x: Array, *, first: int, out: Array) -> None:
+    """As many columns as out has, from `first` on."""
+    out[...] = x[:, first : first + out.shape[1]]
+
+
 def dense_forward(
     x: Array,
     w: Array,
@@ -593,6 +639,15 @@ def _table() -> dict[str, Op]:
             add_bias,
             sum_rows,
             add,
+            subtract,
+            multiply,
+            maximum,
+            minimum,
+            maximum_gradient,
+            minimum_gradient,
+            scale,
+            concatenate,
+            columns,
             dense_forward,
             dense_backward,
             dropout,

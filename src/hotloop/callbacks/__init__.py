@@ -6,8 +6,10 @@ from .early_stopping import EarlyStopping
 from .history import History
 from .lambdas import LambdaCallback
 from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
+from .model_checkpoint import ModelCheckpoint
 from .monitor import MonitorCallback
 from .progress import ProgressBar
+from .terminate_on_nan import TerminateOnNaN
 
 __all__ = [
     "CSVLogger",
@@ -17,7 +19,9 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "MonitorCallback",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "TerminateOnNaN",
 ]

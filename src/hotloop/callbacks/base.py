@@ -28,6 +28,8 @@ class Callback:
     passive : bool
         True in a class that only records its hooks' arguments and looks neither at the model
         nor at the clock: several epochs may then run before it hears of the first one.
+    ends_at_nan : bool
+        True in a class for which a loss that is not finite ends training and is no error.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Callback:
     model: Any = None
     params: Mapping[str, Any] | None = None
     passive: bool = False
+    ends_at_nan: bool = False
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Take the settings of the run that is about to begin."""
@@ -166,6 +169,7 @@ class CallbackList(Callback):
         from .history import History
 
         self.callbacks = list(_flatten(callbacks))
+        self.ends_at_nan = any(callback.ends_at_nan for callback in self.callbacks)
         found = [callback for callback in self.callbacks if isinstance(callback, History)]
         self.history = found[0] if found else History()
         if not found:

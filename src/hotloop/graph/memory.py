@@ -17,7 +17,9 @@ ALIGNMENT = 64  # bytes: one cache line, and the widest vector
 VIEWS = frozenset({"reshape"})
 # Ops that may write their output over their first input when nobody reads it afterwards.
 IN_PLACE = frozenset(
-    {"dropout", "add", "penalty_gradient", "softmax_gradient", "log_softmax_gradient"}
+    {"dropout", "scale", "penalty_gradient", "softmax_gradient", "log_softmax_gradient"}
+    | {"add", "subtract", "multiply", "maximum", "minimum"}
+    | {"maximum_gradient", "minimum_gradient"}
     | {op + "_gradient" for op in ops.ELEMENTWISE}
 )
 

@@ -158,6 +158,96 @@ def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     return dy, dy
 
 
+# ------------------------------------------------------------------------- merging
+
+
+def subtract(a: Value, b: Value) -> Value:
+    """a - b, of one shape."""
+    (y,) = emit("subtract", (a, b), a.dims)
+    return y
+
+
+@gradient_of("subtract")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return dy, (scale(dy, -1.0) if wanted[1] else None)
+
+
+def multiply(a: Value, b: Value) -> Value:
+    """a * b element by element, of one shape."""
+    (y,) = emit("multiply", (a, b), a.dims)
+    return y
+
+
+@gradient_of("multiply")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    a, b = node.inputs
+    return (
+        _backward("multiply", node, dy, b, like=a) if wanted[0] else None,
+        _backward("multiply", node, dy, a, like=b) if wanted[1] else None,
+    )
+
+
+def maximum(a: Value, b: Value) -> Value:
+    """The larger of a and b element by element, of one shape."""
+    (y,) = emit("maximum", (a, b), a.dims)
+    return y
+
+
+def minimum(a: Value, b: Value) -> Value:
+    """The smaller of a and b element by element, of one shape."""
+    (y,) = emit("minimum", (a, b), a.dims)
+    return y
+
+
+@gradient_of("maximum", "minimum")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    a, b = node.inputs
+    op = node.op + "_gradient"
+    return (
+        _backward(op, node, dy, a, b, like=a) if wanted[0] else None,
+        _backward(op, node, dy, b, a, like=b) if wanted[1] else None,
+    )
+
+
+def scale(x: Value, factor: float, offset: float = 0.0) -> Value:
+    """x * factor + offset."""
+    (y,) = emit("scale", (x,), x.dims, factor=factor, offset=offset)
+    return y
+
+
+@gradient_of("scale")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    factor = node.attributes["factor"]
+    return (_backward("scale", node, dy, like=dy, factor=factor, offset=0.0),)
+
+
+def concatenate(a: Value, b: Value, axis: int) -> Value:
+    """a and b one after the other along an axis of an example, from 0."""
+    outer = math.prod(a.dims[:axis])
+    parts = [reshape(v, (outer, v.size // outer)) for v in (a, b)]
+    (y,) = emit("concatenate", tuple(parts), (outer, parts[0].dims[1] + parts[1].dims[1]))
+    return reshape(y, (*a.dims[:axis], a.dims[axis] + b.dims[axis], *a.dims[axis + 1 :]))
+
+
+def repeat(x: Value, n: int) -> Value:
+    """n copies of a vector, as rows."""
+    y = reshape(x, (1, x.size))
+    for bit in bin(n)[3:]:  # from the highest: twice as many rows, and one more where it is 1
+        y = concatenate(y, y, 0)
+        if bit == "1":
+            y = concatenate(y, reshape(x, (1, x.size)), 0)
+    return y
+
+
+@gradient_of("concatenate")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    a, b = node.inputs
+    return (
+        _backward("columns", node, dy, like=a, first=0) if wanted[0] else None,
+        _backward("columns", node, dy, like=b, first=a.dims[-1]) if wanted[1] else None,
+    )
+
+
 # -------------------------------------------------------------------------- losses
 
 

@@ -33,9 +33,11 @@ class Value:
         Where a parameter's numbers are.
     layer : Layer or None
         The input layer that it stands for.
+    use : (Use, int) or None
+        The call of a layer that it is an output of, and which one.
     """
 
-    __slots__ = ("batched", "dims", "dtype", "layer", "name", "node", "role", "variable")
+    __slots__ = ("batched", "dims", "dtype", "layer", "name", "node", "role", "use", "variable")
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Value:
         self.node = node
         self.variable = variable
         self.layer = layer
+        self.use: tuple[Use, int] | None = None
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -107,6 +110,25 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.op} of {self.layer} -> {[v.shape for v in self.outputs]}>"
+
+
+class Use:
+    """One call of a layer on symbolic values: what a model's structure is told by.
+
+    Attributes
+    ----------
+    layer : Layer
+    inputs : tuple of Value
+    several : bool
+        Whether it was called on a list of them.
+    """
+
+    __slots__ = ("inputs", "layer", "several")
+
+    def __init__(self, layer: Layer, x: Value | Sequence[Value]) -> None:
+        self.layer = layer
+        self.several = not isinstance(x, Value)
+        self.inputs = (x,) if isinstance(x, Value) else tuple(x)
 
 
 @contextmanager

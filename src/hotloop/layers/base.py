@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import config, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
-from ..graph.trace import Value, in_layer
+from ..graph.trace import Use, Value, in_layer
 from ..variables import Variable
 
 Shape = tuple[int | None, ...]
@@ -44,6 +44,10 @@ class Layer:
     ----------
     built : bool
         Whether the weights have been made.
+    takes_list : bool
+        True in a class whose `call` is given a list of values.
+    random_key : int or None
+        What its random numbers are drawn by, if it draws any.
     input, output : Value or None
         Of its last use in a model.
 
@@ -52,6 +56,9 @@ class Layer:
     TypeError
         For an argument that it does not have; the nearest one is suggested.
     """
+
+    takes_list: bool = False
+    random_key: int | None = None
 
     def __init__(
         self,
@@ -101,8 +108,12 @@ class Layer:
     # -- what users call --------------------------------------------------------
 
     def __call__(self, x: Any) -> Any:
-        """Extends a model by this layer if x is symbolic; computes at once if it is an array."""
-        if not isinstance(x, Value):
+        """Extends a model by this layer if x is symbolic; computes at once if it is an array.
+
+        A layer that takes several values takes a list of them, symbolic or not.
+        """
+        several = isinstance(x, list | tuple) and len(x) > 0
+        if not all(isinstance(v, Value) for v in (x if several else [x])):
             from ..models.eager import call_layer
 
             return call_layer(self, x)
@@ -113,11 +124,18 @@ class Layer:
     def extend(self, x: Any) -> Any:
         """Its forward pass on top of a symbolic value; makes the weights the first time."""
         if not self.built:
-            self.build(x.shape)
+            shape: Any = x.shape if isinstance(x, Value) else [value.shape for value in x]
+            self.build(shape)
             self.built = True
         with in_layer(self):
             y = self.call(x)
-            return ops.identity(x) if y is x else y
+            use = Use(self, x)
+            made = [y] if isinstance(y, Value) else y
+            # What it passes on as it is becomes a value of its own all the same.
+            made = [ops.identity(value) if value in use.inputs else value for value in made]
+        for i, value in enumerate(made):
+            value.use = (use, i)
+        return made[0] if isinstance(y, Value) else made
 
     @property
     def input(self) -> Any:

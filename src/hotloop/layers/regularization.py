@@ -50,10 +50,11 @@ class Dropout(Layer):
             raise ValueError(f"{self.describe()}: noise_shape is not supported")
         self.rate = float(rate)
         self.seed = seed
-        self._key = random.next_key() if seed is None else int(seed) % 2**64
+        self.random_key = random.next_key() if seed is None else int(seed) % 2**64
 
     def call(self, x: Value) -> Any:
-        return ops.dropout(x, self.rate, self._key) if self.rate else x
+        assert self.random_key is not None
+        return ops.dropout(x, self.rate, self.random_key) if self.rate else x
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rate": self.rate, "seed": self.seed}

@@ -1,9 +1,11 @@
-"""Layers that change the shape of each example and nothing else: they cost no time."""
+"""Layers that change the shape of each example."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from ..graph import ops
 from ..graph.trace import Value
@@ -69,3 +71,45 @@ class Reshape(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"target_shape": list(self.target_shape)}
+
+
+class RepeatVector(Layer):
+    """Repeats the vector of each example: (batch, features) becomes (batch, n, features).
+
+    Parameters
+    ----------
+    n : int
+        How often, at least 1.
+    **options
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError
+        For n below 1, and when called on examples that are no vectors.
+
+    Examples
+    --------
+    >>> from hotloop.layers import RepeatVector
+    >>> RepeatVector(2)([[1.0, 2.0]])
+    array([[[1., 2.],
+            [1., 2.]]], dtype=float32)
+    """
+
+    def __init__(self, n: int, **options: Any) -> None:
+        super().__init__(**options)
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(
+                f"{self.describe()}: n must be a whole number of at least 1, not {n!r}"
+            )
+        self.n = int(n)
+
+    def call(self, x: Value) -> Any:
+        if len(x.dims) != 1:
+            raise ValueError(
+                f"{self.describe()} needs inputs of shape (batch, features), got {x.shape}"
+            )
+        return ops.repeat(x, self.n)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"n": self.n}

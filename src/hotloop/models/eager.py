@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .. import backends
 from ..data.adapters import as_array
@@ -15,16 +15,24 @@ from ..graph.trace import Value
 from ..layers.base import Layer
 
 
-def call_layer(layer: Layer, x: ArrayLike) -> NDArray[Any]:
+def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     """What the layer makes of a batch, as it does when predicting."""
-    array = as_array(x, "x")
-    if array.ndim == 0:
-        raise ValueError(f"{layer.describe()} needs a batch of examples, got a single number")
-    value = Value(array.shape[1:], layer.dtype, role="input")
-    outputs = [layer.extend(value)]
-    out = np.empty((len(array), *outputs[0].dims), layer.dtype)
-    if len(array):
-        plan = build([value], outputs, len(array))
-        executor = backends.executor(plan)
-        executor.run(Feed([array], len(array)), 0, 1, np.zeros(0), outputs=[out])
+    several = layer.takes_list and isinstance(x, list | tuple)
+    parts = {f"x[{i}]": part for i, part in enumerate(x)} if several else {"x": x}
+    arrays = [as_array(part, name) for name, part in parts.items()]
+    for array in arrays:
+        if array.ndim == 0:
+            raise ValueError(f"{layer.describe()} needs a batch of examples, got a single number")
+    rows = len(arrays[0]) if arrays else 0
+    if any(len(array) != rows for array in arrays):
+        raise ValueError(
+            f"{layer.describe()} needs inputs of as many examples each, got "
+            + " and ".join(str(len(array)) for array in arrays)
+        )
+    values = [Value(array.shape[1:], layer.dtype, role="input") for array in arrays]
+    outputs = [layer.extend(values if several else values[0])]
+    out = np.empty((rows, *outputs[0].dims), layer.dtype)
+    if rows:
+        executor = backends.executor(build(values, outputs, rows))
+        executor.run(Feed(arrays, rows), 0, 1, np.zeros(0), outputs=[out])
     return out

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import naming
 from ..graph.trace import Value, replay, topological
 from ..layers.base import Layer, Shape
+from ..saving import model as model_files
 from ..saving import weights as weight_files
 from ..variables import Variable
 from .summary import summarize
@@ -154,6 +156,69 @@ class Model(Trainer, Layer):
         """
         self._require_built("load_weights")
         weight_files.load(self, filepath)
+
+    def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+        """Writes the whole model to a file: see `hotloop.models.save_model`.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and `overwrite` is false.
+        ValueError
+            If a part of the model cannot be written down.
+        """
+        self._require_built("save")
+        model_files.save_model(self, filepath, overwrite)
+
+    # -- structure --------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The structure, as plain data, without weights: see `from_config`.
+
+        Raises
+        ------
+        ValueError
+            If a value was made outside of any layer.
+        """
+        from .structure import model_config
+
+        return model_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, type[Layer]] | None = None
+    ) -> Model:
+        """A model of the structure that `get_config` gave, with new weights.
+
+        Parameters
+        ----------
+        config : mapping
+        custom_objects : mapping of str to class, optional
+            Layers that are not hotloop's, by the names of their classes.
+
+        Examples
+        --------
+        >>> import hotloop
+        >>> x = hotloop.Input((2,))
+        >>> model = hotloop.Model(x, hotloop.layers.Dense(3)(x))
+        >>> hotloop.Model.from_config(model.get_config()).count_params()
+        9
+        """
+        from .structure import model_from_config
+
+        return model_from_config(config, custom_objects, cls=cls)
+
+    def to_json(self, **options: Any) -> str:
+        """The structure as a text: see `hotloop.models.model_from_json`.
+
+        Parameters
+        ----------
+        **options
+            For `json.dumps`, as ``indent=2``.
+        """
+        from .structure import layer_config
+
+        return json.dumps(layer_config(self), **options)
 
     # -- inputs and outputs -----------------------------------------------------
 

@@ -136,6 +136,16 @@ class Compilation:
                 metrics_module.get(identifier)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """As they were given."""
+        return {
+            "loss": self._loss,
+            "loss_weights": self._loss_weights,
+            "metrics": self._metrics,
+            "weighted_metrics": self._weighted_metrics,
+        }
+
+    @property
     def bound(self) -> list[Objective]:
         """The objectives made so far, the newest last."""
         return list(self._bound.values())

@@ -71,13 +71,13 @@ class Sequential(Model):
                 raise ValueError(f"{self.describe()}: Input must come first")
             if self.inputs:
                 raise ValueError(f"{self.describe()} has an Input already")
-            self._start(layer.output)
+            self.start(layer.output)
             return
         if not self._chain and not self.inputs:
             if layer.input_shape_argument is not None:
-                self._start(_input(layer.input_shape_argument, layer))
+                self.start(_input(layer.input_shape_argument, layer))
             elif isinstance(layer, Model) and layer.built:
-                self._start(_input(layer.inputs[0].dims, layer))
+                self.start(_input(layer.inputs[0].dims, layer))
         if self.inputs:
             self._values.append(layer(self._values[-1]))
             self.outputs = self._values[-1:]
@@ -109,10 +109,11 @@ class Sequential(Model):
         values = [_input(dims, self._chain[0])]
         for layer in self._chain:
             values.append(layer(values[-1]))
-        self._start(values[0])
+        self.start(values[0])
         self._values, self.outputs = values, values[-1:]
 
-    def _start(self, value: Value) -> None:
+    def start(self, value: Value) -> None:
+        """Begins with this value."""
         self.inputs, self.outputs, self._values = [value], [value], [value]
         self.dtype = value.dtype
 

@@ -148,6 +148,10 @@ class Trainer:
         self.optimizer, self._compilation = optimizers.get(optimizer), compilation
         self._forget_plans()
 
+    def compile_arguments(self) -> dict[str, Any] | None:
+        """The losses and metrics that `compile` was given; None before it was called."""
+        return None if self._compilation is None else self._compilation.arguments
+
     @property
     def compiled(self) -> bool:
         return self._compilation is not None
@@ -223,7 +227,8 @@ class Trainer:
             For data that do not fit the model or each other, and arguments out of range;
             nothing is trained then.
         NonFiniteError
-            When the loss is no longer finite; the weights are those before that batch.
+            When the loss is no longer finite; the weights are those before that batch. With the
+            callback `TerminateOnNaN`, training ends there instead.
         """
         compilation = self._require_compiled("fit")
         _check_count("epochs", epochs, 1)
@@ -285,13 +290,20 @@ class Trainer:
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            # The last batch's loss is finite even where, behind a tanh, its gradient is not.
+            if not all(weight.is_finite() for weight in self.trainable_weights):
+                what = "the weights are not finite after the last batch"
+                rows = np.arange(data.rows)
+                raise NonFiniteError(
+                    explain(what, self.weights, data.x, data.y, rows, data.first_row)
+                )
+        except NonFiniteError as error:
+            if not hooks.ends_at_nan:
+                raise
+            self.stop_training = True
+            print(f"Training ends: {error}")
         finally:
             bar.close()
-        # The last batch's loss is finite even where, behind a tanh, its gradient is not.
-        if not all(weight.is_finite() for weight in self.trainable_weights):
-            what = "the weights are not finite after the last batch"
-            every = np.arange(data.rows)
-            raise NonFiniteError(explain(what, self.weights, data.x, data.y, every, data.first_row))
         hooks.on_train_end(logs)
         self.history = hooks.history
         return hooks.history

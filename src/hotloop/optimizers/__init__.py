@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import naming
+from . import schedules
 from .adagrad import Adagrad
 from .adam import Adam
 from .adamw import AdamW
@@ -13,7 +14,7 @@ from .optimizer import Optimizer
 from .rmsprop import RMSprop
 from .sgd import SGD
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
 _BY_NAME: dict[str, type[Optimizer]] = {
     "adagrad": Adagrad,

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .. import backends
+from .. import backends, naming
 from ..variables import Variable
+from . import schedules
+from .schedules import LearningRateSchedule
 
 
 class Optimizer:
@@ -20,8 +23,9 @@ class Optimizer:
 
     Parameters
     ----------
-    learning_rate : float
-        Step size; may be changed at any time between batches.
+    learning_rate : float or LearningRateSchedule
+        Step size; may be changed at any time between batches. Of a schedule, the attribute is
+        the rate of the next step.
     name : str, optional
         The class's in lower case if not given.
 
@@ -29,26 +33,61 @@ class Optimizer:
     ----------
     iterations : int
         Steps done so far.
+    schedule : LearningRateSchedule or None
+        What the learning rate follows.
     """
 
-    def __init__(self, learning_rate: float, *, name: str | None = None) -> None:
+    def __init__(
+        self, learning_rate: float | LearningRateSchedule, *, name: str | None = None
+    ) -> None:
         self.name = name or type(self).__name__.lower()
+        self.schedule: LearningRateSchedule | None = None
         self.learning_rate = learning_rate
         self.iterations = 0
         self._slots: dict[int, tuple[Variable, tuple[Variable, ...]]] = {}
 
     @property
     def learning_rate(self) -> float:
-        return self._learning_rate
+        rates = self.learning_rates(1)
+        return self._learning_rate if rates is None else float(rates[0])
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._learning_rate = self._number("learning_rate", value, 0.0)
+    def learning_rate(self, value: float | LearningRateSchedule | Mapping[str, Any]) -> None:
+        given: Any = value
+        if isinstance(value, Mapping):
+            given = naming.instantiate("schedule", value, schedules.BY_NAME)
+        if isinstance(given, LearningRateSchedule):
+            self.schedule = given
+        else:
+            self.schedule = None
+            self._learning_rate = self._number("learning_rate", given, 0.0)
+
+    def learning_rates(self, count: int) -> NDArray[np.float64] | None:
+        """Those of the next steps; None where all are the same.
+
+        Raises
+        ------
+        ValueError
+            If the schedule gives something else than a number of at least 0 for each.
+        """
+        if self.schedule is None:
+            return None
+        steps = np.arange(self.iterations, self.iterations + count)
+        rates = np.asarray(self.schedule(steps), np.float64, order="C")
+        if rates.shape != steps.shape or not (rates >= 0).all():
+            raise ValueError(
+                f"{type(self).__name__}: the schedule {type(self.schedule).__name__} must give a "
+                "learning rate of at least 0 for each step of an array of steps"
+            )
+        return rates
 
     def _number(self, argument: str, value: float, low: float, high: float = math.inf) -> float:
         """`value` as a float from `low` up to, but not including, `high`."""
         if callable(value) or isinstance(value, str | bytes):
-            raise TypeError(f"{type(self).__name__}: {argument} must be a number, not {value!r}")
+            hint = " or a LearningRateSchedule" if argument == "learning_rate" else ""
+            raise TypeError(
+                f"{type(self).__name__}: {argument} must be a number{hint}, not {value!r}"
+            )
         number = float(value)
         if not low <= number < high:
             limit = "" if math.isinf(high) else f" and below {high:g}"
@@ -84,6 +123,10 @@ class Optimizer:
             self._slots[id(weight)] = (weight, state)
         return self._slots[id(weight)][1]
 
+    def slots_so_far(self, weight: Variable) -> tuple[Variable, ...]:
+        """The state arrays of a weight; none if they have not been made."""
+        return self._slots[id(weight)][1] if id(weight) in self._slots else ()
+
     @property
     def variables(self) -> list[Variable]:
         """All state arrays, weight by weight."""
@@ -107,6 +150,7 @@ class Optimizer:
         >>> w.numpy()
         array([0.5, 1.5])
         """
+        hyper = self.hyper()
         self.iterations += 1
         for gradient, weight in zip(gradients, weights, strict=True):
             values = weight.numpy()
@@ -117,13 +161,14 @@ class Optimizer:
                 raise ValueError(
                     f"the gradient of '{weight.path}' has shape {g.shape}; expected {weight.shape}"
                 )
-            backends.call(self.op, values, g, state, iteration=self.iterations, **self.hyper())
+            backends.call(self.op, values, g, state, iteration=self.iterations, **hyper)
             weight.assign(values)
             for slot, array in zip(slots, state, strict=True):
                 slot.assign(array)
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "learning_rate": self.learning_rate} | self._config()
+        rate = self._learning_rate if self.schedule is None else naming.serialize(self.schedule)
+        return {"name": self.name, "learning_rate": rate} | self._config()
 
     def _config(self) -> dict[str, Any]:
         return {}

@@ -162,9 +162,32 @@ def _sum_rows(shape: Shape, new: Arrays) -> Call:
     return _call(rows * cols, new.normal(rows, cols), out=new.empty(cols))
 
 
-def _add(shape: Shape, new: Arrays) -> Call:
+def _merge(shape: Shape, new: Arrays) -> Call:
     rows, cols = shape
     return _call(rows * cols, new.normal(*shape), new.normal(*shape), out=new.empty(*shape))
+
+
+def _choice_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, a, b = (new.normal(*shape) for _ in range(3))
+    return _call(rows * cols, dy, a, b, out=new.empty(*shape))
+
+
+def _scale(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    x = new.normal(*shape)
+    return _call(2 * rows * cols, x, out=new.empty(*shape), factor=0.5, offset=1.0)
+
+
+def _concatenate(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    out = new.empty(rows, 2 * cols)
+    return _call(out.size, new.normal(*shape), new.normal(*shape), out=out)
+
+
+def _columns(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(rows, cols), out=new.empty(rows, cols), first=0)
 
 
 def _dropout(shape: Shape, new: Arrays) -> Call:
@@ -186,7 +209,13 @@ def _activation_gradient(shape: Shape, new: Arrays) -> Call:
 def _elementwise() -> Iterator[Kernel]:
     yield Kernel("add_bias", "elementwise", _OUTPUTS, _add_bias)
     yield Kernel("sum_rows", "elementwise", _OUTPUTS, _sum_rows)
-    yield Kernel("add", "elementwise", _OUTPUTS, _add)
+    for name in ("add", "subtract", "multiply", "maximum", "minimum"):
+        yield Kernel(name, "elementwise", _OUTPUTS, _merge)
+    for name in ("maximum_gradient", "minimum_gradient"):
+        yield Kernel(name, "elementwise", _OUTPUTS, _choice_gradient)
+    yield Kernel("scale", "elementwise", _OUTPUTS, _scale)
+    yield Kernel("concatenate", "elementwise", _OUTPUTS, _concatenate)
+    yield Kernel("columns", "elementwise", _OUTPUTS, _columns)
     yield Kernel("dropout", "elementwise", _OUTPUTS, _dropout)
     for name in ACTIVATIONS:
         yield Kernel(name, "activations", _OUTPUTS, _activation)

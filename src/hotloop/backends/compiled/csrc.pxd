@@ -13,6 +13,9 @@ cdef extern from "hotloop.h" nogil:
         HL_LINEAR, HL_RELU, HL_LEAKY_RELU, HL_ELU, HL_SELU, HL_GELU, HL_GELU_TANH, HL_SILU
         HL_SOFTPLUS, HL_SOFTSIGN, HL_SIGMOID, HL_HARD_SIGMOID, HL_TANH, HL_EXPONENTIAL
 
+    ctypedef enum hl_merge:
+        HL_ADD, HL_SUBTRACT, HL_MULTIPLY, HL_MAXIMUM, HL_MINIMUM
+
     ctypedef enum hl_loss:
         HL_MEAN_SQUARED_ERROR, HL_MEAN_ABSOLUTE_ERROR, HL_HUBER, HL_LOG_COSH
         HL_BINARY_CROSSENTROPY, HL_BINARY_CROSSENTROPY_LOGITS, HL_KL_DIVERGENCE, HL_POISSON
@@ -92,7 +95,12 @@ cdef extern from "hotloop.h" nogil:
                                     ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows,
                          ptrdiff_t cols) noexcept nogil
-        void (*add)(const void *a, const void *b, void *y, ptrdiff_t n) noexcept nogil
+        void (*merge)(hl_merge kind, const void *a, const void *b, void *y,
+                      ptrdiff_t n) noexcept nogil
+        void (*choice_gradient)(hl_merge kind, const void *dy, const void *a, const void *b,
+                                void *da, ptrdiff_t n) noexcept nogil
+        void (*scale)(double factor, double offset, const void *x, void *y,
+                      ptrdiff_t n) noexcept nogil
         void (*dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
                         ptrdiff_t n) noexcept nogil
         void (*softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil

@@ -27,6 +27,7 @@ from .steps import (
     CROSSENTROPIES,
     DTYPES,
     LOSSES,
+    MERGES,
     METRICS,
     ROWWISE,
     UPDATES,
@@ -64,10 +65,12 @@ from .steps cimport (
     ACCUMULATE,
     ACTIVATION,
     ACTIVATION_GRADIENT,
-    ADD,
     ADD_BIAS,
     BIAS_GRADIENT,
     BIAS_UPDATE,
+    CHOICE_GRADIENT,
+    COLUMNS,
+    CONCATENATE,
     COPY_OUT,
     DENSE,
     DROPOUT,
@@ -75,10 +78,12 @@ from .steps cimport (
     GATHER_LABELS,
     INPUT_GRADIENT,
     LOSS,
+    MERGE,
     METRIC,
     NETWORK,
     PENALTY,
     PENALTY_GRADIENT,
+    SCALE,
     UPDATE,
     WEIGHT_GRADIENT,
     WEIGHT_UPDATE,
@@ -99,6 +104,9 @@ cdef enum:
 # Batches with fewer floating-point operations take about as long as a look at the clock.
 cdef int64_t CLOCK_FLOPS = 20_000
 
+# Rates of a schedule that are asked for at once.
+cdef Py_ssize_t SCHEDULED_BATCHES = 1 << 14
+
 # Arrays up to this size stay in the second-level cache from one epoch to the next.
 cdef ptrdiff_t NEAR_BYTES = 256 * 1024
 
@@ -117,7 +125,8 @@ cdef struct Run:
     int n_slots
     double *sums  # of each epoch
     hl_optimizer rule
-    const double *hyper
+    double *hyper  # the learning rate first
+    const double *rates  # of each batch, where that changes
     hl_powers *powers
     bint updates
     int64_t iteration
@@ -254,6 +263,8 @@ cdef void begin_batch(Run *run, Batch *batch) noexcept nogil:
         return
     memset(batch.sums, 0, run.n_slots * sizeof(double))
     if run.updates:
+        if run.rates != NULL:
+            run.hyper[0] = run.rates[run.done]
         prepare_update(run.rule, run.hyper, batch.iteration + 1, run.powers, batch.h)
 
 
@@ -800,13 +811,39 @@ cdef class Executor:
         step.seed = <uint64_t> node.attributes["seed"]
         step.cols = node.output.size
 
-    def _add(self, int at, node):
+    def _merge(self, int at, node):
         cdef Step *step = &self.steps[at]
-        self._plain(at, ADD, node)
+        self._plain(at, MERGE, node)
+        step.kind = MERGES[node.op]
         step.cols = node.output.size
         if not node.output.batched:
             step.group = 0
             step.cols = self.plan.placement.bytes(node.output) // self.kernels.itemsize
+
+    def _choice_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, CHOICE_GRADIENT, node)
+        step.kind = MERGES[node.op.removesuffix("_gradient")]
+        step.cols = node.output.size
+
+    def _scale(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, SCALE, node)
+        step.factor, step.option = node.attributes["factor"], node.attributes["offset"]
+        step.cols = node.output.size
+
+    def _concatenate(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, CONCATENATE, node)
+        step.group = node.output.group
+        step.inputs, step.cols = node.inputs[0].dims[-1], node.output.dims[-1]
+
+    def _columns(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, COLUMNS, node)
+        step.group = node.output.group
+        step.inputs, step.cols = node.inputs[0].dims[-1], node.output.dims[-1]
+        step.slot = node.attributes["first"]
 
     def _rowwise(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -857,6 +894,7 @@ cdef class Executor:
         cdef char *destinations[MAX_OUTPUTS]
         cdef Py_buffer view
         cdef const int64_t[::1] order
+        cdef const double[::1] rates
         cdef int n_threads, i
         if count <= 0:
             return 0, True
@@ -897,6 +935,12 @@ cdef class Executor:
             run.sums = &sums[0]
         optimizer = self.plan.optimizer
         if optimizer is not None:
+            if optimizer.schedule is not None:
+                count = min(count, SCHEDULED_BATCHES)
+                rates = optimizer.learning_rates(count)
+                run.rates = &rates[0]
+                run.at_once = 1  # a network's step has one rate for all
+                run.count = count
             run.updates = True
             run.iteration = optimizer.iterations
             run.rule = <hl_optimizer> UPDATES[optimizer.op]
@@ -981,23 +1025,28 @@ _PRODUCTS = frozenset({"dense", "matmul", "weight_gradient", "weight_gradient_up
 
 _LOWER = {
     "accumulate": Executor._accumulate,
-    "add": Executor._add,
     "add_bias": Executor._add_bias,
     "bias_gradient": Executor._bias_gradient,
     "bias_gradient_update": Executor._bias_gradient,
+    "columns": Executor._columns,
+    "concatenate": Executor._concatenate,
     "dense": Executor._dense,
     "dropout": Executor._dropout,
     "input_gradient": Executor._input_gradient,
     "loss": Executor._loss,
+    "maximum_gradient": Executor._choice_gradient,
+    "minimum_gradient": Executor._choice_gradient,
     "matmul": Executor._dense,
     "metric": Executor._metric,
     "network_update": Executor._network_update,
     "penalty": Executor._penalty,
     "penalty_gradient": Executor._penalty_gradient,
+    "scale": Executor._scale,
     "update": Executor._update,
     "weight_gradient": Executor._weight_gradient,
     "weight_gradient_update": Executor._weight_gradient,
 }
+_LOWER |= dict.fromkeys(MERGES, Executor._merge)
 _LOWER |= dict.fromkeys(ROWWISE, Executor._rowwise)
 _LOWER |= dict.fromkeys(
     (name + suffix for name in ACTIVATIONS for suffix in ("", "_gradient")), Executor._elementwise

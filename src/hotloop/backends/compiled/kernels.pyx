@@ -16,7 +16,7 @@ from ..formulas import OPTIMIZERS as RULES
 from ..numpy import check_labels, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
-from .steps import ACTIVATIONS, CROSSENTROPIES, LOSSES, METRICS, ROWWISE, UPDATES
+from .steps import ACTIVATIONS, CROSSENTROPIES, LOSSES, MERGES, METRICS, ROWWISE, UPDATES
 
 from .csrc cimport (
     HL_HINGE,
@@ -32,13 +32,17 @@ from .runtime cimport Buffer, kernels_of, prepare_update, random_order, run_on_t
 from .steps cimport (
     ACTIVATION,
     ACTIVATION_GRADIENT,
-    ADD,
     ADD_BIAS,
     BIAS_GRADIENT,
+    CHOICE_GRADIENT,
+    COLUMNS,
+    CONCATENATE,
     DROPOUT,
     LOSS,
+    MERGE,
     METRIC,
     PENALTY_GRADIENT,
+    SCALE,
     SOFTMAX_CROSSENTROPY,
     UPDATE,
     Batch,
@@ -254,9 +258,56 @@ def add_bias(x, b, *, out):
     _run(&step, _kernels(x), _rows(x))
 
 
-def add(a, b, *, out):
-    cdef Step step = _elementwise(ADD, a, b, out)
-    _run(&step, _kernels(a), _rows(a))
+def _merge(name):
+    def merge(a, b, *, out):
+        cdef Step step = _elementwise(MERGE, a, b, out)
+        step.kind = MERGES[name]
+        _run(&step, _kernels(a), _rows(a))
+
+    return merge
+
+
+def _choice_gradient(name):
+    def gradient(dy, a, b, *, out):
+        cdef Step step = _elementwise(CHOICE_GRADIENT, dy, a, out)
+        if b.shape != dy.shape:
+            raise ValueError(f"shapes {dy.shape} and {b.shape} differ")
+        step.kind, step.in2 = MERGES[name], _address(b, dy.dtype)
+        _run(&step, _kernels(dy), _rows(dy))
+
+    return gradient
+
+
+def scale(x, *, factor, offset, out):
+    cdef Step step = _elementwise(SCALE, x, None, out)
+    step.factor, step.option = factor, offset
+    _run(&step, _kernels(x), _rows(x))
+
+
+def concatenate(a, b, *, out):
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    rows, left = a.shape
+    if out.shape != (rows, left + b.shape[1]) or b.shape[0] != rows:
+        raise ValueError(f"shapes {a.shape}, {b.shape} and {out.shape} do not fit")
+    step.code, step.group, step.inputs, step.cols = CONCATENATE, 1, left, out.shape[1]
+    step.in0, step.in1 = _address(a, a.dtype), _address(b, a.dtype)
+    step.out0 = _address(out, a.dtype)
+    _run(&step, _kernels(a), rows)
+
+
+def columns(x, *, first, out):
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    rows, cols = x.shape
+    if out.shape[0] != rows or not 0 <= first <= first + out.shape[1] <= cols:
+        raise ValueError(
+            f"columns {first} to {first + out.shape[1]} of {x.shape} do not fit {out.shape}"
+        )
+    step.code, step.group, step.inputs, step.cols = COLUMNS, 1, cols, out.shape[1]
+    step.slot = first
+    step.in0, step.out0 = _address(x, x.dtype), _address(out, x.dtype)
+    _run(&step, _kernels(x), rows)
 
 
 def dropout(x, *, rate, key, out):
@@ -476,7 +527,9 @@ def _table():
             matmul,
             add_bias,
             sum_rows,
-            add,
+            scale,
+            concatenate,
+            columns,
             dense_forward,
             dense_backward,
             dropout,
@@ -503,6 +556,9 @@ def _table():
         table[name], table[name + "_gradient"] = _activation(name, default)
     for name, formula in LOSS_FORMULAS.items():
         table[name] = _loss(name, 0.0 if formula.param is None else formula.param)
+    table |= {name: _merge(name) for name in MERGES}
+    for name in ("maximum", "minimum"):
+        table[name + "_gradient"] = _choice_gradient(name)
     table |= {name: _update(name, rule.hyper, rule.slots) for name, rule in RULES.items()}
     return table
 

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from . cimport csrc
-from .csrc cimport hl_activation, hl_loss, hl_metric, hl_optimizer
+from .csrc cimport hl_activation, hl_loss, hl_merge, hl_metric, hl_optimizer
 from .matmul cimport (
     Update,
     addresses_of,
@@ -35,6 +35,13 @@ ACTIVATIONS = {
     "hard_sigmoid": csrc.HL_HARD_SIGMOID,
     "tanh": csrc.HL_TANH,
     "exponential": csrc.HL_EXPONENTIAL,
+}
+MERGES = {
+    "add": csrc.HL_ADD,
+    "subtract": csrc.HL_SUBTRACT,
+    "multiply": csrc.HL_MULTIPLY,
+    "maximum": csrc.HL_MAXIMUM,
+    "minimum": csrc.HL_MINIMUM,
 }
 LOSSES = {
     "mean_squared_error": csrc.HL_MEAN_SQUARED_ERROR,
@@ -215,8 +222,8 @@ cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) 
         if s.out0 != s.in0:
             memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
         kernels.penalty_gradient(s.option, s.factor, s.in1 + at, s.out0 + at, n)
-    elif s.code == ADD:
-        kernels.add(s.in0 + at, s.in1 + at, s.out0 + at, n)
+    elif s.code == MERGE:
+        kernels.merge(<hl_merge> s.kind, s.in0 + at, s.in1 + at, s.out0 + at, n)
 
 
 cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
@@ -244,8 +251,15 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
                                     s.out0 + at, s.cols, n, s.cols)
     elif s.code == ADD_BIAS:
         kernels.add_bias(s.in0 + at, s.in1, s.out0 + at, n, s.cols)
-    elif s.code == ADD:
-        kernels.add(s.in0 + at, s.in1 + at, s.out0 + at, n * s.cols)
+    elif s.code == MERGE:
+        kernels.merge(<hl_merge> s.kind, s.in0 + at, s.in1 + at, s.out0 + at, n * s.cols)
+    elif s.code == CHOICE_GRADIENT:
+        kernels.choice_gradient(<hl_merge> s.kind, s.in0 + at, s.in1 + at, s.in2 + at,
+                                s.out0 + at, n * s.cols)
+    elif s.code == SCALE:
+        kernels.scale(s.factor, s.option, s.in0 + at, s.out0 + at, n * s.cols)
+    elif s.code == CONCATENATE or s.code == COLUMNS:
+        _move_columns(s, first, n, item)
     elif s.code == DROPOUT:
         kernels.dropout(s.option, random_bits(s.seed, batch.iteration), first * s.cols,
                         s.in0 + at, s.out0 + at, n * s.cols)
@@ -276,6 +290,18 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
             kernels.softmax_crossentropy(s.clip, s.option, y_true, label, s.in1 + at, weight,
                                          s.group, scale, s.out0 + first * item,
                                          moved(s.out2, at), moved(s.out1, at), n, s.cols)
+
+
+cdef void _move_columns(const Step *s, ptrdiff_t first, ptrdiff_t n,
+                        ptrdiff_t item) noexcept nogil:
+    """Rows of two matrices side by side, or some columns of one."""
+    cdef ptrdiff_t left = s.inputs * item, whole = s.cols * item, start = s.slot * item, i
+    for i in range(first, first + n):
+        if s.code == CONCATENATE:
+            memcpy(s.out0 + i * whole, s.in0 + i * left, left)
+            memcpy(s.out0 + i * whole + left, s.in1 + i * (whole - left), whole - left)
+        else:
+            memcpy(s.out0 + i * whole, s.in0 + i * left + start, whole)
 
 
 cdef void _gather_labels(const Step *s, Batch *batch, ptrdiff_t first,

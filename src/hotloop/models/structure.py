@@ -1,0 +1,258 @@
+"""A model as plain data, without weights, and back.
+
+A layer is ``{"class_name": ..., "config": ...}``. A Sequential lists its layers. Any other model
+lists its layers, each once, and their calls in the order of computation; a value is
+``[call, output]``, the number of the call that made it and which of its outputs it is. No data
+from outside is ever executed: classes are looked up by name among hotloop's own and those that
+the caller gives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .. import layers as builtin
+from .. import naming
+from ..graph.trace import Use, Value
+from ..layers.base import Layer
+from ..layers.input import InputLayer
+from .model import Model
+from .sequential import Sequential
+
+Config = dict[str, Any]
+Classes = Mapping[str, type[Layer]]
+
+
+def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
+    """What `layer_from_config` makes the same layer of, with weights of its own.
+
+    With `with_draws`, it will draw the same random numbers too, seed or not.
+    """
+    if isinstance(layer, Model):
+        config = model_config(layer, with_draws=with_draws)
+    else:
+        config = layer.get_config()
+    if with_draws and layer.random_key is not None:
+        config["seed"] = layer.random_key
+    return {"class_name": type(layer).__name__, "config": config}
+
+
+def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None = None) -> Layer:
+    """A new layer, or model.
+
+    Raises
+    ------
+    ValueError
+        If its class is not known; names the nearest one.
+    """
+    if not isinstance(config, Mapping) or not {"class_name", "config"} <= config.keys():
+        raise ValueError(
+            "the configuration of a layer needs the keys 'class_name' and 'config', got "
+            f"{sorted(config) if isinstance(config, Mapping) else config!r}"
+        )
+    own = {name: getattr(builtin, name) for name in builtin.__all__}
+    known: dict[str, Any] = {
+        name: thing
+        for name, thing in (own | {"Model": Model, "Sequential": Sequential}).items()
+        if isinstance(thing, type)
+    }
+    cls = naming.lookup("layer", config["class_name"], known | dict(custom_objects or {}))
+    if issubclass(cls, Model):
+        return model_from_config(config["config"], custom_objects, cls=cls)
+    layer: Layer = cls.from_config(dict(config["config"]))
+    return layer
+
+
+def model_config(model: Model, *, with_draws: bool = False) -> Config:
+    """The structure of a model; `with_draws` as in `layer_config`.
+
+    Raises
+    ------
+    ValueError
+        If a value was made outside of any layer.
+    """
+    config: Config = {"name": model.name, "trainable": model.trainable}
+    if isinstance(model, Sequential):
+        config["layers"] = [layer_config(layer, with_draws=with_draws) for layer in model.layers]
+        if model.inputs:
+            config["input"] = {"shape": list(model.inputs[0].dims), "dtype": model.inputs[0].dtype}
+        return config
+    made = _Calls(model)
+    return config | {
+        "layers": [layer_config(layer, with_draws=with_draws) for layer in made.layers],
+        "calls": made.calls,
+        "inputs": [made.reference(value) for value in model.inputs],
+        "outputs": [made.reference(value) for value in model.outputs],
+    }
+
+
+def model_from_config(
+    config: Mapping[str, Any],
+    custom_objects: Classes | None = None,
+    *,
+    cls: type[Model] | None = None,
+    inputs: Sequence[Value] | None = None,
+    make_layer: Callable[[Config], Layer] | None = None,
+) -> Model:
+    """A new model of this structure, with weights of its own.
+
+    Parameters
+    ----------
+    config : mapping
+        From `model_config`.
+    custom_objects : mapping of str to class, optional
+        Layers that are not hotloop's.
+    inputs : list of Value, optional
+        What the model is to begin with, instead of inputs of its own.
+    make_layer : callable, optional
+        Makes a layer of its configuration; `layer_from_config` if not given.
+    """
+    make = make_layer or (lambda one: layer_from_config(one, custom_objects))
+    name, trainable = config.get("name"), config.get("trainable", True)
+    if "calls" not in config:
+        chain = (cls or Sequential)(name=name, trainable=trainable)
+        assert isinstance(chain, Sequential)
+        if inputs is not None:
+            chain.start(inputs[0])
+        elif "input" in config:
+            chain.add(InputLayer(**config["input"]))
+        for layer in config["layers"]:
+            chain.add(make(layer))
+        return chain
+    made = {layer["config"]["name"]: layer for layer in config["layers"]}
+    new: dict[str, Layer] = {}
+    values: list[list[Value]] = []
+    given = dict(zip((call for call, _ in config["inputs"]), inputs or (), strict=False))
+    for number, call in enumerate(config["calls"]):
+        if call["layer"] not in new:
+            new[call["layer"]] = make(made[call["layer"]])
+        layer = new[call["layer"]]
+        if isinstance(layer, InputLayer):
+            values.append([given.get(number, layer.output)])
+            continue
+        read = [values[maker][output] for maker, output in call["inputs"]]
+        y = layer(read if call["list"] else read[0])
+        values.append(list(y) if isinstance(y, list | tuple) else [y])
+    first, last = ([values[call][i] for call, i in config[key]] for key in ("inputs", "outputs"))
+    return (cls or Model)(first, last, name=name, trainable=trainable)
+
+
+def clone_model(
+    model: Model,
+    input_tensors: Value | Sequence[Value] | None = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+) -> Model:
+    """A model of the same structure with weights of its own, new ones.
+
+    Parameters
+    ----------
+    model : Model
+    input_tensors : Value or list of Value, optional
+        From `Input`: what the copy is to begin with, instead of inputs of its own.
+    clone_function : callable, optional
+        Takes each layer but the inputs and returns what the copy has in its place.
+
+    Raises
+    ------
+    ValueError
+        If a value of the model was made outside of any layer.
+
+    Examples
+    --------
+    >>> import hotloop
+    >>> model = hotloop.Sequential([hotloop.layers.Dense(3, input_dim=2)])
+    >>> hotloop.models.clone_model(model).count_params()
+    9
+    """
+    parts = model.layers if isinstance(model, Sequential) else _Calls(model).layers
+    layers = {layer.name: layer for layer in parts}
+
+    def make(config: Config) -> Layer:
+        layer = layers[config["config"]["name"]]
+        if clone_function is not None and not isinstance(layer, InputLayer):
+            return clone_function(layer)
+        return layer_from_config(config, {type(layer).__name__: type(layer)})
+
+    inputs = [input_tensors] if isinstance(input_tensors, Value) else input_tensors
+    return model_from_config(model_config(model), cls=type(model), inputs=inputs, make_layer=make)
+
+
+def model_from_json(json_string: str, custom_objects: Classes | None = None) -> Model:
+    """The model that ``model.to_json()`` describes, with new weights.
+
+    Examples
+    --------
+    >>> import hotloop
+    >>> text = hotloop.Sequential([hotloop.layers.Dense(3, input_dim=2)]).to_json()
+    >>> hotloop.models.model_from_json(text).count_params()
+    9
+    """
+    model = layer_from_config(json.loads(json_string), custom_objects)
+    if not isinstance(model, Model):
+        raise ValueError(f"this describes the layer {type(model).__name__}, not a model")
+    return model
+
+
+class _Calls:
+    """The calls of layers between a model's inputs and outputs."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.calls: list[Config] = []
+        self.layers: list[Layer] = []
+        self._numbers: dict[Use | Value, int] = {}
+        for value in model.inputs:
+            if not isinstance(value.layer, InputLayer):
+                raise ValueError(f"{model.describe()}: its inputs must be made by Input")
+            self._add(value, value.layer, [], several=False)
+        for value in model.outputs:
+            self._visit(value)
+
+    def reference(self, value: Value) -> list[int]:
+        """How calls name a value."""
+        if value in self._numbers:
+            return [self._numbers[value], 0]
+        assert value.use is not None
+        use, output = value.use
+        return [self._numbers[use], output]
+
+    def _visit(self, value: Value) -> None:
+        """Adds what makes a value, after what that reads; without recursion, for deep models."""
+        waiting = [value]
+        while waiting:
+            value = waiting[-1]
+            use = self._use_of(value)
+            if use is None or use in self._numbers:
+                waiting.pop()
+                continue
+            missing = [v for v in use.inputs if self._missing(v)]
+            if missing:
+                waiting.extend(reversed(missing))
+                continue
+            waiting.pop()
+            read = [self.reference(v) for v in use.inputs]
+            self._add(use, use.layer, read, several=use.several)
+
+    def _missing(self, value: Value) -> bool:
+        use = self._use_of(value)
+        return use is not None and use not in self._numbers
+
+    def _use_of(self, value: Value) -> Use | None:
+        """What made a value; None for the model's inputs."""
+        if value in self._numbers:
+            return None
+        if value.use is None:
+            raise ValueError(
+                f"{self.model.describe()}: a value of shape {value.shape} was made outside of "
+                "any layer, so the model's structure cannot be written down; use a layer such as "
+                "Activation"
+            )
+        return value.use[0]
+
+    def _add(self, key: Use | Value, layer: Layer, read: list[list[int]], several: bool) -> None:
+        self._numbers[key] = len(self.calls)
+        self.calls.append({"layer": layer.name, "inputs": read, "list": several})
+        if layer not in self.layers:
+            self.layers.append(layer)

@@ -1,0 +1,217 @@
+"""Whole models in files: structure, weights, how they are trained, the optimizer's state.
+
+A file is a zip archive of ``model.json`` and two safetensors files, ``weights.safetensors`` and
+``optimizer.safetensors``. Reading one executes nothing from it: classes are looked up by name.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import losses, metrics, naming, optimizers
+from ..layers.base import Layer
+from .files import written_whole
+from .weights import assign, names_of
+
+if TYPE_CHECKING:
+    from ..models.model import Model
+    from ..variables import Variable
+
+FORMAT, VERSION = "hotloop-model", 1
+_JSON, _WEIGHTS, _STATE = "model.json", "weights.safetensors", "optimizer.safetensors"
+
+
+def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+    """Writes a model to a file, atomically: see `load_model`.
+
+    Parameters
+    ----------
+    model : Model
+    filepath : path-like
+        By custom ``NAME.hotloop``.
+    overwrite : bool
+        Whether a file that exists is replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    ValueError
+        If the model has no weights yet, or a part that cannot be written down.
+    """
+    from .. import __version__
+    from ..models.structure import layer_config
+
+    path = Path(filepath)
+    if path.suffix in (".keras", ".h5"):
+        raise ValueError(
+            f"{path.name}: hotloop writes files of its own format; name it {path.stem}.hotloop"
+        )
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "hotloop": __version__,
+        "model": layer_config(model, with_draws=True),
+        "training": _training(model),
+    }
+    text = json.dumps(content, indent=1)
+    with (
+        written_whole(path, overwrite) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        # Of no date, so that the same model makes the same file.
+        for name, data in (
+            (_JSON, text.encode()),
+            (_WEIGHTS, _tensors(dict(zip(names_of(model), model.weights, strict=True)))),
+            (_STATE, _tensors(_state(model))),
+        ):
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def load_model(
+    filepath: str | PathLike[str],
+    custom_objects: Mapping[str, type[Layer]] | None = None,
+    compile: bool = True,
+) -> Model:
+    """The model that `save_model`, or ``model.save``, wrote.
+
+    It predicts to the bit what the saved one did, and goes on training from where that was: the
+    optimizer's state and the random numbers of its layers come back too.
+
+    Parameters
+    ----------
+    filepath : path-like
+    custom_objects : mapping of str to class, optional
+        Layers that are not hotloop's, by the names of their classes.
+    compile : bool
+        Whether the model is compiled as it was, if it was.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated, corrupt, of another format or a newer version, or names a layer
+        that is not known.
+
+    Examples
+    --------
+    >>> import hotloop, os, tempfile
+    >>> model = hotloop.Sequential([hotloop.layers.Dense(1, input_dim=2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "m.hotloop"))
+    ...     hotloop.models.load_model(os.path.join(folder, "m.hotloop")).count_params()
+    3
+    """
+    from ..models.model import Model
+    from ..models.structure import layer_from_config
+
+    path = Path(filepath)
+    content, weights, state = _read(path)
+    model = layer_from_config(content["model"], custom_objects)
+    if not isinstance(model, Model):
+        raise ValueError(f"{path} holds a {type(model).__name__}, not a model")
+    assign(model, weights, str(path))
+    if compile and content["training"] is not None:
+        _compile(model, content["training"], state)
+    return model
+
+
+# ------------------------------------------------------------------------ writing
+
+
+def _training(model: Model) -> dict[str, Any] | None:
+    """The arguments of compile, and the optimizer's step."""
+    if model.optimizer is None or (given := model.compile_arguments()) is None:
+        return None
+    return {name: _plain(value) for name, value in given.items()} | {
+        "optimizer": naming.serialize(model.optimizer),
+        "iterations": model.optimizer.iterations,
+    }
+
+
+def _plain(given: Any) -> Any:
+    """Names, objects, and lists and dicts of them, as JSON can hold them."""
+    if given is None or isinstance(given, str | int | float):
+        return given
+    if isinstance(given, Mapping):
+        return {name: _plain(value) for name, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [_plain(value) for value in given]
+    return naming.serialize(given() if isinstance(given, type) else given)
+
+
+def _state(model: Model) -> dict[str, Variable]:
+    """The optimizer's arrays, by the name of their weight and their number."""
+    if model.optimizer is None:
+        return {}
+    return {
+        f"{name}.{i}": slot
+        for name, weight in zip(names_of(model), model.weights, strict=True)
+        for i, slot in enumerate(model.optimizer.slots_so_far(weight))
+    }
+
+
+def _tensors(variables: Mapping[str, Variable]) -> bytes:
+    from safetensors.numpy import save
+
+    return save({name: variable.numpy() for name, variable in variables.items()})
+
+
+# ------------------------------------------------------------------------ reading
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """What the file holds, after a look at its format."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = json.loads(archive.read(_JSON))
+            if not isinstance(content, dict) or content.get("format") != FORMAT:
+                raise ValueError(f"{path} is not a hotloop model")
+            if content["version"] > VERSION:
+                raise ValueError(
+                    f"{path} was written by hotloop {content['hotloop']}, in a format that this "
+                    "version does not know; install a newer one"
+                )
+            return content, load(archive.read(_WEIGHTS)), load(archive.read(_STATE))
+    except (zipfile.BadZipFile, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a complete hotloop model (truncated, corrupt or another format): "
+            f"{error}"
+        ) from None
+
+
+def _compile(model: Model, training: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    optimizer = optimizers.get(training["optimizer"])
+    model.compile(
+        optimizer,
+        _objects(training["loss"], losses.get),
+        training["loss_weights"],
+        _objects(training["metrics"], metrics.get),
+        _objects(training["weighted_metrics"], metrics.get),
+    )
+    optimizer.iterations = training["iterations"]
+    for name, weight in zip(names_of(model), model.weights, strict=True):
+        if f"{name}.0" in state:
+            for i, slot in enumerate(optimizer.slots(weight)):
+                slot.assign(np.asarray(state[f"{name}.{i}"]))
+
+
+def _objects(given: Any, get: Any) -> Any:
+    """The reverse of `_plain`: names stay names, configurations become objects."""
+    if isinstance(given, Mapping):
+        if "class_name" in given:
+            return get(given)
+        return {name: _objects(value, get) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_objects(value, get) for value in given]
+    return given
