@@ -90,8 +90,8 @@ def test_symbolic_values_keep_their_shape(name):
 
 
 def test_what_models_do_not_know():
-    with pytest.raises(ValueError, match="max_value and threshold are not supported inside"):
-        activations.relu(Input((3,)), max_value=6.0)
+    with pytest.raises(ValueError, match="a threshold is not supported inside a model"):
+        activations.relu(Input((3,)), threshold=1.0)
     for f in (activations.softmax, activations.log_softmax):
         with pytest.raises(ValueError, match="last axis"):
             f(np.zeros((2, 3)), axis=0)
