@@ -55,7 +55,41 @@ class LearningRateSchedule:
                 )
 
 
-class ExponentialDecay(LearningRateSchedule):
+class _RateOfDecay(LearningRateSchedule):
+    """What two schedules have in common: a rate of decay, each so many steps."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self._at_least(0, initial_learning_rate=initial_learning_rate, decay_rate=decay_rate)
+        self._at_least(1, decay_steps=decay_steps)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name or type(self).__name__
+
+    def decays(self, step: Rates) -> Rates:
+        """How often the decay has been done, whole times only on a staircase."""
+        decays = step / self.decay_steps
+        return np.floor(decays) if self.staircase else decays
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+class ExponentialDecay(_RateOfDecay):
     """``a * decay_rate ** (step / decay_steps)``.
 
     Parameters
@@ -74,37 +108,11 @@ class ExponentialDecay(LearningRateSchedule):
     0.025
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "ExponentialDecay",
-    ) -> None:
-        self._at_least(0, initial_learning_rate=initial_learning_rate, decay_rate=decay_rate)
-        self._at_least(1, decay_steps=decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
-
     def rate(self, step: Rates) -> Any:
-        decays = _decays(step, self.decay_steps, self.staircase)
-        return self.initial_learning_rate * np.power(float(self.decay_rate), decays)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        return self.initial_learning_rate * np.power(float(self.decay_rate), self.decays(step))
 
 
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_RateOfDecay):
     """``a / (1 + decay_rate * step / decay_steps)``.
 
     Parameters
@@ -122,34 +130,8 @@ class InverseTimeDecay(LearningRateSchedule):
     0.05
     """
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str = "InverseTimeDecay",
-    ) -> None:
-        self._at_least(0, initial_learning_rate=initial_learning_rate, decay_rate=decay_rate)
-        self._at_least(1, decay_steps=decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
-
     def rate(self, step: Rates) -> Any:
-        decays = _decays(step, self.decay_steps, self.staircase)
-        return self.initial_learning_rate / (1 + self.decay_rate * decays)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        return self.initial_learning_rate / (1 + self.decay_rate * self.decays(step))
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -408,12 +390,6 @@ BY_NAME: dict[str, type[LearningRateSchedule]] = {
         PolynomialDecay,
     )
 }
-
-
-def _decays(step: Rates, decay_steps: float, staircase: bool) -> Rates:
-    """How often the decay has been done, whole times only on a staircase."""
-    decays = step / decay_steps
-    return np.floor(decays) if staircase else decays
 
 
 def _cosine(share: Rates, alpha: float, peak: Any = 1.0) -> Any:
