@@ -113,6 +113,10 @@ def test_other_bad_calls_are_refused():
     x = hotloop.Input((2,))
     with pytest.raises(ValueError, match=r"is called on a list of inputs, as in layer\(\[a, b\]\)"):
         layers.Add()(x)
+    with pytest.raises(ValueError, match="needs at least 1 input, got an empty list"):
+        layers.Add()([])
+    with pytest.raises(ValueError, match="takes one input, got a list of 2; merge them first"):
+        layers.Dense(3)([x, x])
     with pytest.raises(ValueError, match="inputs of one dtype, got float32 and float64"):
         layers.Add()([x, hotloop.Input((2,), dtype="float64")])
     with pytest.raises(ValueError, match="as many examples each, got 3 and 4"):

@@ -123,6 +123,11 @@ class Layer:
 
     def extend(self, x: Any) -> Any:
         """Its forward pass on top of a symbolic value; makes the weights the first time."""
+        if not isinstance(x, Value) and not self.takes_list:
+            raise ValueError(
+                f"{self.describe()} takes one input, got a list of {len(x)}; merge them first, as "
+                "with Concatenate (a layer of one's own that takes a list says takes_list = True)"
+            )
         if not self.built:
             shape: Any = x.shape if isinstance(x, Value) else [value.shape for value in x]
             self.build(shape)

@@ -25,12 +25,10 @@ class Merge(Layer):
     """
 
     takes_list = True
-    # How many values there must be, at least; None: exactly two.
-    _fewest: int | None = 2
+    _exactly_two = False
 
     def call(self, x: Sequence[Value]) -> Any:
-        values = self._checked(x)
-        return self.merge(values)
+        return self.merge(self._checked(x))
 
     def merge(self, values: Sequence[Value]) -> Value:
         """The one value, of values that were checked."""
@@ -49,12 +47,10 @@ class Merge(Layer):
             raise ValueError(
                 f"{self.describe()} is called on a list of inputs, as in layer([a, b])"
             )
-        if self._fewest is None and len(x) != 2:
+        if self._exactly_two and len(x) != 2:
             raise ValueError(f"{self.describe()} takes exactly 2 inputs, got {len(x)}")
-        if len(x) < (self._fewest or 2):
-            raise ValueError(
-                f"{self.describe()} needs at least {self._fewest} inputs, got {len(x)}"
-            )
+        if not x:
+            raise ValueError(f"{self.describe()} needs at least 1 input, got an empty list")
         dtypes = {value.dtype for value in x}
         if len(dtypes) > 1:
             raise ValueError(
@@ -80,8 +76,6 @@ class Add(Merge):
     array([[11., 22.]], dtype=float32)
     """
 
-    _fewest = 1
-
     def merge(self, values: Sequence[Value]) -> Value:
         return reduce(ops.add, values)
 
@@ -101,7 +95,7 @@ class Subtract(Merge):
     array([[ -9., -18.]], dtype=float32)
     """
 
-    _fewest = None
+    _exactly_two = True
 
     def merge(self, values: Sequence[Value]) -> Value:
         return ops.subtract(*values)
@@ -122,8 +116,6 @@ class Multiply(Merge):
     array([[10., 40.]], dtype=float32)
     """
 
-    _fewest = 1
-
     def merge(self, values: Sequence[Value]) -> Value:
         return reduce(ops.multiply, values)
 
@@ -142,8 +134,6 @@ class Average(Merge):
     >>> Average()([[[1.0, 2.0]], [[10.0, 20.0]]])
     array([[ 5.5, 11. ]], dtype=float32)
     """
-
-    _fewest = 1
 
     def merge(self, values: Sequence[Value]) -> Value:
         return ops.scale(reduce(ops.add, values), 1 / len(values))
@@ -166,8 +156,6 @@ class Maximum(Merge):
     array([[10., 20.]], dtype=float32)
     """
 
-    _fewest = 1
-
     def merge(self, values: Sequence[Value]) -> Value:
         return reduce(ops.maximum, values)
 
@@ -188,8 +176,6 @@ class Minimum(Merge):
     >>> Minimum()([[[1.0, 20.0]], [[10.0, 2.0]]])
     array([[1., 2.]], dtype=float32)
     """
-
-    _fewest = 1
 
     def merge(self, values: Sequence[Value]) -> Value:
         return reduce(ops.minimum, values)
@@ -216,8 +202,6 @@ class Concatenate(Merge):
     >>> Concatenate()([[[1.0, 2.0]], [[3.0]]])
     array([[1., 2., 3.]], dtype=float32)
     """
-
-    _fewest = 1
 
     def __init__(self, axis: int = -1, **options: Any) -> None:
         super().__init__(**options)
@@ -277,7 +261,7 @@ class Dot(Merge):
     array([[50.]], dtype=float32)
     """
 
-    _fewest = None
+    _exactly_two = True
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Any) -> None:
         super().__init__(**options)

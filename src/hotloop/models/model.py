@@ -46,6 +46,8 @@ class Model(Trainer, Layer):
     array([[3.]], dtype=float32)
     """
 
+    takes_list = True  # one value for each input
+
     def __init__(
         self,
         inputs: Value | Sequence[Value] | None = None,
