@@ -187,6 +187,58 @@ def test_weights_are_the_same_bits_on_any_number_of_threads(
     assert_same_bits_on_any_number_of_threads(train)
 
 
+def random_network(seed: int) -> tuple[Callable[[], list[Array]], str]:
+    """A training of layers of any width and batches of any size, and what it is."""
+    rng = np.random.default_rng(seed)
+
+    def size(most: int) -> int:
+        return int(most ** rng.uniform(0, 1))
+
+    widths = [size(700) for _ in range(rng.integers(2, 5))]
+    rows, batch_size = size(120), size(120)
+    dtype = str(rng.choice(["float32", "float64"]))
+    x = rng.normal(size=(rows, widths[0])).astype(dtype)
+    y = rng.normal(size=(rows, widths[-1]))
+
+    def train() -> list[Array]:
+        hotloop.utils.set_random_seed(seed)
+        # What is done twice to a row shows with an activation like this.
+        dense = [layers.Dense(n, "tanh", dtype=dtype) for n in widths[1:]]
+        model = hotloop.Sequential([layers.Input(widths[:1], dtype=dtype), *dense])
+        model.compile("adam", "mse")
+        model.fit(x, y, batch_size, verbose=0)
+        return [*model.get_weights(), model.predict(x, batch_size=batch_size, verbose=0)]
+
+    return train, f"seed {seed}: {widths}, {rows} rows, batches of {batch_size}, {dtype}"
+
+
+def test_random_networks_get_the_same_bits_on_any_number_of_threads() -> None:
+    """Other networks in each run."""
+    first = int.from_bytes(os.urandom(4), "little")
+    for seed in range(first, first + 60):
+        train, what = random_network(seed)
+        config.set_num_threads(1)
+        alone = train()
+        for threads in (2, 3, 5, 8):
+            config.set_num_threads(threads)
+            for ours, expected in zip(train(), alone, strict=True):
+                np.testing.assert_array_equal(ours, expected, f"{what}, {threads} threads")
+
+
+@pytest.mark.parametrize(("widths", "threads"), [((512, 257, 512), 3), ((100, 65, 9000), 8)])
+def test_no_two_threads_work_on_one_element(widths: tuple[int, ...], threads: int) -> None:
+    """One row of a few panels, often, with more threads than CPUs, so that they get in step
+    in many ways."""
+    x = np.random.default_rng(8).normal(size=(1, widths[0]))
+    dense = [layers.Dense(n, "tanh", dtype="float64") for n in widths[1:]]
+    model = hotloop.Sequential([layers.Input(widths[:1], dtype="float64"), *dense])
+    config.set_num_threads(1)
+    alone = model.predict(x, verbose=0)
+    config.set_num_threads(threads)
+    for _ in range(300):
+        np.testing.assert_array_equal(model.predict(x, verbose=0), alone)
+
+
 OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {
     "sgd": lambda: optimizers.SGD(0.1),
     "momentum": lambda: optimizers.SGD(0.1, momentum=0.9),

@@ -41,13 +41,13 @@ cdef inline ptrdiff_t blocks_of(ptrdiff_t n, ptrdiff_t most) noexcept nogil:
 
 cdef inline ptrdiff_t tiles_of(ptrdiff_t n, ptrdiff_t most, ptrdiff_t panels,
                                ptrdiff_t n_workers) noexcept nogil:
-    """How many tiles, at most `most` high, cover n rows of a few panels.
+    """How many tiles, at most `most` high and at least a row each, cover n rows of a few panels.
 
     Where a worker gets only a few of them, as many more as give each worker the same number.
     """
     cdef ptrdiff_t tiles = blocks_of(n, most)
     if panels * tiles < 8 * n_workers:
-        while panels * tiles % n_workers:
+        while panels * tiles % n_workers and tiles < n:
             tiles += 1
     return tiles
 
