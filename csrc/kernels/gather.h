@@ -48,10 +48,27 @@
 HL_EACH_DTYPE(HL_RUN)
 
 #ifdef HL_OWN_DTYPE
+/* Rows of a few bytes; bytes is a constant. */
+static HL_INLINE void N(copy_short_rows)(const size_t bytes, const hl_source *source,
+                                         const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                                         char *out) {
+    for (ptrdiff_t i = 0; i < n; i++, out += bytes)
+        memcpy(out, source->data + (order ? order[first + i] : first + i) * source->row_stride,
+               bytes);
+}
+
 /* Rows that need no cast: what most programs pass, and where rows are short, all of the cost. */
 static void N(copy_rows)(const hl_source *source, const int64_t *order, ptrdiff_t first,
                          ptrdiff_t n, T *out) {
     const ptrdiff_t length = source->dim[0];
+    if (length == 1) {
+        N(copy_short_rows)(sizeof(T), source, order, first, n, (char *)out);
+        return;
+    }
+    if (length == 2) {
+        N(copy_short_rows)(2 * sizeof(T), source, order, first, n, (char *)out);
+        return;
+    }
     for (ptrdiff_t i = 0; i < n; i++) {
         const int64_t number = order ? order[first + i] : first + i;
         const T *from = (const T *)(source->data + number * source->row_stride);

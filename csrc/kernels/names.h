@@ -35,6 +35,7 @@
 #define clamp N(clamp)
 #define rotate_lanes N(rotate_lanes)
 #define swap_lanes N(swap_lanes)
+#define every_second N(every_second)
 #define sum_lanes N(sum_lanes)
 #define splat_sum N(splat_sum)
 #define max_lanes N(max_lanes)

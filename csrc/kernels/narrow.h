@@ -9,6 +9,13 @@
 
 /* out[j] holds column j of up to VL rows, zero in the lanes that have no row. */
 static HL_INLINE void N(rows_to_lanes)(const T *x, int rows, int cols, vec out[NARROW]) {
+    if (cols == 2) {
+        const vec low = load_n(x, lanes_left(2 * rows));
+        const vec high = 2 * rows > VL ? load_n(x + VL, 2 * rows - VL) : splat(0);
+        out[0] = every_second(low, high, 0);
+        out[1] = every_second(low, high, 1);
+        return;
+    }
     for (int j = 0; j < cols; j += VL) {
         const int columns = lanes_left(cols - j);
         N(transpose_to)(x + j, cols, rows, columns, (T *)&out[j], VL, columns, VL);

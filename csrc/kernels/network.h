@@ -66,60 +66,49 @@ static int N(loss_in_lanes)(const N(examples) *e, ptrdiff_t i, int rows, double 
 #undef ABREAST
 #define ABREAST (VL < 4 ? VL : 4)
 
-static HL_INLINE ptrdiff_t N(panel_columns)(ptrdiff_t units, ptrdiff_t j) {
-    return units - j < 2 * VL ? units - j : 2 * VL;
+/* y = x w + b for columns j .. j + count - 1 of w, whose rows are units apart. */
+static HL_INLINE void N(layer_forward_part)(const int count, ptrdiff_t units, ptrdiff_t inputs,
+                                            const T *w, const T *b, const vec *x, ptrdiff_t j,
+                                            vec *y) {
+    vec sum[ABREAST];
+    HL_UNROLL for (int q = 0; q < count; q++)
+        sum[q] = splat(b ? b[j + q] : 0);
+    for (ptrdiff_t i = 0; i < inputs; i++)
+        HL_UNROLL for (int q = 0; q < count; q++)
+            sum[q] += x[i] * splat(w[i * units + j + q]);
+    HL_UNROLL for (int q = 0; q < count; q++)
+        y[j + q] = sum[q];
 }
 
-/* y = x w + b */
-static void N(layer_forward)(const hl_layer *layer, ptrdiff_t inputs, const vec *x, vec *y) {
-    const T *b = layer->b;
-    for (ptrdiff_t panel = 0; panel < layer->units; panel += 2 * VL) {
-        const ptrdiff_t n = N(panel_columns)(layer->units, panel), width = N(panel_width)(n);
-        const T *w = (const T *)layer->w + panel * inputs;
-        if (width == 1) {
-            y[panel] = splat(b ? b[panel] : 0);
-            for (ptrdiff_t i = 0; i < inputs; i++)
-                y[panel] += x[i] * splat(w[i]);
-            return;
-        }
-        for (ptrdiff_t j = 0; j < n; j += ABREAST) {
-            vec sum[ABREAST];
-            HL_UNROLL for (int q = 0; q < ABREAST; q++)
-                sum[q] = splat(b && j + q < n ? b[panel + j + q] : 0);
-            for (ptrdiff_t i = 0; i < inputs; i++)
-                HL_UNROLL for (int q = 0; q < ABREAST; q++)
-                    sum[q] += x[i] * splat(w[i * width + j + q]);
-            HL_UNROLL for (int q = 0; q < ABREAST; q++)
-                if (j + q < n)
-                    y[panel + j + q] = sum[q];
-        }
-    }
+static HL_INLINE void N(layer_forward)(ptrdiff_t units, ptrdiff_t inputs, const T *w, const T *b,
+                                       const vec *x, vec *y) {
+    ptrdiff_t j = 0;
+    for (; j + ABREAST <= units; j += ABREAST)
+        N(layer_forward_part)(ABREAST, units, inputs, w, b, x, j, y);
+    for (; j < units; j++)
+        N(layer_forward_part)(1, units, inputs, w, b, x, j, y);
 }
 
 /* dx = dy w^T for inputs i .. i + count - 1 of the layer. */
-static HL_INLINE void N(layer_backward_part)(const int count, const hl_layer *layer,
-                                             ptrdiff_t inputs, const vec *dy, ptrdiff_t i,
-                                             vec *dx) {
+static HL_INLINE void N(layer_backward_part)(const int count, ptrdiff_t units, const T *w,
+                                             const vec *dy, ptrdiff_t i, vec *dx) {
     vec sum[ABREAST];
     HL_UNROLL for (int q = 0; q < count; q++)
         sum[q] = splat(0);
-    for (ptrdiff_t panel = 0; panel < layer->units; panel += 2 * VL) {
-        const ptrdiff_t n = N(panel_columns)(layer->units, panel), width = N(panel_width)(n);
-        const T *w = (const T *)layer->w + panel * inputs + i * width;
-        for (ptrdiff_t j = 0; j < n; j++)
-            HL_UNROLL for (int q = 0; q < count; q++)
-                sum[q] += dy[panel + j] * splat(w[q * width + j]);
-    }
+    for (ptrdiff_t j = 0; j < units; j++)
+        HL_UNROLL for (int q = 0; q < count; q++)
+            sum[q] += dy[j] * splat(w[(i + q) * units + j]);
     HL_UNROLL for (int q = 0; q < count; q++)
         dx[i + q] = sum[q];
 }
 
-static void N(layer_backward)(const hl_layer *layer, ptrdiff_t inputs, const vec *dy, vec *dx) {
+static HL_INLINE void N(layer_backward)(ptrdiff_t units, ptrdiff_t inputs, const T *w,
+                                        const vec *dy, vec *dx) {
     ptrdiff_t i = 0;
     for (; i + ABREAST <= inputs; i += ABREAST)
-        N(layer_backward_part)(ABREAST, layer, inputs, dy, i, dx);
+        N(layer_backward_part)(ABREAST, units, w, dy, i, dx);
     for (; i < inputs; i++)
-        N(layer_backward_part)(1, layer, inputs, dy, i, dx);
+        N(layer_backward_part)(1, units, w, dy, i, dx);
 }
 
 /* Adds x^T dy, and the sum of dy where there is a bias, each lane by itself. */
@@ -137,39 +126,55 @@ static int N(gradient_reads_input)(hl_activation kind) {
     return kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU;
 }
 
-static HL_INLINE void N(update_layer)(const hl_network *network, const double *h,
-                                      const hl_layer *layer, ptrdiff_t inputs, const T *gradient,
-                                      T *packed) {
-    ptrdiff_t length = 0;
-    for (ptrdiff_t panel = 0; panel < layer->units; panel += 2 * VL) {
-        const ptrdiff_t n = N(panel_columns)(layer->units, panel);
-        N(pack)(inputs, n, gradient + panel, layer->units, 1, packed + length);
-        length += inputs * N(panel_width)(n);
-    }
-    N(update)(network->rule, h, layer->w, packed, layer->w_state[0], layer->w_state[1],
-              layer->w_state[2], length);
-    if (layer->b)
-        N(update)(network->rule, h, layer->b, gradient + inputs * layer->units, layer->b_state[0],
-                  layer->b_state[1], layer->b_state[2], layer->units);
+static ptrdiff_t N(layer_inputs)(const hl_network *network, int l) {
+    return l ? network->layer[l - 1].units : network->inputs;
 }
 
-/* Sums of a batch's gradient: one for each weight and bias, rounded up to whole vectors. */
+/* Weights and biases of layer l. */
+static ptrdiff_t N(layer_weights)(const hl_network *network, int l) {
+    const hl_layer *layer = &network->layer[l];
+    return (N(layer_inputs)(network, l) + (layer->b != NULL)) * layer->units;
+}
+
+/* Those of all layers, rounded up to whole vectors. */
 static ptrdiff_t N(network_weights)(const hl_network *network) {
-    ptrdiff_t weights = 0, inputs = network->inputs;
-    for (int l = 0; l < network->depth; l++) {
-        weights += (inputs + (network->layer[l].b != NULL)) * network->layer[l].units;
-        inputs = network->layer[l].units;
-    }
+    ptrdiff_t weights = 0;
+    for (int l = 0; l < network->depth; l++)
+        weights += N(layer_weights)(network, l);
     return (weights + VL - 1) / VL * VL;
 }
 
+/* Copies all weights (which = 0), or what the optimizer keeps of them (1 to 3), into one array, or
+ * back: the last layer first, of each layer its matrix row by row, then its bias. One array is one
+ * update for all. */
+static void N(exchange_layers)(int out, const hl_network *network, int which, T *all) {
+    for (int l = network->depth - 1; l >= 0; l--) {
+        const hl_layer *layer = &network->layer[l];
+        const ptrdiff_t inputs = N(layer_inputs)(network, l), units = layer->units;
+        T *w = which ? layer->w_state[which - 1] : layer->w;
+        T *b = which ? layer->b_state[which - 1] : layer->b;
+        if (!w)
+            return;
+        for (ptrdiff_t j = 0; j < units; j += 2 * VL) {
+            const ptrdiff_t n = units - j < 2 * VL ? units - j : 2 * VL;
+            if (out)
+                N(pack)(inputs, n, all + j, units, 1, w + j * inputs);
+            else
+                N(unpack)(inputs, n, w + j * inputs, all + j, units, 1);
+        }
+        if (b)
+            memcpy(out ? b : all + inputs * units, out ? all + inputs * units : b,
+                   (size_t)units * sizeof(T));
+        all += N(layer_weights)(network, l);
+    }
+}
+
 /* Scratch: the columns of x; each layer's before and after its activation; two columns of slopes;
- * the sums; then the gradient, as it is and packed. */
+ * the sums of the gradient; then the gradient, the weights and the optimizer's three arrays. */
 static size_t N(network_scratch)(const hl_network *network) {
-    const size_t vectors =
-        NARROW * (3 + 2 * (size_t)network->depth) + (size_t)N(network_weights)(network);
-    const size_t packed = NARROW * (NARROW + 2 * VL);
-    return vectors * sizeof(vec) + ((size_t)N(network_weights)(network) + packed) * sizeof(T);
+    const size_t weights = (size_t)N(network_weights)(network);
+    const size_t vectors = NARROW * (3 + 2 * (size_t)network->depth) + weights;
+    return vectors * sizeof(vec) + 5 * weights * sizeof(T);
 }
 
 static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int64_t steps,
@@ -186,9 +191,20 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
         after[l + 1] = network->layer[l].activation == HL_LINEAR ? next : next + NARROW;
     }
     vec *dy = next, *dx = dy + NARROW, *const sums = dx + NARROW;
-    T *const gradient = (T *)(sums + weights), *const packed = gradient + weights;
+    T *const gradient = (T *)(sums + weights), *const w = gradient + weights;
+    T *const state[3] = {w + weights, w + 2 * weights, w + 3 * weights};
+    /* Lanes that no weight has. */
     for (ptrdiff_t p = weights - VL; p < weights; p++)
-        sums[p] = splat(0); /* those that no weight has */
+        sums[p] = splat(0);
+    for (int s = 0; s < 4; s++)
+        store(w + (s + 1) * weights - VL, splat(0));
+    for (int s = 0; s < 4; s++)
+        N(exchange_layers)(0, network, s, w + s * weights);
+    const T *w_of[HL_MAX_LAYERS], *at = w;
+    for (int l = depth - 1; l >= 0; l--) {
+        w_of[l] = at;
+        at += N(layer_weights)(network, l);
+    }
 
     ptrdiff_t done = 0;
     for (ptrdiff_t first = 0; first < rows; first += batch_size, done++) {
@@ -207,7 +223,8 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
             ptrdiff_t inputs = network->inputs;
             for (int l = 0; l < depth; l++) {
                 const hl_layer *layer = &network->layer[l];
-                N(layer_forward)(layer, inputs, after[l], before[l]);
+                const T *b = layer->b ? w_of[l] + inputs * layer->units : NULL;
+                N(layer_forward)(layer->units, inputs, w_of[l], b, after[l], before[l]);
                 inputs = layer->units;
                 if (layer->activation != HL_LINEAR)
                     N(activation)(layer->activation, layer->alpha, before[l], inputs * VL,
@@ -219,16 +236,16 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
             for (int l = depth - 1; l >= 0; l--) {
                 const hl_layer *layer = &network->layer[l];
                 const ptrdiff_t units = layer->units;
-                inputs = l ? network->layer[l - 1].units : network->inputs;
+                inputs = N(layer_inputs)(network, l);
                 if (layer->activation != HL_LINEAR)
                     N(activation_gradient)(
                         layer->activation, layer->alpha, dy,
                         N(gradient_reads_input)(layer->activation) ? before[l] : after[l + 1], dy,
                         units * VL, 1, units * VL);
                 N(layer_sums)(r == 0, layer->b != NULL, inputs, units, after[l], dy, end);
-                end += (inputs + (layer->b != NULL)) * units;
+                end += N(layer_weights)(network, l);
                 if (l) {
-                    N(layer_backward)(layer, inputs, dy, dx);
+                    N(layer_backward)(units, inputs, w_of[l], dy, dx);
                     vec *swapped = dy;
                     dy = dx;
                     dx = swapped;
@@ -244,14 +261,10 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
         }
         double h[HL_MAX_HYPER];
         hl_optimizer_prepare(network->rule, hyper, steps + done + 1, kept, h);
-        const T *own = gradient;
-        for (int l = depth - 1; l >= 0; l--) {
-            const hl_layer *layer = &network->layer[l];
-            const ptrdiff_t inputs = l ? network->layer[l - 1].units : network->inputs;
-            N(update_layer)(network, h, layer, inputs, own, packed);
-            own += (inputs + (layer->b != NULL)) * layer->units;
-        }
+        N(update)(network->rule, h, w, gradient, state[0], state[1], state[2], weights);
     }
+    for (int s = 0; s < 4; s++)
+        N(exchange_layers)(1, network, s, w + s * weights);
     return done;
 }
 

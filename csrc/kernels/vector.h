@@ -197,6 +197,18 @@ static HL_INLINE vec swap_lanes(vec v, int by) {
 #endif
 }
 
+/* Every second of the lanes of a and then b, from lane first on, which is 0 or 1 and a constant. */
+static HL_INLINE vec every_second(vec a, vec b, int first) {
+#ifdef __clang__
+    vec r = a;
+    HL_UNROLL for (int l = 0; l < VL; l++)
+        r[l] = 2 * l < VL ? a[(2 * l + first) % VL] : b[(2 * l + first) % VL];
+    return r;
+#else
+    return __builtin_shuffle(a, b, lane_numbers() * 2 + first);
+#endif
+}
+
 /* Reductions over the lanes fold the upper half onto the lower one, so their order is fixed. */
 static HL_INLINE T sum_lanes(vec v) {
     HL_UNROLL for (int half = VL / 2; half; half /= 2)
