@@ -83,7 +83,16 @@ typedef enum hl_optimizer {
     HL_RMSPROP_MOMENTUM,          /* and momentum; s0 = mean square, s1 = velocity */
     HL_RMSPROP_CENTERED,          /* as HL_RMSPROP; s0 = mean square, s1 = mean gradient */
     HL_RMSPROP_CENTERED_MOMENTUM, /* and momentum; s0 and s1 as above, s2 = velocity */
-    HL_ADAGRAD         /* hyper: learning_rate, epsilon; s0 = sum of squares */
+    HL_ADAGRAD,        /* hyper: learning_rate, epsilon; s0 = sum of squares */
+    HL_ADADELTA,       /* hyper: learning_rate, rho, epsilon; s0 = mean square of the gradient,
+                          s1 = that of the step */
+    HL_ADAMAX,         /* hyper: learning_rate, beta_1, beta_2, epsilon; s0 = m, s1 = largest
+                          gradient, fading */
+    HL_NADAM,          /* hyper: learning_rate, beta_1, beta_2, epsilon; s0 = m, s1 = v */
+    HL_LION,           /* hyper: learning_rate, beta_1, beta_2; s0 = m */
+    HL_FTRL,           /* hyper: learning_rate, learning_rate_power, l1, l2, l2_shrinkage, beta;
+                          s0 = sum of squares, s1 = linear */
+    HL_KEEP_GRADIENT   /* s0 = the gradient; weights stay */
 } hl_optimizer;
 
 #define HL_MAX_HYPER 8

@@ -103,7 +103,8 @@ def test_activations_of_any_shape(
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_every_update(backend: str, dtype: Any, rng: np.random.Generator) -> None:
     settings = {"learning_rate": 0.05, "momentum": 0.8, "beta_1": 0.9, "beta_2": 0.99}
-    settings |= {"epsilon": 1e-7, "weight_decay": 0.01, "rho": 0.9}
+    settings |= {"epsilon": 1e-7, "weight_decay": 0.01, "rho": 0.9, "learning_rate_power": -0.5}
+    settings |= {"l1": 0.01, "l2": 0.02, "l2_shrinkage": 0.01, "beta": 0.1}
     for name in kernels.OPTIMIZERS:
         rule = OPTIMIZERS[name]
         hyper = {key: settings[key] for key in rule.hyper}

@@ -388,6 +388,12 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             HL_UPDATE_LINEAR(HL_RMSPROP_CENTERED)
             HL_UPDATE_LINEAR(HL_RMSPROP_CENTERED_MOMENTUM)
             HL_UPDATE_LINEAR(HL_ADAGRAD)
+            HL_UPDATE_LINEAR(HL_ADADELTA)
+            HL_UPDATE_LINEAR(HL_ADAMAX)
+            HL_UPDATE_LINEAR(HL_NADAM)
+            HL_UPDATE_LINEAR(HL_LION)
+            HL_UPDATE_LINEAR(HL_FTRL)
+            HL_UPDATE_LINEAR(HL_KEEP_GRADIENT)
         }
     }
     N(exchange_linear)(1, inputs, w, layer->w, layer->b);

@@ -1,5 +1,10 @@
 /* Update rules as in Keras 3, and weight penalties. h[] is what hl_optimizer_prepare wrote. */
 
+/* x^exponent of x >= 0; the exponent is the same for all. */
+static HL_INLINE vec N(power)(vec x, T exponent) {
+    return exponent == (T)0.5 ? vsqrt(x) : exponent == 0 ? splat(1) : vexp(vlog(x) * exponent);
+}
+
 /* One step on count weights from the i-th on, up to a vector of them; g are their gradients. kind
  * is constant where this is inlined. */
 static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w, vec g, T *s0,
@@ -61,6 +66,56 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
         w_i -= h0 * g / vsqrt(square + h1);
         break;
     }
+    case HL_ADADELTA: { /* h: learning rate, rho, 1 - rho, epsilon */
+        const vec square = h1 * load_n(s0 + i, count) + unfused(h2 * (g * g));
+        vec move = load_n(s1 + i, count);
+        const vec step = vsqrt(move + h3) / vsqrt(square + h3) * g;
+        move = h1 * move + unfused(h2 * (step * step));
+        store_n(s0 + i, square, count);
+        store_n(s1 + i, move, count);
+        w_i -= h0 * step;
+        break;
+    }
+    case HL_ADAMAX: { /* h: corrected learning rate, 1 - beta_1, beta_2, epsilon */
+        vec m = load_n(s0 + i, count);
+        m += (g - m) * h1;
+        const vec most = vmax(h2 * load_n(s1 + i, count), vabs(g)); /* NaN in g stays */
+        store_n(s0 + i, m, count);
+        store_n(s1 + i, most, count);
+        w_i -= h0 * m / (most + h3);
+        break;
+    }
+    case HL_NADAM: { /* h: learning rate of m, 1 - beta_1, 1 - beta_2, epsilon, rate of g */
+        vec m = load_n(s0 + i, count), v = load_n(s1 + i, count);
+        m += (g - m) * h1;
+        v += (g * g - v) * h2;
+        store_n(s0 + i, m, count);
+        store_n(s1 + i, v, count);
+        w_i -= (h0 * m + unfused(h4 * g)) / (vsqrt(v) + h3);
+        break;
+    }
+    case HL_LION: { /* h: learning rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2 */
+        const vec m = load_n(s0 + i, count);
+        const vec way = h1 * m + unfused(h2 * g);
+        store_n(s0 + i, h3 * m + unfused(h4 * g), count);
+        /* The sign of 0 and of NaN is itself. */
+        const vec sign = select((ivec)(way > 0), splat(1), select((ivec)(way < 0), splat(-1), way));
+        w_i -= h0 * sign;
+        break;
+    }
+    case HL_FTRL: { /* h: learning rate, -power, l1, 2 (l2 + beta / (2 rate)), 2 shrinkage */
+        const vec square = load_n(s0 + i, count), sum = square + g * g;
+        const vec root = N(power)(sum, h[1]);
+        vec linear = load_n(s1 + i, count) + (g + h4 * w_i);
+        linear -= (root - N(power)(square, h[1])) / h0 * w_i;
+        store_n(s0 + i, sum, count);
+        store_n(s1 + i, linear, count);
+        w_i = (clamp(linear, -h[2], h[2]) - linear) / (root / h0 + h3);
+        break;
+    }
+    case HL_KEEP_GRADIENT:
+        store_n(s0 + i, g, count);
+        break;
     }
     store_n(w + i, w_i, count);
 }
@@ -90,6 +145,12 @@ static void N(update)(hl_optimizer kind, const double *h, void *w, const void *g
         N(update_loop)(HL_RMSPROP_CENTERED_MOMENTUM, h, w, g, s0, s1, s2, n);
         break;
     case HL_ADAGRAD: N(update_loop)(HL_ADAGRAD, h, w, g, s0, s1, s2, n); break;
+    case HL_ADADELTA: N(update_loop)(HL_ADADELTA, h, w, g, s0, s1, s2, n); break;
+    case HL_ADAMAX: N(update_loop)(HL_ADAMAX, h, w, g, s0, s1, s2, n); break;
+    case HL_NADAM: N(update_loop)(HL_NADAM, h, w, g, s0, s1, s2, n); break;
+    case HL_LION: N(update_loop)(HL_LION, h, w, g, s0, s1, s2, n); break;
+    case HL_FTRL: N(update_loop)(HL_FTRL, h, w, g, s0, s1, s2, n); break;
+    case HL_KEEP_GRADIENT: N(update_loop)(HL_KEEP_GRADIENT, h, w, g, s0, s1, s2, n); break;
     }
 }
 

@@ -18,6 +18,19 @@ double hl_power(hl_powers *kept, double base, int64_t n) {
     return kept->high * kept->low[n - start];
 }
 
+/* Dozat 2016: momentum that warms up, beta_1 (1 - 0.96^t / 2). */
+static double nadam_momentum(double beta_1, int64_t t) {
+    return beta_1 * (1 - 0.5 * pow(0.96, (double)t));
+}
+
+/* The product of 1 - 0.96^i / 2 for i <= t; of terms that are not 1, there are fewer than 1000. */
+static double nadam_product(int64_t t) {
+    double product = 1, power = 1;
+    for (int64_t i = 1; i <= t && i < 1000; i++)
+        product *= 1 - 0.5 * (power *= 0.96);
+    return product;
+}
+
 void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iteration,
                           hl_powers kept[2], double *h) {
     const double learning_rate = hyper[0];
@@ -26,6 +39,7 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
     h[0] = learning_rate;
     switch (kind) {
     case HL_SGD:
+    case HL_KEEP_GRADIENT:
         break;
     case HL_SGD_MOMENTUM:
     case HL_SGD_NESTEROV:
@@ -53,6 +67,43 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
         break;
     case HL_ADAGRAD:
         h[1] = hyper[1];
+        break;
+    case HL_ADADELTA:
+        h[1] = hyper[1];
+        h[2] = 1 - hyper[1];
+        h[3] = hyper[2];
+        break;
+    case HL_ADAMAX:
+        h[0] = learning_rate / (1 - hl_power(&kept[0], hyper[1], iteration));
+        h[1] = 1 - hyper[1];
+        h[2] = hyper[2];
+        h[3] = hyper[3];
+        break;
+    case HL_NADAM: {
+        /* v's correction is taken out of the root and into what is divided. */
+        const double root = sqrt(1 - hl_power(&kept[1], hyper[2], iteration));
+        const double now = nadam_momentum(hyper[1], iteration);
+        const double next = nadam_momentum(hyper[1], iteration + 1);
+        const double product =
+            hl_power(&kept[0], hyper[1], iteration) * nadam_product(iteration);
+        h[0] = learning_rate * root * next / (1 - product * next);
+        h[1] = 1 - hyper[1];
+        h[2] = 1 - hyper[2];
+        h[3] = hyper[3] * root;
+        h[4] = learning_rate * root * (1 - now) / (1 - product);
+        break;
+    }
+    case HL_LION:
+        h[1] = hyper[1];
+        h[2] = 1 - hyper[1];
+        h[3] = hyper[2];
+        h[4] = 1 - hyper[2];
+        break;
+    case HL_FTRL:
+        h[1] = -hyper[1];
+        h[2] = hyper[2];
+        h[3] = 2 * hyper[3] + hyper[5] / learning_rate;
+        h[4] = 2 * hyper[4];
         break;
     }
 }

@@ -254,6 +254,12 @@ SETTINGS = {
     "rmsprop_centered": ("learning_rate", "rho", "epsilon"),
     "rmsprop_centered_momentum": ("learning_rate", "rho", "epsilon", "momentum"),
     "adagrad": ("learning_rate", "epsilon"),
+    "adadelta": ("learning_rate", "rho", "epsilon"),
+    "adamax": ("learning_rate", "beta_1", "beta_2", "epsilon"),
+    "nadam": ("learning_rate", "beta_1", "beta_2", "epsilon"),
+    "lion": ("learning_rate", "beta_1", "beta_2"),
+    "ftrl": ("learning_rate", "learning_rate_power", "l1", "l2", "l2_shrinkage", "beta"),
+    "keep_gradient": ("learning_rate",),
 }
 
 

@@ -218,6 +218,11 @@ def test_dropout_is_the_reference_to_the_bit(dtype, rate, rng):
 HYPER = {
     "learning_rate": 0.05,
     "momentum": 0.8,
+    "learning_rate_power": -0.5,
+    "l1": 0.01,
+    "l2": 0.02,
+    "l2_shrinkage": 0.01,
+    "beta": 0.1,
     "beta_1": 0.9,
     "beta_2": 0.99,
     "epsilon": 1e-7,

@@ -451,6 +451,31 @@ BY_HAND = {
         (1.0 - 0.2, 1.0 - 0.2 - 0.1 + 0.1 / math.sqrt(1.5)),
     ),
     "adagrad": ({"epsilon": 0.0}, (1.0 - 0.2 / 2.0, 0.9 + 0.1 / math.sqrt(5.0))),
+    # squares: 2, 1.5; steps: 2 / sqrt(3), then -sqrt(2/3 + 1) / sqrt(1.5 + 1)
+    "adadelta": (
+        {"rho": 0.5, "epsilon": 1.0},
+        (1.0 - 0.2 / math.sqrt(3.0), 1.0 - 0.2 / math.sqrt(3.0) + 0.1 * math.sqrt(2.0 / 3.0)),
+    ),
+    # m: 1, 0; largest: 2
+    "adamax": ({"beta_1": 0.5, "beta_2": 0.5, "epsilon": 0.0}, (0.9, 0.9)),
+    # m: 1, 0; v: 1, 1; u: 0.5 (1 - 0.48) = 0.26, then 0.5 (1 - 0.4608) = 0.2696
+    "nadam": (
+        {"beta_1": 0.5, "beta_2": 0.75, "epsilon": 1.0},
+        (
+            1.0 - 0.1 * (0.2696 / (1.0 - 0.26 * 0.2696) + 2.0) / 3.0,
+            1.0
+            - 0.1 * (0.2696 / (1.0 - 0.26 * 0.2696) + 2.0) / 3.0
+            + 0.1 * (0.7304 / (1.0 - 0.26 * 0.2696)) / (1.0 / math.sqrt(0.4375) + 1.0),
+        ),
+    ),
+    # Of the second gradient and what is left of the first, nothing remains.
+    "lion": ({"beta_1": 0.5, "beta_2": 0.5}, (0.9, 0.9)),
+    # linear: 2 - 2 / 0.1 = -18; -19 - (sqrt(5) - 2) / 0.1 * 0.85
+    "ftrl": (
+        {"learning_rate_power": -0.5, "l1": 1.0, "l2": 0.0, "l2_shrinkage": 0.0, "beta": 0.0},
+        (17.0 / 20.0, (18.0 + 8.5 * (math.sqrt(5.0) - 2.0)) / (10.0 * math.sqrt(5.0))),
+    ),
+    "keep_gradient": ({}, (1.0, 1.0)),
 }
 
 

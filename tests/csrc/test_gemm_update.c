@@ -4,7 +4,9 @@
 static const int slots_of[] = {
     [HL_SGD] = 0, [HL_SGD_MOMENTUM] = 1, [HL_SGD_NESTEROV] = 1, [HL_ADAM] = 2,
     [HL_ADAM_AMSGRAD] = 3, [HL_RMSPROP] = 1, [HL_RMSPROP_MOMENTUM] = 2, [HL_RMSPROP_CENTERED] = 2,
-    [HL_RMSPROP_CENTERED_MOMENTUM] = 3, [HL_ADAGRAD] = 1,
+    [HL_RMSPROP_CENTERED_MOMENTUM] = 3, [HL_ADAGRAD] = 1, [HL_ADADELTA] = 2, [HL_ADAMAX] = 2,
+    [HL_NADAM] = 2, [HL_LION] = 1, [HL_FTRL] = 2,
+    [HL_KEEP_GRADIENT] = 1,
 };
 
 static void one_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, hl_optimizer kind, ptrdiff_t count) {
@@ -50,7 +52,7 @@ void test_gemm_update(void) {
             one_case(K->mr - 1, K->nr, k, HL_ADAM, counts[c]);
             one_case(K->mr, K->nr - 1, k, HL_ADAM, counts[c]);
             one_case(1 + below(K->mr), 1 + below(K->nr), k, HL_ADAM, counts[c]);
-            for (int kind = HL_SGD; kind <= HL_ADAGRAD; kind++)
+            for (int kind = HL_SGD; kind <= HL_KEEP_GRADIENT; kind++)
                 one_case(K->mr, K->nr, k, (hl_optimizer)kind, counts[c]);
         }
     }

@@ -592,12 +592,35 @@ static void chain_case(int number, int depth, ptrdiff_t width, int loss, ptrdiff
     train_case(&p);
 }
 
+/* Where a rule's epsilon is among its hyper-parameters; -1 where it has none. */
+static int place_of_epsilon(hl_optimizer kind) {
+    switch (kind) {
+    case HL_ADAM:
+    case HL_ADAM_AMSGRAD:
+    case HL_ADAMAX:
+    case HL_NADAM: return 3;
+    case HL_RMSPROP:
+    case HL_RMSPROP_MOMENTUM:
+    case HL_RMSPROP_CENTERED:
+    case HL_RMSPROP_CENTERED_MOMENTUM:
+    case HL_ADADELTA: return 2;
+    case HL_ADAGRAD: return 1;
+    case HL_SGD:
+    case HL_SGD_MOMENTUM:
+    case HL_SGD_NESTEROV:
+    case HL_LION:
+    case HL_FTRL:
+    case HL_KEEP_GRADIENT: return -1;
+    }
+    return -1;
+}
+
 /* With an epsilon of 0, a gradient of 0 divides 0 by 0. Where the padding of panels and vectors
  * does, no weight sees it; a weight that does itself is NaN, alone, and ends the next batch. */
 static void epsilon_case(int rule, int depth, int dead_input) {
     begin("train_network without epsilon rule=%d depth=%d dead input=%d", rule, depth, dead_input);
     problem p = new_problem(5, 9, 3, HL_MEAN_SQUARED_ERROR, rule);
-    p.rule.hyper[p.rule.kind < HL_RMSPROP ? 3 : p.rule.kind < HL_ADAGRAD ? 2 : 1] = 0;
+    p.rule.hyper[place_of_epsilon(p.rule.kind)] = 0;
     for (int l = 0; l < depth; l++)
         add_layer(&p, depth == 1 ? 1 : 3, HL_TANH, 1);
     complete(&p, HL_MEAN_SQUARED_ERROR, 1);
@@ -655,7 +678,7 @@ void test_network(void) {
     chain_case(number++, 2, 0, HL_HINGE, 0, 3);
     for (int rule = 0; rule < RULES; rule++)
         for (int depth = 1; depth <= 2; depth++)
-            for (int dead = 0; dead < 2 && rules[rule].kind >= HL_ADAM; dead++)
+            for (int dead = 0; dead < 2 && place_of_epsilon(rules[rule].kind) >= 0; dead++)
                 epsilon_case(rule, depth, dead);
     absent_rows_case(1);
     absent_rows_case(2 * K->vl + 1);

@@ -63,6 +63,51 @@ weight_state expected_update(hl_optimizer kind, const double *h, double g, weigh
         next.s[0] = size->s[0] = now.s[0] + g * g;
         step = h[0] * g / sqrt(next.s[0] + h[1]);
         break;
+    case HL_ADADELTA: {
+        next.s[0] = size->s[0] = h[1] * now.s[0] + h[2] * g * g;
+        const double move = sqrt((now.s[1] + h[3]) / (next.s[0] + h[3])) * g;
+        next.s[1] = size->s[1] = h[1] * now.s[1] + h[2] * move * move;
+        step = h[0] * move;
+        break;
+    }
+    case HL_ADAMAX:
+        next.s[0] = now.s[0] + (g - now.s[0]) * h[1];
+        size->s[0] = fabs(now.s[0]) + fabs(g) * h[1];
+        next.s[1] = isnan(g) ? g : fmax(h[2] * now.s[1], fabs(g));
+        size->s[1] = next.s[1];
+        step = h[0] * next.s[0] / (next.s[1] + h[3]);
+        step_size = h[0] * size->s[0] / (next.s[1] + h[3]);
+        break;
+    case HL_NADAM:
+        next.s[0] = now.s[0] + (g - now.s[0]) * h[1];
+        next.s[1] = now.s[1] + (g * g - now.s[1]) * h[2];
+        size->s[0] = fabs(now.s[0]) + fabs(g) * h[1];
+        size->s[1] = now.s[1] + g * g * h[2];
+        step = (h[0] * next.s[0] + h[4] * g) / (sqrt(next.s[1]) + h[3]);
+        step_size = (h[0] * size->s[0] + h[4] * fabs(g)) / (sqrt(next.s[1]) + h[3]);
+        break;
+    case HL_LION: {
+        const double way = h[1] * now.s[0] + h[2] * g;
+        next.s[0] = h[3] * now.s[0] + h[4] * g;
+        size->s[0] = fabs(h[3] * now.s[0]) + fabs(h[4] * g);
+        step = h[0] * (isnan(way) ? way : (way > 0) - (way < 0));
+        break;
+    }
+    case HL_FTRL: {
+        next.s[0] = size->s[0] = now.s[0] + g * g;
+        const double root = pow(next.s[0], h[1]), was = pow(now.s[0], h[1]);
+        next.s[1] = now.s[1] + g + h[4] * now.w - (root - was) / h[0] * now.w;
+        size->s[1] = fabs(now.s[1]) + fabs(g) + fabs(h[4] * now.w) +
+                     (root + was) / h[0] * fabs(now.w);
+        const double clipped = fmin(fmax(next.s[1], -h[2]), h[2]);
+        const double curvature = root / h[0] + h[3];
+        next.w = isnan(next.s[1]) ? next.s[1] : (clipped - next.s[1]) / curvature;
+        step_size = (size->s[1] + h[2]) / curvature;
+        break;
+    }
+    case HL_KEEP_GRADIENT:
+        next.s[0] = size->s[0] = g;
+        break;
     }
     next.w -= step;
     size->w = fabs(now.w) + fabs(step) + step_size;
@@ -81,16 +126,28 @@ const update_rule rules[RULES] = {
     {HL_RMSPROP_CENTERED, 2, {0.01, 0.9, 1e-7}},
     {HL_RMSPROP_CENTERED_MOMENTUM, 3, {0.01, 0.9, 1e-7, 0.8}},
     {HL_ADAGRAD, 1, {0.1, 1e-7}},
+    {HL_ADADELTA, 2, {0.1, 0.95, 1e-7}},
+    {HL_ADAMAX, 2, {0.01, 0.9, 0.999, 1e-7}},
+    {HL_NADAM, 2, {0.01, 0.9, 0.999, 1e-7}},
+    {HL_LION, 1, {0.01, 0.9, 0.99}},
+    {HL_FTRL, 2, {0.1, -0.5, 0.01, 0.02, 0.03, 0.1}},
+    {HL_FTRL, 2, {0.1, -0.7, 0.01, 0.02, 0, 0}},
+    {HL_KEEP_GRADIENT, 1, {0}},
 };
 
-/* Squares at least twice the squared mean, so that no spread is the small rest of a difference. */
+/* Squares at least twice the squared mean, so that no spread is the small rest of a difference;
+ * what is a square or a size is above zero. */
 static void fill_slots(hl_optimizer kind, void **slot, ptrdiff_t n) {
     for (int s = 0; s < 3 && slot[s]; s++)
         fill(slot[s], n, s == 0 ? -1 : 0.1, 1);
-    if (kind >= HL_RMSPROP) {
+    if (kind >= HL_RMSPROP && kind <= HL_ADADELTA) {
         fill(slot[0], n, 0.6, 1);
         for (int s = 1; s < 3 && slot[s]; s++)
-            fill(slot[s], n, -0.5, 0.5);
+            fill(slot[s], n, kind == HL_ADADELTA ? 0.1 : -0.5, 0.5);
+    }
+    if (kind == HL_FTRL) {
+        fill(slot[0], n, 0.1, 1);
+        fill(slot[1], n, -1, 1);
     }
 }
 

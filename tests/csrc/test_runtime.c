@@ -143,6 +143,7 @@ static void test_prepare(void) {
         const double sgd[HL_MAX_HYPER] = {0.01}, two[HL_MAX_HYPER] = {0.01, 0.9};
         const double rmsprop[HL_MAX_HYPER] = {0.01, 0.9, 1 - 0.9, 0.99, 1e-7};
         expect_step(HL_SGD, hyper, t, sgd);
+        expect_step(HL_KEEP_GRADIENT, hyper, t, sgd);
         expect_step(HL_SGD_MOMENTUM, hyper, t, two);
         expect_step(HL_SGD_NESTEROV, hyper, t, two);
         expect_step(HL_ADAGRAD, hyper, t, two);
@@ -150,6 +151,25 @@ static void test_prepare(void) {
         expect_step(HL_ADAM_AMSGRAD, hyper, t, adam);
         for (int kind = HL_RMSPROP; kind <= HL_RMSPROP_CENTERED_MOMENTUM; kind++)
             expect_step((hl_optimizer)kind, hyper, t, rmsprop);
+
+        const double power = pow(0.9, (double)t), root = sqrt(-expm1((double)t * log(0.99)));
+        const double adamax[HL_MAX_HYPER] = {0.01 / (1 - power), 1 - 0.9, 0.99, 1e-7};
+        double now = 0, product = 1;
+        for (int i = 1; i <= t; i++)
+            product *= now = 0.9 * (1 - 0.5 * pow(0.96, i));
+        const double next = 0.9 * (1 - 0.5 * pow(0.96, (double)t + 1));
+        const double nadam[HL_MAX_HYPER] = {
+            0.01 * root * next / (1 - product * next), 1 - 0.9, 1 - 0.99, 1e-7 * root,
+            0.01 * root * (1 - now) / (1 - product),
+        };
+        const double adadelta[HL_MAX_HYPER] = {0.01, 0.9, 1 - 0.9, 0.99};
+        const double lion[HL_MAX_HYPER] = {0.01, 0.9, 1 - 0.9, 0.99, 1 - 0.99};
+        const double ftrl[HL_MAX_HYPER] = {0.01, -0.9, 0.99, 2 * 1e-7 + 9 / 0.01, 2 * 0.004};
+        expect_step(HL_ADADELTA, hyper, t, adadelta);
+        expect_step(HL_ADAMAX, hyper, t, adamax);
+        expect_step(HL_NADAM, hyper, t, nadam);
+        expect_step(HL_LION, hyper, t, lion);
+        expect_step(HL_FTRL, hyper, t, ftrl);
     }
 }
 

@@ -767,6 +767,164 @@ def adagrad(
     return w - learning_rate * g / np.sqrt(accumulator + epsilon), accumulator
 
 
+def adadelta(
+    w: Number,
+    g: Number,
+    mean_square: Number,
+    mean_step: Number,
+    learning_rate: float,
+    rho: float,
+    epsilon: float,
+) -> tuple[Number, Number, Number]:
+    """Steps of the size of recent ones: w - learning_rate d (Zeiler 2012).
+
+    s = rho s + (1 - rho) g^2; d = g sqrt(u + epsilon) / sqrt(s + epsilon);
+    u = rho u + (1 - rho) d^2.
+
+    >>> w, *slots = adadelta(1.0, 2.0, 0.0, 3.0, learning_rate=0.5, rho=0.5, epsilon=1.0)
+    >>> round(float(w), 6), [round(float(slot), 6) for slot in slots]
+    (-0.154701, [2.0, 4.166667])
+    """
+    mean_square = rho * mean_square + (1.0 - rho) * g * g
+    step = np.sqrt(mean_step + epsilon) / np.sqrt(mean_square + epsilon) * g
+    mean_step = rho * mean_step + (1.0 - rho) * step * step
+    return w - learning_rate * step, mean_square, mean_step
+
+
+def adamax(
+    w: Number,
+    g: Number,
+    m: Number,
+    most: Number,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    iteration: float,
+) -> tuple[Number, Number, Number]:
+    """Adam by the largest gradient in place of the mean square (Kingma & Ba 2015, section 7.1).
+
+    m = m + (g - m) (1 - beta_1); u = max(beta_2 u, abs(g));
+    w - learning_rate / (1 - beta_1^iteration) m / (u + epsilon).
+
+    >>> settings = dict(beta_1=0.5, beta_2=0.5, epsilon=0.0, iteration=1)
+    >>> w, *slots = adamax(1.0, 2.0, 0.0, 8.0, learning_rate=0.5, **settings)
+    >>> float(w), [float(slot) for slot in slots]
+    (0.75, [1.0, 4.0])
+    """
+    step = learning_rate / (1.0 - beta_1**iteration)
+    m = m + (g - m) * (1.0 - beta_1)
+    most = np.maximum(beta_2 * most, np.abs(g))
+    return w - step * m / (most + epsilon), m, most
+
+
+def nadam(
+    w: Number,
+    g: Number,
+    m: Number,
+    v: Number,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    iteration: float,
+) -> tuple[Number, Number, Number]:
+    """Adam with Nesterov momentum that warms up (Dozat 2016).
+
+    m = m + (g - m) (1 - beta_1); v = v + (g^2 - v) (1 - beta_2);
+    w - learning_rate (u' m / (1 - p u') + (1 - u) g / (1 - p)) / (sqrt(v / (1 - beta_2^t)) +
+    epsilon), with t = iteration, u = beta_1 (1 - 0.96^t / 2), u' the same of t + 1, and p the
+    product of all u so far.
+
+    >>> settings = dict(beta_1=0.5, beta_2=0.75, epsilon=0.0, iteration=1)
+    >>> w, *slots = nadam(1.0, 2.0, 0.0, 0.0, learning_rate=0.25, **settings)
+    >>> round(float(w), 6), [float(slot) for slot in slots]
+    (0.71376, [1.0, 1.0])
+    """
+    of_m, of_g, root = nadam_step_sizes(learning_rate, beta_1, beta_2, iteration)
+    m = m + (g - m) * (1.0 - beta_1)
+    v = v + (g * g - v) * (1.0 - beta_2)
+    return w - (of_m * m + of_g * g) / (np.sqrt(v) + epsilon * root), m, v
+
+
+# The product of 1 - 0.96^i / 2 for i up to the index: the rest of the factors are 1.
+NADAM_PRODUCTS = np.cumprod(np.append(1.0, 1.0 - 0.5 * np.cumprod(np.full(999, 0.96))))
+
+
+def nadam_step_sizes(
+    learning_rate: float, beta_1: float, beta_2: float, iteration: float
+) -> tuple[float, float, float]:
+    """What m, g and epsilon are multiplied by in `nadam`, its v being divided by 1 - beta_2^t."""
+    root = math.sqrt(1.0 - beta_2**iteration)
+    now = beta_1 * (1.0 - 0.5 * 0.96**iteration)
+    then = beta_1 * (1.0 - 0.5 * 0.96 ** (iteration + 1.0))
+    product = beta_1**iteration * float(NADAM_PRODUCTS[min(int(iteration), 999)])
+    rate = learning_rate * root
+    return rate * then / (1.0 - product * then), rate * (1.0 - now) / (1.0 - product), root
+
+
+def lion(
+    w: Number,
+    g: Number,
+    m: Number,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+) -> tuple[Number, Number]:
+    """Steps of one size: w - learning_rate sign(beta_1 m + (1 - beta_1) g) (Chen et al. 2023).
+
+    m = beta_2 m + (1 - beta_2) g.
+
+    >>> w, m = lion(1.0, 2.0, -1.0, learning_rate=0.25, beta_1=0.5, beta_2=0.75)
+    >>> float(w), m
+    (0.75, -0.25)
+    """
+    way = beta_1 * m + (1.0 - beta_1) * g
+    return w - learning_rate * np.sign(way), beta_2 * m + (1.0 - beta_2) * g
+
+
+def ftrl(
+    w: Number,
+    g: Number,
+    accumulator: Number,
+    linear: Number,
+    learning_rate: float,
+    learning_rate_power: float,
+    l1: float,
+    l2: float,
+    l2_shrinkage: float,
+    beta: float,
+) -> tuple[Number, Number, Number]:
+    """Follow the regularized leader: sparse weights by an L1 penalty (McMahan et al. 2013).
+
+    n' = n + g^2; z = z + g + 2 l2_shrinkage w - (n'^p - n^p) w / learning_rate, with
+    p = -learning_rate_power; the new w is (clip(z, -l1, l1) - z) / (n'^p / learning_rate + 2 l2 +
+    beta / learning_rate).
+
+    >>> settings = dict(learning_rate_power=-0.5, l1=1.0, l2=0.5, l2_shrinkage=0.0, beta=0.0)
+    >>> w, *slots = ftrl(0.0, 3.0, 16.0, 0.0, learning_rate=0.5, **settings)
+    >>> round(float(w), 6), [float(slot) for slot in slots]
+    (-0.181818, [25.0, 3.0])
+    """
+    power = -learning_rate_power
+    total = accumulator + g * g
+    root = total**power
+    linear = linear + g + 2.0 * l2_shrinkage * w
+    linear = linear - (root - accumulator**power) / learning_rate * w
+    curvature = root / learning_rate + (2.0 * l2 + beta / learning_rate)
+    clipped = np.minimum(np.maximum(linear, -l1), l1)
+    return (clipped - linear) / curvature, total, linear
+
+
+def keep_gradient(w: Number, g: Number, kept: Number, learning_rate: float) -> Any:
+    """No update: the gradient is kept for whoever asks, and w stays.
+
+    >>> keep_gradient(1.0, 2.0, 0.0, learning_rate=0.0)
+    (1.0, 2.0)
+    """
+    return w, g
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """One update rule.
@@ -823,6 +981,12 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         Optimizer("rmsprop_centered", rmsprop_centered, slots=2),
         Optimizer("rmsprop_centered_momentum", rmsprop_centered_momentum, slots=3),
         Optimizer("adagrad", adagrad, slots=1),
+        Optimizer("adadelta", adadelta, slots=2),
+        Optimizer("adamax", adamax, slots=2),
+        Optimizer("nadam", nadam, slots=2),
+        Optimizer("lion", lion, slots=1),
+        Optimizer("ftrl", ftrl, slots=2),
+        Optimizer("keep_gradient", keep_gradient, slots=1),
     )
 }
 

@@ -18,6 +18,7 @@ from ..data.feed import Feed
 from ..graph.plan import Plan, build
 from ..metrics import Metric
 from ..optimizers import Optimizer
+from ..optimizers.gradient_keeper import GradientKeeper
 from .diagnosis import NonFiniteError, explain
 from .objective import Compilation, Objective
 
@@ -447,6 +448,63 @@ class Trainer:
             ready.executor.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
         return _one_or_list(outs)
 
+    def loss_and_gradients(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> tuple[float, list[Array]]:
+        """The loss of one batch and its gradient for each trainable weight; trains nothing.
+
+        With ``model.optimizer.apply(gradients, model.trainable_weights)`` behind it, this is
+        `train_on_batch` in two halves: noise such as dropout's is that of the next step, and the
+        loss includes the penalties of regularizers.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As in `fit`; all of it is one batch.
+
+        Returns
+        -------
+        loss : float
+        gradients : list of ndarray
+            Of the shapes and in the order of `trainable_weights`.
+
+        Raises
+        ------
+        ValueError
+            For data that do not fit the model or each other.
+        NonFiniteError
+            If the loss is not finite.
+
+        Examples
+        --------
+        >>> from hotloop import Sequential, layers
+        >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> model.loss_and_gradients([[3.0]], [[1.0]])  # (3 w - 1)^2 and 2 (3 w - 1) 3 at w = 1
+        (4.0, [array([[12.]], dtype=float32)])
+        """
+        compilation = self._require_compiled("loss_and_gradients")
+        data = self._data(compilation, x, y, sample_weight).with_class_weights(class_weight)
+        objective = self._objective(compilation, data)
+        ready = self._ready("gradients", _rounded_up(data.rows), objective)
+        keeper = ready.plan.optimizer
+        assert isinstance(keeper, GradientKeeper)
+        assert self.optimizer is not None
+        feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
+        sums = np.zeros(len(ready.plan.slots))
+        with ready.lock:
+            keeper.iterations = self.optimizer.iterations
+            _, finite = ready.executor.run(feed, 0, 1, sums)
+            gradients = [keeper.gradient(weight) for weight in self.trainable_weights]
+        if not finite:
+            raise self._non_finite("this batch", feed, data, 0, data.rows)
+        logs = _last(objective.logs(ready.plan.slots, sums[np.newaxis], data.rows))
+        return float(logs["loss"]), gradients
+
     def _on_batch(
         self,
         mode: str,
@@ -625,6 +683,9 @@ class Trainer:
         # Asked for only where it matters: a prediction costs little more than this question.
         trained = self.trainable_weights if mode != "predict" else []
         key = (mode, batch_size, id(objective), tuple(map(id, trained)), backends.current())
+        optimizer = self.optimizer if mode == "train" else None
+        if mode == "gradients":
+            optimizer = GradientKeeper()
         with self._plans_lock:
             if key not in self._plans:
                 while len(self._plans) >= PLANS_KEPT:
@@ -636,7 +697,7 @@ class Trainer:
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
                     trained=trained,
-                    optimizer=self.optimizer if mode == "train" else None,
+                    optimizer=optimizer,
                 )
                 self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
             return self._plans[key]

@@ -22,6 +22,11 @@ _HYPER = {
     "rho": 0.9,
     "epsilon": 1e-7,
     "weight_decay": 0.0,
+    "learning_rate_power": -0.5,
+    "l1": 0.0,
+    "l2": 0.0,
+    "l2_shrinkage": 0.0,
+    "beta": 0.0,
 }
 
 

@@ -29,6 +29,12 @@ cdef extern from "hotloop.h" nogil:
         HL_SGD, HL_SGD_MOMENTUM, HL_SGD_NESTEROV, HL_ADAM, HL_ADAM_AMSGRAD
         HL_RMSPROP, HL_RMSPROP_MOMENTUM, HL_RMSPROP_CENTERED, HL_RMSPROP_CENTERED_MOMENTUM
         HL_ADAGRAD
+        HL_ADADELTA
+        HL_ADAMAX
+        HL_NADAM
+        HL_LION
+        HL_FTRL
+        HL_KEEP_GRADIENT
 
     enum:
         HL_MAX_HYPER

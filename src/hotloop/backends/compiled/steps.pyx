@@ -84,6 +84,12 @@ UPDATES = {
     "rmsprop_centered": csrc.HL_RMSPROP_CENTERED,
     "rmsprop_centered_momentum": csrc.HL_RMSPROP_CENTERED_MOMENTUM,
     "adagrad": csrc.HL_ADAGRAD,
+    "adadelta": csrc.HL_ADADELTA,
+    "adamax": csrc.HL_ADAMAX,
+    "nadam": csrc.HL_NADAM,
+    "lion": csrc.HL_LION,
+    "ftrl": csrc.HL_FTRL,
+    "keep_gradient": csrc.HL_KEEP_GRADIENT,
 }
 DTYPES = {
     "f4": csrc.HL_F32,
