@@ -161,6 +161,23 @@ models.clone_model: model, input_tensors, clone_function, call_function, recursi
 models.load_model: filepath, custom_objects, compile, safe_mode
 models.model_from_json: json_string, custom_objects
 models.save_model: model, filepath, overwrite, zipped
+constraints.Constraint:
+constraints.MaxNorm: max_value, axis
+constraints.MinMaxNorm: min_value, max_value, rate, axis
+constraints.NonNeg:
+constraints.UnitNorm: axis
+constraints.get: identifier
+constraints.max_norm: max_value, axis
+constraints.min_max_norm: min_value, max_value, rate, axis
+constraints.non_neg:
+constraints.unit_norm: axis
+optimizers.Adadelta: learning_rate, rho, epsilon, weight_decay, clipnorm
+optimizers.Adamax: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
+optimizers.Ftrl: learning_rate, learning_rate_power, initial_accumulator_value,
+  l1_regularization_strength, l2_regularization_strength, l2_shrinkage_regularization_strength,
+  beta, weight_decay, clipnorm
+optimizers.Lion: learning_rate, beta_1, beta_2, weight_decay, clipnorm
+optimizers.Nadam: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Adagrad: learning_rate, initial_accumulator_value, epsilon, weight_decay, clipnorm
 optimizers.Adam: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm
 optimizers.AdamW: learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad, clipnorm
@@ -227,6 +244,7 @@ for line in RECORDED.replace("\n  ", " ").splitlines():
 MODULES = [
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -251,6 +269,7 @@ OWN = {
     "initializers.RandomInitializer",
     "initializers.compute_fans",
     "optimizers.Optimizer",
+    "constraints.NormConstraint",
     "models.Model",
     "models.Sequential",
 }

@@ -11,6 +11,7 @@
 #include "metrics.h"
 #include "optimizers.h"
 #include "gemm_update.h"
+#include "weights.h"
 #include "network.h"
 #include "gather.h"
 
@@ -45,6 +46,9 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .gemm_update = N(gemm_update),
     .penalty = N(penalty),
     .penalty_gradient = N(penalty_gradient),
+    .clip = N(clip),
+    .blend = N(blend),
+    .limit_norms = N(limit_norms),
     .train_network = N(train_network),
     .network_scratch = N(network_scratch),
     .gather = N(gather),

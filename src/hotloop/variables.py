@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .forks import kept_over_forks
 
 if TYPE_CHECKING:
+    from .constraints import Constraint
     from .graph.trace import Value
     from .regularizers import Regularizer
 
@@ -38,6 +39,8 @@ class Variable:
         Whether the optimizer updates it.
     regularizer : Regularizer, optional
         The penalty that the model's loss gains for it.
+    constraint : Constraint, optional
+        What it is made to be after each step.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class Variable:
         name: str = "variable",
         trainable: bool = True,
         regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
         self._array: NDArray[Any] | None = np.array(value, order="C")
         self._packed: Any = None
@@ -62,6 +66,7 @@ class Variable:
         self.path = name
         self.trainable = trainable
         self.regularizer = regularizer
+        self.constraint = constraint
         self.value: Value | None = None  # what stands for it in graphs (graph.trace.parameter)
 
     @property

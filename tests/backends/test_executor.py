@@ -428,6 +428,11 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "rmsprop": lambda: optimizers.RMSprop(0.01),
     "rmsprop_centered": lambda: optimizers.RMSprop(0.01, centered=True, momentum=0.5),
     "adagrad": lambda: optimizers.Adagrad(0.1),
+    "adadelta": lambda: optimizers.Adadelta(1.0),
+    "adamax": lambda: optimizers.Adamax(0.01),
+    "nadam": lambda: optimizers.Nadam(0.01),
+    "lion": lambda: optimizers.Lion(0.01),
+    "ftrl": lambda: optimizers.Ftrl(0.1),
 }
 
 

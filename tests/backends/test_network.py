@@ -34,6 +34,11 @@ OPTIMIZERS: dict[str, Any] = {
     "rmsprop": lambda: optimizers.RMSprop(0.01),
     "rmsprop_all": lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
     "adagrad": lambda: optimizers.Adagrad(0.05),
+    "adadelta": lambda: optimizers.Adadelta(1.0),
+    "adamax": lambda: optimizers.Adamax(0.01),
+    "nadam": lambda: optimizers.Nadam(0.01),
+    "lion": lambda: optimizers.Lion(0.01),
+    "ftrl": lambda: optimizers.Ftrl(0.1),
 }
 # Loss: the last activation, and targets of a shape.
 LOSSES: dict[str, tuple[str, str]] = {

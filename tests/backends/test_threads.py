@@ -250,6 +250,11 @@ OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {
     "rmsprop with momentum": lambda: optimizers.RMSprop(0.01, momentum=0.5),
     "centered rmsprop": lambda: optimizers.RMSprop(0.01, centered=True),
     "adagrad": lambda: optimizers.Adagrad(0.1),
+    "adadelta": lambda: optimizers.Adadelta(1.0),
+    "adamax": lambda: optimizers.Adamax(0.01),
+    "nadam": lambda: optimizers.Nadam(0.01),
+    "lion": lambda: optimizers.Lion(0.01),
+    "ftrl": lambda: optimizers.Ftrl(0.1),
 }
 
 

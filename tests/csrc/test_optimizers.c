@@ -244,6 +244,60 @@ static void penalty_case(ptrdiff_t n) {
     end();
 }
 
+static void clip_case(ptrdiff_t n) {
+    const double limit = uniform(0, 1);
+    begin("clip limit=%g n=%td", limit, n);
+    void *x = room(n), *y = room(n);
+    fill(x, n, -1, 1);
+    if (n > 0)
+        put(x, below(n), (double[]){NAN, INFINITY, -INFINITY, 0}[below(4)]);
+    K->clip(limit, x, y, n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double x_i = get(x, i), clipped = fmin(fmax(x_i, -limit), limit);
+        expect_near("y", i, get(y, i), isnan(x_i) ? x_i : clipped, epsilon() * limit);
+    }
+    end();
+}
+
+static void blend_case(ptrdiff_t n) {
+    const double share = below(4) ? uniform(0, 1) : (double)below(2);
+    begin("blend share=%g n=%td", share, n);
+    void *a = room(n), *b = room(n);
+    fill(a, n, -1, 1);
+    fill(b, n, -1, 1);
+    const void *a_was = copy_of(a, n);
+    K->blend(share, a, b, a, n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double of_a = share * get(a_was, i), of_b = (1 - share) * get(b, i);
+        expect_near("y", i, get(a, i), of_a + of_b, 2 * epsilon() * (fabs(of_a) + fabs(of_b)));
+    }
+    end();
+}
+
+static void norms_case(ptrdiff_t k, ptrdiff_t n) {
+    const double low = uniform(0, 1), high = low + uniform(0, 1), rate = uniform(0, 1);
+    begin("limit_norms low=%g high=%g rate=%g k=%td n=%td", low, high, rate, k, n);
+    const ptrdiff_t width = panel_width(n);
+    void *w = room(k * width);
+    fill(w, k * width, -1, 1);
+    if (k > 0)
+        put(w, below(k) * width, 0);
+    const void *w_was = copy_of(w, k * width);
+    K->limit_norms(low, high, rate, k, n, w);
+    for (ptrdiff_t j = 0; j < n; j++) {
+        double squares = 0;
+        for (ptrdiff_t p = 0; p < k; p++)
+            squares += get(w_was, p * width + j) * get(w_was, p * width + j);
+        const double norm = sqrt(squares), limited = fmin(fmax(norm, low), high);
+        const double factor = (rate * limited + (1 - rate) * norm) / (norm + 1e-7);
+        for (ptrdiff_t p = 0; p < k; p++)
+            expect_near("w", p * width + j, get(w, p * width + j),
+                        get(w_was, p * width + j) * factor,
+                        (double)(k + 8) * epsilon() * fabs(get(w_was, p * width + j) * factor));
+    }
+    end();
+}
+
 void test_optimizers(void) {
     for (int r = 0; r < RULES; r++) {
         update_case(r, 0);
@@ -251,6 +305,16 @@ void test_optimizers(void) {
             update_case(r, sizes[s]);
             cut_case(r, sizes[s]);
         }
+    }
+    clip_case(0);
+    blend_case(0);
+    norms_case(0, 1);
+    for (int s = 0; s < COUNT(sizes); s++) {
+        clip_case(sizes[s]);
+        blend_case(sizes[s]);
+        norms_case(sizes[s], 1);
+        norms_case(sizes[s], 1 + below(K->nr));
+        norms_case(sizes[s], K->nr);
     }
     penalty_case(0);
     for (int s = 0; s < COUNT(sizes); s++)

@@ -93,8 +93,6 @@ def test_dtypes_by_name_and_class():
 def test_what_is_not_supported_says_so():
     with pytest.raises(ValueError, match="activity_regularizer is not supported"):
         Dense(1, activity_regularizer="l2")
-    with pytest.raises(ValueError, match="constraints are not supported"):
-        Dense(1, kernel_constraint="non_neg")
 
 
 def test_weights_before_and_after_building():

@@ -17,6 +17,7 @@ def network(dtype: str = "float64", seed: int = 3) -> hotloop.Sequential:
         [
             layers.Input((7,), dtype=dtype),
             layers.Dense(33, "tanh", kernel_regularizer="l2", dtype=dtype),
+            layers.Dense(5, "tanh", kernel_constraint="unit_norm", dtype=dtype),
             layers.Dropout(0.3, seed=2, dtype=dtype),
             layers.Dense(3, "softmax", dtype=dtype),
         ]
@@ -83,9 +84,9 @@ def test_frozen_layers_have_no_gradient(batch: tuple[Any, Any]) -> None:
     model.layers[0].trainable = False
     model.compile("sgd", "sparse_categorical_crossentropy")
     _, gradients = model.loss_and_gradients(*batch)
-    assert [g.shape for g in gradients] == [(33, 3), (3,)]
+    assert [g.shape for g in gradients] == [(33, 5), (5,), (5, 3), (3,)]
     model.layers[0].trainable = True
-    assert len(model.loss_and_gradients(*batch)[1]) == 4
+    assert len(model.loss_and_gradients(*batch)[1]) == 6
 
 
 def test_small_networks_and_other_sizes(backend: str, rng: np.random.Generator) -> None:

@@ -50,6 +50,11 @@ OPTIMIZERS = {
     "amsgrad": lambda: optimizers.Adam(0.02, amsgrad=True),
     "rmsprop": lambda: optimizers.RMSprop(0.01, momentum=0.3, centered=True),
     "adagrad": lambda: optimizers.Adagrad(0.1),
+    "adadelta": lambda: optimizers.Adadelta(1.0),
+    "adamax": lambda: optimizers.Adamax(0.01),
+    "nadam": lambda: optimizers.Nadam(0.01),
+    "lion": lambda: optimizers.Lion(0.01),
+    "ftrl": lambda: optimizers.Ftrl(0.1),
     "schedule": lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.05, 12)),
 }
 

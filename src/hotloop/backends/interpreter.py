@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..data.feed import Feed
 from ..graph.plan import Plan
 from ..graph.trace import Node, Value
+from ..optimizers import Optimizer
 from . import Op
 from .numpy import random_bits
 
@@ -265,11 +266,71 @@ class Interpreter:
 
     def _update(self, step: Node) -> None:
         w, gradient, *slots = map(self._array, step.inputs)
-        optimizer = self.plan.optimizer
-        assert optimizer is not None
-        self._op(step)(
-            w, gradient, tuple(slots), iteration=self._iteration + 1, **optimizer.hyper()
-        )
+        hyper = self._optimizer.hyper()
+        self._op(step)(w, gradient, tuple(slots), iteration=self._updates + 1, **hyper)
+
+    # -- around an update: see hotloop.graph.updates --------------------------------
+
+    @property
+    def _optimizer(self) -> Optimizer:
+        assert self.plan.optimizer is not None
+        return self.plan.optimizer
+
+    @property
+    def _batches(self) -> int:
+        """Batches that one update is for."""
+        return self._optimizer.gradient_accumulation_steps or 1
+
+    @property
+    def _updates(self) -> int:
+        """Updates done before this batch."""
+        return self._iteration // self._batches
+
+    @property
+    def ends_with_update(self) -> bool:
+        """Whether weights are updated in this batch."""
+        return (self._iteration + 1) % self._batches == 0
+
+    def _accumulate_gradient(self, step: Node) -> None:
+        gradient, total = map(self._array, step.inputs)
+        total += gradient
+        if self.ends_with_update:
+            np.divide(total, self._batches, out=self._array(step.output))
+            total[...] = 0
+
+    def _square_sum(self, step: Node) -> None:
+        squares = self._ops["penalty"](self._array(step.inputs[0]), l1=0.0, l2=1.0)
+        before = self._array(step.inputs[1])[0] if len(step.inputs) > 1 else 0.0
+        self._array(step.output)[...] = before + squares
+
+    def _clip_by_norm(self, step: Node) -> None:
+        gradient, squares = map(self._array, step.inputs)
+        limit = step.attributes["limit"]
+        factor = limit / max(float(np.sqrt(squares[0])), limit)
+        np.multiply(gradient, factor, out=self._array(step.output))
+
+    def _clip_by_value(self, step: Node) -> None:
+        limit = step.attributes["limit"]
+        np.clip(self._array(step.inputs[0]), -limit, limit, out=self._array(step.output))
+
+    def _decay(self, step: Node) -> None:
+        w = self._array(step.inputs[0])
+        w *= 1.0 - step.attributes["weight_decay"] * self._optimizer.learning_rate
+
+    def _average(self, step: Node) -> None:
+        average, w = map(self._array, step.inputs)
+        # The first updates have nothing to average with.
+        momentum = step.attributes["momentum"] if self._updates else 0.0
+        average[...] = momentum * average + (1.0 - momentum) * w
+
+    def _overwrite(self, step: Node) -> None:
+        w, average = map(self._array, step.inputs)
+        if (self._updates + 1) % step.attributes["frequency"] == 0:
+            w[...] = average
+
+    def _constrain(self, step: Node) -> None:
+        w = self._array(step.inputs[0])
+        w[...] = step.attributes["constraint"](w)
 
 
 def _do(_: int, work: Callable[..., None], *arguments: Any) -> None:
@@ -302,17 +363,36 @@ _OTHER_NAMES = {
     "weight_gradient": "matmul",
 }
 
+
+def _at_updates(work: Callable[[Interpreter, Node], None]) -> Callable[[Interpreter, Node], None]:
+    """What is done only for a batch that ends with an update of the weights."""
+
+    def do(self: Interpreter, step: Node) -> None:
+        if self.ends_with_update:
+            work(self, step)
+
+    return do
+
+
 _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "accumulate": Interpreter._accumulate,
+    "accumulate_gradient": Interpreter._accumulate_gradient,
     "add_bias": Interpreter._add_bias,
+    "average": Interpreter._average,
     "bias_gradient": Interpreter._bias_gradient,
+    "clip_by_norm": _at_updates(Interpreter._clip_by_norm),
+    "clip_by_value": _at_updates(Interpreter._clip_by_value),
+    "constrain": Interpreter._constrain,
+    "decay": _at_updates(Interpreter._decay),
     "dense": Interpreter._dense,
     "dropout": Interpreter._dropout,
     "input_gradient": Interpreter._input_gradient,
     "loss": Interpreter._loss,
     "metric": Interpreter._metric,
+    "overwrite": Interpreter._overwrite,
     "penalty": Interpreter._penalty,
     "penalty_gradient": Interpreter._penalty_gradient,
-    "update": Interpreter._update,
+    "square_sum": _at_updates(Interpreter._square_sum),
+    "update": _at_updates(Interpreter._update),
     "weight_gradient": Interpreter._weight_gradient,
 }

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .. import backends
-from ..regularizers import Regularizer
 from ..variables import Variable
 from . import fusion, network, ops
-from .gradients import backward
 from .memory import Placement, WeightSize
-from .trace import Node, Value, emit, parameter, topological
+from .trace import Node, Value, parameter, topological
+from .updates import only_updates, penalty_factors, updates
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -167,10 +166,10 @@ def build(
     update_nodes: list[Node] = []
     whole = None
     if optimizer is not None:
-        if fuse_networks:
+        if fuse_networks and only_updates(trained, optimizer):
             whole = network.as_one_step(forward, inputs, outputs, trained, optimizer)
         if whole is None:
-            update_nodes = _updates(forward, trained, optimizer)
+            update_nodes = updates(forward, trained, optimizer)
         else:
             forward = whole
     batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
@@ -196,7 +195,7 @@ def build(
         dtype=dtype,
         batches_at_once=batches_at_once,
         optimizer=optimizer,
-        variables=_variables(nodes),
+        variables=variables_of(nodes),
     )
 
 
@@ -248,65 +247,9 @@ def _running_sums(
     if losses:
         for variable in trained:
             if variable.regularizer is not None:
-                l1, l2 = _penalty_factors(variable)
+                l1, l2 = penalty_factors(variable)
                 accumulate("penalty", parameter(variable), "penalty", 0, l1=l1, l2=l2)
     return slots, nodes
-
-
-def _penalty_factors(variable: Variable) -> tuple[float, float]:
-    """What a weight's absolute values and its squares are multiplied by in its penalty."""
-    regularizer = variable.regularizer
-    if (
-        not isinstance(regularizer, Regularizer)
-        or type(regularizer).__call__ is not Regularizer.__call__
-    ):
-        raise TypeError(
-            f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
-            f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
-        )
-    return regularizer.l1, regularizer.l2
-
-
-def _updates(
-    forward: Sequence[Node], trained: Sequence[Variable], optimizer: Optimizer
-) -> list[Node]:
-    """The backward pass and one update for each trainable weight.
-
-    Each update stands right behind the last node that its weight and gradient need, so
-    that it can be fused with the gradient and finds both in the cache.
-    """
-    # The values of a loss node are its first output and the gradient its second, with
-    # respect to whatever it reads second: y_pred, or the input of a fused softmax.
-    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op == "loss"]
-    gradients = backward(forward, seeds, [parameter(v) for v in trained])
-    updates: dict[Value, Node] = {}
-    for weight, gradient in gradients.items():
-        variable = weight.variable
-        assert variable is not None
-        if variable.regularizer is not None:
-            l1, l2 = _penalty_factors(variable)
-            (gradient,) = emit(
-                "penalty_gradient", (gradient, weight), weight.dims, batched=False, l1=l1, l2=l2
-            )
-        slots = tuple(parameter(s) for s in optimizer.slots(variable))
-        updates[gradient] = Node("update", (weight, gradient, *slots), (), {})
-
-    nodes = topological(updates, known=[v for node in forward for v in node.outputs])
-    readers: dict[Value, Node] = {}
-    for node in nodes:
-        readers.update((v, node) for v in (*node.inputs, *node.outputs))
-    ordered: list[Node] = []
-    for node in nodes:
-        ordered.append(node)
-        ordered.extend(
-            update
-            for gradient, update in updates.items()
-            if node in (readers[gradient], readers.get(update.inputs[0]))
-            and update not in ordered
-            and readers[gradient] in ordered
-            and readers.get(update.inputs[0], node) in ordered
-        )
-    return ordered
 
 
 def _feeds(
@@ -318,6 +261,7 @@ def _feeds(
     return [*inputs, *targets, *weights]
 
 
-def _variables(nodes: Sequence[Node]) -> list[Variable]:
+def variables_of(nodes: Sequence[Node]) -> list[Variable]:
+    """What the nodes read and change that is kept from batch to batch."""
     found = dict.fromkeys(v.variable for node in nodes for v in node.inputs if v.variable)
     return list(found)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import config, initializers, naming, regularizers
+from .. import config, constraints, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.trace import Use, Value, in_layer
@@ -157,6 +157,7 @@ class Layer:
         name: str = "weight",
         regularizer: Any = None,
         trainable: bool = True,
+        constraint: Any = None,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
         value = initializers.get(initializer)(shape, self.dtype)
@@ -165,6 +166,7 @@ class Layer:
             name,
             trainable,
             regularizers.get(regularizer),
+            constraints.get(constraint),
         )
         variable.path = f"{self.name}/{name}"
         self._weights.append(variable)

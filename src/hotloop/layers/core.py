@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, initializers, naming, regularizers
+from .. import activations, constraints, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
 from .base import Layer, Shape
@@ -27,6 +27,8 @@ class Dense(Layer):
         First values of W (inputs, units) and b (units,).
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         Penalties that the loss gains for W and b.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        What W and b are made to be after each step.
     **options
         As in `Layer`: name, dtype, trainable, input_shape, input_dim.
 
@@ -61,8 +63,6 @@ class Dense(Layer):
             raise ValueError(
                 f"{self.describe()}: units must be a whole number of at least 1, not {units!r}"
             )
-        if kernel_constraint is not None or bias_constraint is not None:
-            raise ValueError(f"{self.describe()}: constraints are not supported")
         self.units = int(units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -70,6 +70,8 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         features = input_shape[-1] if len(input_shape) > 1 else None
@@ -78,11 +80,19 @@ class Dense(Layer):
                 f"{self.describe()} needs inputs of shape (batch, features), got {input_shape}"
             )
         self.kernel = self.add_weight(
-            (features, self.units), self.kernel_initializer, "kernel", self.kernel_regularizer
+            (features, self.units),
+            self.kernel_initializer,
+            "kernel",
+            self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         if self.use_bias:
             self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, "bias", self.bias_regularizer
+                (self.units,),
+                self.bias_initializer,
+                "bias",
+                self.bias_regularizer,
+                constraint=self.bias_constraint,
             )
 
     def call(self, x: Value) -> Any:
@@ -107,6 +117,8 @@ class Dense(Layer):
             "bias_initializer": naming.serialize(self.bias_initializer),
             "kernel_regularizer": naming.serialize(self.kernel_regularizer),
             "bias_regularizer": naming.serialize(self.bias_regularizer),
+            "kernel_constraint": naming.serialize(self.kernel_constraint),
+            "bias_constraint": naming.serialize(self.bias_constraint),
         }
 
 

@@ -291,6 +291,8 @@ class Trainer:
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            assert self.optimizer is not None
+            self.optimizer.finalize_variable_values(self.trainable_weights)
             # The last batch's loss is finite even where, behind a tanh, its gradient is not.
             if not all(weight.is_finite() for weight in self.trainable_weights):
                 what = "the weights are not finite after the last batch"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Options
 
 
 class Adagrad(Optimizer):
@@ -23,6 +23,8 @@ class Adagrad(Optimizer):
         The first s.
     epsilon : float
         What keeps the division away from zero.
+    **options
+        As in `Optimizer`.
 
     Examples
     --------
@@ -37,8 +39,9 @@ class Adagrad(Optimizer):
         epsilon: float = 1e-7,
         *,
         name: str = "adagrad",
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, name=name)
+        super().__init__(learning_rate, name=name, **options)
         self.initial_accumulator_value = self._number(
             "initial_accumulator_value", initial_accumulator_value, 0.0
         )

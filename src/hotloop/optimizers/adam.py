@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, OtherOptions
 
 
 class Adam(Optimizer):
@@ -29,12 +29,16 @@ class Adam(Optimizer):
     weight_decay : float, optional
         Each step first takes this share times the learning rate off every weight, apart
         from the gradient (as in AdamW).
+    **options
+        As in `Optimizer`.
 
     Examples
     --------
     >>> Adam().get_config()["epsilon"]
     1e-07
     """
+
+    _rule_decays = True
 
     def __init__(
         self,
@@ -46,15 +50,13 @@ class Adam(Optimizer):
         weight_decay: float | None = None,
         *,
         name: str = "adam",
+        **options: Unpack[OtherOptions],
     ) -> None:
-        super().__init__(learning_rate, name=name)
+        super().__init__(learning_rate, weight_decay, name=name, **options)
         self.beta_1 = self._number("beta_1", beta_1, 0.0, 1.0)
         self.beta_2 = self._number("beta_2", beta_2, 0.0, 1.0)
         self.epsilon = self._number("epsilon", epsilon, 0.0)
         self.amsgrad = bool(amsgrad)
-        self.weight_decay = (
-            None if weight_decay is None else self._number("weight_decay", weight_decay, 0.0)
-        )
 
     @property
     def op(self) -> str:
@@ -66,7 +68,7 @@ class Adam(Optimizer):
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
-            "weight_decay": self.weight_decay or 0.0,
+            "weight_decay": 0.0 if self._excludes else self.weight_decay or 0.0,
         }
 
     def slot_values(self) -> dict[str, float]:
@@ -79,5 +81,4 @@ class Adam(Optimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "amsgrad": self.amsgrad,
-            "weight_decay": self.weight_decay,
         }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from .adam import Adam
+from .optimizer import OtherOptions
 
 
 class AdamW(Adam):
@@ -16,6 +19,8 @@ class AdamW(Adam):
         a.
     weight_decay : float
         decay; the rest as in `Adam`.
+    **options
+        As in `Optimizer`.
 
     Examples
     --------
@@ -33,7 +38,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         name: str = "adamw",
+        **options: Unpack[OtherOptions],
     ) -> None:
         if weight_decay is None:
             raise ValueError("AdamW: weight_decay must be a number; for none, use Adam")
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, name=name)
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, name=name, **options
+        )

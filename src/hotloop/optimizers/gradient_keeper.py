@@ -22,6 +22,8 @@ class GradientKeeper(Optimizer):
     (array([3.]), array([1.]))
     """
 
+    changes_weights = False
+
     def __init__(self) -> None:
         super().__init__(0.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,34 @@ from . import schedules
 from .schedules import LearningRateSchedule
 
 
+class OtherOptions(TypedDict, total=False):
+    """What every optimizer takes besides its own arguments and weight decay: see `Optimizer`."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    gradient_accumulation_steps: int | None
+
+
+class Options(OtherOptions, total=False):
+    """With weight decay."""
+
+    weight_decay: float | None
+
+
+_OPTIONS = ("weight_decay", *OtherOptions.__annotations__)
+
+
 class Optimizer:
     """An update rule of the core, its hyper-parameters, and its state for each weight.
 
     Subclasses name the rule (`op`), what it is called with (`hyper`), and the first value
-    of each state array (`slot_values`).
+    of each state array (`slot_values`). All of what follows is done by the training step itself,
+    in this order: gradients are accumulated, then clipped, weights decay, the rule updates them,
+    then their average, and constraints are applied.
 
     Parameters
     ----------
@@ -28,23 +51,81 @@ class Optimizer:
         the rate of the next step.
     name : str, optional
         The class's in lower case if not given.
+    weight_decay : float, optional
+        Before each update a weight W loses ``weight_decay * learning_rate * W``; see
+        `exclude_from_weight_decay`.
+    clipnorm, global_clipnorm : float, optional
+        The most that the norm of each weight's gradient may be, or that of all gradients
+        together: larger ones are scaled down to it (Pascanu et al. 2013).
+    clipvalue : float, optional
+        The most that each element of a gradient may be, either way.
+    use_ema : bool
+        Whether an exponential moving average of each weight is kept,
+        ``average <- m average + (1 - m) W``, which weights become at the end of `fit`
+        (Polyak and Juditsky 1992).
+    ema_momentum : float
+        m, from 0 to 1.
+    ema_overwrite_frequency : int, optional
+        Weights become their average after each so many updates too.
+    gradient_accumulation_steps : int, optional
+        Update only after so many batches, at least 2, by the mean of their gradients.
 
     Attributes
     ----------
     iterations : int
-        Steps done so far.
+        Batches done so far; with gradient accumulation, several are one update.
     schedule : LearningRateSchedule or None
         What the learning rate follows.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range, or more than one way of clipping.
     """
 
+    # Whether weights change, so that constraints matter.
+    changes_weights = True
+    # Whether the rule takes weight decay among its hyper-parameters.
+    _rule_decays = False
+
     def __init__(
-        self, learning_rate: float | LearningRateSchedule, *, name: str | None = None
+        self,
+        learning_rate: float | LearningRateSchedule,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        gradient_accumulation_steps: int | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
         self.name = name or type(self).__name__.lower()
         self.schedule: LearningRateSchedule | None = None
         self.learning_rate = learning_rate
+        self.weight_decay = self._optional("weight_decay", weight_decay)
+        self.clipnorm = self._optional("clipnorm", clipnorm)
+        self.clipvalue = self._optional("clipvalue", clipvalue)
+        self.global_clipnorm = self._optional("global_clipnorm", global_clipnorm)
+        if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: give one of clipnorm, clipvalue and global_clipnorm, not "
+                f"{clipnorm!r}, {clipvalue!r} and {global_clipnorm!r}"
+            )
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = self._number("ema_momentum", ema_momentum, 0.0, math.nextafter(1, 2))
+        self.ema_overwrite_frequency = self._count(
+            "ema_overwrite_frequency", ema_overwrite_frequency, 1
+        )
+        self.gradient_accumulation_steps = self._count(
+            "gradient_accumulation_steps", gradient_accumulation_steps, 2
+        )
         self.iterations = 0
         self._slots: dict[int, tuple[Variable, tuple[Variable, ...]]] = {}
+        self._excluded: tuple[frozenset[int], tuple[str, ...]] = (frozenset(), ())
+        self._applied: tuple[Any, Any] = (None, None)
 
     @property
     def learning_rate(self) -> float:
@@ -96,6 +177,20 @@ class Optimizer:
             )
         return number
 
+    def _optional(self, argument: str, value: float | None) -> float | None:
+        return None if value is None else self._number(argument, value, 0.0)
+
+    def _count(self, argument: str, value: int | None, least: int) -> int | None:
+        """`value` as a whole number from `least` up, or None."""
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(
+                f"{type(self).__name__}: {argument} must be a whole number of at least {least} or "
+                f"None, not {value!r}"
+            )
+        return int(value)
+
     @property
     def op(self) -> str:
         """The update rule, as named in `hotloop.kernels`."""
@@ -109,8 +204,15 @@ class Optimizer:
         """Name and first value of each state array that a weight has."""
         return {}
 
-    def slots(self, weight: Variable) -> tuple[Variable, ...]:
-        """The state arrays of a weight, made when first asked for."""
+    def _all_slot_values(self) -> dict[str, float]:
+        """Those of the rule, then what accumulation and averaging keep."""
+        values = self.slot_values()
+        if self.gradient_accumulation_steps:
+            values = values | {"gradient_accumulator": 0.0}
+        return values | {"average": 0.0} if self.use_ema else values
+
+    def all_slots(self, weight: Variable) -> tuple[Variable, ...]:
+        """Everything that is kept of a weight, made when first asked for: the rule's first."""
         if id(weight) not in self._slots:
             state = tuple(
                 Variable(
@@ -118,10 +220,86 @@ class Optimizer:
                     name=f"{weight.path}/{slot}",
                     trainable=False,
                 )
-                for slot, value in self.slot_values().items()
+                for slot, value in self._all_slot_values().items()
             )
             self._slots[id(weight)] = (weight, state)
         return self._slots[id(weight)][1]
+
+    def slots(self, weight: Variable) -> tuple[Variable, ...]:
+        """What the rule keeps of a weight."""
+        return self.all_slots(weight)[: len(self.slot_values())]
+
+    def accumulator(self, weight: Variable) -> Variable:
+        """The sum of its gradients since the last update."""
+        return self.all_slots(weight)[len(self.slot_values())]
+
+    def average(self, weight: Variable) -> Variable:
+        """Its moving average."""
+        return self.all_slots(weight)[-1]
+
+    @property
+    def uses_gradients_as_they_are(self) -> bool:
+        """Whether they are neither accumulated nor clipped."""
+        return not (
+            self.gradient_accumulation_steps
+            or self.clipnorm
+            or self.clipvalue
+            or self.global_clipnorm
+        )
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
+        """Spares weights the decay; before the first step.
+
+        Parameters
+        ----------
+        var_list : iterable of Variable, optional
+            These.
+        var_names : iterable of str, optional
+            Those whose path has one of these in it, such as ``"bias"``.
+
+        Raises
+        ------
+        ValueError
+            After the first step.
+
+        Examples
+        --------
+        >>> from hotloop.optimizers import SGD
+        >>> from hotloop.variables import Variable
+        >>> optimizer = SGD(0.5, weight_decay=0.5)
+        >>> optimizer.exclude_from_weight_decay(var_names=["bias"])
+        >>> w, b = Variable([1.0], "kernel"), Variable([1.0], "bias")
+        >>> optimizer.apply([[0.0], [0.0]], [w, b])
+        >>> w.numpy(), b.numpy()
+        (array([0.75]), array([1.]))
+        """
+        if self._slots:
+            raise ValueError(
+                f"{type(self).__name__}: exclude_from_weight_decay() must come before the first "
+                "step"
+            )
+        self._excluded = (frozenset(map(id, var_list or ())), tuple(var_names or ()))
+
+    def decays(self, weight: Variable) -> bool:
+        """Whether a weight decays by a step of its own, rather than by the rule or not at all."""
+        ids, names = self._excluded
+        if not self.weight_decay or (self._rule_decays and not self._excludes):
+            return False
+        return id(weight) not in ids and not any(name in weight.path for name in names)
+
+    @property
+    def _excludes(self) -> bool:
+        return any(self._excluded)
+
+    def finalize_variable_values(self, weights: Iterable[Variable]) -> None:
+        """Gives weights the value of their moving average, if there is one: `fit` ends so."""
+        if self.use_ema and self.iterations:
+            for weight in weights:
+                weight.assign(self.average(weight).numpy())
 
     def slots_so_far(self, weight: Variable) -> tuple[Variable, ...]:
         """The state arrays of a weight; none if they have not been made."""
@@ -150,25 +328,28 @@ class Optimizer:
         >>> w.numpy()
         array([0.5, 1.5])
         """
-        hyper = self.hyper()
-        self.iterations += 1
-        for gradient, weight in zip(gradients, weights, strict=True):
-            values = weight.numpy()
-            slots = self.slots(weight)
-            state = tuple(slot.numpy() for slot in slots)
-            g = np.ascontiguousarray(gradient, weight.dtype)
-            if g.shape != weight.shape:
+        from ..graph.application import Application  # which knows of optimizers
+
+        pairs = list(zip(weights, gradients, strict=True))
+        for weight, gradient in pairs:
+            if np.shape(gradient) != weight.shape:
                 raise ValueError(
-                    f"the gradient of '{weight.path}' has shape {g.shape}; expected {weight.shape}"
+                    f"the gradient of '{weight.path}' has shape {np.shape(gradient)}; expected "
+                    f"{weight.shape}"
                 )
-            backends.call(self.op, values, g, state, iteration=self.iterations, **hyper)
-            weight.assign(values)
-            for slot, array in zip(slots, state, strict=True):
-                slot.assign(array)
+        key = [backends.current(), *(id(weight) for weight, _ in pairs)]
+        if self._applied[0] != key:
+            self._applied = (key, Application([weight for weight, _ in pairs], self))
+        self._applied[1].run([gradient for _, gradient in pairs])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what `apply` keeps to be fast, which is no state."""
+        return self.__dict__ | {"_applied": (None, None)}
 
     def get_config(self) -> dict[str, Any]:
         rate = self._learning_rate if self.schedule is None else naming.serialize(self.schedule)
-        return {"name": self.name, "learning_rate": rate} | self._config()
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return {"name": self.name, "learning_rate": rate} | options | self._config()
 
     def _config(self) -> dict[str, Any]:
         return {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Options
 
 
 class RMSprop(Optimizer):
@@ -30,6 +30,8 @@ class RMSprop(Optimizer):
         What keeps the division away from zero.
     centered : bool
         Whether to use the variance instead of the mean square.
+    **options
+        As in `Optimizer`.
 
     Examples
     --------
@@ -46,8 +48,9 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         name: str = "rmsprop",
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, name=name)
+        super().__init__(learning_rate, name=name, **options)
         self.rho = self._number("rho", rho, 0.0, 1.0)
         self.momentum = self._number("momentum", momentum, 0.0, 1.0)
         self.epsilon = self._number("epsilon", epsilon, 0.0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Options
 
 
 class SGD(Optimizer):
@@ -22,6 +22,8 @@ class SGD(Optimizer):
         b, from 0 up to, but not including, 1.
     nesterov : bool
         Whether to look ahead.
+    **options
+        As in `Optimizer`.
 
     Examples
     --------
@@ -36,8 +38,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         name: str = "SGD",
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, name=name)
+        super().__init__(learning_rate, name=name, **options)
         self.momentum = self._number("momentum", momentum, 0.0, 1.0)
         self.nesterov = bool(nesterov)
 

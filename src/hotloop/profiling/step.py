@@ -25,6 +25,7 @@ from ..backends.interpreter import Interpreter
 from ..data.feed import Feed
 from ..graph.plan import Plan, product_flops
 from ..graph.trace import Node, Value
+from ..graph.updates import CHANGES_VARIABLES
 from ..models.diagnosis import NonFiniteError
 from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
 from ..random import orders
@@ -498,7 +499,7 @@ def _bytes(plan: Plan, feed: Feed, i: int, node: Node | Value) -> int:
         return 2 * size(node)
     read = list(dict.fromkeys(node.inputs))
     written = [v for v in node.outputs if plan.placement.offset(v) is not None]
-    if "update" in node.op:
+    if node.op in CHANGES_VARIABLES:
         written += [v for v in read if v.variable is not None]
     return sum(map(size, [*read, *written]))
 

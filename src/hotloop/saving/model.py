@@ -202,7 +202,7 @@ def _compile(model: Model, training: Mapping[str, Any], state: Mapping[str, Any]
     optimizer.iterations = training["iterations"]
     for name, weight in zip(names_of(model), model.weights, strict=True):
         if f"{name}.0" in state:
-            for i, slot in enumerate(optimizer.slots(weight)):
+            for i, slot in enumerate(optimizer.all_slots(weight)):
                 slot.assign(np.asarray(state[f"{name}.{i}"]))
 
 

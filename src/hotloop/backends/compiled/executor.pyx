@@ -21,7 +21,9 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 import sys
 
 from ... import backends
+from ...constraints import NormConstraint
 from ...graph.plan import product_flops
+from ...graph.updates import CHANGES_VARIABLES
 from .steps import (
     ACTIVATIONS,
     CROSSENTROPIES,
@@ -63,15 +65,21 @@ from .runtime cimport (
 )
 from .steps cimport (
     ACCUMULATE,
+    ACCUMULATE_GRADIENT,
     ACTIVATION,
     ACTIVATION_GRADIENT,
     ADD_BIAS,
+    AVERAGE,
     BIAS_GRADIENT,
     BIAS_UPDATE,
     CHOICE_GRADIENT,
+    CLIP_BY_NORM,
+    CLIP_BY_VALUE,
     COLUMNS,
     CONCATENATE,
+    CONSTRAIN,
     COPY_OUT,
+    DECAY,
     DENSE,
     DROPOUT,
     GATHER,
@@ -81,9 +89,11 @@ from .steps cimport (
     MERGE,
     METRIC,
     NETWORK,
+    OVERWRITE,
     PENALTY,
     PENALTY_GRADIENT,
     SCALE,
+    SQUARE_SUM,
     UPDATE,
     WEIGHT_GRADIENT,
     WEIGHT_UPDATE,
@@ -129,6 +139,7 @@ cdef struct Run:
     const double *rates  # of each batch, where that changes
     hl_powers *powers
     bint updates
+    int turns  # batches that one update is for
     int64_t iteration
     char *scratch
     size_t scratch_bytes
@@ -203,6 +214,8 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
                     barrier(team)
                 if step.verdict and not run.finite:
                     break
+            if step.turns and not is_turn_of(step, batch):
+                continue
             if clock != NULL:
                 then = lap(&clock[2 * i], then)
             if not step.by_one:
@@ -225,6 +238,13 @@ cdef void run_batches(Run *run, hl_team *team, Worker *worker) noexcept nogil:
         # Not a variable of the run: thread 0 may have done the next batch before others look.
         if batch.last:
             return
+
+
+cdef inline bint is_turn_of(const Step *step, const Batch *batch) noexcept nogil:
+    """Whether a step that is not done for every batch is done for this one."""
+    if (batch.iteration + 1) % step.turns:
+        return False
+    return not step.frequency or (batch.updates + 1) % step.frequency == 0
 
 
 cdef inline int64_t nanoseconds() noexcept nogil:
@@ -258,6 +278,7 @@ cdef void begin_batch(Run *run, Batch *batch) noexcept nogil:
             left -= batch.rows
             batch.next_rows = min(run.batch_size, left if left > 0 else run.epoch_rows)
     batch.iteration = run.iteration + run.done
+    batch.updates = batch.iteration // run.turns
     if run.at_once > 1:
         batch.sums = run.sums + epoch * run.n_slots
         return
@@ -265,7 +286,8 @@ cdef void begin_batch(Run *run, Batch *batch) noexcept nogil:
     if run.updates:
         if run.rates != NULL:
             run.hyper[0] = run.rates[run.done]
-        prepare_update(run.rule, run.hyper, batch.iteration + 1, run.powers, batch.h)
+        batch.learning_rate = run.hyper[0]
+        prepare_update(run.rule, run.hyper, batch.updates + 1, run.powers, batch.h)
 
 
 cdef void find_rows(const Run *run, const Batch *batch, const void **rows) noexcept nogil:
@@ -494,7 +516,7 @@ cdef class Executor:
             of_columns = step.code == DENSE and self._parts(step) > 1
             reads = self._accesses(node.inputs, by_example and not of_columns)
             writes = self._accesses(node.outputs, by_example)
-            if "update" in node.op:
+            if node.op in CHANGES_VARIABLES:
                 # It changes the weight and its state, unless the loss is not finite.
                 writes += self._accesses([v for v in node.inputs if v.variable], False)
                 reads.append(_VERDICT)
@@ -660,7 +682,7 @@ cdef class Executor:
         weight = variables.pop(0)
         for i in range(3):
             state[i] = NULL
-        for i in range(len(self.plan.optimizer.slots(weight.variable))):
+        for i in range(len(self.plan.optimizer.slot_values())):
             state[i] = self._address(variables.pop(0))
         return self._address(weight)
 
@@ -712,6 +734,7 @@ cdef class Executor:
         step.code = UPDATE
         step.in0 = self._address(node.inputs[1])
         step.cols = self._elements(node.inputs[0])
+        step.turns = self._turns()
         self._updates(at, (node.inputs[0], *node.inputs[2:]))
 
     def _updates(self, int at, values):
@@ -745,6 +768,66 @@ cdef class Executor:
         step.group = 0
         step.cols = self._elements(node.inputs[1])
         step.option, step.factor = node.attributes["l1"], node.attributes["l2"]
+
+    def _accumulate_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, ACCUMULATE_GRADIENT, node)
+        step.group = 0
+        step.cols = self._elements(node.inputs[1])
+        step.kind = node.attributes["batches"]
+
+    def _square_sum(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, SQUARE_SUM, node)
+        step.by_one = True
+        dims = node.inputs[0].dims
+        step.inputs, step.cols = dims if len(dims) == 2 else (1, node.inputs[0].size)
+        step.option, step.factor = 0, 1
+        step.turns = self._turns()
+
+    def _clip(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, CLIP_BY_NORM if node.op == "clip_by_norm" else CLIP_BY_VALUE, node)
+        step.group = 0
+        step.cols = self.plan.placement.bytes(node.output) // self.kernels.itemsize
+        step.option = node.attributes["limit"]
+        step.turns = self._turns()
+
+    def _decay(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        step.code = DECAY
+        step.out0 = self._address(node.inputs[0])
+        step.cols = self._elements(node.inputs[0])
+        step.option = node.attributes["weight_decay"]
+        step.turns = self._turns()
+
+    def _average(self, int at, node):
+        """Of the first input with the second, or the second alone."""
+        cdef Step *step = &self.steps[at]
+        step.code = AVERAGE if node.op == "average" else OVERWRITE
+        step.out0, step.in0 = self._address(node.inputs[0]), self._address(node.inputs[1])
+        step.cols = self._elements(node.inputs[0])
+        if step.code == AVERAGE:
+            step.option = node.attributes["momentum"]
+        else:
+            step.turns, step.frequency = 1, node.attributes["frequency"]
+
+    def _constrain(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        step.code = CONSTRAIN
+        step.out0 = self._address(node.inputs[0])
+        dims = node.inputs[0].dims
+        # A vector is one column.
+        step.inputs, step.cols = dims if len(dims) == 2 else (node.inputs[0].size, 1)
+        constraint = node.attributes["constraint"]
+        if isinstance(constraint, NormConstraint):
+            step.low, step.high, step.factor = constraint.low, constraint.high, constraint.rate
+        else:
+            step.clip = True  # at zero
+
+    cdef int _turns(self) except -1:
+        """Batches that one update is for, as steps of updates have it."""
+        return self.plan.optimizer.gradient_accumulation_steps or 0
 
     def _loss(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -934,7 +1017,9 @@ cdef class Executor:
         if run.n_slots:
             run.sums = &sums[0]
         optimizer = self.plan.optimizer
+        run.turns = 1
         if optimizer is not None:
+            run.turns = optimizer.gradient_accumulation_steps or 1
             if optimizer.schedule is not None:
                 count = min(count, SCHEDULED_BATCHES)
                 rates = optimizer.learning_rates(count)
@@ -1025,11 +1110,17 @@ _PRODUCTS = frozenset({"dense", "matmul", "weight_gradient", "weight_gradient_up
 
 _LOWER = {
     "accumulate": Executor._accumulate,
+    "accumulate_gradient": Executor._accumulate_gradient,
     "add_bias": Executor._add_bias,
+    "average": Executor._average,
     "bias_gradient": Executor._bias_gradient,
     "bias_gradient_update": Executor._bias_gradient,
+    "clip_by_norm": Executor._clip,
+    "clip_by_value": Executor._clip,
     "columns": Executor._columns,
     "concatenate": Executor._concatenate,
+    "constrain": Executor._constrain,
+    "decay": Executor._decay,
     "dense": Executor._dense,
     "dropout": Executor._dropout,
     "input_gradient": Executor._input_gradient,
@@ -1039,9 +1130,11 @@ _LOWER = {
     "matmul": Executor._dense,
     "metric": Executor._metric,
     "network_update": Executor._network_update,
+    "overwrite": Executor._average,
     "penalty": Executor._penalty,
     "penalty_gradient": Executor._penalty_gradient,
     "scale": Executor._scale,
+    "square_sum": Executor._square_sum,
     "update": Executor._update,
     "weight_gradient": Executor._weight_gradient,
     "weight_gradient_update": Executor._weight_gradient,

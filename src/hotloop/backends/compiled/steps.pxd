@@ -34,6 +34,14 @@ cdef enum Code:
     ACCUMULATE
     PENALTY
     PENALTY_GRADIENT
+    ACCUMULATE_GRADIENT
+    SQUARE_SUM
+    CLIP_BY_NORM
+    CLIP_BY_VALUE
+    DECAY
+    AVERAGE
+    OVERWRITE
+    CONSTRAIN
     NETWORK
     COPY_OUT
 
@@ -51,11 +59,14 @@ cdef struct Step:
     bint summed  # the loss is a sum, not a mean, over rows
     bint clip
     bint shared  # all threads have read the weights that it updates
+    int turns  # done only at each so many-th batch; 0: at every one
+    int frequency  # and only at each so many-th update
     bint in_place  # the rows that a product reads are the user's own: see Worker
     int slot
     ptrdiff_t group  # rows in one example; 0 where there is no batch
     ptrdiff_t inputs
     ptrdiff_t cols
+    double low, high  # limits of a norm
     double option  # alpha, param, smoothing, rate or loss weight: see run_step
     double factor
     uint64_t seed
@@ -81,10 +92,12 @@ cdef struct Batch:
     ptrdiff_t count
     bint last  # the run ends with it; known when it is done
     ptrdiff_t size  # rows of one, but for the last of an epoch
-    int64_t iteration  # optimizer steps done before
+    int64_t iteration  # batches done before
+    int64_t updates  # of the weights, done before
     const double *hyper
     hl_powers *powers
     double h[HL_MAX_HYPER]
+    double learning_rate
     double *sums
     bint *finite  # set to False by a loss that is not
     const int64_t *next_order  # of the batch after it; NULL if there is none or it is in order

@@ -1,9 +1,9 @@
 # cython: language_level=3, freethreading_compatible=True, cdivision=True
 """Every step of a plan, as one thread of a team does its share of it."""
 
-from libc.math cimport isfinite
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from . cimport csrc
 from .csrc cimport hl_activation, hl_loss, hl_merge, hl_metric, hl_optimizer
@@ -137,6 +137,12 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         _train_network(s, batch, worker)
     elif s.code == ACCUMULATE:
         _accumulate(s, batch)
+    elif s.code == SQUARE_SUM:
+        (<double *> s.out0)[0] = _penalty(s, kernels)
+        if s.in1 != NULL:
+            (<double *> s.out0)[0] += (<const double *> s.in1)[0]
+    elif s.code == CONSTRAIN:
+        _constrain(s, kernels, worker)
     elif s.code == PENALTY:
         batch.sums[s.slot] += _penalty(s, kernels) * batch.rows
     elif s.group:
@@ -218,6 +224,26 @@ cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:
     return total
 
 
+cdef void _constrain(const Step *s, const hl_kernels *kernels, Worker *worker) noexcept nogil:
+    """Workers take panels."""
+    cdef ptrdiff_t nr = kernels.nr, panels = (s.cols + nr - 1) // nr, n, panel
+    cdef char *w
+    for panel in range(share(panels, worker.number, worker.n_workers),
+                       share(panels, worker.number + 1, worker.n_workers)):
+        w = s.out0 + panel * nr * s.inputs * kernels.itemsize
+        n = min(nr, s.cols - panel * nr)
+        if s.clip:
+            n = s.inputs * panel_width(kernels, n)
+            kernels.activation(csrc.HL_RELU, 0, w, n, w, n, 1, n)
+        else:
+            kernels.limit_norms(s.low, s.high, s.factor, s.inputs, n, w)
+
+
+cdef inline double _norm_factor(const Step *s) noexcept nogil:
+    """What brings gradients whose squares were added up down to a norm."""
+    return s.option / max(sqrt((<const double *> s.in1)[0]), s.option)
+
+
 cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) noexcept nogil:
     """The steps on arrays that have no batch: gradients of weights."""
     cdef const hl_kernels *kernels = batch.kernels
@@ -230,6 +256,22 @@ cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) 
         kernels.penalty_gradient(s.option, s.factor, s.in1 + at, s.out0 + at, n)
     elif s.code == MERGE:
         kernels.merge(<hl_merge> s.kind, s.in0 + at, s.in1 + at, s.out0 + at, n)
+    elif s.code == ACCUMULATE_GRADIENT:
+        kernels.merge(csrc.HL_ADD, s.in0 + at, s.in1 + at, s.in1 + at, n)
+        if (batch.iteration + 1) % s.kind == 0:
+            kernels.scale(1.0 / s.kind, 0, s.in1 + at, s.out0 + at, n)
+            memset(s.in1 + at, 0, n * kernels.itemsize)
+    elif s.code == CLIP_BY_NORM:
+        kernels.scale(_norm_factor(s), 0, s.in0 + at, s.out0 + at, n)
+    elif s.code == CLIP_BY_VALUE:
+        kernels.clip(s.option, s.in0 + at, s.out0 + at, n)
+    elif s.code == DECAY:
+        kernels.scale(1 - s.option * batch.learning_rate, 0, s.out0 + at, s.out0 + at, n)
+    elif s.code == AVERAGE:
+        # The first updates have nothing to average with.
+        kernels.blend(s.option if batch.updates else 0, s.out0 + at, s.in0 + at, s.out0 + at, n)
+    elif s.code == OVERWRITE:
+        memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
 
 
 cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,

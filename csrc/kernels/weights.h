@@ -1,0 +1,52 @@
+/* What happens to gradients and weights around an update: see hl_kernels. */
+
+static void N(clip)(double limit, const void *x, void *y, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        const vec clipped = clamp(load_n((const T *)x + i, count), (T)-limit, (T)limit);
+        store_n((T *)y + i, clipped, count);
+    }
+}
+
+static void N(blend)(double share, const void *a, const void *b, void *y, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        const vec of_a = load_n((const T *)a + i, count) * (T)share;
+        store_n((T *)y + i, of_a + unfused(load_n((const T *)b + i, count) * (T)(1 - share)),
+                count);
+    }
+}
+
+/* What a column whose squares add up to these is multiplied by. */
+static HL_INLINE vec N(norm_factor)(double low, double high, double rate, vec squares) {
+    const vec norm = vsqrt(squares);
+    const vec wanted = clamp(norm, (T)low, (T)high) * (T)rate + unfused(norm * (T)(1 - rate));
+    return wanted / (norm + (T)1e-7);
+}
+
+static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
+                           void *w_) {
+    T *w = w_;
+    const ptrdiff_t width = N(panel_width)(n);
+    if (n == 1) {
+        vec squares = splat(0);
+        for (ptrdiff_t p = 0; p < k; p += VL) {
+            const vec w_p = load_n(w + p, lanes_left(k - p));
+            squares += w_p * w_p;
+        }
+        const vec factor = N(norm_factor)(low, high, rate, splat_sum(squares));
+        for (ptrdiff_t p = 0; p < k; p += VL) {
+            const int count = lanes_left(k - p);
+            store_n(w + p, load_n(w + p, count) * factor, count);
+        }
+        return;
+    }
+    for (ptrdiff_t j = 0; j < n; j += VL) {
+        vec squares = splat(0);
+        for (ptrdiff_t p = 0; p < k; p++)
+            squares += load(w + p * width + j) * load(w + p * width + j);
+        const vec factor = N(norm_factor)(low, high, rate, squares);
+        for (ptrdiff_t p = 0; p < k; p++)
+            store(w + p * width + j, load(w + p * width + j) * factor);
+    }
+}

@@ -1,0 +1,163 @@
+"""What follows the gradients of a training plan: accumulation, clipping, updates, constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..regularizers import Regularizer
+from ..variables import Variable
+from .gradients import backward
+from .trace import Node, Value, emit, parameter, topological
+
+if TYPE_CHECKING:
+    from ..optimizers import Optimizer
+
+# Ops that change weights or what belongs to them, and therefore none when the loss is not finite.
+CHANGES_VARIABLES = frozenset(
+    {
+        "accumulate_gradient",
+        "average",
+        "bias_gradient_update",
+        "constrain",
+        "decay",
+        "network_update",
+        "overwrite",
+        "update",
+        "weight_gradient_update",
+    }
+)
+
+
+def updates(
+    forward: Sequence[Node], trained: Sequence[Variable], optimizer: Optimizer
+) -> list[Node]:
+    """The backward pass and what it is for.
+
+    What changes a weight stands right behind the last node that the weight and its gradient
+    need, so that it can be fused with the gradient and finds both in the cache.
+    """
+    # The values of a loss node are its first output and the gradient its second, with
+    # respect to whatever it reads second: y_pred, or the input of a fused softmax.
+    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op == "loss"]
+    gradients = backward(forward, seeds, [parameter(v) for v in trained])
+    changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
+
+    nodes = topological(changes, known=[v for node in forward for v in node.outputs])
+    readers: dict[Value, Node] = {}
+    for node in nodes:
+        readers.update((v, node) for v in (*node.inputs, *node.outputs))
+    ordered: list[Node] = []
+    left = dict(changes)
+    for node in nodes:
+        ordered.append(node)
+        for gradient, (weight, changing) in tuple(left.items()):
+            needed = (readers[gradient], readers.get(weight, node))
+            if node in needed and all(other in ordered for other in needed):
+                ordered += changing
+                del left[gradient]
+    return ordered
+
+
+def after_gradients(
+    gradients: Mapping[Value, Value], optimizer: Optimizer
+) -> dict[Value, tuple[Value, list[Node]]]:
+    """From each weight's gradient to the gradient that its update reads.
+
+    Returns
+    -------
+    dict
+        That gradient -> the weight, and the nodes that change it, in order.
+    """
+    ready = dict(gradients)
+    batches = optimizer.gradient_accumulation_steps
+    if batches:
+        for w, g in gradients.items():
+            sum_so_far = parameter(optimizer.accumulator(_variable(w)))
+            (ready[w],) = emit(
+                "accumulate_gradient", (g, sum_so_far), w.dims, batched=False, batches=batches
+            )
+    if optimizer.clipnorm:
+        ready = {
+            w: _clipped_by_norm(g, _square_sum(g), optimizer.clipnorm) for w, g in ready.items()
+        }
+    if optimizer.global_clipnorm:
+        squares = None
+        for g in ready.values():
+            squares = _square_sum(g, squares)
+        for w, g in ready.items():
+            assert squares is not None
+            ready[w] = _clipped_by_norm(g, squares, optimizer.global_clipnorm)
+    if optimizer.clipvalue:
+        for w, g in ready.items():
+            (ready[w],) = emit(
+                "clip_by_value", (g,), w.dims, batched=False, limit=optimizer.clipvalue
+            )
+    return {g: (w, _changes(w, g, optimizer)) for w, g in ready.items()}
+
+
+def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
+    """Whether each gradient is followed by its update and nothing else."""
+    return optimizer.uses_gradients_as_they_are and not any(
+        optimizer.use_ema or optimizer.decays(v) or v.constraint is not None for v in trained
+    )
+
+
+def penalty_factors(variable: Variable) -> tuple[float, float]:
+    """What a weight's absolute values and its squares are multiplied by in its penalty."""
+    regularizer = variable.regularizer
+    if (
+        not isinstance(regularizer, Regularizer)
+        or type(regularizer).__call__ is not Regularizer.__call__
+    ):
+        raise TypeError(
+            f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
+            f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
+        )
+    return regularizer.l1, regularizer.l2
+
+
+def _variable(weight: Value) -> Variable:
+    assert weight.variable is not None
+    return weight.variable
+
+
+def _with_penalty(weight: Value, gradient: Value) -> Value:
+    if _variable(weight).regularizer is None:
+        return gradient
+    l1, l2 = penalty_factors(_variable(weight))
+    (gradient,) = emit(
+        "penalty_gradient", (gradient, weight), weight.dims, batched=False, l1=l1, l2=l2
+    )
+    return gradient
+
+
+def _square_sum(gradient: Value, so_far: Value | None = None) -> Value:
+    inputs = (gradient,) if so_far is None else (gradient, so_far)
+    (squares,) = emit("square_sum", inputs, (1,), batched=False, dtype="float64")
+    return squares
+
+
+def _clipped_by_norm(gradient: Value, squares: Value, limit: float) -> Value:
+    inputs = (gradient, squares)
+    (clipped,) = emit("clip_by_norm", inputs, gradient.dims, batched=False, limit=limit)
+    return clipped
+
+
+def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]:
+    """What is done to a weight, in Keras's order."""
+    variable = _variable(weight)
+    nodes = []
+    if optimizer.decays(variable):
+        nodes.append(Node("decay", (weight,), (), {"weight_decay": optimizer.weight_decay}))
+    state = tuple(parameter(s) for s in optimizer.slots(variable))
+    nodes.append(Node("update", (weight, gradient, *state), (), {}))
+    if optimizer.use_ema:
+        average = parameter(optimizer.average(variable))
+        momentum, frequency = optimizer.ema_momentum, optimizer.ema_overwrite_frequency
+        nodes.append(Node("average", (average, weight), (), {"momentum": momentum}))
+        if frequency:
+            nodes.append(Node("overwrite", (weight, average), (), {"frequency": frequency}))
+    if variable.constraint is not None and optimizer.changes_weights:
+        nodes.append(Node("constrain", (weight,), (), {"constraint": variable.constraint}))
+    return nodes
