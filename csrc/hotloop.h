@@ -229,6 +229,25 @@ typedef struct hl_kernels {
     void (*dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
                     ptrdiff_t n);
 
+    /* y[i] = x[i] * factor + offset where dropout keeps element i, else dropped; y may be x. */
+    void (*alpha_dropout)(double rate, double factor, double offset, double dropped, uint64_t key,
+                          ptrdiff_t first, const void *x, void *y, ptrdiff_t n);
+
+    /* y[i] = x[i] + noise, or, where multiply, x[i] * (1 + noise): noise is stddev times a normal
+     * number that hl_random_bits(key, first + i) gives; y may be x. */
+    void (*gaussian)(int multiply, double stddev, uint64_t key, ptrdiff_t first, const void *x,
+                     void *y, ptrdiff_t n);
+
+    /* y[i, j] = x[i, j], times alpha[j] where it is below 0; y may be x. */
+    void (*prelu)(const void *x, const void *alpha, void *y, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* Its gradients: dx, 0 where x is 0, which may be dy; and dalpha, a sum over rows that stand
+     * ld apart. */
+    void (*prelu_gradient)(const void *dy, const void *x, const void *alpha, void *dx,
+                           ptrdiff_t rows, ptrdiff_t cols);
+    void (*prelu_alpha_gradient)(const void *dy, const void *x, ptrdiff_t ld, ptrdiff_t rows,
+                                 ptrdiff_t cols, void *dalpha);
+
     /* -- over the columns of each row ---------------------------------- */
 
     /* y = softmax(x) or log_softmax(x) of each row; y may be x. */
@@ -242,6 +261,54 @@ typedef struct hl_kernels {
     /* dx = dy - exp(y) * sum(dy), y being log_softmax's output; dx may be dy. */
     void (*log_softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
                                  ptrdiff_t cols);
+
+    /* -- normalisation -------------------------------------------------
+     * gamma may be NULL, which means ones, and beta, zeros. */
+
+    /* Mean and biased variance of each column, over rows that stand ld apart. */
+    void (*column_moments)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *mean,
+                           void *variance);
+
+    /* y[i, j] = (x[i, j] - mean[j]) / sqrt(variance[j] + epsilon) * gamma[j] + beta[j]; y may be
+     * x. */
+    void (*normalize)(double epsilon, const void *x, const void *mean, const void *variance,
+                      const void *gamma, const void *beta, void *y, ptrdiff_t rows,
+                      ptrdiff_t cols);
+
+    /* dgamma[j] = sum_i dy[i, j] * (x[i, j] - mean[j]) / sqrt(variance[j] + epsilon), over rows
+     * that stand ld apart. */
+    void (*normalize_scale_gradient)(double epsilon, const void *dy, const void *x,
+                                     const void *mean, const void *variance, ptrdiff_t ld,
+                                     ptrdiff_t rows, ptrdiff_t cols, void *dgamma);
+
+    /* dx of some of the batch's rows, mean and variance being those of all `total` rows, and
+     * dgamma and dbeta sums over all; or, where those two are NULL, mean and variance being
+     * constants. dx may be dy. */
+    void (*normalize_gradient)(double epsilon, ptrdiff_t total, const void *dy, const void *x,
+                               const void *mean, const void *variance, const void *gamma,
+                               const void *dgamma, const void *dbeta, void *dx, ptrdiff_t rows,
+                               ptrdiff_t cols);
+
+    /* average[i] = average[i] * momentum + value[i] * (1 - momentum). */
+    void (*moving_average)(double momentum, const void *value, void *average, ptrdiff_t n);
+
+    /* y[i, j] = (x[i, j] - mean[i]) * inverse[i] * gamma[j] + beta[j], mean[i] being that of the
+     * row, or 0 unless centered, and inverse[i] = 1 / sqrt(mean_j (x[i, j] - mean[i])^2 + epsilon).
+     * mean and inverse receive those where they are not NULL. y may be x. */
+    void (*layer_norm)(int centered, double epsilon, const void *x, const void *gamma,
+                       const void *beta, void *y, void *mean, void *inverse, ptrdiff_t rows,
+                       ptrdiff_t cols);
+
+    /* dgamma[j] = sum_i dy[i, j] * (x[i, j] - mean[i]) * inverse[i], over rows that stand ld
+     * apart. */
+    void (*layer_norm_scale_gradient)(const void *dy, const void *x, const void *mean,
+                                      const void *inverse, ptrdiff_t ld, ptrdiff_t rows,
+                                      ptrdiff_t cols, void *dgamma);
+
+    /* dx may be dy. */
+    void (*layer_norm_gradient)(int centered, const void *dy, const void *x, const void *mean,
+                                const void *inverse, const void *gamma, void *dx, ptrdiff_t rows,
+                                ptrdiff_t cols);
 
     /* -- losses --------------------------------------------------------
      * Each writes values[i] = weight[i / group] * loss(row i), and, where gradient

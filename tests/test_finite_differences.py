@@ -410,3 +410,98 @@ def test_branches_joined_along_every_axis(backend: str) -> None:
     y = layers.concatenate([Flatten()(value) for value in joined])
     model = hotloop.Model(x, Dense(OUTPUTS)(y))
     check(compiled(model, "mse"), data(3, 4), targets("numbers", OUTPUTS))
+
+
+# ------------------------------------------------------------ normalisation and noise
+
+
+def normalized(kind: str, size: int, **options: Any) -> Any:
+    """The layer first, in the middle and twice in a row."""
+    make = getattr(layers, kind)
+    parts = [make(**options), Dense(size, "tanh"), make(**options), make(**options)]
+    return hotloop.Sequential([Input((size,)), *parts, Dense(OUTPUTS)])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNormalization", "UnitNormalization"])
+def test_normalized_rows(backend: str, kind: str, size: int) -> None:
+    model = compiled(normalized(kind, size), "mse")
+    check(model, data(size), targets("numbers", OUTPUTS), singles=2)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9, 70])
+@pytest.mark.parametrize("size", SIZES)
+def test_normalized_batches(backend: str, size: int, rows: int) -> None:
+    # The averages stay as they are: check moves in every weight, and the loss reads none of them.
+    options = {"momentum": 1.0, "epsilon": 0.01}
+    model = compiled(normalized("BatchNormalization", size, **options), "mse")
+    x, y = data(size, rows=rows), targets("numbers", OUTPUTS, rows=rows)
+    check(model, x, y, singles=2, loss=training_loss_of_the_same_weights)
+
+
+def training_loss_of_the_same_weights(model: Any, x: Any, y: Any) -> float:
+    before = model.get_weights()
+    loss = training_loss(model, x, y)
+    model.set_weights(before)
+    return loss
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("kind", ["BatchNormalization", "LayerNormalization"])
+def test_parts_of_a_normalization(backend: str, kind: str, scale: bool, center: bool) -> None:
+    make = getattr(layers, kind)
+    options = {"scale": scale, "center": center, "gamma_regularizer": "l2"}
+    if kind == "BatchNormalization":
+        options["momentum"] = 1.0
+    parts = [Dense(HIDDEN, "tanh"), make(**options), Dense(HIDDEN), make(**options), Flatten()]
+    model = compiled(hotloop.Sequential([Input((4, 7)), *parts, Dense(OUTPUTS)]), "mse")
+    x, y = data(4, 7), targets("numbers", OUTPUTS)
+    check(model, x, y, loss=training_loss_of_the_same_weights)
+
+
+def test_a_frozen_batch_normalization(backend: str) -> None:
+    frozen = layers.BatchNormalization(moving_variance_initializer="ones")
+    parts = [Dense(HIDDEN, "tanh", input_dim=FEATURES), frozen, Dense(OUTPUTS)]
+    model = compiled(hotloop.Sequential(parts), "mse")
+    rng = np.random.default_rng(7)
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
+    frozen.trainable = False
+    x, y = data(FEATURES), targets("numbers", OUTPUTS)
+    here = model.get_weights()
+    found = gradients(model, x, y)
+    assert [bool(g.any()) for g in found] == [True, True, *[False] * 4, True, True]
+    for i in (0, 1, 6, 7):
+        losses = []
+        for step in (STEP, -STEP):
+            moved = [w.copy() for w in here]
+            moved[i].reshape(-1)[1] += step
+            model.set_weights(moved)
+            losses.append(evaluated_loss(model, x, y))
+        slope = (losses[0] - losses[1]) / (2 * STEP)
+        assert found[i].reshape(-1)[1] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (33,), (3, 5), (2, 3, 4)])
+@pytest.mark.parametrize("shared", [0, 1, 2])
+def test_prelu(backend: str, shape: tuple[int, ...], shared: int) -> None:
+    axes = list(range(1, 1 + min(shared, len(shape))))
+    parts = [layers.PReLU(shared_axes=axes), Dense(HIDDEN), layers.PReLU(), Flatten()]
+    model = compiled(hotloop.Sequential([Input(shape), *parts, Dense(OUTPUTS)]), "mse")
+    check(model, data(*shape), targets("numbers", OUTPUTS))
+
+
+def test_noise(backend: str) -> None:
+    parts = [
+        layers.GaussianNoise(0.3, seed=1),
+        Dense(HIDDEN, "gelu"),
+        layers.GaussianDropout(0.5, seed=2),
+        Dense(HIDDEN, "selu"),
+        layers.AlphaDropout(0.4, seed=3),
+        layers.GaussianNoise(0.2, seed=3),
+        Dense(OUTPUTS, "softmax"),
+    ]
+    model = compiled(
+        hotloop.Sequential([Input((FEATURES,)), *parts]), "sparse_categorical_crossentropy"
+    )
+    check(model, data(FEATURES), targets("classes", OUTPUTS), loss=training_loss)

@@ -76,7 +76,12 @@ initializers.variance_scaling: scale, mode, distribution, seed, input_axes, outp
 initializers.zeros:
 layers.Activation: activation
 layers.Add:
+layers.AlphaDropout: rate, noise_shape, seed
 layers.Average:
+layers.BatchNormalization: axis, momentum, epsilon, center, scale, beta_initializer,
+  gamma_initializer, moving_mean_initializer, moving_variance_initializer, beta_regularizer,
+  gamma_regularizer, beta_constraint, gamma_constraint, renorm, renorm_clipping, renorm_momentum,
+  synchronized
 layers.Concatenate: axis
 layers.Dense: units, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
   bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, lora_rank, lora_alpha,
@@ -85,20 +90,27 @@ layers.Dot: axes, normalize
 layers.Dropout: rate, noise_shape, seed
 layers.ELU: alpha
 layers.Flatten: data_format
+layers.GaussianDropout: rate, seed
+layers.GaussianNoise: stddev, seed
 layers.Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name
 layers.InputLayer: shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor, optional,
   name
 layers.Layer:
+layers.LayerNormalization: axis, epsilon, center, scale, beta_initializer, gamma_initializer,
+  beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
 layers.LeakyReLU: negative_slope
 layers.Maximum:
 layers.Minimum:
 layers.Multiply:
+layers.PReLU: alpha_initializer, alpha_regularizer, alpha_constraint, shared_axes
+layers.RMSNormalization: axis, epsilon
 layers.ReLU: max_value, negative_slope, threshold
 layers.RepeatVector: n
 layers.Rescaling: scale, offset
 layers.Reshape: target_shape
 layers.Softmax: axis
 layers.Subtract:
+layers.UnitNormalization: axis
 layers.add: inputs
 layers.average: inputs
 layers.concatenate: inputs, axis

@@ -1,4 +1,4 @@
-/* Activations and their gradients, merging, scaling, dropout.
+/* Activations and their gradients, merging, scaling.
  *
  * Every element goes through the same vector code, wherever a loop over it starts or ends. */
 
@@ -294,20 +294,4 @@ static void N(scale)(double factor, double offset, const void *x, void *y, ptrdi
 static void N(add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols) {
     for (ptrdiff_t i = 0; i < rows; i++)
         N(merge_loop)(HL_ADD, (const T *)x + i * cols, b, (T *)y + i * cols, cols);
-}
-
-static void N(dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
-                       ptrdiff_t n) {
-    /* The top 24 bits as a fraction are >= rate where they are >= rate * 2^24 as an integer. */
-    const uint64_t threshold = (uint64_t)ceil(rate * 0x1p24);
-    const vec scale = splat((T)(1 / (1 - rate)));
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
-        T_INT keep[VL];
-        for (int l = 0; l < VL; l++)
-            keep[l] = hl_random_bits_inline(key, (uint64_t)(first + i + l)) >> 40 >= threshold;
-        ivec kept;
-        memcpy(&kept, keep, sizeof kept);
-        store_n((T *)y + i, only(-kept, load_n((const T *)x + i, count) * scale), count);
-    }
 }

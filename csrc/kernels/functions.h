@@ -149,6 +149,26 @@ static HL_INLINE vec vsoftplus(vec x) {
     return vmax(splat(0), x) + vlog1p_unit(vexp(-vabs(x)));
 }
 
+/* sin(x) and cos(x) for |x| <= pi / 4, by Taylor's series: the first term left out is below 2^-24
+ * or 2^-53 of the smallest result. */
+static HL_INLINE void vsincos(vec x, vec *sine, vec *cosine) {
+    const vec z = x * x;
+#if T_BITS == 32
+    const vec s = ((z * (T)(1 / 362880.) - (T)(1 / 5040.)) * z + (T)(1 / 120.)) * z - (T)(1 / 6.);
+    const vec c = ((z * (T)(-1 / 3628800.) + (T)(1 / 40320.)) * z - (T)(1 / 720.)) * z +
+                  (T)(1 / 24.);
+#else
+    const vec s = ((((((z * (1 / 355687428096000.) - 1 / 1307674368000.) * z + 1 / 6227020800.) * z -
+                      1 / 39916800.) * z + 1 / 362880.) * z - 1 / 5040.) * z + 1 / 120.) * z -
+                  1 / 6.;
+    const vec c = (((((((z * (-1 / 6402373705728000.) + 1 / 20922789888000.) * z -
+                        1 / 87178291200.) * z + 1 / 479001600.) * z - 1 / 3628800.) * z +
+                     1 / 40320.) * z - 1 / 720.) * z + 1 / 24.);
+#endif
+    *sine = x * z * s + x;
+    *cosine = z * z * c + (1 - z * (T)0.5);
+}
+
 static HL_INLINE vec verf(vec x) {
 #if T_BITS == 32
     const vec t = vabs(x);

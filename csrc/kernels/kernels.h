@@ -5,7 +5,10 @@
 #include "gemm.h"
 #include "pack.h"
 #include "elementwise.h"
+#include "noise.h"
 #include "rows.h"
+#include "normalization.h"
+#include "prelu.h"
 #include "narrow.h"
 #include "losses.h"
 #include "metrics.h"
@@ -34,10 +37,23 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .choice_gradient = N(choice_gradient),
     .scale = N(scale),
     .dropout = N(dropout),
+    .alpha_dropout = N(alpha_dropout),
+    .gaussian = N(gaussian),
+    .prelu = N(prelu),
+    .prelu_gradient = N(prelu_gradient),
+    .prelu_alpha_gradient = N(prelu_alpha_gradient),
     .softmax = N(softmax),
     .log_softmax = N(log_softmax),
     .softmax_gradient = N(softmax_gradient),
     .log_softmax_gradient = N(log_softmax_gradient),
+    .column_moments = N(column_moments),
+    .normalize = N(normalize),
+    .normalize_scale_gradient = N(normalize_scale_gradient),
+    .normalize_gradient = N(normalize_gradient),
+    .moving_average = N(moving_average),
+    .layer_norm = N(layer_norm),
+    .layer_norm_scale_gradient = N(layer_norm_scale_gradient),
+    .layer_norm_gradient = N(layer_norm_gradient),
     .loss = N(loss),
     .crossentropy = N(crossentropy),
     .softmax_crossentropy = N(softmax_crossentropy),

@@ -52,6 +52,7 @@
 #define vtanh N(vtanh)
 #define vsigmoid N(vsigmoid)
 #define vsoftplus N(vsoftplus)
+#define vsincos N(vsincos)
 #define verf N(verf)
 
 #endif

@@ -41,6 +41,9 @@ class Variable:
         The penalty that the model's loss gains for it.
     constraint : Constraint, optional
         What it is made to be after each step.
+    flat : bool
+        Whether the core is to see one row of numbers, whatever the shape: for what is a factor
+        of elements and not of a matrix product.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Variable:
         trainable: bool = True,
         regularizer: Regularizer | None = None,
         constraint: Constraint | None = None,
+        flat: bool = False,
     ) -> None:
         self._array: NDArray[Any] | None = np.array(value, order="C")
         self._packed: Any = None
@@ -67,6 +71,7 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
+        self.flat = flat
         self.value: Value | None = None  # what stands for it in graphs (graph.trace.parameter)
 
     @property
@@ -86,7 +91,7 @@ class Variable:
         """The numbers in the compiled core's layout, moved there by `make` the first time."""
         with _moving:
             if self._packed is None:
-                packed = make(self.shape, self.dtype)
+                packed = make((self.size,) if self.flat else self.shape, self.dtype)
                 packed.load(self.array)
                 self._packed, self._array = packed, None
             return self._packed

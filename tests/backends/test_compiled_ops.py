@@ -263,6 +263,97 @@ def test_dropout_keeps_the_very_same_elements(
         np.testing.assert_array_equal(ours["out"], truth["out"])
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("key", [0, 5, 2**64 - 3, 2**64 + 5, -1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_noise(dtype: Any, key: int, rate: float, rng: np.random.Generator) -> None:
+    for shape in [*SHAPES, (), (2, 3, 5)]:
+        x = np.asarray(rng.normal(size=shape), dtype)
+        for op in ("alpha_dropout", "alpha_dropout_gradient"):
+            assert_parity(op, x, out={"out": x}, rate=rate, key=key)
+        for op in ("gaussian_noise", "gaussian_dropout"):
+            assert_parity(op, x, out={"out": x}, stddev=rate, key=key)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_prelu(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for shape in [*SHAPES, (301, 303)]:
+        x, dy = rng.normal(size=(2, *shape)).astype(dtype)
+        alpha = rng.normal(size=shape[1]).astype(dtype)
+        x[::3] = 0.0
+        assert_parity("prelu", x, alpha, out={"out": x})
+        assert_parity("prelu_gradient", dy, x, alpha, out={"out": x})
+        assert_parity("prelu_alpha_gradient", dy, x, out={"out": alpha}, scale=math.sqrt(len(x)))
+
+
+# ---------------------------------------------------------------------- normalisation
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalization_of_columns(
+    dtype: Any, weighted: bool, threads: int, rng: np.random.Generator
+) -> None:
+    for shape in [*SHAPES, (301, 303)]:
+        x, dy = rng.normal(1.0, 1.0, size=(2, *shape)).astype(dtype)
+        mean, gamma, beta, dgamma, dbeta = rng.normal(size=(5, shape[1])).astype(dtype)
+        variance = rng.uniform(0.1, 2.0, shape[1]).astype(dtype)
+        if shape[0]:
+            out = {"mean": mean, "variance": variance}
+            assert_parity("column_moments", x, out=out, scale=3.0)
+        weights = (gamma, beta) if weighted else (None, None)
+        given = (x, mean, variance)
+        assert_parity("normalize", *given, *weights, epsilon=0.1, out={"out": x}, scale=20.0)
+        scale = 20.0 * math.sqrt(shape[0])
+        out = {"out": mean}
+        assert_parity("normalize_scale_gradient", dy, *given, epsilon=0.1, out=out, scale=scale)
+        sums = (dgamma, dbeta) if weighted else (None, None)
+        given = (dy, x, mean, variance, weights[0], *sums)
+        assert_parity("normalize_gradient", *given, epsilon=0.1, out={"out": x}, scale=50.0)
+        averages = beta.copy(), beta.copy()
+        for average, ops in zip(averages, (compiled.OPS, reference.OPS), strict=True):
+            assert ops["moving_average"](average, gamma, momentum=0.9) is None
+        assert_same(*averages)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalization_of_rows(
+    dtype: Any, weighted: bool, centered: bool, threads: int, rng: np.random.Generator
+) -> None:
+    for shape in [*SHAPES, (301, 303)]:
+        x, dy = rng.normal(1.0, 1.0, size=(2, *shape)).astype(dtype)
+        gamma, beta = rng.normal(size=(2, shape[1])).astype(dtype) if weighted else (None, None)
+        mean, inverse = np.empty((2, shape[0]), dtype)
+        options = {"epsilon": 0.1, "centered": centered}
+        out = {"out": x, "mean": mean, "inverse": inverse}
+        assert_parity("layer_norm", x, gamma, beta, **options, out=out, scale=30.0)
+        reference.OPS["layer_norm"](x, gamma, beta, **options, **out | {"out": np.empty_like(x)})
+        given = (dy, x, mean, inverse)
+        out = {"out": np.empty(shape[1], dtype)}
+        scale = 20.0 * math.sqrt(shape[0])
+        assert_parity("layer_norm_scale_gradient", *given, out=out, scale=scale)
+        options = {"centered": centered, "out": {"out": x}, "scale": 60.0}
+        assert_parity("layer_norm_gradient", *given, gamma, **options)
+
+
+def test_normalizations_refuse_vectors_that_do_not_fit() -> None:
+    ops, x, four, three = compiled.OPS, np.ones((4, 3)), np.ones(4), np.ones(3)
+    with pytest.raises(ValueError, match=r"variance has shape \(4,\), expected \(3,\)"):
+        ops["column_moments"](x, mean=three, variance=four)
+    with pytest.raises(ValueError, match="gamma has shape"):
+        ops["normalize"](x, three, three, four, None, epsilon=0.1, out=x)
+    with pytest.raises(ValueError, match="dbeta has shape"):
+        ops["normalize_gradient"](x, x, three, three, None, three, four, epsilon=0.1, out=x)
+    with pytest.raises(ValueError, match=r"mean has shape \(3,\), expected \(4,\)"):
+        ops["layer_norm_gradient"](x, x, three, four, None, out=x)
+    with pytest.raises(ValueError, match="alpha has shape"):
+        ops["prelu"](x, four, out=x)
+    with pytest.raises(ValueError, match="out has shape"):
+        ops["prelu_alpha_gradient"](x, x, out=four)
+
+
 # ------------------------------------------------------------------------- row by row
 
 

@@ -724,7 +724,9 @@ from hotloop.data.feed import Feed
 
 allocations = ctypes.CDLL(None).preload_allocations
 allocations.restype = ctypes.c_long
-parts = [layers.Dense(130, "tanh"), layers.Dropout(0.5), layers.Dense(3, "softmax")]
+noise = [layers.Dropout(0.5), layers.AlphaDropout(0.1), layers.GaussianNoise(0.1)]
+weighted = [layers.BatchNormalization(), layers.LayerNormalization(), layers.PReLU()]
+parts = [layers.Dense(130, "tanh"), *noise, *weighted, layers.Dense(3, "softmax")]
 model = hotloop.Sequential([hotloop.Input((65,)), *parts])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 data = model._data(model._compilation, np.ones((32_000, 65)), np.arange(32_000) % 3, None)

@@ -71,7 +71,10 @@ def test_loops_serve_every_op_that_is_one():
         for prefix in ("", "sparse_")
         for op in ("categorical_crossentropy", "softmax_crossentropy")
     }
-    assert set(loops.OPS) == ours | rows | fused | {"dropout", "penalty", "penalty_gradient"}
+    noise = {"dropout", "alpha_dropout", "alpha_dropout_gradient"}
+    noise |= {"gaussian_noise", "gaussian_dropout"}
+    others = {"prelu", "prelu_gradient", "penalty", "penalty_gradient"}
+    assert set(loops.OPS) == ours | rows | fused | noise | others
 
 
 # --------------------------------------------------------------------------- numbers
@@ -213,6 +216,28 @@ def test_dropout_is_the_reference_to_the_bit(dtype, rate, rng):
         x = rng.normal(size=shape).astype(dtype)
         ours, truth = both("dropout", x, out={"out": x}, rate=rate, key=2**64 - 3)
         np.testing.assert_array_equal(ours["out"], truth["out"])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_noise(dtype, rate, rng):
+    for shape in shapes():
+        x = rng.normal(size=shape).astype(dtype)
+        key = {"key": 2**64 - 3, "out": {"out": x}}
+        for op in ("alpha_dropout", "alpha_dropout_gradient"):
+            assert_parity(op, x, rate=rate, **key)
+        for op in ("gaussian_noise", "gaussian_dropout"):
+            assert_parity(op, x, stddev=rate, **key)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_prelu(dtype, rng):
+    for shape in shapes():
+        x, dy = rng.normal(size=(2, *shape)).astype(dtype)
+        alpha = rng.normal(size=shape[1]).astype(dtype)
+        x[::3] = 0.0
+        assert_parity("prelu", x, alpha, out={"out": x})
+        assert_parity("prelu_gradient", dy, x, alpha, out={"out": x})
 
 
 HYPER = {

@@ -161,6 +161,105 @@ def test_dropout_at_its_ends():
     np.testing.assert_array_equal(run("dropout", x, rate=1.0, key=3), np.zeros((1, 3)))
 
 
+def test_alpha_dropout_by_hand():
+    lowest = -1.0507009873554805 * 1.6732632423543772
+    factor = (0.5 * (1 + 0.5 * lowest**2)) ** -0.5
+    x = np.array([[3.0, -1.0, 0.5, 2.0, 1.0, -2.0]])
+    kept = run("dropout", np.ones((1, 6)), rate=0.5, key=7) > 0
+    out = run("alpha_dropout", x, rate=0.5, key=7)
+    expected = np.where(kept, x, lowest) * factor - factor * 0.5 * lowest
+    np.testing.assert_allclose(out, expected, rtol=1e-14)
+    gradient = run("alpha_dropout_gradient", x, rate=0.5, key=7)
+    np.testing.assert_allclose(gradient, np.where(kept, x * factor, 0.0), rtol=1e-15)
+    assert set(kept[0].tolist()) == {False, True}
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    x = np.random.default_rng(3).standard_normal((1000, 100))
+    out = run("alpha_dropout", x, rate=0.3, key=5)
+    assert out.mean() == pytest.approx(0.0, abs=0.015)
+    assert out.var() == pytest.approx(1.0, abs=0.015)
+
+
+def test_gaussian_noise_by_hand():
+    bits = [int(b) for b in reference.random_bits(7, 4)]
+    normal = [
+        np.sqrt(-2 * np.log(((b >> 40) + 1) / 2**24)) * np.cos(2 * np.pi * (b >> 16) / 2**24)
+        for b in bits
+    ]
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    noise = np.reshape(normal, (2, 2))
+    found = run("gaussian_noise", x, stddev=0.5, key=7)
+    np.testing.assert_allclose(found, x + 0.5 * noise, rtol=1e-7)
+    found = run("gaussian_dropout", x, stddev=0.5, key=7)
+    np.testing.assert_allclose(found, x * (1 + 0.5 * noise), rtol=1e-7)
+
+
+def test_normal_numbers_are_normal():
+    stats = pytest.importorskip("scipy.stats")
+    n = 100_000
+    found = run("gaussian_noise", np.zeros((1, n)), stddev=1.0, key=11)[0]
+    moments = [np.mean(found**power) for power in (1, 2, 3, 4)]
+    deviations = np.sqrt(np.array([1.0, 2.0, 15.0, 96.0]) / n)
+    assert (np.abs(np.array(moments) - [0, 1, 0, 3]) < 4 * deviations).all()
+    assert stats.kstest(found, "norm").pvalue > 0.01
+    # Neighbours, and draws by neighbouring keys, have nothing to do with each other.
+    other = run("gaussian_noise", np.zeros((1, n)), stddev=1.0, key=12)[0]
+    for pair in ((found[1:], found[:-1]), (found, other)):
+        assert abs(np.corrcoef(*pair)[0, 1]) < 4 / np.sqrt(n)
+
+
+# --------------------------------------------------------------------- normalisation
+
+
+def test_prelu_by_hand():
+    x, dy, alpha = np.array([[-2.0, 3.0], [0.0, -4.0]]), np.full((2, 2), 10.0), np.array([0.5, 2.0])
+    np.testing.assert_array_equal(run("prelu", x, alpha), [[-1.0, 3.0], [0.0, -8.0]])
+    np.testing.assert_array_equal(run("prelu_gradient", dy, x, alpha), [[5.0, 10.0], [0.0, 20.0]])
+    found = np.empty(2)
+    OPS["prelu_alpha_gradient"](dy, x, out=found)
+    np.testing.assert_array_equal(found, [-20.0, -40.0])
+
+
+def test_normalize_by_hand():
+    x, dy = np.array([[1.0, 0.0], [5.0, 0.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    mean, variance, dgamma = np.empty((3, 2))
+    OPS["column_moments"](x, mean=mean, variance=variance)
+    np.testing.assert_array_equal([mean, variance], [[3.0, 0.0], [4.0, 0.0]])
+    gamma, beta = np.array([3.0, 5.0]), np.array([1.0, 7.0])
+    # Divided by the roots of 4 + 5 and of 0 + 5.
+    found = run("normalize", x, mean, variance, gamma, beta, epsilon=5.0)
+    np.testing.assert_allclose(found, [[-1.0, 7.0], [3.0, 7.0]])
+    OPS["normalize_scale_gradient"](dy, x, mean, variance, epsilon=5.0, out=dgamma)
+    np.testing.assert_allclose(dgamma, [4.0 / 3.0, 0.0])
+    dbeta = dy.sum(axis=0)
+    found = run("normalize_gradient", dy, x, mean, variance, gamma, dgamma, dbeta, epsilon=5.0)
+    # First column: dy - 2 -+ (2/3)(4/3)/2; second: dy - 3.
+    np.testing.assert_allclose(found, [[-5 / 9, -(5**0.5)], [5 / 9, 5**0.5]])
+    found = run("normalize_gradient", dy, x, mean, variance, None, None, None, epsilon=5.0)
+    np.testing.assert_allclose(found, dy / [3.0, 5**0.5])
+    OPS["moving_average"](gamma, beta, momentum=0.75)
+    np.testing.assert_array_equal(gamma, [2.5, 5.5])
+
+
+def test_layer_norm_by_hand():
+    x, dy = np.array([[1.0, 5.0]]), np.array([[1.0, 3.0]])
+    gamma, beta = np.array([2.0, 4.0]), np.array([1.0, 0.0])
+    mean, inverse = np.empty((2, 1))
+    found = run("layer_norm", x, gamma, beta, epsilon=5.0, mean=mean, inverse=inverse)
+    np.testing.assert_allclose(found, [[-4 / 3 + 1, 8 / 3]])
+    np.testing.assert_allclose([mean[0], inverse[0]], [3.0, 1.0 / 3.0])
+    dgamma = np.empty(2)
+    OPS["layer_norm_scale_gradient"](dy, x, mean, inverse, out=dgamma)
+    np.testing.assert_allclose(dgamma, [-2.0 / 3.0, 2.0])
+    # g = (2, 12), of mean 7; mean of g n = (10 2/3) / 2.
+    found = run("layer_norm_gradient", dy, x, mean, inverse, gamma)
+    np.testing.assert_allclose(found, np.array([[-5 + 20 / 9, 5 - 20 / 9]]) / 3)
+    found = run("layer_norm", x, None, None, epsilon=12.0, centered=False, mean=mean)
+    np.testing.assert_allclose(found, [[0.2, 1.0]])
+    assert mean[0] == 0.0
+
+
 # --------------------------------------------------------------------------- softmax
 
 

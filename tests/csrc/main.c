@@ -34,7 +34,8 @@ static const struct {
     int per_table;
 } parts[] = {
     {"products", test_products, 1},     {"gemm_update", test_gemm_update, 1},
-    {"elementwise", test_elementwise, 1}, {"rows", test_rows, 1},
+    {"elementwise", test_elementwise, 1}, {"noise", test_noise, 1},
+    {"rows", test_rows, 1},             {"normalization", test_normalization, 1},
     {"losses", test_losses, 1},         {"metrics", test_metrics, 1},
     {"optimizers", test_optimizers, 1}, {"network", test_network, 1},
     {"gather", test_gather, 1},         {"labels", test_labels, 0},

@@ -1,4 +1,4 @@
-/* Activations and their gradients, additions, dropout. */
+/* Activations and their gradients, additions. */
 #include "references.h"
 
 #include <string.h>
@@ -288,24 +288,6 @@ static void scale_case(double factor, double offset, ptrdiff_t n, int in_place) 
     end();
 }
 
-static void dropout_case(double rate, ptrdiff_t n, int in_place) {
-    const uint64_t key = random_word();
-    const ptrdiff_t first = below(1000);
-    begin("dropout rate=%g first=%td n=%td in place=%d", rate, first, n, in_place);
-    void *x = room(n);
-    fill_special(x, n, -1, 1);
-    const void *x_was = copy_of(x, n);
-    void *y = in_place ? x : room(n);
-    K->dropout(rate, key, first, x, y, n);
-    const double scale = rounded(1 / (1 - rate));
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double draw =
-            (double)(hl_random_bits(key, (uint64_t)(first + i)) >> 40) * 0x1p-24;
-        expect_same("y", i, get(y, i), draw >= rate ? rounded(get(x_was, i) * scale) : 0);
-    }
-    end();
-}
-
 void test_elementwise(void) {
     for (int kind = HL_LINEAR; kind <= HL_EXPONENTIAL; kind++)
         for (int s = 0; s < COUNT(sizes); s++) {
@@ -324,7 +306,6 @@ void test_elementwise(void) {
                 gradient_case(f, 7, 0, 0);
             }
         }
-    static const double rates[] = {0, 0.1, 0.5, 0.9};
     for (int s = 0; s < COUNT(sizes); s++) {
         for (int into = 0; into < 3; into++)
             add_case(1 + below(9), sizes[s], into);
@@ -337,10 +318,7 @@ void test_elementwise(void) {
             scale_case(0.25, 0, sizes[s], in_place);
             scale_case(-1.7, 0.3, sizes[s], in_place);
         }
-        for (int r = 0; r < COUNT(rates); r++)
-            dropout_case(rates[r], sizes[s], r & 1);
     }
     add_case(0, 7, 0);
     add_case(3, 0, 0);
-    dropout_case(0.5, 0, 0);
 }

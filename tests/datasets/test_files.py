@@ -69,7 +69,7 @@ def test_cache_folder_of_each_platform(platform, end, monkeypatch):
 
 def served(server: tuple[Path, str], name: str, content: bytes, packed: bool = False):
     folder, address = server
-    (folder / name).write_bytes(gzip.compress(content) if packed else content)
+    (folder / name).write_bytes(gzip.compress(content, mtime=0) if packed else content)
     return files.Source(name, address + name, hashlib.sha256(content).hexdigest(), folder="n")
 
 
@@ -129,7 +129,7 @@ def idx(values: np.ndarray) -> bytes:
 def test_read_idx_gives_back_the_array(tmp_path, shape, packed):
     values = (np.arange(np.prod(shape)) % 256).astype(np.uint8).reshape(shape)
     file = tmp_path / ("v.gz" if packed else "v")
-    file.write_bytes(gzip.compress(idx(values)) if packed else idx(values))
+    file.write_bytes(gzip.compress(idx(values), mtime=0) if packed else idx(values))
     read = files.read_idx(file)
     assert read.dtype == np.uint8
     assert read.flags.writeable
@@ -146,7 +146,7 @@ def test_read_idx_gives_back_the_array(tmp_path, shape, packed):
         ("v", b"\0\0\x08\x01\0\0\0\x05abc", "should hold 5 values"),
         ("v", b"\0\0\x08\x01\0\0\0\x02abc", "should hold 2 values"),
         ("v.gz", b"\0\0\x08\x01\0\0\0\0", "not a whole gzip"),
-        ("v.gz", gzip.compress(bytes(1000))[:-12], "not a whole gzip"),
+        ("v.gz", gzip.compress(bytes(1000), mtime=0)[:-12], "not a whole gzip"),
     ],
 )
 def test_read_idx_names_a_damaged_file(tmp_path, name, content, message):

@@ -26,6 +26,57 @@ def test_values(layer, expected):
     np.testing.assert_allclose(layer(X), [expected], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("shared", "alpha"),
+    [(None, (3, 2, 4)), (1, (1, 2, 4)), ([1, 2], (1, 1, 4)), ([2, 1, 3], (1, 1, 1))],
+)
+def test_prelu_and_what_its_slopes_are_shared_over(backend, shared, alpha):
+    rng = np.random.default_rng(2)
+    x, slopes = rng.normal(size=(5, 3, 2, 4)), rng.normal(size=alpha)
+    layer = layers.PReLU(shared_axes=shared)
+    layer(x)
+    assert [w.shape for w in layer.weights] == [alpha]
+    layer.set_weights([slopes])
+    np.testing.assert_allclose(layer(x), np.where(x > 0, x, slopes * x), rtol=1e-6)
+
+
+def test_the_state_of_prelu_is_the_same_on_every_backend():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(20, 3, 5)), rng.normal(size=(20, 3, 5))
+    before, found = hotloop.config.backend(), []
+    for name, state in hotloop.backends.availability().items():
+        if state == "available":
+            hotloop.config.set_backend(name)
+            model = hotloop.Sequential([layers.Input((3, 5)), layers.PReLU("ones", "l1")])
+            model.compile("adam", "mse")
+            model.fit(x, y, 8, epochs=2, shuffle=False, verbose=0)
+            found.append([*model.get_weights(), *(v.numpy() for v in model.optimizer.variables)])
+            assert all(array.shape == (3, 5) for array in found[-1])
+    hotloop.config.set_backend(before)
+    for other in found:
+        for one, another in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(one, another, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [[2], [1, 3], [0], [-1], [1, 1], [1, 2, 3, 4]])
+def test_slopes_that_cannot_be_shared(shared):
+    with pytest.raises(ValueError, match=r"PReLU.*shared_axes must be the first axes"):
+        layers.PReLU(shared_axes=shared)(np.ones((2, 3, 4, 5)))
+
+
+def test_inputs_that_prelu_was_not_built_for():
+    layer = layers.PReLU(shared_axes=1)
+    layer(np.ones((2, 3, 4)))
+    assert layer(np.ones((2, 7, 4))).shape == (2, 7, 4)
+    for shape in ((2, 3, 5), (2, 4)):
+        with pytest.raises(ValueError, match=r"an alpha of shape \(1, 4\) but got an input"):
+            layer(np.ones(shape))
+    with pytest.raises(ValueError, match=r"needs inputs of shape \(batch, features\)"):
+        layers.PReLU()(np.ones(3))
+    with pytest.raises(ValueError, match="constraints are not supported"):
+        layers.PReLU(alpha_constraint="max_norm")
+
+
 def test_softmax_of_the_last_axis():
     x = np.random.default_rng(0).normal(size=(3, 4, 5))
     expected = np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)

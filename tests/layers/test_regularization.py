@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Layers of noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import hotloop
 from hotloop.data.feed import Feed
 from hotloop.graph.plan import LossTerm, build
 from hotloop.graph.trace import Value
-from hotloop.layers import Dense, Dropout, Input
+from hotloop.layers import AlphaDropout, Dense, Dropout, GaussianDropout, GaussianNoise, Input
 
 
 def weights_after_a_step(rate, seed=1, batches=1):
@@ -81,3 +81,79 @@ def test_each_use_of_a_layer_draws_anew(backend):
     hotloop.backends.executor(ready_plan).run(feed, 0, 1, np.zeros(2), outputs=[first, second])
     assert set(first.ravel()) == set(second.ravel()) == {0.0, 2.0}
     assert (first != second).any()
+
+
+# ---------------------------------------------------------------------- other noise
+
+NOISY = [AlphaDropout, GaussianDropout, GaussianNoise]
+
+
+def outputs_in_training(layer, x):
+    """What the layer makes of x in a training step: the targets of zeros tell it by the loss."""
+    value = Input(x.shape[1:])
+    model = hotloop.Model(value, layer(value))
+    loss = hotloop.losses.MeanSquaredError()
+    target = Value(x.shape[1:], "float32", role="target")
+    plan = build(
+        model.inputs,
+        model.outputs,
+        len(x),
+        losses=[LossTerm(loss, target, model.outputs[0])],
+        optimizer=hotloop.optimizers.SGD(),
+    )
+    out = np.empty(x.shape, np.float32)
+    executor = hotloop.backends.executor(plan)
+    executor.run(Feed([x, np.zeros_like(x)], len(x)), 0, 1, np.zeros(1), outputs=[out])
+    return out
+
+
+@pytest.mark.parametrize("made", NOISY)
+def test_noise_is_for_training_only(made, backend):
+    x = np.random.default_rng(1).normal(size=(40, 30)).astype("float32")
+    layer = made(0.4, seed=1)
+    np.testing.assert_array_equal(layer(x), x)
+    noisy = outputs_in_training(layer, x)
+    assert (noisy != x).mean() > 0.9
+    np.testing.assert_array_equal(noisy, outputs_in_training(made(0.4, seed=1), x))
+    assert (noisy != outputs_in_training(made(0.4, seed=2), x)).any()
+    np.testing.assert_array_equal(outputs_in_training(made(0.0), x), x)
+
+
+def test_moments_of_the_noise(backend):
+    x = np.ones((300, 400), np.float32)
+    close = {"abs": 5 / np.sqrt(x.size)}
+    noisy = outputs_in_training(GaussianNoise(0.5, seed=1), x)
+    assert noisy.mean() == pytest.approx(1.0, **close)
+    assert noisy.std() == pytest.approx(0.5, **close)
+    noisy = outputs_in_training(GaussianDropout(0.2, seed=1), 2 * x)
+    assert noisy.mean() == pytest.approx(2.0, **close)
+    assert noisy.std() == pytest.approx(2 * 0.5, **close)  # sqrt(0.2 / 0.8)
+    normal = np.random.default_rng(1).standard_normal(x.shape).astype("float32")
+    noisy = outputs_in_training(AlphaDropout(0.3, seed=1), normal)
+    assert noisy.mean() == pytest.approx(0.0, **close)
+    assert noisy.std() == pytest.approx(1.0, **close)
+    assert len(np.unique(noisy)) < 0.75 * x.size  # the dropped ones are equal
+
+
+def test_the_global_seed_is_the_default_of_every_noise():
+    for made in NOISY:
+        keys = []
+        for _ in range(2):
+            hotloop.utils.set_random_seed(9)
+            keys.append(made(0.5).random_key)
+        assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: AlphaDropout(1.0), "AlphaDropout.*rate must be at least 0 and below 1, not 1.0"),
+        (lambda: GaussianDropout(-0.1), "GaussianDropout.*rate must be at least 0 and below 1"),
+        (lambda: GaussianNoise(1.5), "GaussianNoise.*stddev must be from 0 to 1, not 1.5"),
+        (lambda: GaussianNoise("much"), "stddev must be from 0 to 1, not 'much'"),
+        (lambda: AlphaDropout(0.5, (None, 1)), "noise_shape is not supported"),
+    ],
+)
+def test_bad_noise(made, message):
+    with pytest.raises(ValueError, match=message):
+        made()

@@ -1016,3 +1016,17 @@ def uniform_24(bits: Number) -> Number:
     array([0.5])
     """
     return (bits >> np.uint64(40)) * 2.0**-24
+
+
+def normal_48(bits: Number) -> Number:
+    """A normal number of the top 48 of 64 random bits, by Box & Muller (1958); in float64.
+
+    sqrt(-2 log u) cos(2 pi t), with u = (a + 1) / 2^24 and t = b / 2^24, a and b being the top
+    24 bits and the next 24.
+
+    >>> normal_48(np.array([2**63, 2**63 + 2**39], dtype=np.uint64)).round(4)
+    array([ 1.1774, -1.1774])
+    """
+    u = ((bits >> np.uint64(40)) + np.uint64(1)) * 2.0**-24
+    turn = ((bits >> np.uint64(16)) & np.uint64(2**24 - 1)) * 2.0**-24
+    return np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * math.pi * turn)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.feed import Feed
+from ..graph.ops import NOISE
 from ..graph.plan import Plan
 from ..graph.trace import Node, Value
 from ..optimizers import Optimizer
@@ -151,7 +152,7 @@ class Interpreter:
     def _array(self, value: Value) -> Array:
         """The numbers of a value for the current batch."""
         if value.variable is not None:
-            return value.variable.array
+            return value.variable.array.reshape(value.dims)
         view = self._views[value]
         return view[: self._rows] if value.batched else view
 
@@ -206,14 +207,67 @@ class Interpreter:
         x, b = step.inputs
         self._op(step)(self._matrix(x), self._vector(b), out=self._matrix(step.output))
 
-    def _dropout(self, step: Node) -> None:
-        key = int(random_bits(step.attributes["seed"], 1, first=self._iteration)[0])
-        self._op(step)(
-            self._vector(step.inputs[0]),
-            rate=step.attributes["rate"],
-            key=key,
-            out=self._vector(step.output),
-        )
+    def _noise(self, step: Node) -> None:
+        options = dict(step.attributes)
+        key = int(random_bits(options.pop("seed"), 1, first=self._iteration)[0])
+        x, out = self._vector(step.inputs[0]), self._vector(step.output)
+        self._op(step)(x, **options, key=key, out=out)
+
+    def _prelu(self, step: Node) -> None:
+        *matrices, alpha = step.inputs
+        given = map(self._matrix, matrices)
+        self._op(step)(*given, self._vector(alpha), out=self._matrix(step.output))
+
+    def _prelu_alpha_gradient(self, step: Node) -> None:
+        self._op(step)(*map(self._matrix, step.inputs), out=self._vector(step.output))
+
+    def _column_moments(self, step: Node) -> None:
+        mean, variance = map(self._vector, step.outputs)
+        self._op(step)(self._matrix(step.inputs[0]), mean=mean, variance=variance)
+
+    def _normalize(self, step: Node) -> None:
+        x, *vectors = step.inputs
+        statistics = map(self._vector, vectors[:2])
+        weights = self._gamma_and_beta(step, vectors[2:])
+        epsilon, out = step.attributes["epsilon"], self._matrix(step.output)
+        self._op(step)(self._matrix(x), *statistics, *weights, epsilon=epsilon, out=out)
+
+    def _normalize_scale_gradient(self, step: Node) -> None:
+        matrices, vectors = map(self._matrix, step.inputs[:2]), map(self._vector, step.inputs[2:])
+        out = self._vector(step.output)
+        self._op(step)(*matrices, *vectors, **step.attributes, out=out)
+
+    def _normalize_gradient(self, step: Node) -> None:
+        matrices, vectors = map(self._matrix, step.inputs[:2]), map(self._vector, step.inputs[2:])
+        mean, variance, *rest = vectors
+        gamma = rest.pop(0) if step.attributes["scale"] else None
+        dgamma, dbeta = rest or (None, None)
+        epsilon, out = step.attributes["epsilon"], self._matrix(step.output)
+        given = (*matrices, mean, variance, gamma, dgamma, dbeta)
+        self._op(step)(*given, epsilon=epsilon, out=out)
+
+    def _moving_average(self, step: Node) -> None:
+        self._op(step)(*map(self._vector, step.inputs), **step.attributes)
+
+    def _layer_norm(self, step: Node) -> None:
+        x, *weights = step.inputs
+        saved = (self._vector(v) if v in self._views else None for v in step.outputs[1:])
+        outputs = dict(zip(("mean", "inverse"), saved, strict=True))
+        options = {name: step.attributes[name] for name in ("epsilon", "centered")}
+        outputs["out"] = self._matrix(step.output)
+        given = self._gamma_and_beta(step, weights)
+        self._op(step)(self._matrix(x), *given, **options, **outputs)
+
+    def _layer_norm_gradient(self, step: Node) -> None:
+        matrices, vectors = map(self._matrix, step.inputs[:2]), map(self._vector, step.inputs[2:4])
+        gamma = self._vector(step.inputs[4]) if step.attributes["scale"] else None
+        centered, out = step.attributes["centered"], self._matrix(step.output)
+        self._op(step)(*matrices, *vectors, gamma, centered=centered, out=out)
+
+    def _gamma_and_beta(self, step: Node, given: Sequence[Value]) -> list[Array | None]:
+        """A normalisation's weights, None for what it does without."""
+        vectors = iter([self._vector(value) for value in given])
+        return [next(vectors) if step.attributes[name] else None for name in ("scale", "center")]
 
     def _loss(self, step: Node) -> None:
         rows = self._rows * step.inputs[1].group
@@ -360,6 +414,7 @@ _OTHER_NAMES = {
     "bias_gradient": "sum_rows",
     "dense": "dense_forward",
     "input_gradient": "matmul",
+    "moving_average_update": "moving_average",
     "weight_gradient": "matmul",
 }
 
@@ -384,9 +439,12 @@ _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "clip_by_value": _at_updates(Interpreter._clip_by_value),
     "constrain": Interpreter._constrain,
     "decay": _at_updates(Interpreter._decay),
+    "column_moments": Interpreter._column_moments,
     "dense": Interpreter._dense,
-    "dropout": Interpreter._dropout,
     "input_gradient": Interpreter._input_gradient,
+    "layer_norm": Interpreter._layer_norm,
+    "layer_norm_gradient": Interpreter._layer_norm_gradient,
+    "layer_norm_scale_gradient": Interpreter._normalize_scale_gradient,
     "loss": Interpreter._loss,
     "metric": Interpreter._metric,
     "overwrite": Interpreter._overwrite,
@@ -394,5 +452,13 @@ _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "penalty_gradient": Interpreter._penalty_gradient,
     "square_sum": _at_updates(Interpreter._square_sum),
     "update": _at_updates(Interpreter._update),
+    "moving_average_update": Interpreter._moving_average,
+    "normalize": Interpreter._normalize,
+    "normalize_gradient": Interpreter._normalize_gradient,
+    "normalize_scale_gradient": Interpreter._normalize_scale_gradient,
+    "prelu": Interpreter._prelu,
+    "prelu_alpha_gradient": Interpreter._prelu_alpha_gradient,
+    "prelu_gradient": Interpreter._prelu,
     "weight_gradient": Interpreter._weight_gradient,
 }
+_RUNNERS |= dict.fromkeys((*NOISE, "alpha_dropout_gradient"), Interpreter._noise)

@@ -41,11 +41,20 @@ from .formulas import (
     Optimizer,
     clip,
     hinge_labels,
+    normal_48,
     splitmix64,
     uniform_24,
     unless_clipped,
 )
-from .numpy import Array, Op, check_labels, dropout_scale, one_hot, with_settings
+from .numpy import (
+    Array,
+    Op,
+    alpha_dropout_line,
+    check_labels,
+    dropout_scale,
+    one_hot,
+    with_settings,
+)
 
 Kernel = Callable[..., Any]
 
@@ -195,6 +204,99 @@ def dropout(x: Array, *, rate: float, key: int, out: Array) -> None:
     arrays = _flat({"out": out}, {"x": x})
     scale = x.dtype.type(dropout_scale(rate))
     _run(_dropout_kernel(), x.size, 1, *arrays, float(rate), np.uint64(key % 2**64), scale)
+
+
+@cache
+def _alpha_dropout_kernel() -> Kernel:
+    def kernel(out: Any, x: Any, rate: float, key: Any, line: Any, start: int, stop: int) -> None:
+        factor, offset, dropped = line
+        for i in range(start, stop):
+            bits = splitmix64(key + np.uint64(i + 1) * GOLDEN_GAMMA)
+            out[i] = x[i] * factor + offset if uniform_24(bits) >= rate else dropped
+
+    return _compile(kernel, "alpha_dropout")
+
+
+def _alpha_dropout(
+    x: Array, rate: float, key: int, out: Array, line: tuple[float, float, float]
+) -> None:
+    arrays = _flat({"out": out}, {"x": x})
+    typed = tuple(map(x.dtype.type, line))
+    _run(_alpha_dropout_kernel(), x.size, 1, *arrays, float(rate), np.uint64(key % 2**64), typed)
+
+
+def alpha_dropout(x: Array, *, rate: float, key: int, out: Array) -> None:
+    """As `hotloop.backends.numpy.alpha_dropout`."""
+    _alpha_dropout(x, rate, key, out, alpha_dropout_line(rate))
+
+
+def alpha_dropout_gradient(dy: Array, *, rate: float, key: int, out: Array) -> None:
+    """As `hotloop.backends.numpy.alpha_dropout_gradient`."""
+    _alpha_dropout(dy, rate, key, out, (alpha_dropout_line(rate)[0], 0.0, 0.0))
+
+
+@cache
+def _gaussian_kernel(multiply: bool) -> Kernel:
+    def add(out: Any, x: Any, stddev: Any, key: Any, start: int, stop: int) -> None:
+        for i in range(start, stop):
+            out[i] = x[i] + stddev * normal_48(splitmix64(key + np.uint64(i + 1) * GOLDEN_GAMMA))
+
+    def scale(out: Any, x: Any, stddev: Any, key: Any, start: int, stop: int) -> None:
+        for i in range(start, stop):
+            normal = normal_48(splitmix64(key + np.uint64(i + 1) * GOLDEN_GAMMA))
+            out[i] = x[i] * (1.0 + stddev * normal)
+
+    return _compile(scale, "gaussian_dropout") if multiply else _compile(add, "gaussian_noise")
+
+
+def gaussian_noise(x: Array, *, stddev: float, key: int, out: Array) -> None:
+    """As `hotloop.backends.numpy.gaussian_noise`."""
+    arrays = _flat({"out": out}, {"x": x})
+    _run(_gaussian_kernel(False), x.size, 1, *arrays, float(stddev), np.uint64(key % 2**64))
+
+
+def gaussian_dropout(x: Array, *, stddev: float, key: int, out: Array) -> None:
+    """As `hotloop.backends.numpy.gaussian_dropout`."""
+    arrays = _flat({"out": out}, {"x": x})
+    _run(_gaussian_kernel(True), x.size, 1, *arrays, float(stddev), np.uint64(key % 2**64))
+
+
+@cache
+def _prelu_kernel() -> Kernel:
+    def kernel(out: Any, x: Any, alpha: Any, start: int, stop: int) -> None:
+        for i in range(start, stop):
+            for j in range(x.shape[1]):
+                out[i, j] = x[i, j] * alpha[j] if x[i, j] < 0.0 else x[i, j]
+
+    return _compile(kernel, "prelu")
+
+
+@cache
+def _prelu_gradient_kernel() -> Kernel:
+    def kernel(out: Any, dy: Any, x: Any, alpha: Any, start: int, stop: int) -> None:
+        for i in range(start, stop):
+            for j in range(x.shape[1]):
+                if x[i, j] == 0.0:
+                    out[i, j] = 0.0
+                else:
+                    out[i, j] = dy[i, j] * alpha[j] if x[i, j] < 0.0 else dy[i, j]
+
+    return _compile(kernel, "prelu_gradient")
+
+
+def prelu(x: Array, alpha: Array, *, out: Array) -> None:
+    """As `hotloop.backends.numpy.prelu`."""
+    _expect("out", out, x.shape)
+    _expect("alpha", alpha, x.shape[1:])
+    _run(_prelu_kernel(), *x.shape, out, x, alpha)
+
+
+def prelu_gradient(dy: Array, x: Array, alpha: Array, *, out: Array) -> None:
+    """As `hotloop.backends.numpy.prelu_gradient`."""
+    _expect("dy", dy, x.shape)
+    _expect("out", out, x.shape)
+    _expect("alpha", alpha, x.shape[1:])
+    _run(_prelu_gradient_kernel(), *x.shape, out, dy, x, alpha)
 
 
 # ------------------------------------------------------------- over the columns of a row
@@ -655,6 +757,12 @@ def _table() -> dict[str, Op]:
         op.__name__: op
         for op in (
             dropout,
+            alpha_dropout,
+            alpha_dropout_gradient,
+            gaussian_noise,
+            gaussian_dropout,
+            prelu,
+            prelu_gradient,
             softmax,
             softmax_gradient,
             log_softmax,

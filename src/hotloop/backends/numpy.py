@@ -22,11 +22,14 @@ from .formulas import (
     GOLDEN_GAMMA,
     LOSSES,
     OPTIMIZERS,
+    SELU_ALPHA,
+    SELU_SCALE,
     Activation,
     Loss,
     Optimizer,
     clip,
     hinge_labels,
+    normal_48,
     splitmix64,
     uniform_24,
     unless_clipped,
@@ -193,6 +196,67 @@ def dropout(x: Array, *, rate: float, key: int, out: Array) -> None:
     out[...] = np.where(kept, x * dropout_scale(rate), 0.0)
 
 
+def alpha_dropout_line(rate: float) -> tuple[float, float, float]:
+    """(factor, offset, dropped): kept x become factor x + offset, all others dropped.
+
+    They are such that numbers of mean 0 and variance 1 keep both. With s SELU's lowest value,
+    -1.758...: factor = ((1 - rate) (1 + rate s^2))^-1/2, offset = -factor rate s, and dropped =
+    factor s + offset. Klambauer et al. (2017).
+
+    >>> [round(number, 4) for number in alpha_dropout_line(0.5)]
+    [0.8864, 0.7792, -0.7792]
+    """
+    lowest = -SELU_SCALE * SELU_ALPHA
+    factor = ((1.0 - rate) * (1.0 + rate * lowest**2)) ** -0.5
+    offset = -factor * rate * lowest
+    return factor, offset, factor * lowest + offset
+
+
+def alpha_dropout(x: Array, *, rate: float, key: int, out: Array) -> None:
+    """The elements that `dropout` keeps on the line of `alpha_dropout_line`, others at its end."""
+    factor, offset, dropped = alpha_dropout_line(rate)
+    kept = uniform_24(random_bits(key, x.size)).reshape(x.shape) >= rate
+    out[...] = np.where(kept, x * x.dtype.type(factor) + x.dtype.type(offset), dropped)
+
+
+def alpha_dropout_gradient(dy: Array, *, rate: float, key: int, out: Array) -> None:
+    """dy times the factor of `alpha_dropout_line` where `alpha_dropout` keeps, else 0."""
+    factor, _, _ = alpha_dropout_line(rate)
+    kept = uniform_24(random_bits(key, dy.size)).reshape(dy.shape) >= rate
+    out[...] = np.where(kept, dy * dy.dtype.type(factor), 0.0)
+
+
+def gaussian_noise(x: Array, *, stddev: float, key: int, out: Array) -> None:
+    """x + stddev n, n being the `normal_48` of each element's `random_bits`; any rank."""
+    out[...] = x + _noise(x, stddev, key)
+
+
+def gaussian_dropout(x: Array, *, stddev: float, key: int, out: Array) -> None:
+    """x (1 + stddev n), with n as in `gaussian_noise`. The gradient is the same op of dy."""
+    out[...] = x * (1.0 + _noise(x, stddev, key))
+
+
+def _noise(x: Array, stddev: float, key: int) -> Array:
+    """Normal numbers of that deviation in x's shape and type."""
+    normal = normal_48(random_bits(key, x.size)).reshape(x.shape)
+    return np.asarray(stddev * normal).astype(x.dtype)
+
+
+def prelu(x: Array, alpha: Array, *, out: Array) -> None:
+    """x, times alpha (cols,) where it is below 0."""
+    out[...] = np.where(x < 0.0, x * alpha, x)
+
+
+def prelu_gradient(dy: Array, x: Array, alpha: Array, *, out: Array) -> None:
+    """dy where x > 0, dy alpha where x < 0, and 0 where x is 0."""
+    out[...] = np.where(x < 0.0, dy * alpha, np.where(x == 0.0, 0.0, dy))
+
+
+def prelu_alpha_gradient(dy: Array, x: Array, *, out: Array) -> None:
+    """The sum over the rows of dy min(x, 0), into out (cols,)."""
+    out[...] = np.where(x < 0.0, dy * x, 0.0).sum(axis=0, dtype=np.float64)
+
+
 def _activation(activation: Activation) -> tuple[Op, Op]:
     """The ops that compute an activation of `ACTIVATIONS` and its gradient."""
     default = 0.0 if activation.alpha is None else activation.alpha
@@ -256,6 +320,152 @@ def _log_sum_exp(x: Array) -> Array:
     largest = x.max(axis=1, keepdims=True)
     total: Array = largest + np.log(_row_sum(np.exp(x - largest)))
     return total
+
+
+# ----------------------------------------------------------------------- normalisation
+# gamma and beta (cols,) may be None, which means ones and zeros.
+
+
+def column_moments(x: Array, *, mean: Array, variance: Array) -> None:
+    """The mean of each column and its biased variance, mean((x - mean)^2); both (cols,).
+
+    >>> mean, variance = np.empty((2, 1))
+    >>> column_moments(np.array([[1.0], [4.0]]), mean=mean, variance=variance)
+    >>> mean, variance
+    (array([2.5]), array([2.25]))
+    """
+    center = x.mean(axis=0, dtype=np.float64)
+    mean[...] = center
+    variance[...] = ((x - center) ** 2).mean(axis=0)
+
+
+def normalize(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    *,
+    epsilon: float,
+    out: Array,
+) -> None:
+    """(x - mean) / sqrt(variance + epsilon) gamma + beta, column by column.
+
+    Ioffe & Szegedy (2015).
+
+    >>> out = np.empty((2, 1))
+    >>> x, two = np.array([[1.0], [4.0]]), np.array([2.0])
+    >>> normalize(x, two, two, two, None, epsilon=2.0, out=out)
+    >>> out
+    array([[-1.],
+           [ 2.]])
+    """
+    out[...] = _affine((x - mean) / np.sqrt(variance + epsilon), gamma, beta)
+
+
+def normalize_scale_gradient(
+    dy: Array, x: Array, mean: Array, variance: Array, *, epsilon: float, out: Array
+) -> None:
+    """With respect to gamma: the sum over rows of dy (x - mean) / sqrt(variance + epsilon)."""
+    normal = (x - mean) / np.sqrt(variance + epsilon)
+    out[...] = (dy * normal).sum(axis=0, dtype=np.float64)
+
+
+def normalize_gradient(
+    dy: Array,
+    x: Array,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None,
+    dgamma: Array | None,
+    dbeta: Array | None,
+    *,
+    epsilon: float,
+    out: Array,
+) -> None:
+    """With respect to x: gamma (dy - (dbeta + n dgamma) / rows) / sqrt(variance + epsilon).
+
+    n is (x - mean) / sqrt(variance + epsilon), mean and variance being those of x, and dgamma
+    and dbeta the gradients with respect to gamma and beta. Where these are None, mean and
+    variance are constants: gamma dy / sqrt(variance + epsilon).
+    """
+    deviation = np.sqrt(variance + epsilon)
+    rest = dy
+    if dgamma is not None and dbeta is not None:
+        rest = dy - (dbeta + (x - mean) / deviation * dgamma) / len(x)
+    out[...] = _affine(rest / deviation, gamma, None)
+
+
+def moving_average(average: Array, value: Array, *, momentum: float) -> None:
+    """average = average momentum + value (1 - momentum), in place."""
+    average[...] = average * momentum + value * (1.0 - momentum)
+
+
+def layer_norm(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    *,
+    epsilon: float,
+    centered: bool = True,
+    out: Array,
+    mean: Array | None = None,
+    inverse: Array | None = None,
+) -> None:
+    """(x - m) r gamma + beta, with r = 1 / sqrt(mean((x - m)^2) + epsilon), row by row.
+
+    m is the mean of the row, or 0 unless centered. mean and inverse (rows,) receive m and r.
+    Ba, Kiros & Hinton (2016); unless centered, Zhang & Sennrich (2019).
+
+    >>> out = np.empty((1, 2))
+    >>> layer_norm(np.array([[1.0, 3.0]]), None, None, epsilon=0.0, out=out)
+    >>> out
+    array([[-1.,  1.]])
+    """
+    wide = x.astype(np.float64)
+    m = wide.mean(axis=1) if centered else np.zeros(len(x))
+    r = 1.0 / np.sqrt(np.mean((wide - m[:, np.newaxis]) ** 2, axis=1) + epsilon)
+    out[...] = _affine((wide - m[:, np.newaxis]) * r[:, np.newaxis], gamma, beta)
+    if mean is not None:
+        mean[...] = m
+    if inverse is not None:
+        inverse[...] = r
+
+
+def layer_norm_scale_gradient(
+    dy: Array, x: Array, mean: Array, inverse: Array, *, out: Array
+) -> None:
+    """With respect to gamma: the sum over rows of dy (x - mean) inverse."""
+    normal = (x - mean[:, np.newaxis]) * inverse[:, np.newaxis]
+    out[...] = (dy * normal).sum(axis=0, dtype=np.float64)
+
+
+def layer_norm_gradient(
+    dy: Array,
+    x: Array,
+    mean: Array,
+    inverse: Array,
+    gamma: Array | None,
+    *,
+    centered: bool = True,
+    out: Array,
+) -> None:
+    """With respect to x: (g - mean(g) - n mean(g n)) inverse, row by row.
+
+    g = dy gamma and n = (x - mean) inverse; without mean(g) unless centered.
+    """
+    g = _affine(dy, gamma, None)
+    normal = (x - mean[:, np.newaxis]) * inverse[:, np.newaxis]
+    rest = g - normal * (_row_sum(g * normal) / x.shape[1])
+    if centered:
+        rest = rest - _row_sum(g) / x.shape[1]
+    out[...] = rest * inverse[:, np.newaxis]
+
+
+def _affine(x: Array, gamma: Array | None, beta: Array | None) -> Array:
+    """x gamma + beta."""
+    x = x if gamma is None else x * gamma
+    return x if beta is None else x + beta
 
 
 # ------------------------------------------------------------------------------ losses
@@ -651,6 +861,21 @@ def _table() -> dict[str, Op]:
             dense_forward,
             dense_backward,
             dropout,
+            alpha_dropout,
+            alpha_dropout_gradient,
+            gaussian_noise,
+            gaussian_dropout,
+            prelu,
+            prelu_gradient,
+            prelu_alpha_gradient,
+            column_moments,
+            normalize,
+            normalize_scale_gradient,
+            normalize_gradient,
+            moving_average,
+            layer_norm,
+            layer_norm_scale_gradient,
+            layer_norm_gradient,
             softmax,
             softmax_gradient,
             log_softmax,

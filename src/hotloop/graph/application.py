@@ -35,7 +35,7 @@ class Application:
                 f"weights of one step must be of one dtype, not {' and '.join(sorted(dtypes))}"
             )
         self._gradients = [
-            Variable(np.zeros(w.shape, w.dtype), f"{w.path}/gradient") for w in weights
+            Variable(np.zeros(w.shape, w.dtype), f"{w.path}/gradient", flat=w.flat) for w in weights
         ]
         gradients = dict(zip(map(parameter, weights), map(parameter, self._gradients), strict=True))
         changes = after_gradients(gradients, optimizer)

@@ -17,7 +17,10 @@ ALIGNMENT = 64  # bytes: one cache line, and the widest vector
 VIEWS = frozenset({"reshape"})
 # Ops that may write their output over their first input when nobody reads it afterwards.
 IN_PLACE = frozenset(
-    {"dropout", "scale", "penalty_gradient", "softmax_gradient", "log_softmax_gradient"}
+    {"scale", "penalty_gradient", "softmax_gradient", "log_softmax_gradient"}
+    | ops.NOISE
+    | {"alpha_dropout_gradient", "prelu", "prelu_gradient"}
+    | {"normalize", "normalize_gradient", "layer_norm", "layer_norm_gradient"}
     | {"add", "subtract", "multiply", "maximum", "minimum"}
     | {"maximum_gradient", "minimum_gradient"}
     | {op + "_gradient" for op in ops.ELEMENTWISE}

@@ -24,6 +24,9 @@ GRADIENTS: dict[str, GradientRule] = {}
 ELEMENTWISE = frozenset(ACTIVATIONS) - {"linear"}
 READS_INPUT = frozenset(a.name for a in ACTIVATIONS.values() if a.reads == "x")
 
+# What draws random numbers, in training only.
+NOISE = frozenset({"dropout", "alpha_dropout", "gaussian_noise", "gaussian_dropout"})
+
 
 def gradient_of(*ops: str) -> Callable[[GradientRule], GradientRule]:
     """Registers the gradient rule of ops."""
@@ -47,13 +50,20 @@ def _backward(op: str, node: Node, *inputs: Value, like: Value, **attributes: An
 
 def matmul(x: Value, w: Variable) -> Value:
     """x @ w over the last axis of x: (..., inputs) with (inputs, units), both of one dtype."""
-    if w.dtype != x.dtype:
-        raise ValueError(
-            f"the weight '{w.path}' is {w.dtype} but its input is {x.dtype}; give all layers of a "
-            "model the same dtype, by dtype=... or hotloop.config.set_floatx(...)"
-        )
-    (y,) = emit("matmul", (x, parameter(w)), (*x.dims[:-1], w.shape[1]))
+    (y,) = emit("matmul", (x, *_weights(x, w)), (*x.dims[:-1], w.shape[1]))
     return y
+
+
+def _weights(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
+    """Those that there are, as values; ValueError unless they are of x's dtype."""
+    given = [w for w in weights if w is not None]
+    for w in given:
+        if w.dtype != x.dtype:
+            raise ValueError(
+                f"the weight '{w.path}' is {w.dtype} but its input is {x.dtype}; give all layers "
+                "of a model the same dtype, by dtype=... or hotloop.config.set_floatx(...)"
+            )
+    return tuple(map(parameter, given))
 
 
 @gradient_of("matmul")
@@ -108,6 +118,113 @@ def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     return (_backward(node.op + "_gradient", node, dy, node.output, like=dy),)
 
 
+def prelu(x: Value, alpha: Variable) -> Value:
+    """x, times alpha where it is below 0; alpha (cols,) being the same for each row."""
+    (y,) = emit("prelu", (x, *_weights(x, alpha)), x.dims)
+    return y
+
+
+@gradient_of("prelu")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    x, alpha = node.inputs
+    return (
+        _backward("prelu_gradient", node, dy, x, alpha, like=x) if wanted[0] else None,
+        _backward("prelu_alpha_gradient", node, dy, x, like=alpha) if wanted[1] else None,
+    )
+
+
+# ------------------------------------------------------------------- normalisation
+
+
+def batch_normalization(
+    x: Value,
+    mean: Variable,
+    variance: Variable,
+    gamma: Variable | None,
+    beta: Variable | None,
+    *,
+    momentum: float,
+    epsilon: float,
+) -> Value:
+    """Each column of x less its mean, by its standard deviation, times gamma, plus beta.
+
+    Those of the batch in training, which the moving mean and variance then follow; the moving
+    ones otherwise. A plan has one of two forms of it instead: see `graph.statistics`.
+    """
+    (y,) = emit(
+        "batch_normalization",
+        (x, *_weights(x, mean, variance, gamma, beta)),
+        x.dims,
+        momentum=momentum,
+        epsilon=epsilon,
+        scale=gamma is not None,
+        center=beta is not None,
+    )
+    return y
+
+
+@gradient_of("normalize")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    x, mean, variance, *weights = node.inputs
+    scale, center, own = (node.attributes[name] for name in ("scale", "center", "own"))
+    options = {"epsilon": node.attributes["epsilon"]}
+    for_dx = own and wanted[0]
+    dgamma = dbeta = dx = None
+    if for_dx or (scale and wanted[3]):
+        given = (dy, x, mean, variance)
+        dgamma = _backward("normalize_scale_gradient", node, *given, like=mean, **options)
+    if for_dx or (center and wanted[-1]):
+        dbeta = _backward("bias_gradient", node, dy, like=mean)
+    if wanted[0]:
+        # The batch's own mean and variance change with x.
+        sums = (dgamma, dbeta) if dgamma and dbeta and own else ()
+        given = (dy, x, mean, variance, *weights[:scale], *sums)
+        options |= {"scale": scale, "own": own}
+        dx = _backward("normalize_gradient", node, *given, like=x, **options)
+    return dx, None, None, *((dgamma,) if scale else ()), *((dbeta,) if center else ())
+
+
+def layer_norm(
+    x: Value,
+    gamma: Variable | None,
+    beta: Variable | None,
+    *,
+    epsilon: float,
+    centered: bool = True,
+) -> Value:
+    """Each row of x less its mean, if centered, by the root of its mean square and epsilon."""
+    y, _, _ = emit(
+        "layer_norm",
+        (x, *_weights(x, gamma, beta)),
+        x.dims,
+        x.dims[:-1],
+        x.dims[:-1],
+        epsilon=epsilon,
+        centered=centered,
+        scale=gamma is not None,
+        center=beta is not None,
+    )
+    return y
+
+
+@gradient_of("layer_norm")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    x, *weights = node.inputs
+    scale, center, centered = (node.attributes[name] for name in ("scale", "center", "centered"))
+    given = (dy, x, *node.outputs[1:])
+    found: list[Value | None] = [None] * len(wanted)
+    if wanted[0]:
+        options = {"centered": centered, "scale": scale}
+        found[0] = _backward(
+            "layer_norm_gradient", node, *given, *weights[:scale], like=x, **options
+        )
+    if scale and wanted[1]:
+        found[1] = _backward("layer_norm_scale_gradient", node, *given, like=weights[0])
+    if center and wanted[-1]:
+        found[-1] = _backward("bias_gradient", node, dy, like=weights[-1])
+    return tuple(found)
+
+
 # ---------------------------------------------------------------------- shape, noise
 
 
@@ -145,6 +262,39 @@ def dropout(x: Value, rate: float, seed: int) -> Value:
 def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     # The same bits are drawn again: no mask is kept.
     return (_backward("dropout", node, dy, like=dy, **node.attributes),)
+
+
+def alpha_dropout(x: Value, rate: float, seed: int) -> Value:
+    """Dropout to SELU's lowest value, keeping mean and variance; training only."""
+    (y,) = emit("alpha_dropout", (x,), x.dims, rate=rate, seed=seed)
+    return y
+
+
+@gradient_of("alpha_dropout")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return (_backward("alpha_dropout_gradient", node, dy, like=dy, **node.attributes),)
+
+
+def gaussian_noise(x: Value, stddev: float, seed: int) -> Value:
+    """x + stddev * n, n being normal numbers; training only."""
+    (y,) = emit("gaussian_noise", (x,), x.dims, stddev=stddev, seed=seed)
+    return y
+
+
+@gradient_of("gaussian_noise")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return (dy,)
+
+
+def gaussian_dropout(x: Value, stddev: float, seed: int) -> Value:
+    """x * (1 + stddev * n), n being normal numbers; training only."""
+    (y,) = emit("gaussian_dropout", (x,), x.dims, stddev=stddev, seed=seed)
+    return y
+
+
+@gradient_of("gaussian_dropout")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return (_backward("gaussian_dropout", node, dy, like=dy, **node.attributes),)
 
 
 def add(a: Value, b: Value) -> Value:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .. import backends
 from ..variables import Variable
-from . import fusion, network, ops
+from . import fusion, network, ops, statistics
 from .memory import Placement, WeightSize
 from .trace import Node, Value, parameter, topological
 from .updates import only_updates, penalty_factors, updates
@@ -112,6 +112,7 @@ def build(
     losses: Sequence[LossTerm] = (),
     metrics: Sequence[MetricTerm] = (),
     trained: Sequence[Variable] = (),
+    written: Collection[Variable] = (),
     optimizer: Optimizer | None = None,
     fuse_updates: bool | None = None,
     fuse_networks: bool | None = None,
@@ -130,6 +131,9 @@ def build(
     trained : sequence of Variable
         The trainable weights: the optimizer, if there is one, updates them, and those with
         a regularizer add their penalty to the loss. Frozen ones add none, as in Keras.
+    written : collection of Variable
+        Others that a training step may write: the moving averages of batch normalisation. Layers
+        whose averages are not among them use those as they are.
     optimizer : Optimizer, optional
         Its rule, hyper-parameters and state.
     fuse_updates : bool, optional
@@ -157,9 +161,11 @@ def build(
     ]
     forward = topological([*outputs, *(n.output for n in loss_nodes), *metric_values])
     if optimizer is None:
+        written = ()
         forward = [_without_noise(node) for node in forward]
     else:
         forward = _with_draws_of_their_own(forward)
+    forward, averages = statistics.normalizations(forward, written)
     forward = fusion.softmax_into_crossentropy(forward)
 
     slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, trained)
@@ -169,7 +175,7 @@ def build(
         if fuse_networks and only_updates(trained, optimizer):
             whole = network.as_one_step(forward, inputs, outputs, trained, optimizer)
         if whole is None:
-            update_nodes = updates(forward, trained, optimizer)
+            update_nodes = [*updates(forward, trained, optimizer), *averages]
         else:
             forward = whole
     batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
@@ -200,11 +206,11 @@ def build(
 
 
 def _with_draws_of_their_own(forward: Sequence[Node]) -> list[Node]:
-    """A dropout layer that is used several times draws anew for each use."""
+    """A layer of noise that is used several times draws anew for each use."""
     uses: Counter[int] = Counter()
     nodes = []
     for node in forward:
-        if node.op == "dropout":
+        if node.op in ops.NOISE:
             seed = node.attributes["seed"]
             attributes = node.attributes | {"seed": (seed + uses[seed]) % 2**64}
             uses[seed] += 1
@@ -214,8 +220,8 @@ def _with_draws_of_their_own(forward: Sequence[Node]) -> list[Node]:
 
 
 def _without_noise(node: Node) -> Node:
-    """Dropout passes its input on except in training."""
-    if node.op != "dropout":
+    """Noise is for training: its input is passed on otherwise."""
+    if node.op not in ops.NOISE:
         return node
     return Node("reshape", node.inputs, node.outputs, {}, node.layer)
 

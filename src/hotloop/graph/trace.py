@@ -162,7 +162,7 @@ def parameter(variable: Variable) -> Value:
     """The one value that stands for a variable in every graph."""
     if variable.value is None:
         variable.value = Value(
-            variable.shape,
+            (variable.size,) if variable.flat else variable.shape,
             variable.dtype.name,
             batched=False,
             role="parameter",

@@ -21,6 +21,7 @@ CHANGES_VARIABLES = frozenset(
         "bias_gradient_update",
         "constrain",
         "decay",
+        "moving_average_update",
         "network_update",
         "overwrite",
         "update",

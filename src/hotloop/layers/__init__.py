@@ -1,6 +1,6 @@
 """Layers: the parts that models are made of. One file per family."""
 
-from .activation import ELU, LeakyReLU, ReLU, Softmax
+from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .core import Activation, Dense
 from .input import Input, InputLayer
@@ -22,33 +22,47 @@ from .merging import (
     multiply,
     subtract,
 )
+from .normalization import (
+    BatchNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
 from .preprocessing import Rescaling
-from .regularization import Dropout
+from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .reshaping import Flatten, RepeatVector, Reshape
 
 __all__ = [
     "ELU",
     "Activation",
     "Add",
+    "AlphaDropout",
     "Average",
+    "BatchNormalization",
     "Concatenate",
     "Dense",
     "Dot",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "InputLayer",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Maximum",
     "Minimum",
     "Multiply",
+    "PReLU",
+    "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
     "Softmax",
     "Subtract",
+    "UnitNormalization",
     "add",
     "average",
     "concatenate",

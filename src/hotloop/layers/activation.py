@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from .. import activations
+from .. import activations, initializers, naming, regularizers
+from ..graph import ops
 from ..graph.trace import Value
-from .base import Layer
+from .base import Layer, Shape
 
 
 class ReLU(Layer):
@@ -96,6 +99,88 @@ class LeakyReLU(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"negative_slope": self.negative_slope}
+
+
+class PReLU(Layer):
+    """``y = x`` where x > 0, else ``alpha * x``, alpha being trained (He et al., 2015).
+
+    The gradient where x is 0 is 0.
+
+    Parameters
+    ----------
+    alpha_initializer : str or Initializer
+        First values of alpha: one for each element of an example.
+    alpha_regularizer : str or Regularizer, optional
+        The penalty that the loss gains for it.
+    alpha_constraint : None
+        Not supported.
+    shared_axes : int or list of int, optional
+        Axes of the input, from 1, along which alpha has one value: the first ones of an example,
+        as 1, or 1 and 2.
+    **options
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError
+        For inputs without features, and other shared axes.
+
+    Examples
+    --------
+    >>> from hotloop.layers import PReLU
+    >>> PReLU("ones")([[-1.0, 2.0]]), PReLU()([[-1.0, 2.0]])
+    (array([[-1.,  2.]], dtype=float32), array([[-0.,  2.]], dtype=float32))
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if alpha_constraint is not None:
+            raise ValueError(f"{self.describe()}: constraints are not supported")
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+        self.shared_axes = None if axes is None else list(axes)
+
+    def build(self, input_shape: Shape) -> None:
+        shape = [d for d in input_shape[1:] if d is not None]
+        shared = sorted(self.shared_axes or [])
+        if not shape:
+            raise ValueError(
+                f"{self.describe()} needs inputs of shape (batch, features), got {input_shape}"
+            )
+        if shared != list(range(1, len(shared) + 1)) or len(shared) > len(shape):
+            raise ValueError(
+                f"{self.describe()}: shared_axes must be the first axes of an example, as 1, or 1 "
+                f"and 2, of an input of shape {input_shape}; {self.shared_axes} is not supported"
+            )
+        shape[: len(shared)] = [1] * len(shared)
+        self.alpha = self.add_weight(
+            tuple(shape), self.alpha_initializer, "alpha", self.alpha_regularizer, flat=True
+        )
+
+    def call(self, x: Value) -> Any:
+        shared = len(self.shared_axes or [])
+        if x.dims[shared:] != self.alpha.shape[shared:] or len(x.dims) != len(self.alpha.shape):
+            raise ValueError(
+                f"{self.describe()} has an alpha of shape {self.alpha.shape} but got an input of "
+                f"shape {x.shape}"
+            )
+        rows = ops.reshape(x, (math.prod(x.dims[:shared]), self.alpha.size))
+        return ops.reshape(ops.prelu(rows, self.alpha), x.dims)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "alpha_initializer": naming.serialize(self.alpha_initializer),
+            "alpha_regularizer": naming.serialize(self.alpha_regularizer),
+            "shared_axes": self.shared_axes,
+        }
 
 
 class ELU(Layer):

@@ -158,6 +158,7 @@ class Layer:
         regularizer: Any = None,
         trainable: bool = True,
         constraint: Any = None,
+        flat: bool = False,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
         value = initializers.get(initializer)(shape, self.dtype)
@@ -167,6 +168,7 @@ class Layer:
             trainable,
             regularizers.get(regularizer),
             constraints.get(constraint),
+            flat,
         )
         variable.path = f"{self.name}/{name}"
         self._weights.append(variable)
@@ -185,6 +187,12 @@ class Layer:
     def non_trainable_weights(self) -> list[Variable]:
         trained = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in trained]
+
+    @property
+    def changed_weights(self) -> list[Variable]:
+        """What training may change: trainable weights, and others, as averages over batches."""
+        others = [w for w in self.weights if not w.trainable] if self.trainable else []
+        return self.trainable_weights + others
 
     @property
     def variables(self) -> list[Variable]:

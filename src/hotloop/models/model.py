@@ -129,6 +129,13 @@ class Model(Trainer, Layer):
         found = {id(w): w for layer in self.layers for w in layer.trainable_weights}
         return list(found.values())
 
+    @property
+    def changed_weights(self) -> list[Variable]:
+        if not self.trainable:
+            return []
+        found = {id(w): w for layer in self.layers for w in layer.changed_weights}
+        return list(found.values())
+
     def get_weights(self) -> list[NDArray[Any]]:
         self._require_built("get_weights")
         return super().get_weights()

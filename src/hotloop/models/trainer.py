@@ -97,6 +97,9 @@ class Trainer:
         @property
         def trainable_weights(self) -> list[Variable]: ...
 
+        @property
+        def changed_weights(self) -> list[Variable]: ...
+
     def __init__(self) -> None:
         self.optimizer: Optimizer | None = None
         self.history: History | None = None
@@ -461,7 +464,8 @@ class Trainer:
 
         With ``model.optimizer.apply(gradients, model.trainable_weights)`` behind it, this is
         `train_on_batch` in two halves: noise such as dropout's is that of the next step, and the
-        loss includes the penalties of regularizers.
+        loss includes the penalties of regularizers. The moving averages of batch normalisation
+        follow the batch, as in any forward pass of training.
 
         Parameters
         ----------
@@ -683,8 +687,8 @@ class Trainer:
     def _ready(self, mode: str, batch_size: int, objective: Objective | None) -> _Ready:
         """The plan and executor for a mode, batch size and objective; made once for each."""
         # Asked for only where it matters: a prediction costs little more than this question.
-        trained = self.trainable_weights if mode != "predict" else []
-        key = (mode, batch_size, id(objective), tuple(map(id, trained)), backends.current())
+        changed = self.changed_weights if mode != "predict" else []
+        key = (mode, batch_size, id(objective), tuple(map(id, changed)), backends.current())
         optimizer = self.optimizer if mode == "train" else None
         if mode == "gradients":
             optimizer = GradientKeeper()
@@ -698,7 +702,8 @@ class Trainer:
                     batch_size,
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
-                    trained=trained,
+                    trained=[weight for weight in changed if weight.trainable],
+                    written=[weight for weight in changed if not weight.trainable],
                     optimizer=optimizer,
                 )
                 self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
@@ -721,6 +726,7 @@ class Trainer:
                 losses=objective.losses,
                 metrics=objective.terms,
                 trained=self.trainable_weights,
+                written=self.changed_weights,
                 # As much work and memory as any other's, but nobody's state is made for it.
                 optimizer=optimizers.SGD(),
             )

@@ -219,6 +219,7 @@ class Optimizer:
                     np.full(weight.shape, value, weight.dtype),
                     name=f"{weight.path}/{slot}",
                     trainable=False,
+                    flat=weight.flat,
                 )
                 for slot, value in self._all_slot_values().items()
             )

@@ -200,6 +200,29 @@ def _dropout(shape: Shape, new: Arrays) -> Call:
     return _call(rows * cols, new.normal(*shape), out=new.empty(*shape), rate=0.2, key=1)
 
 
+def _gaussian(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    x = new.normal(*shape)
+    # About ten for a normal number: a logarithm, a root, a cosine, and what leads to them.
+    return _call(12 * rows * cols, x, out=new.empty(*shape), stddev=0.2, key=1)
+
+
+def _prelu(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(rows * cols, new.normal(*shape), new.normal(cols), out=new.empty(*shape))
+
+
+def _prelu_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, x, alpha = new.normal(*shape), new.normal(*shape), new.normal(cols)
+    return _call(rows * cols, dy, x, alpha, out=new.empty(*shape))
+
+
+def _prelu_alpha_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(2 * rows * cols, new.normal(*shape), new.normal(*shape), out=new.empty(cols))
+
+
 def _activation(shape: Shape, new: Arrays) -> Call:
     rows, cols = shape
     return _call(rows * cols, new.normal(*shape), out=new.empty(*shape))
@@ -221,10 +244,86 @@ def _elementwise() -> Iterator[Kernel]:
     yield Kernel("scale", "elementwise", _OUTPUTS, _scale)
     yield Kernel("concatenate", "elementwise", _OUTPUTS, _concatenate)
     yield Kernel("columns", "elementwise", _OUTPUTS, _columns)
-    yield Kernel("dropout", "elementwise", _OUTPUTS, _dropout)
+    for name in ("dropout", "alpha_dropout", "alpha_dropout_gradient"):
+        yield Kernel(name, "elementwise", _OUTPUTS, _dropout)
+    for name in ("gaussian_noise", "gaussian_dropout"):
+        yield Kernel(name, "elementwise", _OUTPUTS, _gaussian)
+    yield Kernel("prelu", "elementwise", _OUTPUTS, _prelu)
+    yield Kernel("prelu_gradient", "elementwise", _OUTPUTS, _prelu_gradient)
+    yield Kernel("prelu_alpha_gradient", "elementwise", _OUTPUTS, _prelu_alpha_gradient)
     for name in ACTIVATIONS:
         yield Kernel(name, "activations", _OUTPUTS, _activation)
         yield Kernel(name + "_gradient", "gradients", _OUTPUTS, _activation_gradient)
+
+
+# ------------------------------------------------------------------------ normalisation
+
+
+def _column_moments(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    outputs: dict[str, Any] = {"mean": new.empty(cols), "variance": new.empty(cols)}
+    return _call(4 * rows * cols, new.normal(*shape), **outputs)
+
+
+def _normalize(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    mean, gamma, beta = (new.normal(cols) for _ in range(3))
+    given = (new.normal(*shape), mean, new.probabilities(cols), gamma, beta)
+    return _call(3 * rows * cols, *given, out=new.empty(*shape), epsilon=1e-3)
+
+
+def _normalize_scale_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    given = (new.normal(*shape), new.normal(*shape), new.normal(cols), new.probabilities(cols))
+    return _call(3 * rows * cols, *given, out=new.empty(cols), epsilon=1e-3)
+
+
+def _normalize_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    given = (new.normal(*shape), new.normal(*shape), new.normal(cols), new.probabilities(cols))
+    weights = (new.normal(cols) for _ in range(3))
+    return _call(5 * rows * cols, *given, *weights, out=new.empty(*shape), epsilon=1e-3)
+
+
+def _moving_average(shape: Shape, new: Arrays) -> Call:
+    _, cols = shape
+    average = new.normal(cols)
+    return _call(3 * cols, average, new.normal(cols), changed=(average,), momentum=0.99)
+
+
+def _layer_norm(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    given = (new.normal(*shape), new.normal(cols), new.normal(cols))
+    outputs: dict[str, Any] = {"mean": new.empty(rows), "inverse": new.empty(rows)}
+    outputs["out"] = new.empty(*shape)
+    return _call(8 * rows * cols, *given, **outputs, epsilon=1e-3)
+
+
+def _layer_norm_scale_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    given = (new.normal(*shape), new.normal(*shape), new.normal(rows), new.probabilities(rows))
+    return _call(4 * rows * cols, *given, out=new.empty(cols))
+
+
+def _layer_norm_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, x, mean = new.normal(*shape), new.normal(*shape), new.normal(rows)
+    given = (dy, x, mean, new.probabilities(rows), new.normal(cols))
+    return _call(11 * rows * cols, *given, out=new.empty(*shape))
+
+
+def _normalizations() -> Iterator[Kernel]:
+    for prepare in (
+        _column_moments,
+        _normalize,
+        _normalize_scale_gradient,
+        _normalize_gradient,
+        _moving_average,
+        _layer_norm,
+        _layer_norm_scale_gradient,
+        _layer_norm_gradient,
+    ):
+        yield Kernel(prepare.__name__[1:], "normalizations", _OUTPUTS, prepare)
 
 
 # ------------------------------------------------------------------------- rows of scores
@@ -352,7 +451,8 @@ def _data() -> Iterator[Kernel]:
 
 
 def _kernels() -> Iterator[Kernel]:
-    for family in (_products, _elementwise, _softmaxes, _losses, _metrics, _updates, _data):
+    families = (_products, _elementwise, _normalizations, _softmaxes, _losses, _metrics)
+    for family in (*families, _updates, _data):
         yield from family()
 
 

@@ -109,12 +109,47 @@ cdef extern from "hotloop.h" nogil:
                       ptrdiff_t n) noexcept nogil
         void (*dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x, void *y,
                         ptrdiff_t n) noexcept nogil
+        void (*alpha_dropout)(double rate, double factor, double offset, double dropped,
+                              uint64_t key, ptrdiff_t first, const void *x, void *y,
+                              ptrdiff_t n) noexcept nogil
+        void (*gaussian)(int multiply, double stddev, uint64_t key, ptrdiff_t first,
+                         const void *x, void *y, ptrdiff_t n) noexcept nogil
+        void (*prelu)(const void *x, const void *alpha, void *y, ptrdiff_t rows,
+                      ptrdiff_t cols) noexcept nogil
+        void (*prelu_gradient)(const void *dy, const void *x, const void *alpha, void *dx,
+                               ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*prelu_alpha_gradient)(const void *dy, const void *x, ptrdiff_t ld, ptrdiff_t rows,
+                                     ptrdiff_t cols, void *dalpha) noexcept nogil
         void (*softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*log_softmax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
                                  ptrdiff_t cols) noexcept nogil
         void (*log_softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
                                      ptrdiff_t cols) noexcept nogil
+        void (*column_moments)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols,
+                               void *mean, void *variance) noexcept nogil
+        void (*normalize)(double epsilon, const void *x, const void *mean, const void *variance,
+                          const void *gamma, const void *beta, void *y, ptrdiff_t rows,
+                          ptrdiff_t cols) noexcept nogil
+        void (*normalize_scale_gradient)(double epsilon, const void *dy, const void *x,
+                                         const void *mean, const void *variance, ptrdiff_t ld,
+                                         ptrdiff_t rows, ptrdiff_t cols,
+                                         void *dgamma) noexcept nogil
+        void (*normalize_gradient)(double epsilon, ptrdiff_t total, const void *dy, const void *x,
+                                   const void *mean, const void *variance, const void *gamma,
+                                   const void *dgamma, const void *dbeta, void *dx,
+                                   ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*moving_average)(double momentum, const void *value, void *average,
+                               ptrdiff_t n) noexcept nogil
+        void (*layer_norm)(int centered, double epsilon, const void *x, const void *gamma,
+                           const void *beta, void *y, void *mean, void *inverse, ptrdiff_t rows,
+                           ptrdiff_t cols) noexcept nogil
+        void (*layer_norm_scale_gradient)(const void *dy, const void *x, const void *mean,
+                                          const void *inverse, ptrdiff_t ld, ptrdiff_t rows,
+                                          ptrdiff_t cols, void *dgamma) noexcept nogil
+        void (*layer_norm_gradient)(int centered, const void *dy, const void *x, const void *mean,
+                                    const void *inverse, const void *gamma, void *dx,
+                                    ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*loss)(hl_loss kind, double param, const void *y_true, const void *y_pred,
                      const void *weight, ptrdiff_t group, double scale, void *values,
                      void *gradient, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil

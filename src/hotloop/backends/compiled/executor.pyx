@@ -24,6 +24,7 @@ from ... import backends
 from ...constraints import NormConstraint
 from ...graph.plan import product_flops
 from ...graph.updates import CHANGES_VARIABLES
+from ..numpy import alpha_dropout_line
 from .steps import (
     ACTIVATIONS,
     CROSSENTROPIES,
@@ -31,6 +32,7 @@ from .steps import (
     LOSSES,
     MERGES,
     METRICS,
+    NORMALIZATIONS,
     ROWWISE,
     UPDATES,
 )
@@ -75,6 +77,8 @@ from .steps cimport (
     CHOICE_GRADIENT,
     CLIP_BY_NORM,
     CLIP_BY_VALUE,
+    ALPHA_DROPOUT,
+    COLUMN_MOMENTS,
     COLUMNS,
     CONCATENATE,
     CONSTRAIN,
@@ -84,14 +88,21 @@ from .steps cimport (
     DROPOUT,
     GATHER,
     GATHER_LABELS,
+    GAUSSIAN,
     INPUT_GRADIENT,
+    LAYER_NORM_SCALE_GRADIENT,
     LOSS,
     MERGE,
     METRIC,
+    MOVING_AVERAGE,
     NETWORK,
     OVERWRITE,
+    NORMALIZE_SCALE_GRADIENT,
     PENALTY,
     PENALTY_GRADIENT,
+    PRELU,
+    PRELU_ALPHA_GRADIENT,
+    PRELU_GRADIENT,
     SCALE,
     SQUARE_SUM,
     UPDATE,
@@ -894,6 +905,69 @@ cdef class Executor:
         step.seed = <uint64_t> node.attributes["seed"]
         step.cols = node.output.size
 
+    def _alpha_dropout(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._dropout(at, node)
+        step.code = ALPHA_DROPOUT
+        line = alpha_dropout_line(node.attributes["rate"])
+        step.factor = line[0]
+        if node.op == "alpha_dropout":
+            step.offset, step.dropped = line[1:]
+
+    def _gaussian(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, GAUSSIAN, node)
+        step.kind = node.op == "gaussian_dropout"
+        step.option = node.attributes["stddev"]
+        step.seed = <uint64_t> node.attributes["seed"]
+        step.cols = node.output.size
+
+    def _prelu(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, PRELU if node.op == "prelu" else PRELU_GRADIENT, node)
+        step.group, step.cols = node.output.group, node.output.dims[-1]
+
+    def _prelu_alpha_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, PRELU_ALPHA_GRADIENT, node)
+        step.group, step.cols = node.inputs[0].group, node.inputs[0].dims[-1]
+
+    def _column_moments(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, COLUMN_MOMENTS, node)
+        step.group, step.cols = node.inputs[0].group, node.inputs[0].dims[-1]
+        step.out1 = self._address(node.outputs[1])
+
+    def _normalization(self, int at, node):
+        """Forwards and back; where its arrays go stands with Step."""
+        cdef Step *step = &self.steps[at]
+        options = node.attributes
+        values = list(node.inputs)
+        self._plain(at, NORMALIZATIONS[node.op], node)
+        step.in1 = step.in2 = NULL
+        step.group, step.cols = values[0].group, values.pop(0).dims[-1]
+        step.option = options.get("epsilon", 0.0)
+        step.centered = options.get("centered", True)
+        if "gradient" in node.op:
+            step.in1 = self._address(values.pop(0))
+        saved = node.outputs[1:] if node.op == "layer_norm" else (values.pop(0), values.pop(0))
+        for i, value in enumerate(saved):
+            step.state[i] = self._address(value)
+        if options.get("scale"):
+            step.state[2] = self._address(values.pop(0))
+        if values:
+            step.in2 = self._address(values.pop())
+        if values:
+            step.out1 = self._address(values.pop())
+
+    def _moving_average(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        average, value = node.inputs
+        step.code = MOVING_AVERAGE
+        step.in0, step.out0 = self._address(value), self._address(average)
+        step.cols = self._elements(average)
+        step.option = node.attributes["momentum"]
+
     def _merge(self, int at, node):
         cdef Step *step = &self.steps[at]
         self._plain(at, MERGE, node)
@@ -1099,6 +1173,10 @@ _SHARED_OUT_OTHERWISE = frozenset(
         WEIGHT_UPDATE,
         BIAS_GRADIENT,
         BIAS_UPDATE,
+        COLUMN_MOMENTS,
+        NORMALIZE_SCALE_GRADIENT,
+        LAYER_NORM_SCALE_GRADIENT,
+        PRELU_ALPHA_GRADIENT,
         ACCUMULATE,
         PENALTY,
         NETWORK,
@@ -1117,22 +1195,31 @@ _LOWER = {
     "bias_gradient_update": Executor._bias_gradient,
     "clip_by_norm": Executor._clip,
     "clip_by_value": Executor._clip,
+    "alpha_dropout": Executor._alpha_dropout,
+    "alpha_dropout_gradient": Executor._alpha_dropout,
+    "column_moments": Executor._column_moments,
     "columns": Executor._columns,
     "concatenate": Executor._concatenate,
     "constrain": Executor._constrain,
     "decay": Executor._decay,
     "dense": Executor._dense,
     "dropout": Executor._dropout,
+    "gaussian_dropout": Executor._gaussian,
+    "gaussian_noise": Executor._gaussian,
     "input_gradient": Executor._input_gradient,
     "loss": Executor._loss,
     "maximum_gradient": Executor._choice_gradient,
     "minimum_gradient": Executor._choice_gradient,
     "matmul": Executor._dense,
     "metric": Executor._metric,
+    "moving_average_update": Executor._moving_average,
     "network_update": Executor._network_update,
     "overwrite": Executor._average,
     "penalty": Executor._penalty,
     "penalty_gradient": Executor._penalty_gradient,
+    "prelu": Executor._prelu,
+    "prelu_alpha_gradient": Executor._prelu_alpha_gradient,
+    "prelu_gradient": Executor._prelu,
     "scale": Executor._scale,
     "square_sum": Executor._square_sum,
     "update": Executor._update,
@@ -1140,6 +1227,7 @@ _LOWER = {
     "weight_gradient_update": Executor._weight_gradient,
 }
 _LOWER |= dict.fromkeys(MERGES, Executor._merge)
+_LOWER |= dict.fromkeys(NORMALIZATIONS, Executor._normalization)
 _LOWER |= dict.fromkeys(ROWWISE, Executor._rowwise)
 _LOWER |= dict.fromkeys(
     (name + suffix for name in ACTIVATIONS for suffix in ("", "_gradient")), Executor._elementwise

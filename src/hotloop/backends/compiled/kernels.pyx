@@ -13,7 +13,7 @@ from ... import backends
 from ..formulas import ACTIVATIONS as ACTIVATION_FORMULAS
 from ..formulas import LOSSES as LOSS_FORMULAS
 from ..formulas import OPTIMIZERS as RULES
-from ..numpy import check_labels, with_settings
+from ..numpy import alpha_dropout_line, check_labels, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
 from .steps import ACTIVATIONS, CROSSENTROPIES, LOSSES, MERGES, METRICS, ROWWISE, UPDATES
@@ -33,15 +33,28 @@ from .steps cimport (
     ACTIVATION,
     ACTIVATION_GRADIENT,
     ADD_BIAS,
+    ALPHA_DROPOUT,
     BIAS_GRADIENT,
     CHOICE_GRADIENT,
+    COLUMN_MOMENTS,
     COLUMNS,
     CONCATENATE,
     DROPOUT,
+    GAUSSIAN,
+    LAYER_NORM,
+    LAYER_NORM_GRADIENT,
+    LAYER_NORM_SCALE_GRADIENT,
     LOSS,
     MERGE,
     METRIC,
+    MOVING_AVERAGE,
+    NORMALIZE,
+    NORMALIZE_GRADIENT,
+    NORMALIZE_SCALE_GRADIENT,
     PENALTY_GRADIENT,
+    PRELU,
+    PRELU_ALPHA_GRADIENT,
+    PRELU_GRADIENT,
     SCALE,
     SOFTMAX_CROSSENTROPY,
     UPDATE,
@@ -320,6 +333,59 @@ def dropout(x, *, rate, key, out):
         kernels.dropout(share, bits, 0, step.in0, step.out0, n)
 
 
+def alpha_dropout(x, *, rate, key, out):
+    _alpha_dropout(x, rate, key, out, alpha_dropout_line(rate))
+
+
+def alpha_dropout_gradient(dy, *, rate, key, out):
+    _alpha_dropout(dy, rate, key, out, (alpha_dropout_line(rate)[0], 0.0, 0.0))
+
+
+cdef _alpha_dropout(x, double rate, key, out, line):
+    cdef Step step = _elementwise(ALPHA_DROPOUT, x, None, out)
+    cdef const hl_kernels *kernels = _kernels(x)
+    cdef uint64_t bits = key % 2**64
+    cdef ptrdiff_t n = x.size
+    step.factor, step.offset, step.dropped = line
+    with nogil:
+        kernels.alpha_dropout(rate, step.factor, step.offset, step.dropped, bits, 0, step.in0,
+                              step.out0, n)
+
+
+def gaussian_noise(x, *, stddev, key, out):
+    _gaussian(False, x, stddev, key, out)
+
+
+def gaussian_dropout(x, *, stddev, key, out):
+    _gaussian(True, x, stddev, key, out)
+
+
+cdef _gaussian(bint multiply, x, double stddev, key, out):
+    cdef Step step = _elementwise(GAUSSIAN, x, None, out)
+    cdef const hl_kernels *kernels = _kernels(x)
+    cdef uint64_t bits = key % 2**64
+    cdef ptrdiff_t n = x.size
+    with nogil:
+        kernels.gaussian(multiply, stddev, bits, 0, step.in0, step.out0, n)
+
+
+def prelu(x, alpha, *, out):
+    cdef Step step = _elementwise(PRELU, x, None, out)
+    step.in1 = _vector("alpha", alpha, x, 1)
+    _run(&step, _kernels(x), _rows(x))
+
+
+def prelu_gradient(dy, x, alpha, *, out):
+    cdef Step step = _elementwise(PRELU_GRADIENT, dy, x, out)
+    step.in2 = _vector("alpha", alpha, x, 1)
+    _run(&step, _kernels(x), _rows(x))
+
+
+def prelu_alpha_gradient(dy, x, *, out):
+    cdef Step step = _elementwise(PRELU_ALPHA_GRADIENT, dy, x, None)
+    _sum_columns(&step, x, out)
+
+
 def _activation(name, default):
     def value(x, *, out, alpha=default):
         cdef Step step = _elementwise(ACTIVATION, x, None, out)
@@ -353,6 +419,93 @@ def log_softmax(x, *, out):
 
 def log_softmax_gradient(dy, y, *, out):
     _rowwise("log_softmax_gradient", dy, y, out)
+
+
+# -------------------------------------------------------------------- normalisation
+
+
+cdef char *_vector(str name, array, like, int axis) except? NULL:
+    """Address of a vector with a number for each row (axis 0) or column (axis 1) of a matrix."""
+    if array is None:
+        return NULL
+    if array.shape != like.shape[axis:axis + 1]:
+        raise ValueError(f"{name} has shape {array.shape}, expected {like.shape[axis:axis + 1]}")
+    return _address(array, like.dtype)
+
+
+cdef _sum_columns(Step *step, x, out):
+    """A step whose output has a sum for each column."""
+    step.out0 = _vector("out", out, x, 1)
+    if x.shape[0] == 0:
+        out[...] = 0
+    _run(step, _kernels(x), _rows(x))
+
+
+def column_moments(x, *, mean, variance):
+    cdef Step step = _elementwise(COLUMN_MOMENTS, x, None, None)
+    step.out0, step.out1 = _vector("mean", mean, x, 1), _vector("variance", variance, x, 1)
+    if x.shape[0] == 0:
+        mean[...] = variance[...] = float("nan")
+    _run(&step, _kernels(x), _rows(x))
+
+
+def normalize(x, mean, variance, gamma, beta, *, epsilon, out):
+    cdef Step step = _elementwise(NORMALIZE, x, None, out)
+    _of_columns(&step, x, mean, variance, gamma)
+    step.in2, step.option = _vector("beta", beta, x, 1), epsilon
+    _run(&step, _kernels(x), _rows(x))
+
+
+def normalize_scale_gradient(dy, x, mean, variance, *, epsilon, out):
+    cdef Step step = _elementwise(NORMALIZE_SCALE_GRADIENT, dy, x, None)
+    _of_columns(&step, x, mean, variance, None)
+    step.option = epsilon
+    _sum_columns(&step, x, out)
+
+
+def normalize_gradient(dy, x, mean, variance, gamma, dgamma, dbeta, *, epsilon, out):
+    cdef Step step = _elementwise(NORMALIZE_GRADIENT, dy, x, out)
+    _of_columns(&step, x, mean, variance, gamma)
+    if dgamma is not None and dbeta is not None:
+        step.out1, step.in2 = _vector("dgamma", dgamma, x, 1), _vector("dbeta", dbeta, x, 1)
+    step.option = epsilon
+    _run(&step, _kernels(x), _rows(x))
+
+
+cdef _of_columns(Step *step, x, mean, variance, gamma):
+    step.state[0], step.state[1] = _vector("mean", mean, x, 1), _vector("variance", variance, x, 1)
+    step.state[2] = _vector("gamma", gamma, x, 1)
+
+
+def moving_average(average, value, *, momentum):
+    cdef Step step = _elementwise(MOVING_AVERAGE, value, None, average)
+    step.group, step.cols, step.option = 0, value.size, momentum
+    _run(&step, _kernels(value), 1)
+
+
+def layer_norm(x, gamma, beta, *, epsilon, centered=True, out, mean=None, inverse=None):
+    cdef Step step = _elementwise(LAYER_NORM, x, None, out)
+    _of_rows(&step, x, mean, inverse, gamma)
+    step.in2, step.option, step.centered = _vector("beta", beta, x, 1), epsilon, centered
+    _run(&step, _kernels(x), _rows(x))
+
+
+def layer_norm_scale_gradient(dy, x, mean, inverse, *, out):
+    cdef Step step = _elementwise(LAYER_NORM_SCALE_GRADIENT, dy, x, None)
+    _of_rows(&step, x, mean, inverse, None)
+    _sum_columns(&step, x, out)
+
+
+def layer_norm_gradient(dy, x, mean, inverse, gamma, *, centered=True, out):
+    cdef Step step = _elementwise(LAYER_NORM_GRADIENT, dy, x, out)
+    _of_rows(&step, x, mean, inverse, gamma)
+    step.centered = centered
+    _run(&step, _kernels(x), _rows(x))
+
+
+cdef _of_rows(Step *step, x, mean, inverse, gamma):
+    step.state[0], step.state[1] = _vector("mean", mean, x, 0), _vector("inverse", inverse, x, 0)
+    step.state[2] = _vector("gamma", gamma, x, 1)
 
 
 # --------------------------------------------------------------- losses and metrics
@@ -533,6 +686,21 @@ def _table():
             dense_forward,
             dense_backward,
             dropout,
+            alpha_dropout,
+            alpha_dropout_gradient,
+            gaussian_noise,
+            gaussian_dropout,
+            prelu,
+            prelu_gradient,
+            prelu_alpha_gradient,
+            column_moments,
+            normalize,
+            normalize_scale_gradient,
+            normalize_gradient,
+            moving_average,
+            layer_norm,
+            layer_norm_scale_gradient,
+            layer_norm_gradient,
             softmax,
             softmax_gradient,
             log_softmax,

@@ -23,6 +23,19 @@ cdef enum Code:
     CONCATENATE
     COLUMNS
     DROPOUT
+    ALPHA_DROPOUT
+    GAUSSIAN
+    PRELU
+    PRELU_GRADIENT
+    PRELU_ALPHA_GRADIENT
+    COLUMN_MOMENTS
+    NORMALIZE
+    NORMALIZE_SCALE_GRADIENT
+    NORMALIZE_GRADIENT
+    MOVING_AVERAGE
+    LAYER_NORM
+    LAYER_NORM_SCALE_GRADIENT
+    LAYER_NORM_GRADIENT
     SOFTMAX
     LOG_SOFTMAX
     SOFTMAX_GRADIENT
@@ -50,7 +63,7 @@ cdef enum Code:
 # in and out are addresses, dimensions are of one example where rows_per_example says so.
 cdef struct Step:
     int code
-    int kind  # activation, loss, metric or update rule
+    int kind  # activation, loss, metric or update rule; whether noise multiplies
     bint wait  # for the whole team before this step
     bint verdict  # after that wait it is known whether the loss is finite
     bint check  # what it adds up decides that
@@ -58,6 +71,7 @@ cdef struct Step:
     bint sparse  # targets are class numbers
     bint summed  # the loss is a sum, not a mean, over rows
     bint clip
+    bint centered
     bint shared  # all threads have read the weights that it updates
     int turns  # done only at each so many-th batch; 0: at every one
     int frequency  # and only at each so many-th update
@@ -67,8 +81,10 @@ cdef struct Step:
     ptrdiff_t inputs
     ptrdiff_t cols
     double low, high  # limits of a norm
-    double option  # alpha, param, smoothing, rate or loss weight: see run_step
+    double option  # alpha, param, smoothing, rate, epsilon or loss weight: see run_step
     double factor
+    double offset
+    double dropped
     uint64_t seed
     char *in0
     char *in1
@@ -76,6 +92,8 @@ cdef struct Step:
     char *out0
     char *out1
     char *out2
+    # What an optimizer keeps of a weight; of a normalisation its mean, its variance or inverse
+    # deviation, and gamma. Beta or its gradient is in2 then, and gamma's gradient out1.
     char *state[3]
     hl_network *network
 

@@ -66,6 +66,14 @@ ROWWISE = {
     "softmax_gradient": SOFTMAX_GRADIENT,
     "log_softmax_gradient": LOG_SOFTMAX_GRADIENT,
 }
+NORMALIZATIONS = {
+    "normalize": NORMALIZE,
+    "normalize_scale_gradient": NORMALIZE_SCALE_GRADIENT,
+    "normalize_gradient": NORMALIZE_GRADIENT,
+    "layer_norm": LAYER_NORM,
+    "layer_norm_scale_gradient": LAYER_NORM_SCALE_GRADIENT,
+    "layer_norm_gradient": LAYER_NORM_GRADIENT,
+}
 METRICS = {
     "binary_accuracy": csrc.HL_BINARY_ACCURACY,
     "categorical_accuracy": csrc.HL_CATEGORICAL_ACCURACY,
@@ -133,6 +141,10 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
                         s.in1, NULL, &update, worker)
     elif s.code == BIAS_GRADIENT or s.code == BIAS_UPDATE:
         _bias_gradient(s, batch, rows, worker)
+    elif s.code in (
+        COLUMN_MOMENTS, NORMALIZE_SCALE_GRADIENT, LAYER_NORM_SCALE_GRADIENT, PRELU_ALPHA_GRADIENT
+    ):
+        _run_columns(s, batch, rows, worker)
     elif s.code == NETWORK:
         _train_network(s, batch, worker)
     elif s.code == ACCUMULATE:
@@ -212,6 +224,27 @@ cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
                    moved(s.state[0], at), moved(s.state[1], at), moved(s.state[2], at), n)
 
 
+cdef void _run_columns(const Step *s, Batch *batch, ptrdiff_t rows,
+                       Worker *worker) noexcept nogil:
+    """The other steps whose columns are shared out."""
+    cdef const hl_kernels *kernels = batch.kernels
+    cdef ptrdiff_t first = share(s.cols, worker.number, worker.n_workers)
+    cdef ptrdiff_t n = share(s.cols, worker.number + 1, worker.n_workers) - first
+    cdef ptrdiff_t at = first * kernels.itemsize
+    if n == 0:
+        return
+    if s.code == COLUMN_MOMENTS:
+        kernels.column_moments(s.in0 + at, s.cols, rows, n, s.out0 + at, s.out1 + at)
+    elif s.code == NORMALIZE_SCALE_GRADIENT:
+        kernels.normalize_scale_gradient(s.option, s.in0 + at, s.in1 + at, s.state[0] + at,
+                                         s.state[1] + at, s.cols, rows, n, s.out0 + at)
+    elif s.code == LAYER_NORM_SCALE_GRADIENT:
+        kernels.layer_norm_scale_gradient(s.in0 + at, s.in1 + at, s.state[0], s.state[1], s.cols,
+                                          rows, n, s.out0 + at)
+    else:
+        kernels.prelu_alpha_gradient(s.in0 + at, s.in1 + at, s.cols, rows, n, s.out0 + at)
+
+
 cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:
     """Of a matrix in panels; what an update makes of its padding, 0 / 0 perhaps, is left out."""
     cdef ptrdiff_t full = s.cols // kernels.nr * kernels.nr
@@ -245,7 +278,7 @@ cdef inline double _norm_factor(const Step *s) noexcept nogil:
 
 
 cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) noexcept nogil:
-    """The steps on arrays that have no batch: gradients of weights."""
+    """The steps on arrays that have no batch: gradients of weights, averages over batches."""
     cdef const hl_kernels *kernels = batch.kernels
     if s.code == UPDATE:
         kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, s.in0 + at,
@@ -272,6 +305,8 @@ cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) 
         kernels.blend(s.option if batch.updates else 0, s.out0 + at, s.in0 + at, s.out0 + at, n)
     elif s.code == OVERWRITE:
         memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
+    elif s.code == MOVING_AVERAGE:
+        kernels.moving_average(s.option, s.in0 + at, s.out0 + at, n)
 
 
 cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
@@ -311,6 +346,32 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
     elif s.code == DROPOUT:
         kernels.dropout(s.option, random_bits(s.seed, batch.iteration), first * s.cols,
                         s.in0 + at, s.out0 + at, n * s.cols)
+    elif s.code == ALPHA_DROPOUT:
+        kernels.alpha_dropout(s.option, s.factor, s.offset, s.dropped,
+                              random_bits(s.seed, batch.iteration), first * s.cols, s.in0 + at,
+                              s.out0 + at, n * s.cols)
+    elif s.code == GAUSSIAN:
+        kernels.gaussian(s.kind, s.option, random_bits(s.seed, batch.iteration), first * s.cols,
+                         s.in0 + at, s.out0 + at, n * s.cols)
+    elif s.code == PRELU:
+        kernels.prelu(s.in0 + at, s.in1, s.out0 + at, n, s.cols)
+    elif s.code == PRELU_GRADIENT:
+        kernels.prelu_gradient(s.in0 + at, s.in1 + at, s.in2, s.out0 + at, n, s.cols)
+    elif s.code == NORMALIZE:
+        kernels.normalize(s.option, s.in0 + at, s.state[0], s.state[1], s.state[2], s.in2,
+                          s.out0 + at, n, s.cols)
+    elif s.code == NORMALIZE_GRADIENT:
+        kernels.normalize_gradient(s.option, batch.rows * s.group, s.in0 + at, s.in1 + at,
+                                   s.state[0], s.state[1], s.state[2], s.out1, s.in2,
+                                   s.out0 + at, n, s.cols)
+    elif s.code == LAYER_NORM:
+        kernels.layer_norm(s.centered, s.option, s.in0 + at, s.state[2], s.in2, s.out0 + at,
+                           moved(s.state[0], first * item), moved(s.state[1], first * item), n,
+                           s.cols)
+    elif s.code == LAYER_NORM_GRADIENT:
+        kernels.layer_norm_gradient(s.centered, s.in0 + at, s.in1 + at, s.state[0] + first * item,
+                                    s.state[1] + first * item, s.state[2], s.out0 + at, n,
+                                    s.cols)
     elif s.code == SOFTMAX:
         kernels.softmax(s.in0 + at, s.out0 + at, n, s.cols)
     elif s.code == LOG_SOFTMAX:

@@ -1,0 +1,256 @@
+/* Normalisation: over the rows of a batch, column by column, and over the columns of each row.
+ *
+ * A column's sum adds blocks of SUM_BLOCK rows: of many rows, what one more adds is not lost in
+ * the rounding of what there is already. */
+
+#undef SUM_BLOCK
+#define SUM_BLOCK 64
+
+/* What stands for a missing vector of factors or summands. */
+static HL_INLINE vec N(load_or)(const T *p, ptrdiff_t j, int count, T missing) {
+    return p ? load_n(p + j, count) : splat(missing);
+}
+
+/* Terms of sums over columns; shift is the column's mean. */
+static HL_INLINE vec N(itself)(vec x, vec dy, vec shift) {
+    (void)dy, (void)shift;
+    return x;
+}
+
+static HL_INLINE vec N(squared_distance)(vec x, vec dy, vec shift) {
+    (void)dy;
+    return (x - shift) * (x - shift);
+}
+
+static HL_INLINE vec N(weighted_distance)(vec x, vec dy, vec shift) {
+    return dy * (x - shift);
+}
+
+/* sum[v] = the sum of a term over rows, for vecs vectors of columns, the last of `last` lanes. */
+static HL_INLINE void N(sum_terms)(const int vecs, vec (*term)(vec x, vec dy, vec shift),
+                                   const T *x, const T *dy, const vec *shift, ptrdiff_t ld,
+                                   ptrdiff_t rows, int last, vec *sum) {
+    HL_UNROLL for (int v = 0; v < vecs; v++)
+        sum[v] = splat(0);
+    for (ptrdiff_t start = 0; start < rows; start += SUM_BLOCK) {
+        const ptrdiff_t stop = rows - start < SUM_BLOCK ? rows : start + SUM_BLOCK;
+        vec part[4] = {splat(0), splat(0), splat(0), splat(0)};
+        for (ptrdiff_t i = start; i < stop; i++)
+            HL_UNROLL for (int v = 0; v < vecs; v++) {
+                const int count = v == vecs - 1 ? last : VL;
+                const ptrdiff_t at = i * ld + v * VL;
+                part[v] += term(load_n(x + at, count), load_n(dy + at, count), shift[v]);
+            }
+        HL_UNROLL for (int v = 0; v < vecs; v++)
+            sum[v] += part[v];
+    }
+}
+
+/* Runs body(vecs, j, last) on all columns: four vectors at a time hide the latency of additions. */
+#undef HL_BY_COLUMNS
+#define HL_BY_COLUMNS(body, ...)                                  \
+    do {                                                          \
+        ptrdiff_t j = 0;                                          \
+        for (; cols - j >= 4 * VL; j += 4 * VL)                   \
+            body(4, j, VL, __VA_ARGS__);                          \
+        for (; j < cols; j += VL)                                 \
+            body(1, j, lanes_left(cols - j), __VA_ARGS__);        \
+    } while (0)
+
+static HL_INLINE void N(moments_at)(const int vecs, ptrdiff_t j, int last, const T *x, ptrdiff_t ld,
+                                    ptrdiff_t rows, T *mean, T *variance) {
+    vec center[4] = {splat(0), splat(0), splat(0), splat(0)}, spread[4];
+    x += j;
+    N(sum_terms)(vecs, N(itself), x, x, center, ld, rows, last, center);
+    HL_UNROLL for (int v = 0; v < vecs; v++)
+        center[v] /= (T)rows;
+    N(sum_terms)(vecs, N(squared_distance), x, x, center, ld, rows, last, spread);
+    HL_UNROLL for (int v = 0; v < vecs; v++) {
+        const int count = v == vecs - 1 ? last : VL;
+        store_n(mean + j + v * VL, center[v], count);
+        store_n(variance + j + v * VL, spread[v] / (T)rows, count);
+    }
+}
+
+static void N(column_moments)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols,
+                              void *mean, void *variance) {
+    HL_BY_COLUMNS(N(moments_at), x, ld, rows, mean, variance);
+}
+
+/* What the rows of a block of columns have in common. */
+static HL_INLINE vec N(inverse_deviation)(T epsilon, const T *variance, ptrdiff_t j, int count) {
+    return 1 / vsqrt(load_n(variance + j, count) + epsilon);
+}
+
+static HL_INLINE void N(normalize_at)(const int vecs, ptrdiff_t j, int last, T epsilon, const T *x,
+                                      const T *mean, const T *variance, const T *gamma,
+                                      const T *beta, T *y, ptrdiff_t rows, ptrdiff_t cols) {
+    vec center[4], factor[4], offset[4];
+    HL_UNROLL for (int v = 0; v < vecs; v++) {
+        const int count = v == vecs - 1 ? last : VL;
+        const ptrdiff_t at = j + v * VL;
+        center[v] = load_n(mean + at, count);
+        factor[v] = N(inverse_deviation)(epsilon, variance, at, count) *
+                    N(load_or)(gamma, at, count, 1);
+        offset[v] = N(load_or)(beta, at, count, 0);
+    }
+    for (ptrdiff_t i = 0; i < rows; i++)
+        HL_UNROLL for (int v = 0; v < vecs; v++) {
+            const int count = v == vecs - 1 ? last : VL;
+            const ptrdiff_t at = i * cols + j + v * VL;
+            store_n(y + at, (load_n(x + at, count) - center[v]) * factor[v] + offset[v], count);
+        }
+}
+
+static void N(normalize)(double epsilon, const void *x, const void *mean, const void *variance,
+                         const void *gamma, const void *beta, void *y, ptrdiff_t rows,
+                         ptrdiff_t cols) {
+    HL_BY_COLUMNS(N(normalize_at), (T)epsilon, x, mean, variance, gamma, beta, y, rows, cols);
+}
+
+static HL_INLINE void N(scale_gradient_at)(const int vecs, ptrdiff_t j, int last, T epsilon,
+                                           const T *dy, const T *x, const T *mean,
+                                           const T *variance, ptrdiff_t ld, ptrdiff_t rows,
+                                           T *dgamma) {
+    vec center[4], sum[4];
+    HL_UNROLL for (int v = 0; v < vecs; v++)
+        center[v] = load_n(mean + j + v * VL, v == vecs - 1 ? last : VL);
+    N(sum_terms)(vecs, N(weighted_distance), x + j, dy + j, center, ld, rows, last, sum);
+    HL_UNROLL for (int v = 0; v < vecs; v++) {
+        const int count = v == vecs - 1 ? last : VL;
+        const ptrdiff_t at = j + v * VL;
+        store_n(dgamma + at, sum[v] * N(inverse_deviation)(epsilon, variance, at, count), count);
+    }
+}
+
+static void N(normalize_scale_gradient)(double epsilon, const void *dy, const void *x,
+                                        const void *mean, const void *variance, ptrdiff_t ld,
+                                        ptrdiff_t rows, ptrdiff_t cols, void *dgamma) {
+    HL_BY_COLUMNS(N(scale_gradient_at), (T)epsilon, dy, x, mean, variance, ld, rows, dgamma);
+}
+
+static HL_INLINE void N(normalize_gradient_at)(const int vecs, ptrdiff_t j, int last, T epsilon,
+                                               T share, const T *dy, const T *x, const T *mean,
+                                               const T *variance, const T *gamma, const T *dgamma,
+                                               const T *dbeta, T *dx, ptrdiff_t rows,
+                                               ptrdiff_t cols) {
+    vec center[4], factor[4], shift[4], slope[4];
+    HL_UNROLL for (int v = 0; v < vecs; v++) {
+        const int count = v == vecs - 1 ? last : VL;
+        const ptrdiff_t at = j + v * VL;
+        const vec inverse = N(inverse_deviation)(epsilon, variance, at, count);
+        center[v] = load_n(mean + at, count);
+        factor[v] = inverse * N(load_or)(gamma, at, count, 1);
+        shift[v] = N(load_or)(dbeta, at, count, 0) * share;
+        slope[v] = N(load_or)(dgamma, at, count, 0) * inverse * share;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++)
+        HL_UNROLL for (int v = 0; v < vecs; v++) {
+            const int count = v == vecs - 1 ? last : VL;
+            const ptrdiff_t at = i * cols + j + v * VL;
+            const vec rest = load_n(dy + at, count) - shift[v];
+            store_n(dx + at, (rest - (load_n(x + at, count) - center[v]) * slope[v]) * factor[v],
+                    count);
+        }
+}
+
+static void N(normalize_gradient)(double epsilon, ptrdiff_t total, const void *dy, const void *x,
+                                  const void *mean, const void *variance, const void *gamma,
+                                  const void *dgamma, const void *dbeta, void *dx, ptrdiff_t rows,
+                                  ptrdiff_t cols) {
+    HL_BY_COLUMNS(N(normalize_gradient_at), (T)epsilon, 1 / (T)total, dy, x, mean, variance, gamma,
+                  dgamma, dbeta, dx, rows, cols);
+}
+
+static void N(moving_average)(double momentum_, const void *value, void *average, ptrdiff_t n) {
+    const T momentum = (T)momentum_, rest = (T)(1 - momentum_);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const int count = lanes_left(n - i);
+        const vec kept = unfused(load_n((const T *)average + i, count) * momentum);
+        store_n((T *)average + i, load_n((const T *)value + i, count) * rest + kept, count);
+    }
+}
+
+static void N(layer_norm)(int centered, double epsilon, const void *x_, const void *gamma,
+                          const void *beta, void *y_, void *mean, void *inverse, ptrdiff_t rows,
+                          ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *x = (const T *)x_ + i * cols;
+        T *y = (T *)y_ + i * cols;
+        vec sum = splat(0), squares = splat(0);
+        for (ptrdiff_t j = 0; centered && j < cols; j += VL)
+            sum += load_n(x + j, lanes_left(cols - j));
+        const T center = sum_lanes(sum) / (T)cols;
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec d = only(first_lanes(count), load_n(x + j, count) - center);
+            squares += d * d;
+        }
+        const T factor = (1 / vsqrt(splat(sum_lanes(squares) / (T)cols + (T)epsilon)))[0];
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec normal = unfused((load_n(x + j, count) - center) * factor);
+            store_n(y + j,
+                    normal * N(load_or)(gamma, j, count, 1) + N(load_or)(beta, j, count, 0),
+                    count);
+        }
+        if (mean)
+            ((T *)mean)[i] = center;
+        if (inverse)
+            ((T *)inverse)[i] = factor;
+    }
+}
+
+static HL_INLINE void N(layer_scale_gradient_at)(const int vecs, ptrdiff_t j, int last, const T *dy,
+                                                 const T *x, const T *mean, const T *inverse,
+                                                 ptrdiff_t ld, ptrdiff_t rows, T *dgamma) {
+    vec sum[4] = {splat(0), splat(0), splat(0), splat(0)};
+    for (ptrdiff_t start = 0; start < rows; start += SUM_BLOCK) {
+        const ptrdiff_t stop = rows - start < SUM_BLOCK ? rows : start + SUM_BLOCK;
+        vec part[4] = {splat(0), splat(0), splat(0), splat(0)};
+        for (ptrdiff_t i = start; i < stop; i++)
+            HL_UNROLL for (int v = 0; v < vecs; v++) {
+                const int count = v == vecs - 1 ? last : VL;
+                const ptrdiff_t at = i * ld + j + v * VL;
+                const vec normal = (load_n(x + at, count) - mean[i]) * inverse[i];
+                part[v] += load_n(dy + at, count) * normal;
+            }
+        HL_UNROLL for (int v = 0; v < vecs; v++)
+            sum[v] += part[v];
+    }
+    HL_UNROLL for (int v = 0; v < vecs; v++)
+        store_n(dgamma + j + v * VL, sum[v], v == vecs - 1 ? last : VL);
+}
+
+static void N(layer_norm_scale_gradient)(const void *dy, const void *x, const void *mean,
+                                         const void *inverse, ptrdiff_t ld, ptrdiff_t rows,
+                                         ptrdiff_t cols, void *dgamma) {
+    HL_BY_COLUMNS(N(layer_scale_gradient_at), dy, x, mean, inverse, ld, rows, dgamma);
+}
+
+static void N(layer_norm_gradient)(int centered, const void *dy_, const void *x_, const void *mean,
+                                   const void *inverse, const void *gamma, void *dx_,
+                                   ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *dy = (const T *)dy_ + i * cols, *x = (const T *)x_ + i * cols;
+        T *dx = (T *)dx_ + i * cols;
+        const T center = ((const T *)mean)[i], factor = ((const T *)inverse)[i];
+        vec sum = splat(0), dot = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec g =
+                unfused(load_n(dy + j, count) * N(load_or)(gamma, j, count, 1));
+            sum += g;
+            dot += g * (load_n(x + j, count) - center); /* g is 0 in lanes beyond the end */
+        }
+        const T shift = centered ? sum_lanes(sum) / (T)cols : 0;
+        const T slope = sum_lanes(dot) * factor * factor / (T)cols;
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec g =
+                unfused(load_n(dy + j, count) * N(load_or)(gamma, j, count, 1));
+            const vec rest = g - shift;
+            store_n(dx + j, (rest - (load_n(x + j, count) - center) * slope) * factor, count);
+        }
+    }
+}

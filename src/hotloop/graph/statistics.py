@@ -1,0 +1,42 @@
+"""Batch normalisation in a plan: by statistics of the batch, or by moving ones that stand still."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ..variables import Variable
+from .trace import Node, emit
+
+
+def normalizations(
+    nodes: Sequence[Node], written: Collection[Variable]
+) -> tuple[list[Node], list[Node]]:
+    """The nodes with every batch normalisation in its form, and the updates of moving averages.
+
+    Where training writes a layer's averages, ``column_moments`` computes the batch's mean and
+    variance before ``normalize``, and an update for each average is to follow once the loss is
+    known to be finite. A layer that is used several times has as many of them, in order.
+    """
+    found: list[Node] = []
+    updates: list[Node] = []
+    for node in nodes:
+        if node.op != "batch_normalization":
+            found.append(node)
+            continue
+        x, *averages = node.inputs[:3]
+        own = all(average.variable in written for average in averages)
+        options = {name: node.attributes[name] for name in ("epsilon", "scale", "center")}
+        statistics = tuple(averages)
+        if own:
+            dims = (average.dims for average in averages)
+            statistics = emit("column_moments", (x,), *dims, batched=False, layer=node.layer)
+            assert statistics[0].node is not None
+            found.append(statistics[0].node)
+            momentum = {"momentum": node.attributes["momentum"]}
+            updates += [
+                Node("moving_average_update", pair, (), momentum, node.layer)
+                for pair in zip(averages, statistics, strict=True)
+            ]
+        inputs = (x, *statistics, *node.inputs[3:])
+        found.append(Node("normalize", inputs, node.outputs, options | {"own": own}, node.layer))
+    return found, updates
