@@ -28,19 +28,32 @@ typedef enum hl_dtype {
  * the activation's output or its input. */
 typedef enum hl_activation {
     HL_LINEAR,
-    HL_RELU,         /* from y */
-    HL_LEAKY_RELU,   /* from y; alpha = negative slope > 0 */
-    HL_ELU,          /* from y; alpha > 0 */
-    HL_SELU,         /* from y */
-    HL_GELU,         /* from x; exact, with erf */
-    HL_GELU_TANH,    /* from x; the tanh approximation */
-    HL_SILU,         /* from x */
-    HL_SOFTPLUS,     /* from y */
-    HL_SOFTSIGN,     /* from y */
-    HL_SIGMOID,      /* from y */
-    HL_HARD_SIGMOID, /* from y; clip(x / 6 + 1/2, 0, 1) */
-    HL_TANH,         /* from y */
-    HL_EXPONENTIAL   /* from y */
+    HL_RELU,           /* from y */
+    HL_CLIPPED_RELU,   /* from y; alpha = largest value >= 0 */
+    HL_THRESHOLD,      /* from x; 0 unless x > alpha */
+    HL_HARD_SHRINK,    /* from y; 0 unless |x| > alpha >= 0 */
+    HL_SOFT_SHRINK,    /* from y; alpha >= 0 nearer to 0 */
+    HL_LEAKY_RELU,     /* from y; alpha = negative slope > 0 */
+    HL_ELU,            /* from y; alpha > 0 */
+    HL_CELU,           /* from y; alpha > 0 */
+    HL_SELU,           /* from y */
+    HL_GELU,           /* from x; exact, with erf */
+    HL_GELU_TANH,      /* from x; the tanh approximation */
+    HL_SILU,           /* from x */
+    HL_HARD_SILU,      /* from x */
+    HL_MISH,           /* from x */
+    HL_SOFTPLUS,       /* from y */
+    HL_LOG_SIGMOID,    /* from y */
+    HL_SQUAREPLUS,     /* from y; (x + sqrt(x^2 + alpha)) / 2, alpha >= 0 */
+    HL_SPARSE_PLUS,    /* from y */
+    HL_SOFTSIGN,       /* from y */
+    HL_SIGMOID,        /* from y */
+    HL_HARD_SIGMOID,   /* from y; clip(x / 6 + 1/2, 0, 1) */
+    HL_SPARSE_SIGMOID, /* from y; clip(x / 2 + 1/2, 0, 1) */
+    HL_TANH,           /* from y */
+    HL_HARD_TANH,      /* from y; clip(x, -1, 1) */
+    HL_TANH_SHRINK,    /* from x; x - tanh(x) */
+    HL_EXPONENTIAL     /* from y */
 } hl_activation;
 
 /* What becomes of two arrays, element by element. A NaN in either is a NaN of the result. */
@@ -51,14 +64,39 @@ typedef enum hl_merge { HL_ADD, HL_SUBTRACT, HL_MULTIPLY, HL_MAXIMUM, HL_MINIMUM
 typedef enum hl_loss {
     HL_MEAN_SQUARED_ERROR,
     HL_MEAN_ABSOLUTE_ERROR,
+    HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR,
+    HL_MEAN_SQUARED_LOGARITHMIC_ERROR,
     HL_HUBER,                      /* param = delta */
     HL_LOG_COSH,
     HL_BINARY_CROSSENTROPY,        /* param = label smoothing; y_pred are probabilities */
     HL_BINARY_CROSSENTROPY_LOGITS, /* param = label smoothing; y_pred are logits */
     HL_KL_DIVERGENCE,              /* a sum, not a mean, over the elements */
     HL_POISSON,
-    HL_HINGE                       /* labels 0/1 are read as -1/+1 when all of y_true is 0 or 1 */
+    HL_HINGE,                      /* labels 0/1 are read as -1/+1 when all of y_true is 0 or 1 */
+    HL_SQUARED_HINGE               /* the same */
 } hl_loss;
+
+/* Losses with several options, and those that are no mean or sum over elements. q is y_pred clipped
+ * to [1e-7, 1 - 1e-7], t is y_true smoothed: see each line. */
+typedef enum hl_row_loss {
+    /* Mean of (t positive + (1 - t) negative) u^gamma H, with H = -t log(q) - (1 - t) log(1 - q)
+     * and u = t (1 - y_pred) + (1 - t) y_pred. option = gamma, positive, negative, smoothing. */
+    HL_BINARY_FOCAL_CROSSENTROPY,
+    HL_BINARY_FOCAL_CROSSENTROPY_LOGITS, /* the same of sigmoid(y_pred) */
+    /* -alpha sum_j t_j (1 - q_j)^gamma log(q_j), y_pred being divided by its sum first.
+     * option = gamma, alpha, smoothing. */
+    HL_CATEGORICAL_FOCAL_CROSSENTROPY,
+    HL_CATEGORICAL_FOCAL_CROSSENTROPY_LOGITS, /* the same of softmax(y_pred) */
+    HL_GENERALIZED_CROSSENTROPY, /* (1 - y_pred[label]^q) / q; option = q */
+    HL_CATEGORICAL_HINGE,        /* max(1 + max_j (1 - y_j) p_j - sum_j y_j p_j, 0) */
+    HL_COSINE_SIMILARITY,        /* minus the cosine; a vector shorter than 1e-7 has length 1e-7 */
+    /* 1 - I / (I + alpha sum (1 - p) y + beta sum p (1 - y) + epsilon), with I = sum y p: over each
+     * row, or over all rows of the call, whose one value all have. option = alpha, beta, epsilon. */
+    HL_TVERSKY,
+    HL_BATCH_TVERSKY
+} hl_row_loss;
+
+#define HL_MAX_OPTIONS 4
 
 /* Per-row metric values. */
 typedef enum hl_metric {
@@ -66,7 +104,9 @@ typedef enum hl_metric {
     HL_CATEGORICAL_ACCURACY,        /* argmax y_true == argmax y_pred */
     HL_SPARSE_CATEGORICAL_ACCURACY, /* label == argmax y_pred */
     HL_TOP_K_ACCURACY,              /* param = k; label is the argmax of y_true */
-    HL_SPARSE_TOP_K_ACCURACY        /* param = k */
+    HL_SPARSE_TOP_K_ACCURACY,       /* param = k */
+    HL_PEARSON_CORRELATION,         /* of y_true and y_pred, over the row's elements */
+    HL_CONCORDANCE_CORRELATION      /* 2 covariance / (variances + (difference of means)^2 + 1e-7) */
 } hl_metric;
 
 /* Update rules. Slots s0, s1, s2 are the optimizer's state of the same shape as
@@ -134,7 +174,7 @@ typedef struct hl_network {
     hl_layer layer[HL_MAX_LAYERS];
     int softmax; /* the loss is softmax cross-entropy of the last layer's output, not loss */
     int clip;    /* see hl_kernels.softmax_crossentropy */
-    hl_loss loss; /* not HL_HINGE */
+    hl_loss loss; /* not HL_HINGE nor HL_SQUARED_HINGE */
     double param; /* of the loss; label smoothing */
     double loss_weight;
     hl_optimizer rule;
@@ -258,6 +298,19 @@ typedef struct hl_kernels {
     void (*softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
                              ptrdiff_t cols);
 
+    /* The point of the unit simplex that is nearest to x of each row; y may be x. */
+    void (*sparsemax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* dx = dy - mean(dy) where y > 0, the mean being over those, else 0; dx may be dy. */
+    void (*sparsemax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                               ptrdiff_t cols);
+
+    /* y[i, j] = x[i, j] * sigmoid(x[i, cols + j]), x having 2 * cols columns. */
+    void (*glu)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* dx, of x's shape, may be x. */
+    void (*glu_gradient)(const void *dy, const void *x, void *dx, ptrdiff_t rows, ptrdiff_t cols);
+
     /* dx = dy - exp(y) * sum(dy), y being log_softmax's output; dx may be dy. */
     void (*log_softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
                                  ptrdiff_t cols);
@@ -334,6 +387,11 @@ typedef struct hl_kernels {
                                  const int32_t *label, const void *x, const void *weight,
                                  ptrdiff_t group, double scale, void *values, void *probability,
                                  void *gradient, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* label for HL_GENERALIZED_CROSSENTROPY, y_true for all others. */
+    void (*row_loss)(hl_row_loss kind, const double *option, const void *y_true,
+                     const int32_t *label, const void *y_pred, const void *weight, ptrdiff_t group,
+                     double scale, void *values, void *gradient, ptrdiff_t rows, ptrdiff_t cols);
 
     /* values[i] = weight[i / group] * metric(row i). */
     void (*metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,

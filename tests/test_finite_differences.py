@@ -129,8 +129,24 @@ ACTIVATIONS = {
         "exponential",
         "softmax",
         "log_softmax",
+        "relu6",
+        "celu",
+        "hard_silu",
+        "mish",
+        "log_sigmoid",
+        "squareplus",
+        "sparse_plus",
+        "sparse_sigmoid",
+        "hard_tanh",
+        "tanh_shrink",
+        "sparsemax",
     )
 } | {
+    "hard_shrink": lambda x: activations.hard_shrink(x, 0.2),
+    "soft_shrink": lambda x: activations.soft_shrink(x, 0.2),
+    "threshold": lambda x: activations.threshold(x, 0.1, 0.3),
+    "relu_of_all": lambda x: activations.relu(x, 0.3, 0.7, 0.1),
+    "glu_of_two": lambda x: activations.glu(layers.concatenate([x, x])),
     "relu_with_slope": lambda x: activations.relu(x, negative_slope=0.3),
     "elu_half": lambda x: activations.elu(x, alpha=0.5),
     "gelu_tanh": lambda x: activations.gelu(x, approximate=True),
@@ -147,15 +163,27 @@ OF_ANY = {
     "binary_logits": (losses.BinaryCrossentropy(True, 0.1), "bits"),
     "categorical_logits": (losses.CategoricalCrossentropy(True, 0.1), "shares"),
     "sparse_logits": (losses.SparseCategoricalCrossentropy(True), "classes"),
+    "percentage": (losses.MeanAbsolutePercentageError(), "signs"),
+    "cosine": (losses.CosineSimilarity(), "numbers"),
+    "squared_hinge": (losses.SquaredHinge(), "signs"),
+    "categorical_hinge": (losses.CategoricalHinge(), "shares"),
+    "binary_focal_logits": (losses.BinaryFocalCrossentropy(True, from_logits=True), "bits"),
+    "focal_logits": (losses.CategoricalFocalCrossentropy(from_logits=True), "shares"),
 }
 OF_POSITIVE = {
     "categorical": (losses.CategoricalCrossentropy(False, 0.1), "shares"),
     "kl_divergence": (losses.KLDivergence(), "shares"),
     "poisson": (losses.Poisson(), "counts"),
+    "logarithmic": (losses.MeanSquaredLogarithmicError(), "counts"),
+    "focal": (losses.CategoricalFocalCrossentropy(gamma=1.5), "shares"),
+    "dice": (losses.Dice(), "bits"),
+    "tversky_of_rows": (losses.Tversky(0.2, 0.7, axis=-1), "bits"),
 }
 OF_PROBABILITIES = {
     "binary": (losses.BinaryCrossentropy(False, 0.1), "bits"),
     "sparse": (losses.SparseCategoricalCrossentropy(), "classes"),
+    "binary_focal": (losses.BinaryFocalCrossentropy(label_smoothing=0.1), "bits"),
+    "generalized": (losses.CategoricalGeneralizedCrossEntropy(0.6), "classes"),
     "sparse_sum": (losses.SparseCategoricalCrossentropy(reduction="sum"), "classes"),
 }
 LOSSES = OF_ANY | OF_POSITIVE | OF_PROBABILITIES

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hotloop import losses
+import hotloop
+from hotloop import layers, losses
 
 LOG2 = math.log(2.0)
 
@@ -45,6 +46,25 @@ BY_HAND = [
     (losses.KLDivergence(), [[0.5, 0.5]], [[0.25, 0.75]], 0.5 * math.log(2.0 * 2 / 3)),
     (losses.Hinge(), [[1.0, -1.0]], [[0.25, 0.5]], (0.75 + 1.5) / 2),
     (losses.Hinge(), [[1.0, 0.0]], [[0.25, 0.5]], (0.75 + 1.5) / 2),  # 0 and 1 mean -1 and 1
+    (losses.MeanAbsolutePercentageError(), [[1.0, -4.0]], [[3.0, -5.0]], (200 + 25) / 2),
+    (losses.MeanAbsolutePercentageError(), [[0.0]], [[1e-7]], 100.0),
+    (losses.MeanSquaredLogarithmicError(), [[0.0, 3.0]], [[1.0, -2.0]], 5 * LOG2**2 / 2),
+    (losses.CosineSimilarity(), [[3.0, 4.0]], [[5.0, 12.0]], -63 / 65),
+    (losses.CosineSimilarity(), [[0.0, 0.0]], [[5.0, 12.0]], 0.0),
+    (losses.SquaredHinge(), [[1.0, -1.0]], [[0.25, 0.5]], (0.75**2 + 1.5**2) / 2),
+    (losses.SquaredHinge(), [[1.0, 0.0]], [[0.25, 0.5]], (0.75**2 + 1.5**2) / 2),
+    (losses.CategoricalHinge(), [[0.0, 1.0, 0.0]], [[0.5, 1.0, 0.75]], 0.75),
+    (losses.BinaryFocalCrossentropy(), [[1.0, 0.0]], [[0.5, 0.5]], LOG2 / 4),
+    (losses.BinaryFocalCrossentropy(gamma=0), [[1.0, 0.0]], [[0.5, 0.5]], LOG2),
+    (losses.BinaryFocalCrossentropy(True, gamma=1.0), [[1.0, 0.0]], [[0.5, 0.5]], LOG2 / 4),
+    (losses.BinaryFocalCrossentropy(True, 0.9, 1.0), [[1.0]], [[0.5]], 0.9 * LOG2 / 2),
+    (losses.BinaryFocalCrossentropy(from_logits=True), [[1.0]], [[0.0]], LOG2 / 4),
+    (losses.CategoricalFocalCrossentropy(), [[0.0, 1.0]], [[2.0, 2.0]], LOG2 / 16),
+    (losses.CategoricalFocalCrossentropy(1.0, 1.0, True), [[0.0, 1.0]], [[5.0, 5.0]], LOG2 / 2),
+    (losses.CategoricalGeneralizedCrossEntropy(0.5), [1], [[0.75, 0.25]], 1.0),
+    (losses.Dice(), [[1.0, 0.0], [1.0, 1.0]], [[0.5, 0.5], [1.0, 0.0]], 0.4),
+    (losses.Dice(axis=-1), [[1.0, 0.0], [1.0, 1.0]], [[0.5, 0.5], [1.0, 0.0]], (0.5 + 1 / 3) / 2),
+    (losses.Tversky(0.25, 0.75), [[1.0, 1.0]], [[1.0, 0.0]], 1 - 1 / 1.25),
 ]
 
 
@@ -77,6 +97,48 @@ def test_sample_weights():
     assert losses.MeanSquaredError("sum")(y_true, y_pred, weight) == 12.0
     rows = np.zeros((2, 3, 1))
     assert losses.MeanSquaredError()(rows, rows + 1, weight) == 2.0
+
+
+def test_overlap_over_axes():
+    rng = np.random.default_rng(2)
+    y, p = rng.integers(0, 2, (2, 3, 4)), rng.random((2, 3, 4))
+    whole = losses.dice(y, p)
+    assert whole.shape == ()
+    both = (y * p).sum()
+    np.testing.assert_allclose(whole, 1 - 2 * both / (y.sum() + p.sum() + 1e-7), 1e-14)
+    for axis in (0, -1, (1, 2), (0, 2), (-1, 0)):
+        sums = [a.sum(axis=axis) for a in (y * p, y, p)]
+        expected = 1 - 2 * sums[0] / (sums[1] + sums[2] + 1e-7)
+        np.testing.assert_allclose(losses.dice(y, p, axis), expected, 1e-14)
+        np.testing.assert_allclose(losses.tversky(y, p, 0.5, 0.5, axis), expected, 1e-6)
+    assert losses.Dice("sum")(y, p) == losses.Dice()(y, p) == whole
+    np.testing.assert_allclose(losses.Dice("sum")(y, p, [1.0, 2.0]), 3 * whole)
+    np.testing.assert_allclose(losses.Dice()(y, p, [1.0, 2.0]), 1.5 * whole)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("axis", [None, -1, (1, 2)])
+def test_overlap_of_images_in_a_model(axis, weighted, backend):
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(5, 3, 4))
+    y = rng.integers(0, 2, (5, 3, 2)).astype(float)
+    weight = np.array([1.0, 2.0, 0.0, 0.5, 1.0]) if weighted else None
+    model = hotloop.Sequential(
+        [hotloop.Input((3, 4), dtype="float64"), layers.Dense(2, "sigmoid", dtype="float64")]
+    )
+    for loss in (losses.Tversky(0.3, 0.6, axis=axis), losses.Dice(axis=axis, reduction="sum")):
+        model.compile("sgd", loss)
+        found = model.evaluate(x, y, sample_weight=weight, verbose=0)
+        expected = loss(y, model.predict(x, verbose=0), weight)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [1, (0, 1), (0,), (2, 1, 0)])
+def test_axes_that_a_model_cannot_take(axis):
+    model = hotloop.Sequential([hotloop.Input((3, 4)), layers.Dense(2, "sigmoid")])
+    model.compile("sgd", losses.Dice(axis=axis))
+    with pytest.raises(ValueError, match=r"Dice: in a model, axis must be None.*\(1, 2\); not"):
+        model.evaluate(np.zeros((5, 3, 4)), np.zeros((5, 3, 2)), verbose=0)
 
 
 def test_more_axes_than_two():
@@ -112,6 +174,18 @@ def test_no_rows():
         (lambda: losses.Huber(0.0), ValueError, "delta must be above 0"),
         (lambda: losses.Huber(np.nan), ValueError, "delta must be above 0"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), ValueError, "from 0 to 1"),
+        (lambda: losses.BinaryFocalCrossentropy(alpha=1.5), ValueError, "alpha must be from 0"),
+        (lambda: losses.BinaryFocalCrossentropy(gamma=-1.0), ValueError, "gamma must be a finite"),
+        (lambda: losses.BinaryFocalCrossentropy(axis=0), ValueError, "last axis"),
+        (lambda: losses.CategoricalFocalCrossentropy([0.1, 0.9]), ValueError, "class_weight"),
+        (lambda: losses.CategoricalFocalCrossentropy(gamma=np.nan), ValueError, "not nan"),
+        (lambda: losses.CategoricalFocalCrossentropy(axis=1), ValueError, "last axis"),
+        (lambda: losses.CosineSimilarity(axis=0), ValueError, "last axis"),
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.0), ValueError, "between 0 and 1"),
+        (lambda: losses.Tversky(beta=-0.1), ValueError, "Tversky: beta must be a finite"),
+        (lambda: losses.dice([1.0], [0.5, 0.5]), ValueError, r"\(1,\) does not fit.*\(2,\)"),
+        (lambda: losses.dice([1.0], [0.5], axis=2), ValueError, "Dice: axis.*not 2"),
+        (lambda: losses.dice([1.0], [0.5], axis=()), ValueError, r"Dice: axis.*not \(\)"),
         (lambda: losses.CategoricalCrossentropy(axis=1), ValueError, "last axis"),
         (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0), ValueError, "ignore_class"),
     ],
@@ -139,6 +213,17 @@ NAMES = {
     "kl_divergence": losses.KLDivergence,
     "kld": losses.KLDivergence,
     "hinge": losses.Hinge,
+    "mape": losses.MeanAbsolutePercentageError,
+    "MAPE": losses.MeanAbsolutePercentageError,
+    "msle": losses.MeanSquaredLogarithmicError,
+    "cosine_similarity": losses.CosineSimilarity,
+    "squared_hinge": losses.SquaredHinge,
+    "categorical_hinge": losses.CategoricalHinge,
+    "BinaryFocalCrossentropy": losses.BinaryFocalCrossentropy,
+    "categorical_focal_crossentropy": losses.CategoricalFocalCrossentropy,
+    "categorical_generalized_cross_entropy": losses.CategoricalGeneralizedCrossEntropy,
+    "dice": losses.Dice,
+    "tversky": losses.Tversky,
 }
 
 
@@ -147,7 +232,9 @@ def test_names(name):
     assert type(losses.get(name)) is NAMES[name]
 
 
-@pytest.mark.parametrize("name", ["mean_squared_error", "huber", "hinge", "kl_divergence"])
+@pytest.mark.parametrize(
+    "name", ["mean_squared_error", "huber", "hinge", "kl_divergence", "dice", "squared_hinge"]
+)
 def test_functions_classes_and_objects(name):
     loss = losses.get(name)
     assert type(losses.get(getattr(losses, name))) is type(loss)
@@ -163,6 +250,12 @@ def test_functions_classes_and_objects(name):
         losses.CategoricalCrossentropy(True, 0.2),
         losses.SparseCategoricalCrossentropy(True),
         losses.Poisson(),
+        losses.BinaryFocalCrossentropy(True, 0.3, 1.5, True, 0.1),
+        losses.CategoricalFocalCrossentropy(0.3, 1.5, True, 0.1),
+        losses.CategoricalGeneralizedCrossEntropy(0.7),
+        losses.CosineSimilarity(),
+        losses.Dice(axis=(1, 2)),
+        losses.Tversky(0.2, 0.7, axis=-1),
     ],
 )
 def test_config(loss):

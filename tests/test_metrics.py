@@ -506,3 +506,49 @@ def test_a_base_class_says_what_to_override():
             use()
     assert repr(Empty(name="e")) == "<Empty name=e>"
     assert Empty(dtype="float64").dtype == "float64"
+
+
+# ------------------------------------------------------- confusion and overlap
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: metrics.TruePositives(thresholds=[0.5, 1.5]), "thresholds must be from 0 to 1"),
+        (lambda: metrics.PrecisionAtRecall(1.5), "recall must be from 0 to 1, got 1.5"),
+        (lambda: metrics.SensitivityAtSpecificity(0.5, 0), "num_thresholds must be a whole number"),
+        (lambda: metrics.IoU(2, [2]), "target_class_ids must be from 0 to 1 for 2 classes"),
+        (lambda: metrics.BinaryIoU([3]), "target_class_ids must be from 0 to 1"),
+        (lambda: metrics.MeanIoU(0), "num_classes must be a whole number of at least 1"),
+        (lambda: metrics.MeanIoU(2)([0, 1], [0, 1, 1]), "2 labels.*3 predictions"),
+        (lambda: metrics.RecallAtPrecision(0.5, class_id=1)([0, 1], [0, 1]), "class_id=1 needs"),
+        (lambda: metrics.CosineSimilarity(axis=0), "axis must be -1"),
+        (lambda: metrics.PearsonCorrelation(axis=1), "axis must be -1"),
+        (lambda: metrics.FalseNegatives()([0, 1], [0.5]), "must be the same"),
+    ],
+)
+def test_errors_of_confusion_and_overlap(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_nan_is_no_low_rate_and_no_class():
+    y, p = [0.0, 1.0, 1.0], [0.1, np.nan, 0.9]
+    for metric in (metrics.TruePositives(), metrics.PrecisionAtRecall(0.5)):
+        assert np.isnan(metric(y, p))
+    assert metrics.BinaryIoU()(y, p) == metrics.BinaryIoU()([0.0, 1.0], [0.1, 0.9]) == 1.0
+    scores = np.array([[0.2, 0.8], [np.nan, 0.1]])
+    assert metrics.MeanIoU(2, sparse_y_pred=False)([1, 0], scores) == 1.0
+
+
+def test_nothing_added_yet():
+    assert metrics.FalsePositives(thresholds=[0.1, 0.2])([], []).tolist() == [0.0, 0.0]
+    assert metrics.SpecificityAtSensitivity(0.5)([], []) == 0.0
+    assert metrics.MeanIoU(3)([], []) == 0.0
+
+
+def test_classes_that_nobody_has_are_left_out():
+    metric = metrics.MeanIoU(4, ignore_class=2)
+    assert metric([0, 0, 1, 2, 9], [0, 1, 1, 2, 0]) == (1 / 2 + 1 / 2) / 2
+    metric.reset_state()
+    assert metric([0, 0], [0, 1], sample_weight=[3.0, 1.0]) == (3 / 4 + 0) / 2

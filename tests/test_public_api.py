@@ -13,22 +13,39 @@ import hotloop as keras
 
 # Positional parameters in Keras 3's order, as far as a program may count on them.
 RECORDED = """\
+activations.celu: x, alpha
 activations.elu: x, alpha
 activations.exponential: x
 activations.gelu: x, approximate
 activations.get: identifier
+activations.glu: x, axis
+activations.hard_shrink: x, threshold
 activations.hard_sigmoid: x
+activations.hard_silu: x
+activations.hard_swish: x
+activations.hard_tanh: x
 activations.leaky_relu: x, negative_slope
 activations.linear: x
+activations.log_sigmoid: x
 activations.log_softmax: x, axis
+activations.mish: x
 activations.relu: x, negative_slope, max_value, threshold
+activations.relu6: x
 activations.selu: x
 activations.sigmoid: x
 activations.silu: x
+activations.soft_shrink: x, threshold
 activations.softmax: x, axis
 activations.softplus: x
 activations.softsign: x
+activations.sparse_plus: x
+activations.sparse_sigmoid: x
+activations.sparsemax: x, axis
+activations.squareplus: x, b
+activations.swish: x
 activations.tanh: x
+activations.tanh_shrink: x
+activations.threshold: x, threshold, default_value
 callbacks.CSVLogger: filename, separator, append
 callbacks.Callback:
 callbacks.EarlyStopping: monitor, min_delta, patience, verbose, mode, baseline,
@@ -48,11 +65,13 @@ initializers.GlorotUniform: seed, input_axes, output_axes
 initializers.HeNormal: seed, input_axes, output_axes
 initializers.HeUniform: seed, input_axes, output_axes
 initializers.Identity: gain
+initializers.IdentityInitializer: gain
 initializers.Initializer:
 initializers.LecunNormal: seed, input_axes, output_axes
 initializers.LecunUniform: seed, input_axes, output_axes
 initializers.Ones:
 initializers.Orthogonal: gain, seed
+initializers.OrthogonalInitializer: gain, seed
 initializers.RandomNormal: mean, stddev, seed
 initializers.RandomUniform: minval, maxval, seed
 initializers.TruncatedNormal: mean, stddev, seed
@@ -120,54 +139,100 @@ layers.minimum: inputs
 layers.multiply: inputs
 layers.subtract: inputs
 losses.BinaryCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
+losses.BinaryFocalCrossentropy: apply_class_balancing, alpha, gamma, from_logits,
+  label_smoothing, axis, reduction, name, dtype
 losses.CategoricalCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
+losses.CategoricalFocalCrossentropy: alpha, gamma, from_logits, label_smoothing, axis,
+  reduction, name, dtype
+losses.CategoricalGeneralizedCrossEntropy: q, reduction, name, dtype
+losses.CategoricalHinge: reduction, name, dtype
+losses.CosineSimilarity: axis, reduction, name, dtype
+losses.Dice: reduction, name, axis, dtype
 losses.Hinge: reduction, name, dtype
 losses.Huber: delta, reduction, name, dtype
 losses.KLDivergence: reduction, name, dtype
 losses.LogCosh: reduction, name, dtype
 losses.Loss: name, reduction, dtype
 losses.MeanAbsoluteError: reduction, name, dtype
+losses.MeanAbsolutePercentageError: reduction, name, dtype
 losses.MeanSquaredError: reduction, name, dtype
+losses.MeanSquaredLogarithmicError: reduction, name, dtype
 losses.Poisson: reduction, name, dtype
 losses.SparseCategoricalCrossentropy: from_logits, ignore_class, reduction, axis, name, dtype
+losses.SquaredHinge: reduction, name, dtype
+losses.Tversky: alpha, beta, reduction, name, axis, dtype
 losses.binary_crossentropy: y_true, y_pred, from_logits, label_smoothing, axis
+losses.binary_focal_crossentropy: y_true, y_pred, apply_class_balancing, alpha, gamma,
+  from_logits, label_smoothing, axis
 losses.categorical_crossentropy: y_true, y_pred, from_logits, label_smoothing, axis
+losses.categorical_focal_crossentropy: y_true, y_pred, alpha, gamma, from_logits,
+  label_smoothing, axis
+losses.categorical_generalized_cross_entropy: y_true, y_pred, q
+losses.categorical_hinge: y_true, y_pred
+losses.cosine_similarity: y_true, y_pred, axis
+losses.dice: y_true, y_pred, axis
 losses.get: identifier
 losses.hinge: y_true, y_pred
 losses.huber: y_true, y_pred, delta
 losses.kl_divergence: y_true, y_pred
 losses.log_cosh: y_true, y_pred
 losses.mean_absolute_error: y_true, y_pred
+losses.mean_absolute_percentage_error: y_true, y_pred
 losses.mean_squared_error: y_true, y_pred
+losses.mean_squared_logarithmic_error: y_true, y_pred
 losses.poisson: y_true, y_pred
 losses.sparse_categorical_crossentropy: y_true, y_pred, from_logits, ignore_class, axis
+losses.squared_hinge: y_true, y_pred
+losses.tversky: y_true, y_pred, alpha, beta, axis
 metrics.AUC: num_thresholds, curve, summation_method, name, dtype, thresholds, multi_label,
   num_labels, label_weights, from_logits
 metrics.Accuracy: name, dtype
 metrics.BinaryAccuracy: name, dtype, threshold
 metrics.BinaryCrossentropy: name, dtype, from_logits, label_smoothing
+metrics.BinaryIoU: target_class_ids, threshold, name, dtype
 metrics.CategoricalAccuracy: name, dtype
 metrics.CategoricalCrossentropy: name, dtype, from_logits, label_smoothing, axis
+metrics.CategoricalHinge: name, dtype
+metrics.ConcordanceCorrelation: name, dtype, axis
+metrics.CosineSimilarity: name, dtype, axis
 metrics.F1Score: average, threshold, name, dtype
 metrics.FBetaScore: average, beta, threshold, name, dtype
+metrics.FalseNegatives: thresholds, name, dtype
+metrics.FalsePositives: thresholds, name, dtype
 metrics.Hinge: name, dtype
+metrics.IoU: num_classes, target_class_ids, name, dtype, ignore_class, sparse_y_true,
+  sparse_y_pred, axis
 metrics.KLDivergence: name, dtype
 metrics.LogCoshError: name, dtype
 metrics.Mean: name, dtype
 metrics.MeanAbsoluteError: name, dtype
+metrics.MeanAbsolutePercentageError: name, dtype
+metrics.MeanIoU: num_classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
 metrics.MeanMetricWrapper: fn, name, dtype
 metrics.MeanSquaredError: name, dtype
+metrics.MeanSquaredLogarithmicError: name, dtype
 metrics.Metric: dtype, name
+metrics.OneHotIoU: num_classes, target_class_ids, name, dtype, ignore_class, sparse_y_pred,
+  axis
+metrics.OneHotMeanIoU: num_classes, name, dtype, ignore_class, sparse_y_pred, axis
+metrics.PearsonCorrelation: name, dtype, axis
 metrics.Poisson: name, dtype
 metrics.Precision: thresholds, top_k, class_id, name, dtype
+metrics.PrecisionAtRecall: recall, num_thresholds, class_id, name, dtype
 metrics.R2Score: class_aggregation, num_regressors, name, dtype
 metrics.Recall: thresholds, top_k, class_id, name, dtype
+metrics.RecallAtPrecision: precision, num_thresholds, class_id, name, dtype
 metrics.RootMeanSquaredError: name, dtype
+metrics.SensitivityAtSpecificity: specificity, num_thresholds, class_id, name, dtype
 metrics.SparseCategoricalAccuracy: name, dtype
 metrics.SparseCategoricalCrossentropy: name, dtype, from_logits, ignore_class, axis
 metrics.SparseTopKCategoricalAccuracy: k, name, dtype, from_sorted_ids
+metrics.SpecificityAtSensitivity: sensitivity, num_thresholds, class_id, name, dtype
+metrics.SquaredHinge: name, dtype
 metrics.Sum: name, dtype
 metrics.TopKCategoricalAccuracy: k, name, dtype
+metrics.TrueNegatives: thresholds, name, dtype
+metrics.TruePositives: thresholds, name, dtype
 metrics.get: identifier
 models.clone_model: model, input_tensors, clone_function, call_function, recursive
 models.load_model: filepath, custom_objects, compile, safe_mode
@@ -339,19 +404,27 @@ def test_names_at_the_top():
         (
             "activations",
             "linear relu leaky_relu elu selu gelu silu softplus softsign sigmoid hard_sigmoid "
-            "tanh exponential softmax log_softmax",
+            "tanh exponential softmax log_softmax relu6 celu hard_silu hard_swish mish log_sigmoid "
+            "squareplus sparse_plus sparse_sigmoid hard_tanh tanh_shrink hard_shrink soft_shrink "
+            "threshold sparsemax glu",
         ),
         (
             "losses",
             "MeanSquaredError MeanAbsoluteError Huber LogCosh BinaryCrossentropy "
-            "CategoricalCrossentropy SparseCategoricalCrossentropy KLDivergence Poisson Hinge",
+            "CategoricalCrossentropy SparseCategoricalCrossentropy KLDivergence Poisson Hinge "
+            "MeanAbsolutePercentageError MeanSquaredLogarithmicError CosineSimilarity SquaredHinge "
+            "CategoricalHinge BinaryFocalCrossentropy CategoricalFocalCrossentropy Dice Tversky",
         ),
         ("optimizers", "SGD Adam AdamW RMSprop Adagrad"),
         (
             "metrics",
             "BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy "
             "TopKCategoricalAccuracy SparseTopKCategoricalAccuracy Precision Recall F1Score AUC "
-            "MeanSquaredError RootMeanSquaredError MeanAbsoluteError R2Score",
+            "MeanSquaredError RootMeanSquaredError MeanAbsoluteError R2Score MeanIoU IoU BinaryIoU "
+            "OneHotIoU OneHotMeanIoU TruePositives TrueNegatives FalsePositives FalseNegatives "
+            "PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity "
+            "MeanAbsolutePercentageError MeanSquaredLogarithmicError CosineSimilarity "
+            "PearsonCorrelation ConcordanceCorrelation Hinge SquaredHinge CategoricalHinge",
         ),
         (
             "callbacks",

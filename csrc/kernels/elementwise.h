@@ -7,12 +7,32 @@ static HL_INLINE vec N(relu)(vec x, vec alpha) {
     return only(~(ivec)(x < 0), x); /* NaN stays NaN */
 }
 
+static HL_INLINE vec N(clipped_relu)(vec x, vec alpha) {
+    return vmin(alpha, vmax(splat(0), x));
+}
+
+static HL_INLINE vec N(threshold)(vec x, vec alpha) {
+    return only(~(ivec)(x <= alpha), x);
+}
+
+static HL_INLINE vec N(hard_shrink)(vec x, vec alpha) {
+    return only(~(ivec)(vabs(x) <= alpha), x);
+}
+
+static HL_INLINE vec N(soft_shrink)(vec x, vec alpha) {
+    return x - vmin(alpha, vmax(-alpha, x));
+}
+
 static HL_INLINE vec N(leaky_relu)(vec x, vec alpha) {
     return select((ivec)(x < 0), x * alpha, x);
 }
 
 static HL_INLINE vec N(elu)(vec x, vec alpha) {
     return select((ivec)(x > 0), x, vexpm1_negative(x) * alpha);
+}
+
+static HL_INLINE vec N(celu)(vec x, vec alpha) {
+    return select((ivec)(x > 0), x, vexpm1_negative(x / alpha) * alpha);
 }
 
 /* Klambauer et al. 2017: the fixed point with mean 0 and variance 1. */
@@ -51,9 +71,55 @@ static HL_INLINE vec N(silu)(vec x, vec alpha) {
     return x * vsigmoid(x);
 }
 
+static HL_INLINE vec N(hard_sigmoid)(vec x, vec alpha) {
+    (void)alpha;
+    return clamp(x * (T)(1.0 / 6) + (T)0.5, 0, 1);
+}
+
+static HL_INLINE vec N(hard_silu)(vec x, vec alpha) {
+    return vmax(splat(-3), x) * N(hard_sigmoid)(x, alpha); /* not -infinity * 0 */
+}
+
+/* tanh(softplus(x)) = ((1 + exp(x))^2 - 1) / ((1 + exp(x))^2 + 1) is numerator / (numerator + rest),
+ * with exponents that are not positive. */
+static HL_INLINE vec N(tanh_softplus)(vec x, vec *rest) {
+    const vec e = vexp(-vabs(x));
+    const ivec negative = (ivec)(x < 0);
+    *rest = select(negative, splat(2), e * e * 2);
+    return select(negative, e * (e + 2), e * 2 + 1);
+}
+
+static HL_INLINE vec N(mish)(vec x, vec alpha) {
+    (void)alpha;
+    vec rest;
+    const vec numerator = N(tanh_softplus)(x, &rest);
+    return vmax(splat(-1000), x) * (numerator / (numerator + rest));
+}
+
 static HL_INLINE vec N(softplus)(vec x, vec alpha) {
     (void)alpha;
     return vsoftplus(x);
+}
+
+static HL_INLINE vec N(log_sigmoid)(vec x, vec alpha) {
+    (void)alpha;
+    return -vsoftplus(-x);
+}
+
+/* The root is of the larger of x^2 and alpha, so that no square overflows; below 0, where x and the
+ * root cancel, the product of both signs' values is alpha / 4. */
+static HL_INLINE vec N(squareplus)(vec x, vec alpha) {
+    const vec size = vabs(x), root = vsqrt(alpha);
+    const vec larger = vmax(root, size), smaller = vmin(root, size);
+    const vec ratio = smaller / select((ivec)(larger == 0), splat(1), larger);
+    const vec half = size * (T)0.5 + larger * (T)0.5 * vsqrt(ratio * ratio + 1);
+    return select((ivec)(x < 0), alpha * (T)0.25 / half, half);
+}
+
+static HL_INLINE vec N(sparse_plus)(vec x, vec alpha) {
+    (void)alpha;
+    const vec u = clamp(x, -1, 1) + 1;
+    return select((ivec)(x > 1), x, u * u * (T)0.25);
 }
 
 static HL_INLINE vec N(softsign)(vec x, vec alpha) {
@@ -66,14 +132,24 @@ static HL_INLINE vec N(sigmoid)(vec x, vec alpha) {
     return vsigmoid(x);
 }
 
-static HL_INLINE vec N(hard_sigmoid)(vec x, vec alpha) {
+static HL_INLINE vec N(sparse_sigmoid)(vec x, vec alpha) {
     (void)alpha;
-    return clamp(x * (T)(1.0 / 6) + (T)0.5, 0, 1);
+    return clamp(x * (T)0.5 + (T)0.5, 0, 1);
 }
 
 static HL_INLINE vec N(tanh)(vec x, vec alpha) {
     (void)alpha;
     return vtanh(x);
+}
+
+static HL_INLINE vec N(hard_tanh)(vec x, vec alpha) {
+    (void)alpha;
+    return clamp(x, -1, 1);
+}
+
+static HL_INLINE vec N(tanh_shrink)(vec x, vec alpha) {
+    (void)alpha;
+    return x - vtanh(x);
 }
 
 static HL_INLINE vec N(exponential)(vec x, vec alpha) {
@@ -107,17 +183,30 @@ static void N(activation)(hl_activation kind, double alpha_, const void *x, ptrd
                 memcpy((T *)y + i * y_ld, (const T *)x + i * x_ld, (size_t)cols * sizeof(T));
         break;
     case HL_RELU: N(map)(N(relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_CLIPPED_RELU: N(map)(N(clipped_relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_THRESHOLD: N(map)(N(threshold), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_HARD_SHRINK: N(map)(N(hard_shrink), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SOFT_SHRINK: N(map)(N(soft_shrink), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_LEAKY_RELU: N(map)(N(leaky_relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_ELU: N(map)(N(elu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_CELU: N(map)(N(celu), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_SELU: N(map)(N(selu), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_GELU: N(map)(N(gelu), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_GELU_TANH: N(map)(N(gelu_tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_SILU: N(map)(N(silu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_HARD_SILU: N(map)(N(hard_silu), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_MISH: N(map)(N(mish), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_SOFTPLUS: N(map)(N(softplus), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_LOG_SIGMOID: N(map)(N(log_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SQUAREPLUS: N(map)(N(squareplus), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SPARSE_PLUS: N(map)(N(sparse_plus), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_SOFTSIGN: N(map)(N(softsign), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_SIGMOID: N(map)(N(sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_HARD_SIGMOID: N(map)(N(hard_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_SPARSE_SIGMOID: N(map)(N(sparse_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_TANH: N(map)(N(tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_HARD_TANH: N(map)(N(hard_tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
+    case HL_TANH_SHRINK: N(map)(N(tanh_shrink), alpha, x, x_ld, y, y_ld, rows, cols); break;
     case HL_EXPONENTIAL: N(map)(N(exponential), alpha, x, x_ld, y, y_ld, rows, cols); break;
     }
 }
@@ -129,12 +218,29 @@ static HL_INLINE vec N(relu_gradient)(vec dy, vec y, vec alpha) {
     return only((ivec)(y > 0), dy);
 }
 
+static HL_INLINE vec N(clipped_relu_gradient)(vec dy, vec y, vec alpha) {
+    return only((ivec)(y > 0) & (ivec)(y < alpha), dy);
+}
+
+static HL_INLINE vec N(threshold_gradient)(vec dy, vec x, vec alpha) {
+    return only((ivec)(x > alpha), dy);
+}
+
+static HL_INLINE vec N(shrink_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return only((ivec)(y != 0), dy);
+}
+
 static HL_INLINE vec N(leaky_relu_gradient)(vec dy, vec y, vec alpha) {
     return select((ivec)(y > 0), dy, dy * alpha);
 }
 
 static HL_INLINE vec N(elu_gradient)(vec dy, vec y, vec alpha) {
     return select((ivec)(y > 0), dy, dy * (y + alpha));
+}
+
+static HL_INLINE vec N(celu_gradient)(vec dy, vec y, vec alpha) {
+    return select((ivec)(y > 0), dy, dy * (y / alpha + 1));
 }
 
 static HL_INLINE vec N(selu_gradient)(vec dy, vec y, vec alpha) {
@@ -163,9 +269,38 @@ static HL_INLINE vec N(silu_gradient)(vec dy, vec x, vec alpha) {
     return dy * s * (x * (1 - s) + 1);
 }
 
+static HL_INLINE vec N(hard_silu_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    const vec inner = select((ivec)(x >= 3), dy, dy * (x * (T)(1.0 / 3) + (T)0.5));
+    return only(~(ivec)(x <= -3), inner);
+}
+
+static HL_INLINE vec N(mish_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    x = clamp(x, -1000, 1000);
+    vec rest;
+    const vec numerator = N(tanh_softplus)(x, &rest), whole = numerator + rest;
+    const vec t = numerator / whole;
+    return dy * (x * (rest / whole) * (t + 1) * vsigmoid(x) + t);
+}
+
 static HL_INLINE vec N(softplus_gradient)(vec dy, vec y, vec alpha) {
     (void)alpha;
     return dy * -vexpm1_negative(-y); /* sigmoid(x) = 1 - exp(-y) */
+}
+
+static HL_INLINE vec N(log_sigmoid_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return dy * -vexpm1_negative(y); /* sigmoid(-x) = 1 - exp(y) */
+}
+
+static HL_INLINE vec N(squareplus_gradient)(vec dy, vec y, vec alpha) {
+    return only(~(ivec)(y == 0), dy / (alpha * (T)0.25 / y / y + 1));
+}
+
+static HL_INLINE vec N(sparse_plus_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return only(~(ivec)(y == 0), dy * vsqrt(vmin(splat(1), y)));
 }
 
 static HL_INLINE vec N(softsign_gradient)(vec dy, vec y, vec alpha) {
@@ -184,9 +319,25 @@ static HL_INLINE vec N(hard_sigmoid_gradient)(vec dy, vec y, vec alpha) {
     return only((ivec)(y > 0) & (ivec)(y < 1), dy * (T)(1.0 / 6));
 }
 
+static HL_INLINE vec N(sparse_sigmoid_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return only((ivec)(y > 0) & (ivec)(y < 1), dy * (T)0.5);
+}
+
 static HL_INLINE vec N(tanh_gradient)(vec dy, vec y, vec alpha) {
     (void)alpha;
     return dy * ((1 - y) * (1 + y));
+}
+
+static HL_INLINE vec N(hard_tanh_gradient)(vec dy, vec y, vec alpha) {
+    (void)alpha;
+    return only((ivec)(vabs(y) < 1), dy);
+}
+
+static HL_INLINE vec N(tanh_shrink_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    const vec t = vtanh(x);
+    return dy * (t * t);
 }
 
 static HL_INLINE vec N(exponential_gradient)(vec dy, vec y, vec alpha) {
@@ -224,17 +375,30 @@ static void N(activation_gradient)(hl_activation kind, double alpha_, const void
                 memcpy((T *)dx + i * ld, (const T *)dy + i * ld, (size_t)cols * sizeof(T));
         break;
     case HL_RELU: HL_GRADIENT(relu_gradient); break;
+    case HL_CLIPPED_RELU: HL_GRADIENT(clipped_relu_gradient); break;
+    case HL_THRESHOLD: HL_GRADIENT(threshold_gradient); break;
+    case HL_HARD_SHRINK: HL_GRADIENT(shrink_gradient); break;
+    case HL_SOFT_SHRINK: HL_GRADIENT(shrink_gradient); break;
     case HL_LEAKY_RELU: HL_GRADIENT(leaky_relu_gradient); break;
     case HL_ELU: HL_GRADIENT(elu_gradient); break;
+    case HL_CELU: HL_GRADIENT(celu_gradient); break;
     case HL_SELU: HL_GRADIENT(selu_gradient); break;
     case HL_GELU: HL_GRADIENT(gelu_gradient); break;
     case HL_GELU_TANH: HL_GRADIENT(gelu_tanh_gradient); break;
     case HL_SILU: HL_GRADIENT(silu_gradient); break;
+    case HL_HARD_SILU: HL_GRADIENT(hard_silu_gradient); break;
+    case HL_MISH: HL_GRADIENT(mish_gradient); break;
     case HL_SOFTPLUS: HL_GRADIENT(softplus_gradient); break;
+    case HL_LOG_SIGMOID: HL_GRADIENT(log_sigmoid_gradient); break;
+    case HL_SQUAREPLUS: HL_GRADIENT(squareplus_gradient); break;
+    case HL_SPARSE_PLUS: HL_GRADIENT(sparse_plus_gradient); break;
     case HL_SOFTSIGN: HL_GRADIENT(softsign_gradient); break;
     case HL_SIGMOID: HL_GRADIENT(sigmoid_gradient); break;
     case HL_HARD_SIGMOID: HL_GRADIENT(hard_sigmoid_gradient); break;
+    case HL_SPARSE_SIGMOID: HL_GRADIENT(sparse_sigmoid_gradient); break;
     case HL_TANH: HL_GRADIENT(tanh_gradient); break;
+    case HL_HARD_TANH: HL_GRADIENT(hard_tanh_gradient); break;
+    case HL_TANH_SHRINK: HL_GRADIENT(tanh_shrink_gradient); break;
     case HL_EXPONENTIAL: HL_GRADIENT(exponential_gradient); break;
     }
 }

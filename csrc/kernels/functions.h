@@ -133,6 +133,12 @@ static HL_INLINE vec vlog1p_unit(vec x) {
     return log_near_one(select(upper, (x - 1) * (T)0.5, x), only(upper, splat(1)));
 }
 
+/* log(1 + x) for x >= 0: what rounding takes from x in 1 + x is put back. */
+static HL_INLINE vec vlog1p(vec x) {
+    const vec u = x + 1;
+    return vlog(u) + only((ivec)(u < (T)INFINITY), (x - (u - 1)) / u);
+}
+
 static HL_INLINE vec vtanh(vec x) {
     const vec t = vexpm1_negative(vabs(x) * -2);
     return (vec)((ivec)(vabs(t) / (t + 2)) | sign_bits(x));

@@ -11,6 +11,7 @@
 #include "prelu.h"
 #include "narrow.h"
 #include "losses.h"
+#include "row_losses.h"
 #include "metrics.h"
 #include "optimizers.h"
 #include "gemm_update.h"
@@ -45,6 +46,10 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .softmax = N(softmax),
     .log_softmax = N(log_softmax),
     .softmax_gradient = N(softmax_gradient),
+    .sparsemax = N(sparsemax),
+    .sparsemax_gradient = N(sparsemax_gradient),
+    .glu = N(glu),
+    .glu_gradient = N(glu_gradient),
     .log_softmax_gradient = N(log_softmax_gradient),
     .column_moments = N(column_moments),
     .normalize = N(normalize),
@@ -57,6 +62,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .loss = N(loss),
     .crossentropy = N(crossentropy),
     .softmax_crossentropy = N(softmax_crossentropy),
+    .row_loss = N(row_loss),
     .metric = N(metric),
     .update = N(update),
     .gemm_update = N(gemm_update),

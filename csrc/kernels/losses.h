@@ -21,11 +21,28 @@ static HL_INLINE N(term) N(squared_error)(vec y, vec p, vec param) {
     return (N(term)){e * e, e + e};
 }
 
+static HL_INLINE vec N(sign)(vec x) {
+    return only((ivec)(x > 0), splat(1)) - only((ivec)(x < 0), splat(1));
+}
+
 static HL_INLINE N(term) N(absolute_error)(vec y, vec p, vec param) {
     (void)param;
     const vec e = p - y;
-    const vec sign = only((ivec)(e > 0), splat(1)) - only((ivec)(e < 0), splat(1));
-    return (N(term)){vabs(e), sign};
+    return (N(term)){vabs(e), N(sign)(e)};
+}
+
+static HL_INLINE N(term) N(percentage_error)(vec y, vec p, vec param) {
+    (void)param;
+    const vec e = p - y;
+    const vec size = vmax(splat(EPSILON), vabs(y));
+    return (N(term)){vabs(e / size) * 100, N(sign)(e) * 100 / size};
+}
+
+static HL_INLINE N(term) N(squared_logarithmic_error)(vec y, vec p, vec param) {
+    (void)param;
+    const vec q = vmax(splat(EPSILON), p);
+    const vec e = vlog1p(q) - vlog1p(vmax(splat(EPSILON), y));
+    return (N(term)){e * e, only(~(ivec)(p < EPSILON), (e + e) / (q + 1))};
 }
 
 static HL_INLINE N(term) N(huber)(vec y, vec p, vec delta) {
@@ -77,6 +94,11 @@ static HL_INLINE N(term) N(hinge)(vec y, vec p, vec binary) {
     return (N(term)){vmax(splat(0), margin), only((ivec)(margin > 0), -t)};
 }
 
+static HL_INLINE N(term) N(squared_hinge)(vec y, vec p, vec binary) {
+    const N(term) plain = N(hinge)(y, p, binary);
+    return (N(term)){plain.value * plain.value, plain.slope * plain.value * 2};
+}
+
 static int N(is_binary)(const T *y, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++)
         if (y[i] != 0 && y[i] != 1)
@@ -104,6 +126,8 @@ static HL_INLINE N(term) N(term_of)(hl_loss kind, vec y, vec p, vec param) {
     switch (kind) {
     case HL_MEAN_SQUARED_ERROR: return N(squared_error)(y, p, param);
     case HL_MEAN_ABSOLUTE_ERROR: return N(absolute_error)(y, p, param);
+    case HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR: return N(percentage_error)(y, p, param);
+    case HL_MEAN_SQUARED_LOGARITHMIC_ERROR: return N(squared_logarithmic_error)(y, p, param);
     case HL_HUBER: return N(huber)(y, p, param);
     case HL_LOG_COSH: return N(log_cosh)(y, p, param);
     case HL_BINARY_CROSSENTROPY: return N(binary_crossentropy)(y, p, param);
@@ -111,6 +135,7 @@ static HL_INLINE N(term) N(term_of)(hl_loss kind, vec y, vec p, vec param) {
     case HL_KL_DIVERGENCE: return N(kl_divergence)(y, p, param);
     case HL_POISSON: return N(poisson)(y, p, param);
     case HL_HINGE: return N(hinge)(y, p, param);
+    case HL_SQUARED_HINGE: return N(squared_hinge)(y, p, param);
     }
     return (N(term)){splat((T)NAN), splat((T)NAN)};
 }
@@ -166,6 +191,8 @@ static void N(loss)(hl_loss kind, double param_, const void *y, const void *p, c
     switch (kind) {
         HL_ROWS(HL_MEAN_SQUARED_ERROR, squared_error, param)
         HL_ROWS(HL_MEAN_ABSOLUTE_ERROR, absolute_error, param)
+        HL_ROWS(HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR, percentage_error, param)
+        HL_ROWS(HL_MEAN_SQUARED_LOGARITHMIC_ERROR, squared_logarithmic_error, param)
         HL_ROWS(HL_HUBER, huber, param)
         HL_ROWS(HL_LOG_COSH, log_cosh, param)
         HL_ROWS(HL_BINARY_CROSSENTROPY, binary_crossentropy, param)
@@ -173,6 +200,7 @@ static void N(loss)(hl_loss kind, double param_, const void *y, const void *p, c
         HL_ROWS(HL_KL_DIVERGENCE, kl_divergence, param)
         HL_ROWS(HL_POISSON, poisson, param)
         HL_ROWS(HL_HINGE, hinge, (T)N(is_binary)(y, rows * cols))
+        HL_ROWS(HL_SQUARED_HINGE, squared_hinge, (T)N(is_binary)(y, rows * cols))
     }
 }
 

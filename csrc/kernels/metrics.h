@@ -74,6 +74,32 @@ static HL_INLINE vec N(narrow_accuracy)(const T *y_true, const int32_t *label, c
     return only(match, splat(1));
 }
 
+static HL_INLINE T N(row_mean)(const T *x, ptrdiff_t cols) {
+    vec sum = splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL)
+        sum += load_n(x + j, lanes_left(cols - j));
+    return sum_lanes(sum) / (T)cols;
+}
+
+/* Pearson's correlation of two rows, or Lin's: see hl_metric. */
+static T N(correlation)(hl_metric kind, const T *y, const T *p, ptrdiff_t cols) {
+    const T y_mean = N(row_mean)(y, cols), p_mean = N(row_mean)(p, cols), n = (T)cols;
+    vec yy = splat(0), pp = splat(0), yp = splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        const vec u = only(first_lanes(count), load_n(y + j, count) - y_mean);
+        const vec v = only(first_lanes(count), load_n(p + j, count) - p_mean);
+        yy += u * u;
+        pp += v * v;
+        yp += u * v;
+    }
+    const T y_variance = sum_lanes(yy) / n, p_variance = sum_lanes(pp) / n;
+    const T covariance = sum_lanes(yp) / n, apart = y_mean - p_mean;
+    if (kind == HL_CONCORDANCE_CORRELATION)
+        return 2 * covariance / (y_variance + p_variance + apart * apart + EPSILON);
+    return covariance / (vsqrt(splat(y_variance)) * vsqrt(splat(p_variance)))[0];
+}
+
 static void N(metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
                       const void *y_pred, const void *weight, ptrdiff_t group, void *values,
                       ptrdiff_t rows, ptrdiff_t cols) {
@@ -94,6 +120,13 @@ static void N(metric)(hl_metric kind, double param, const void *y_true, const in
             store_n((T *)values + i,
                     only((ivec)(match != 0), N(row_weights)(weight, group, i, count)), count);
         }
+        return;
+    }
+    if (kind == HL_PEARSON_CORRELATION || kind == HL_CONCORDANCE_CORRELATION) {
+        for (ptrdiff_t i = 0; i < rows; i++)
+            ((T *)values)[i] = N(correlation)(kind, (const T *)y_true + i * cols,
+                                              (const T *)y_pred + i * cols, cols) *
+                               N(row_weight)(weight, group, i);
         return;
     }
     const int sparse = kind == HL_SPARSE_CATEGORICAL_ACCURACY || kind == HL_SPARSE_TOP_K_ACCURACY;

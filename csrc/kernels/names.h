@@ -49,6 +49,7 @@
 #define vlog N(vlog)
 #define log_near_one N(log_near_one)
 #define vlog1p_unit N(vlog1p_unit)
+#define vlog1p N(vlog1p)
 #define vtanh N(vtanh)
 #define vsigmoid N(vsigmoid)
 #define vsoftplus N(vsoftplus)

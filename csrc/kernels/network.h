@@ -123,7 +123,8 @@ static void N(layer_sums)(int begin, int biased, ptrdiff_t inputs, ptrdiff_t uni
 }
 
 static int N(gradient_reads_input)(hl_activation kind) {
-    return kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU;
+    return kind == HL_THRESHOLD || kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU ||
+           kind == HL_HARD_SILU || kind == HL_MISH || kind == HL_TANH_SHRINK;
 }
 
 static ptrdiff_t N(layer_inputs)(const hl_network *network, int l) {

@@ -1,10 +1,5 @@
 /* Update rules as in Keras 3, and weight penalties. h[] is what hl_optimizer_prepare wrote. */
 
-/* x^exponent of x >= 0; the exponent is the same for all. */
-static HL_INLINE vec N(power)(vec x, T exponent) {
-    return exponent == (T)0.5 ? vsqrt(x) : exponent == 0 ? splat(1) : vexp(vlog(x) * exponent);
-}
-
 /* One step on count weights from the i-th on, up to a vector of them; g are their gradients. kind
  * is constant where this is inlined. */
 static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w, vec g, T *s0,

@@ -117,3 +117,84 @@ static void N(log_softmax_gradient)(const void *dy, const void *y, void *dx, ptr
         }
     }
 }
+
+/* The nearest point of the simplex is max(x - tau, 0), tau being such that it sums to 1. From below:
+ * the columns that a too small tau leaves are those that count and perhaps others, so that the tau
+ * that they have is not too large either; Michelot (1986). x is measured from its largest element. */
+static HL_INLINE T N(simplex_threshold)(const T *x, T most, ptrdiff_t cols) {
+    T tau = -1, before;
+    do {
+        vec sum = splat(0);
+        ivec counted = (ivec)splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec d = load_n(x + j, count) - most;
+            const ivec above = ~(ivec)(d <= tau) & first_lanes(count); /* a NaN is */
+            sum += only(above, d);
+            counted -= above;
+        }
+        before = tau;
+        tau = (sum_lanes(sum) - 1) / (T)add_lanes(counted);
+    } while (tau > before);
+    return tau;
+}
+
+static void N(sparsemax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *x_i = (const T *)x + i * cols;
+        const T most = N(row_max)(x_i, cols), tau = N(simplex_threshold)(x_i, most, cols);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec d = load_n(x_i + j, count) - most;
+            store_n((T *)y + i * cols + j, vmax(splat(0), d - tau), count);
+        }
+    }
+}
+
+static void N(sparsemax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                  ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *dy_i = (const T *)dy + i * cols, *y_i = (const T *)y + i * cols;
+        vec sum = splat(0);
+        ivec counted = (ivec)splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const ivec above = (ivec)(load_n(y_i + j, count) > 0);
+            sum += only(above, load_n(dy_i + j, count));
+            counted -= above;
+        }
+        const T mean = sum_lanes(sum) / (T)add_lanes(counted);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const ivec above = (ivec)(load_n(y_i + j, count) > 0);
+            store_n((T *)dx + i * cols + j, only(above, load_n(dy_i + j, count) - mean), count);
+        }
+    }
+}
+
+static void N(glu)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *value = (const T *)x + 2 * i * cols, *gate = value + cols;
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec v = load_n(value + j, count) * vsigmoid(load_n(gate + j, count));
+            store_n((T *)y + i * cols + j, v, count);
+        }
+    }
+}
+
+static void N(glu_gradient)(const void *dy, const void *x, void *dx, ptrdiff_t rows,
+                            ptrdiff_t cols) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const T *value = (const T *)x + 2 * i * cols, *gate = value + cols;
+        T *d_value = (T *)dx + 2 * i * cols, *d_gate = d_value + cols;
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            const vec g = load_n((const T *)dy + i * cols + j, count);
+            const vec v = load_n(value + j, count), x_j = load_n(gate + j, count);
+            const vec s = vsigmoid(x_j);
+            store_n(d_value + j, g * s, count);
+            store_n(d_gate + j, g * v * s * vsigmoid(-x_j), count);
+        }
+    }
+}

@@ -30,7 +30,7 @@ def _apply(op: str, x: Any, alpha: float = 0.0) -> Any:
 def _apply_to_rows(op: str, x: Any) -> Any:
     """An op over the last axis."""
     if isinstance(x, Value):
-        return ops.softmax(x) if op == "softmax" else ops.log_softmax(x)
+        return _ROW_OPS[op](x)
     array = as_float(x, "x")
     if array.ndim == 0:
         raise ValueError(f"{op} works over the last axis; got a single number")
@@ -39,6 +39,24 @@ def _apply_to_rows(op: str, x: Any) -> Any:
     if array.size:
         backends.call(op, array.reshape(rows), out=out.reshape(rows))
     return out
+
+
+_ROW_OPS: dict[str, Callable[[Value], Value]] = {
+    "softmax": ops.softmax,
+    "log_softmax": ops.log_softmax,
+    "sparsemax": ops.sparsemax,
+}
+
+
+def _scale(x: Any, factor: float, offset: float = 0.0) -> Any:
+    """x * factor + offset."""
+    return (
+        ops.scale(x, factor, offset) if isinstance(x, Value) else as_float(x, "x") * factor + offset
+    )
+
+
+def _add(a: Any, b: Any) -> Any:
+    return ops.add(a, b) if isinstance(a, Value) else a + b
 
 
 def linear(x: X) -> X:
@@ -57,27 +75,36 @@ def relu(
 ) -> Any:
     """Rectified linear unit: f(x) = max(x, 0) (Nair and Hinton, 2010).
 
-    With options, f(x) = max_value where x >= max_value, x where threshold <= x, and
-    negative_slope * (x - threshold) below; inside a model the threshold can only be 0.
+    With a threshold, f(x) = x where x > threshold, else 0; with a max_value, that clipped to
+    [0, max_value]; with a negative_slope, less negative_slope * max(threshold - x, 0).
 
     Examples
     --------
     >>> relu([-1.0, 2.0])
     array([0., 2.])
+    >>> relu([-1.0, 2.0, 8.0], negative_slope=0.5, max_value=6.0)
+    array([-0.5,  2. ,  6. ])
     """
-    if isinstance(x, Value) or (max_value is None and threshold == 0.0):
-        if threshold != 0.0:
-            raise ValueError("relu: a threshold is not supported inside a model")
-        y = _apply("leaky_relu", x, negative_slope) if negative_slope else _apply("relu", x)
-        return y if max_value is None else _at_most(y, max_value)
-    array = as_float(x, "x")
-    out = np.where(array >= threshold, array, negative_slope * (array - threshold))
-    return out if max_value is None else np.minimum(out, max_value)
+    if max_value is None and threshold == 0.0:
+        return _apply("leaky_relu", x, negative_slope) if negative_slope else _apply("relu", x)
+    y = _apply("threshold", x, threshold) if threshold else x
+    if max_value is not None:
+        y = _apply("clipped_relu", y, max_value)
+    if not negative_slope:
+        return y
+    below = _apply("relu", _scale(x, -1.0, threshold))
+    return _add(y, _scale(below, -negative_slope))
 
 
-def _at_most(x: Value, most: float) -> Value:
-    """The smaller of x and a number: m - max(m - x, 0)."""
-    return ops.scale(ops.activation("relu", ops.scale(x, -1.0, most)), -1.0, most)
+def relu6(x: Any) -> Any:
+    """f(x) = min(max(x, 0), 6) (Krizhevsky, 2010).
+
+    Examples
+    --------
+    >>> relu6([-1.0, 2.0, 8.0])
+    array([0., 2., 6.])
+    """
+    return _apply("clipped_relu", x, 6.0)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
@@ -100,6 +127,24 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     array([0., 2.])
     """
     return _apply("elu", x, alpha)
+
+
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """f(x) = x where x > 0, else alpha * (exp(x / alpha) - 1) (Barron, 2017).
+
+    Raises
+    ------
+    ValueError
+        Unless alpha is above 0.
+
+    Examples
+    --------
+    >>> celu([0.0, 2.0])
+    array([0., 2.])
+    """
+    if not alpha > 0:
+        raise ValueError(f"celu: alpha must be above 0, not {alpha!r}")
+    return _apply("celu", x, alpha)
 
 
 def selu(x: Any) -> Any:
@@ -137,6 +182,28 @@ def silu(x: Any) -> Any:
     return _apply("silu", x)
 
 
+def hard_silu(x: Any) -> Any:
+    """f(x) = x hard_sigmoid(x), also called hard swish (Howard et al., 2019).
+
+    Examples
+    --------
+    >>> hard_silu([-1.5, 3.0])
+    array([-0.375,  3.   ])
+    """
+    return _apply("hard_silu", x)
+
+
+def mish(x: Any) -> Any:
+    """f(x) = x tanh(softplus(x)) (Misra, 2019).
+
+    Examples
+    --------
+    >>> mish([1.0]).round(4)
+    array([0.8651])
+    """
+    return _apply("mish", x)
+
+
 def softplus(x: Any) -> Any:
     """f(x) = log(1 + exp(x)).
 
@@ -146,6 +213,46 @@ def softplus(x: Any) -> Any:
     array([0.6931])
     """
     return _apply("softplus", x)
+
+
+def log_sigmoid(x: Any) -> Any:
+    """f(x) = log(sigmoid(x)), computed without overflow.
+
+    Examples
+    --------
+    >>> log_sigmoid([0.0]).round(4)
+    array([-0.6931])
+    """
+    return _apply("log_sigmoid", x)
+
+
+def squareplus(x: Any, b: float = 4) -> Any:
+    """f(x) = (x + sqrt(x^2 + b)) / 2 (Barron, 2021).
+
+    Raises
+    ------
+    ValueError
+        If b is below 0.
+
+    Examples
+    --------
+    >>> squareplus([0.0, 1.5])
+    array([1., 2.])
+    """
+    if not b >= 0:
+        raise ValueError(f"squareplus: b must be at least 0, not {b!r}")
+    return _apply("squareplus", x, b)
+
+
+def sparse_plus(x: Any) -> Any:
+    """f(x) = 0 where x <= -1, x where x >= 1, else (x + 1)^2 / 4.
+
+    Examples
+    --------
+    >>> sparse_plus([-2.0, 0.0, 2.0])
+    array([0.  , 0.25, 2.  ])
+    """
+    return _apply("sparse_plus", x)
 
 
 def softsign(x: Any) -> Any:
@@ -181,6 +288,17 @@ def hard_sigmoid(x: Any) -> Any:
     return _apply("hard_sigmoid", x)
 
 
+def sparse_sigmoid(x: Any) -> Any:
+    """f(x) = (x + 1) / 2, clipped to [0, 1] (Blondel et al., 2019).
+
+    Examples
+    --------
+    >>> sparse_sigmoid([-4.0, 0.0])
+    array([0. , 0.5])
+    """
+    return _apply("sparse_sigmoid", x)
+
+
 def tanh(x: Any) -> Any:
     """Hyperbolic tangent: (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
 
@@ -190,6 +308,83 @@ def tanh(x: Any) -> Any:
     array([0.])
     """
     return _apply("tanh", x)
+
+
+def hard_tanh(x: Any) -> Any:
+    """f(x) = x, clipped to [-1, 1].
+
+    Examples
+    --------
+    >>> hard_tanh([-4.0, 0.5])
+    array([-1. ,  0.5])
+    """
+    return _apply("hard_tanh", x)
+
+
+def tanh_shrink(x: Any) -> Any:
+    """f(x) = x - tanh(x).
+
+    Examples
+    --------
+    >>> tanh_shrink([0.0, 1.0]).round(4)
+    array([0.    , 0.2384])
+    """
+    return _apply("tanh_shrink", x)
+
+
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """f(x) = x where abs(x) > threshold, else 0.
+
+    Raises
+    ------
+    ValueError
+        If the threshold is below 0.
+
+    Examples
+    --------
+    >>> hard_shrink([-1.0, 0.25, 2.0])
+    array([-1.,  0.,  2.])
+    """
+    return _apply("hard_shrink", x, _not_negative("hard_shrink", threshold))
+
+
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """f(x) = x moved towards 0 by the threshold, and 0 where that is further than 0.
+
+    Raises
+    ------
+    ValueError
+        If the threshold is below 0.
+
+    Examples
+    --------
+    >>> soft_shrink([-1.0, 0.25, 2.0])
+    array([-0.5,  0. ,  1.5])
+    """
+    return _apply("soft_shrink", x, _not_negative("soft_shrink", threshold))
+
+
+def _not_negative(name: str, threshold: float) -> float:
+    if not threshold >= 0:
+        raise ValueError(f"{name}: threshold must be at least 0, not {threshold!r}")
+    return threshold
+
+
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    """f(x) = x where x > threshold, else default_value.
+
+    With a default_value that is not 0, x comes back as (x - default_value) + default_value:
+    rounded by as much as these two differ in size.
+
+    Examples
+    --------
+    >>> threshold([-1.0, 0.5, 2.0], 1.0, 0.25)
+    array([0.25, 0.25, 2.  ])
+    """
+    if not default_value:
+        return _apply("threshold", x, threshold)
+    above = _apply("threshold", _scale(x, 1.0, -default_value), threshold - default_value)
+    return _scale(above, 1.0, default_value)
 
 
 def exponential(x: Any) -> Any:
@@ -227,32 +422,92 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return _apply_to_rows("log_softmax", x)
 
 
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """The probabilities over the last axis that are nearest to x: many are exactly 0.
+
+    f(x)_i = max(x_i - tau, 0), tau being such that they sum to 1 (Martins and Astudillo, 2016).
+
+    Examples
+    --------
+    >>> sparsemax([2.0, 1.5, 0.0])
+    array([0.75, 0.25, 0.  ])
+    """
+    _check_axis("sparsemax", x, axis)
+    return _apply_to_rows("sparsemax", x)
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """Gated linear unit: a sigmoid(b), a and b being the halves of the last axis.
+
+    The result has half of its elements (Dauphin et al., 2017).
+
+    Raises
+    ------
+    ValueError
+        If that axis has an odd length.
+
+    Examples
+    --------
+    >>> glu([3.0, 0.0])
+    array([1.5])
+    """
+    _check_axis("glu", x, axis)
+    array = x if isinstance(x, Value) else as_float(x, "x")
+    length = array.shape[-1] if array.shape else 1
+    if length is None or length % 2:
+        raise ValueError(f"glu: the last axis must have an even length to be halved, not {length}")
+    if isinstance(array, Value):
+        return ops.glu(array)
+    out = np.empty((*array.shape[:-1], length // 2), array.dtype)
+    if out.size:
+        backends.call("glu", array.reshape(-1, length), out=out.reshape(-1, length // 2))
+    return out
+
+
 def _check_axis(name: str, x: Any, axis: int) -> None:
     rank = len(x.shape) if isinstance(x, Value) else np.ndim(x)
     if axis not in (-1, rank - 1):
         raise ValueError(f"{name} works over the last axis (-1), not {axis}; transpose x first")
 
 
+swish = silu
+hard_swish = hard_silu
+
 _BY_NAME: dict[str, Activation] = {
     f.__name__: f
     for f in (
         linear,
         relu,
+        relu6,
         leaky_relu,
         elu,
+        celu,
         selu,
         gelu,
         silu,
+        hard_silu,
+        mish,
         softplus,
+        log_sigmoid,
+        squareplus,
+        sparse_plus,
         softsign,
         sigmoid,
         hard_sigmoid,
+        sparse_sigmoid,
         tanh,
+        hard_tanh,
+        tanh_shrink,
+        hard_shrink,
+        soft_shrink,
+        threshold,
         exponential,
         softmax,
         log_softmax,
+        sparsemax,
+        glu,
     )
-} | {"swish": silu}
+} | {"swish": silu, "hard_swish": hard_silu}
 
 
 def get(identifier: str | Activation | None) -> Activation:

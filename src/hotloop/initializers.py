@@ -504,7 +504,7 @@ class Orthogonal(RandomInitializer):
         return {"gain": self.gain, **super().get_config()}
 
 
-# Keras offers every class under its snake-case name, too.
+# Keras offers every class under its snake-case name, too, and two under older ones.
 zeros = Zeros
 ones = Ones
 constant = Constant
@@ -520,6 +520,8 @@ he_normal = HeNormal
 lecun_uniform = LecunUniform
 lecun_normal = LecunNormal
 orthogonal = Orthogonal
+IdentityInitializer = Identity
+OrthogonalInitializer = Orthogonal
 
 
 def compute_fans(
@@ -616,6 +618,8 @@ _TABLE = {
     "lecun_uniform": LecunUniform,
     "lecun_normal": LecunNormal,
     "orthogonal": Orthogonal,
+    "IdentityInitializer": Identity,
+    "OrthogonalInitializer": Orthogonal,
     "zero": Zeros,
     "one": Ones,
     "normal": RandomNormal,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backends, naming
+from .backends.formulas import EPSILON
 from .data.adapters import as_array, as_float, check_labels
 from .graph import ops
 from .graph.trace import Node, Value
@@ -154,6 +155,74 @@ class MeanAbsoluteError(Loss):
         super().__init__(name, reduction)
 
 
+class MeanAbsolutePercentageError(Loss):
+    """Mean of absolute errors in percent: ``100/n sum |y - yhat| / max(|y|, 1e-7)``.
+
+    Examples
+    --------
+    >>> MeanAbsolutePercentageError()([[2.0, 4.0]], [[3.0, 4.0]])
+    25.0
+    """
+
+    op = "mean_absolute_percentage_error"
+
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "mean_absolute_percentage_error",
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class MeanSquaredLogarithmicError(Loss):
+    """Mean of squared errors of logarithms: ``1/n sum (log(1 + yhat) - log(1 + y))^2``.
+
+    Both are moved up to 1e-7 first; what is below has no gradient.
+
+    Examples
+    --------
+    >>> round(MeanSquaredLogarithmicError()([[0.0]], [[1.0]]), 4)
+    0.4805
+    """
+
+    op = "mean_squared_logarithmic_error"
+
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "mean_squared_logarithmic_error",
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class CosineSimilarity(Loss):
+    """Minus the cosine of the angle between y and yhat: -1 where they point one way.
+
+    ``-sum y yhat / (|y| |yhat|)`` over the last axis; a length below 1e-7 counts as 1e-7.
+
+    Parameters
+    ----------
+    axis : int
+        Only -1 is supported.
+
+    Examples
+    --------
+    >>> round(CosineSimilarity()([[3.0, 4.0]], [[2.0, 0.0]]), 4)
+    -0.6
+    """
+
+    op = "cosine_similarity"
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "cosine_similarity",
+    ) -> None:
+        super().__init__(name, reduction)
+        _check_axis(self, axis)
+
+
 class Huber(Loss):
     """Quadratic near zero, linear beyond delta (Huber, 1964).
 
@@ -254,7 +323,7 @@ class BinaryCrossentropy(Loss):
         super().__init__(name, reduction)
         _check_axis(self, axis)
         self.from_logits = bool(from_logits)
-        self.label_smoothing = _check_smoothing(self, label_smoothing)
+        self.label_smoothing = _check_share(self, "label_smoothing", label_smoothing)
 
     @property
     def op(self) -> str:  # type: ignore[override]
@@ -265,6 +334,79 @@ class BinaryCrossentropy(Loss):
 
     def _config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+
+
+class BinaryFocalCrossentropy(Loss):
+    """Cross-entropy of yes/no outputs that counts what is nearly right less (Lin et al., 2017).
+
+    ``1/n sum u^gamma H``, H being `BinaryCrossentropy` of one output and u how wrong it is:
+    ``u = y (1 - p) + (1 - y) p``. From logits, p is their sigmoid.
+
+    Parameters
+    ----------
+    apply_class_balancing : bool
+        Whether outputs that should be 1 count alpha times and those that should be 0
+        ``1 - alpha`` times.
+    alpha : float
+        From 0 to 1.
+    gamma : float
+        At least 0; 0 gives the plain cross-entropy.
+    from_logits : bool
+        Whether y_pred are logits, not probabilities.
+    label_smoothing : float
+        s, from 0 to 1: y is read as ``y (1 - s) + s / 2``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is none of these.
+
+    Examples
+    --------
+    >>> round(BinaryFocalCrossentropy()([[1.0]], [[0.5]]), 4)
+    0.1733
+    """
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
+    ) -> None:
+        super().__init__(name, reduction)
+        _check_axis(self, axis)
+        self.apply_class_balancing = bool(apply_class_balancing)
+        self.alpha = _check_share(self, "alpha", alpha)
+        self.gamma = _check_not_negative(self, "gamma", gamma)
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = _check_share(self, "label_smoothing", label_smoothing)
+
+    @property
+    def op(self) -> str:  # type: ignore[override]
+        return "binary_focal_crossentropy" + ("_logits" if self.from_logits else "")
+
+    def options(self) -> dict[str, float]:
+        balanced = self.apply_class_balancing
+        return {
+            "gamma": self.gamma,
+            "positive": self.alpha if balanced else 1.0,
+            "negative": 1.0 - self.alpha if balanced else 1.0,
+            "smoothing": self.label_smoothing,
+        }
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "apply_class_balancing": self.apply_class_balancing,
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 class CategoricalCrossentropy(Loss):
@@ -297,7 +439,7 @@ class CategoricalCrossentropy(Loss):
         super().__init__(name, reduction)
         _check_axis(self, axis)
         self.from_logits = bool(from_logits)
-        self.label_smoothing = _check_smoothing(self, label_smoothing)
+        self.label_smoothing = _check_share(self, "label_smoothing", label_smoothing)
 
     @property
     def op(self) -> str:  # type: ignore[override]
@@ -308,6 +450,72 @@ class CategoricalCrossentropy(Loss):
 
     def _config(self) -> dict[str, Any]:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+
+
+class CategoricalFocalCrossentropy(Loss):
+    """Cross-entropy of classes that counts what is nearly right less (Lin et al., 2017).
+
+    ``-alpha sum p (1 - q)^gamma log q`` over the classes, p and q being those of
+    `CategoricalCrossentropy`; from logits, q is their softmax, clipped too.
+
+    Parameters
+    ----------
+    alpha : float
+        At least 0; one number for all classes.
+    gamma : float
+        At least 0; with 0 and an alpha of 1 it is the plain cross-entropy.
+    from_logits : bool
+        Whether y_pred are logits, not probabilities.
+    label_smoothing : float
+        s, from 0 to 1: labels are read as ``p (1 - s) + s / classes``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is none of these.
+
+    Examples
+    --------
+    >>> round(CategoricalFocalCrossentropy(alpha=1.0)([[0, 1]], [[0.5, 0.5]]), 4)
+    0.1733
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "categorical_focal_crossentropy",
+    ) -> None:
+        super().__init__(name, reduction)
+        _check_axis(self, axis)
+        if np.ndim(alpha):
+            raise ValueError(
+                "CategoricalFocalCrossentropy: alpha must be one number; give classes weights of "
+                "their own by class_weight in fit"
+            )
+        self.alpha = _check_not_negative(self, "alpha", alpha)
+        self.gamma = _check_not_negative(self, "gamma", gamma)
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = _check_share(self, "label_smoothing", label_smoothing)
+
+    @property
+    def op(self) -> str:  # type: ignore[override]
+        return "categorical_focal_crossentropy" + ("_logits" if self.from_logits else "")
+
+    def options(self) -> dict[str, float]:
+        return {"gamma": self.gamma, "alpha": self.alpha, "smoothing": self.label_smoothing}
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -356,6 +564,51 @@ class SparseCategoricalCrossentropy(Loss):
         return {"from_logits": self.from_logits}
 
 
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """Loss of class numbers that forgives wrong labels: ``(1 - p[y]^q) / q``.
+
+    Between the cross-entropy (q near 0) and the absolute error (q near 1); y_pred are
+    probabilities (Zhang and Sabuncu, 2018).
+
+    Parameters
+    ----------
+    q : float
+        Above 0 and below 1.
+
+    Raises
+    ------
+    ValueError
+        If q is not.
+
+    Examples
+    --------
+    >>> CategoricalGeneralizedCrossEntropy()([1], [[0.75, 0.25]])
+    1.0
+    """
+
+    op = "generalized_crossentropy"
+    sparse = True
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+    ) -> None:
+        super().__init__(name, reduction)
+        if not 0 < q < 1:
+            raise ValueError(
+                f"CategoricalGeneralizedCrossEntropy: q must be between 0 and 1, not {q!r}"
+            )
+        self.q = float(q)
+
+    def options(self) -> dict[str, float]:
+        return {"q": self.q}
+
+    def _config(self) -> dict[str, Any]:
+        return {"q": self.q}
+
+
 class KLDivergence(Loss):
     """Kullback-Leibler divergence: ``sum y log(y / yhat)``, both clipped to [1e-7, 1].
 
@@ -388,6 +641,195 @@ class Hinge(Loss):
         super().__init__(name, reduction)
 
 
+class SquaredHinge(Loss):
+    """Squared hinge loss: ``1/n sum max(1 - y yhat, 0)^2`` for labels -1 and 1 (or 0 and 1).
+
+    Examples
+    --------
+    >>> SquaredHinge()([[1.0]], [[0.5]])
+    0.25
+    """
+
+    op = "squared_hinge"
+
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str | None = "squared_hinge"
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+class CategoricalHinge(Loss):
+    """Hinge loss of one-hot labels: ``max(1 + max((1 - y) yhat) - sum y yhat, 0)``.
+
+    Examples
+    --------
+    >>> CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]])
+    0.75
+    """
+
+    op = "categorical_hinge"
+
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str | None = "categorical_hinge"
+    ) -> None:
+        super().__init__(name, reduction)
+
+
+# ------------------------------------------------------------------------- overlap
+
+
+class _Overlap(Loss):
+    """How little y and yhat overlap, over whole batches or over axes of them.
+
+    Over a whole batch there is one value; it stands for each of its examples where they have
+    weights, and is the batch's loss, whatever the reduction, where they have none.
+    """
+
+    op = "tversky"
+
+    def __init__(
+        self, name: str | None, reduction: str, axis: int | tuple[int, ...] | None
+    ) -> None:
+        super().__init__(name, reduction)
+        self.axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
+
+    def emit(
+        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
+    ) -> Node:
+        """Adds the loss to a graph."""
+        op, reduction = self.op, self.reduction
+        rank = len(y_pred.dims) + 1
+        axes = tuple(range(1, rank)) if self.axis is None else _axes(self, rank)
+        if axes == tuple(range(1, rank)):
+            y_true, y_pred = (ops.reshape(v, (v.size,)) for v in (y_true, y_pred))
+        elif axes != (rank - 1,):
+            raise ValueError(
+                f"{type(self).__name__}: in a model, axis must be None (the whole batch), -1 "
+                f"(the last axis) or all axes but the first, which for outputs of shape "
+                f"{y_pred.shape} are {tuple(range(1, rank))}; not {self.axis!r}"
+            )
+        if self.axis is None:
+            op = "batch_tversky"
+            reduction = reduction if weight is not None else "sum_over_batch_size"
+        return ops.loss(
+            op,
+            y_true,
+            y_pred,
+            weight,
+            reduction=reduction,
+            loss_weight=loss_weight,
+            **self.options(),
+        )
+
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+        """The loss over the axes; one number, of shape (), over all of them."""
+        p = as_float(y_pred, f"{self.name}: y_pred")
+        y = as_array(y_true, f"{self.name}: y_true")
+        if y.shape != p.shape:
+            raise ValueError(
+                f"{self.name}: y_true of shape {y.shape} does not fit y_pred of shape {p.shape}"
+            )
+        axes = tuple(range(p.ndim)) if self.axis is None else _axes(self, p.ndim)
+        kept = tuple(size for i, size in enumerate(p.shape) if i not in axes)
+        last = tuple(range(-len(axes), 0))
+        y, p = (np.moveaxis(a, axes, last).reshape((*kept, -1)) for a in (y, p))
+        return super().values(y, p) if kept else super().values(y[None], p[None])[0, ...]
+
+    def _config(self) -> dict[str, Any]:
+        return {"axis": self.axis}
+
+
+def _axes(loss: _Overlap, rank: int) -> tuple[int, ...]:
+    """The axes that a loss works over, counted from the first."""
+    given = (loss.axis,) if isinstance(loss.axis, int) else loss.axis or ()
+    if not given or any(not -rank <= axis < rank for axis in given):
+        raise ValueError(
+            f"{type(loss).__name__}: axis must be None or name axes of arrays that have {rank}, "
+            f"not {loss.axis!r}"
+        )
+    return tuple(sorted({axis % rank for axis in given}))
+
+
+class Dice(_Overlap):
+    """1 less the Dice coefficient: ``1 - 2 sum y yhat / (sum y + sum yhat + 1e-7)``.
+
+    Parameters
+    ----------
+    axis : int, tuple of int or None
+        What the sums are over: a whole batch if not given. In a model, else -1 (the last axis)
+        or all axes but the first.
+
+    Raises
+    ------
+    ValueError
+        For other axes.
+
+    Examples
+    --------
+    >>> round(Dice()([[1.0, 0.0]], [[0.5, 0.5]]), 4)
+    0.5
+    """
+
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "dice",
+        axis: int | tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(name, reduction, axis)
+
+    def options(self) -> dict[str, float]:
+        # The coefficient's numerator and denominator are twice those of Tversky's index.
+        return {"alpha": 0.5, "beta": 0.5, "epsilon": 0.5 * EPSILON}
+
+
+class Tversky(_Overlap):
+    """1 less Tversky's index (Salehi et al., 2017).
+
+    ``1 - I / (I + alpha sum y (1 - yhat) + beta sum (1 - y) yhat + 1e-7)``, with
+    ``I = sum y yhat``: alpha says what it costs to miss something, beta what it costs to see
+    something that is not there.
+
+    Parameters
+    ----------
+    alpha, beta : float
+        At least 0.
+    axis : int, tuple of int or None
+        As in `Dice`.
+
+    Raises
+    ------
+    ValueError
+        If alpha or beta is below 0, or for other axes.
+
+    Examples
+    --------
+    >>> round(Tversky(alpha=0.25, beta=0.75)([[1.0, 0.0]], [[0.5, 0.5]]), 4)
+    0.5
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "tversky",
+        axis: int | tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(name, reduction, axis)
+        self.alpha = _check_not_negative(self, "alpha", alpha)
+        self.beta = _check_not_negative(self, "beta", beta)
+
+    def options(self) -> dict[str, float]:
+        return {"alpha": self.alpha, "beta": self.beta, "epsilon": EPSILON}
+
+    def _config(self) -> dict[str, Any]:
+        return {"alpha": self.alpha, "beta": self.beta, "axis": self.axis}
+
+
+# -------------------------------------------------------------------------- checks
+
+
 def _check_axis(loss: Loss, axis: int) -> None:
     if axis != -1:
         raise ValueError(
@@ -395,12 +837,18 @@ def _check_axis(loss: Loss, axis: int) -> None:
         )
 
 
-def _check_smoothing(loss: Loss, smoothing: float) -> float:
-    if not 0 <= smoothing <= 1:
+def _check_share(loss: Loss, name: str, share: float) -> float:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{type(loss).__name__}: {name} must be from 0 to 1, not {share!r}")
+    return float(share)
+
+
+def _check_not_negative(loss: Loss, name: str, value: float) -> float:
+    if not 0 <= value < np.inf:
         raise ValueError(
-            f"{type(loss).__name__}: label_smoothing must be from 0 to 1, not {smoothing!r}"
+            f"{type(loss).__name__}: {name} must be a finite number of at least 0, not {value!r}"
         )
-    return float(smoothing)
+    return float(value)
 
 
 # ----------------------------------------------------------------------- functions
@@ -414,6 +862,21 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
     """`MeanAbsoluteError` of each row."""
     return MeanAbsoluteError().values(y_true, y_pred)
+
+
+def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+    """`MeanAbsolutePercentageError` of each row."""
+    return MeanAbsolutePercentageError().values(y_true, y_pred)
+
+
+def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+    """`MeanSquaredLogarithmicError` of each row."""
+    return MeanSquaredLogarithmicError().values(y_true, y_pred)
+
+
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> NDArray[Any]:
+    """`CosineSimilarity` of each row."""
+    return CosineSimilarity(axis).values(y_true, y_pred)
 
 
 def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> NDArray[Any]:
@@ -442,6 +905,23 @@ def binary_crossentropy(
     return BinaryCrossentropy(from_logits, label_smoothing, axis).values(y_true, y_pred)
 
 
+def binary_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> NDArray[Any]:
+    """`BinaryFocalCrossentropy` of each row."""
+    loss = BinaryFocalCrossentropy(
+        apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis
+    )
+    return loss.values(y_true, y_pred)
+
+
 def categorical_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -451,6 +931,20 @@ def categorical_crossentropy(
 ) -> NDArray[Any]:
     """`CategoricalCrossentropy` of each row."""
     return CategoricalCrossentropy(from_logits, label_smoothing, axis).values(y_true, y_pred)
+
+
+def categorical_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> NDArray[Any]:
+    """`CategoricalFocalCrossentropy` of each row."""
+    loss = CategoricalFocalCrossentropy(alpha, gamma, from_logits, label_smoothing, axis)
+    return loss.values(y_true, y_pred)
 
 
 def sparse_categorical_crossentropy(
@@ -466,6 +960,13 @@ def sparse_categorical_crossentropy(
     )
 
 
+def categorical_generalized_cross_entropy(
+    y_true: ArrayLike, y_pred: ArrayLike, q: float
+) -> NDArray[Any]:
+    """`CategoricalGeneralizedCrossEntropy` of each row."""
+    return CategoricalGeneralizedCrossEntropy(q).values(y_true, y_pred)
+
+
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
     """`KLDivergence` of each row."""
     return KLDivergence().values(y_true, y_pred)
@@ -476,6 +977,34 @@ def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
     return Hinge().values(y_true, y_pred)
 
 
+def squared_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+    """`SquaredHinge` of each row."""
+    return SquaredHinge().values(y_true, y_pred)
+
+
+def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+    """`CategoricalHinge` of each row."""
+    return CategoricalHinge().values(y_true, y_pred)
+
+
+def dice(
+    y_true: ArrayLike, y_pred: ArrayLike, axis: int | tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """`Dice` over the axes, all of them by default."""
+    return Dice(axis=axis).values(y_true, y_pred)
+
+
+def tversky(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    axis: int | tuple[int, ...] | None = None,
+) -> NDArray[Any]:
+    """`Tversky` over the axes, all of them by default."""
+    return Tversky(alpha, beta, axis=axis).values(y_true, y_pred)
+
+
 # -------------------------------------------------------------------------- by name
 
 _BY_NAME: dict[str, type[Loss]] = {
@@ -483,6 +1012,11 @@ _BY_NAME: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
     "mae": MeanAbsoluteError,
+    "mean_absolute_percentage_error": MeanAbsolutePercentageError,
+    "mape": MeanAbsolutePercentageError,
+    "mean_squared_logarithmic_error": MeanSquaredLogarithmicError,
+    "msle": MeanSquaredLogarithmicError,
+    "cosine_similarity": CosineSimilarity,
     "huber": Huber,
     "huber_loss": Huber,
     "log_cosh": LogCosh,
@@ -490,23 +1024,39 @@ _BY_NAME: dict[str, type[Loss]] = {
     "poisson": Poisson,
     "binary_crossentropy": BinaryCrossentropy,
     "bce": BinaryCrossentropy,
+    "binary_focal_crossentropy": BinaryFocalCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
+    "categorical_focal_crossentropy": CategoricalFocalCrossentropy,
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+    "categorical_generalized_cross_entropy": CategoricalGeneralizedCrossEntropy,
     "kl_divergence": KLDivergence,
     "kld": KLDivergence,
     "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
+    "categorical_hinge": CategoricalHinge,
+    "dice": Dice,
+    "tversky": Tversky,
 }
 _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
     mean_squared_error: MeanSquaredError,
     mean_absolute_error: MeanAbsoluteError,
+    mean_absolute_percentage_error: MeanAbsolutePercentageError,
+    mean_squared_logarithmic_error: MeanSquaredLogarithmicError,
+    cosine_similarity: CosineSimilarity,
     huber: Huber,
     log_cosh: LogCosh,
     poisson: Poisson,
     binary_crossentropy: BinaryCrossentropy,
+    binary_focal_crossentropy: BinaryFocalCrossentropy,
     categorical_crossentropy: CategoricalCrossentropy,
+    categorical_focal_crossentropy: CategoricalFocalCrossentropy,
     sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
     kl_divergence: KLDivergence,
     hinge: Hinge,
+    squared_hinge: SquaredHinge,
+    categorical_hinge: CategoricalHinge,
+    dice: Dice,
+    tversky: Tversky,
 }
 
 

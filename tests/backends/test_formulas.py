@@ -15,51 +15,90 @@ LOG2 = math.log(2.0)
 VALUES = {
     "linear": (-2.0, 0.0, 1.0),
     "relu": (0.0, 0.0, 1.0),
+    "clipped_relu": (0.0, 0.0, 1.0),
+    "threshold": (0.0, 0.0, 1.0),
+    "hard_shrink": (-2.0, 0.0, 1.0),
+    "soft_shrink": (-1.5, 0.0, 0.5),
     "leaky_relu": (-0.4, 0.0, 1.0),
     "elu": (E**-2 - 1.0, 0.0, 1.0),
+    "celu": (E**-2 - 1.0, 0.0, 1.0),
     "selu": (1.0507009873554805 * 1.6732632423543772 * (E**-2 - 1.0), 0.0, 1.0507009873554805),
     "gelu": (-0.04550026389635842, 0.0, 0.8413447460685429),
     "gelu_tanh": (-0.045402305912224981, 0.0, 0.8411919906082768),
     "silu": (-2.0 / (1.0 + E**2), 0.0, 1.0 / (1.0 + 1.0 / E)),
+    "hard_silu": (-1.0 / 3.0, 0.0, 2.0 / 3.0),
+    "mish": (-2.0 * math.tanh(math.log1p(E**-2)), 0.0, math.tanh(math.log1p(E))),
     "softplus": (math.log(1.0 + E**-2), LOG2, math.log(1.0 + E)),
+    "log_sigmoid": (-math.log(1.0 + E**2), -LOG2, -math.log(1.0 + 1.0 / E)),
+    "squareplus": (math.sqrt(2.0) - 1.0, 1.0, (1.0 + math.sqrt(5.0)) / 2.0),
+    "sparse_plus": (0.0, 0.25, 1.0),
     "softsign": (-2.0 / 3.0, 0.0, 0.5),
     "sigmoid": (1.0 / (1.0 + E**2), 0.5, 1.0 / (1.0 + 1.0 / E)),
     "hard_sigmoid": (1.0 / 6.0, 0.5, 2.0 / 3.0),
+    "sparse_sigmoid": (0.0, 0.5, 1.0),
     "tanh": (-0.9640275800758169, 0.0, 0.7615941559557649),
+    "hard_tanh": (-1.0, 0.0, 1.0),
+    "tanh_shrink": (-1.0359724199241831, 0.0, 0.2384058440442351),
     "exponential": (E**-2, 1.0, E),
 }
 
 LIMITS = {  # x = -inf, -1e30, 1e30, inf
     "linear": (-np.inf, -1e30, 1e30, np.inf),
     "relu": (0.0, 0.0, 1e30, np.inf),
+    "clipped_relu": (0.0, 0.0, 6.0, 6.0),
+    "threshold": (0.0, 0.0, 1e30, np.inf),
+    "hard_shrink": (-np.inf, -1e30, 1e30, np.inf),
+    "soft_shrink": (-np.inf, -1e30, 1e30, np.inf),
     "leaky_relu": (-np.inf, -2e29, 1e30, np.inf),
     "elu": (-1.0, -1.0, 1e30, np.inf),
+    "celu": (-1.0, -1.0, 1e30, np.inf),
     "selu": (-1.7580993408473766, -1.7580993408473766, 1.0507009873554805e30, np.inf),
     "gelu": (0.0, 0.0, 1e30, np.inf),
     "gelu_tanh": (0.0, 0.0, 1e30, np.inf),
     "silu": (0.0, 0.0, 1e30, np.inf),
+    "hard_silu": (0.0, 0.0, 1e30, np.inf),
+    "mish": (0.0, 0.0, 1e30, np.inf),
     "softplus": (0.0, 0.0, 1e30, np.inf),
+    "log_sigmoid": (-np.inf, -1e30, 0.0, 0.0),
+    "squareplus": (0.0, 1e-30, 1e30, np.inf),
+    "sparse_plus": (0.0, 0.0, 1e30, np.inf),
     "softsign": (-1.0, -1.0, 1.0, 1.0),
     "sigmoid": (0.0, 0.0, 1.0, 1.0),
     "hard_sigmoid": (0.0, 0.0, 1.0, 1.0),
+    "sparse_sigmoid": (0.0, 0.0, 1.0, 1.0),
     "tanh": (-1.0, -1.0, 1.0, 1.0),
+    "hard_tanh": (-1.0, -1.0, 1.0, 1.0),
+    "tanh_shrink": (-np.inf, -1e30, 1e30, np.inf),
     "exponential": (0.0, 0.0, np.inf, np.inf),
 }
 
 LIMIT_SLOPES = {  # x = -inf, -1e30, 1e30, inf
     "linear": (1.0, 1.0, 1.0, 1.0),
     "relu": (0.0, 0.0, 1.0, 1.0),
+    "clipped_relu": (0.0, 0.0, 0.0, 0.0),
+    "threshold": (0.0, 0.0, 1.0, 1.0),
+    "hard_shrink": (1.0, 1.0, 1.0, 1.0),
+    "soft_shrink": (1.0, 1.0, 1.0, 1.0),
     "leaky_relu": (0.2, 0.2, 1.0, 1.0),
     "elu": (0.0, 0.0, 1.0, 1.0),
+    "celu": (0.0, 0.0, 1.0, 1.0),
     "selu": (0.0, 0.0, 1.0507009873554805, 1.0507009873554805),
     "gelu": (0.0, 0.0, 1.0, 1.0),
     "gelu_tanh": (0.0, 0.0, 1.0, 1.0),
     "silu": (0.0, 0.0, 1.0, 1.0),
+    "hard_silu": (0.0, 0.0, 1.0, 1.0),
+    "mish": (0.0, 0.0, 1.0, 1.0),
     "softplus": (0.0, 0.0, 1.0, 1.0),
+    "log_sigmoid": (1.0, 1.0, 0.0, 0.0),
+    "squareplus": (0.0, 0.0, 1.0, 1.0),
+    "sparse_plus": (0.0, 0.0, 1.0, 1.0),
     "softsign": (0.0, 0.0, 0.0, 0.0),
     "sigmoid": (0.0, 0.0, 0.0, 0.0),
     "hard_sigmoid": (0.0, 0.0, 0.0, 0.0),
+    "sparse_sigmoid": (0.0, 0.0, 0.0, 0.0),
     "tanh": (0.0, 0.0, 0.0, 0.0),
+    "hard_tanh": (0.0, 0.0, 0.0, 0.0),
+    "tanh_shrink": (1.0, 1.0, 1.0, 1.0),
     "exponential": (0.0, 0.0, np.inf, np.inf),
 }
 
@@ -67,6 +106,8 @@ LIMIT_SLOPES = {  # x = -inf, -1e30, 1e30, inf
 LOSS_VALUES = {
     "mean_squared_error": (1.0, 3.0, 0.0, 4.0),
     "mean_absolute_error": (1.0, 3.0, 0.0, 2.0),
+    "mean_absolute_percentage_error": (2.0, 3.0, 0.0, 50.0),
+    "mean_squared_logarithmic_error": (1.0, E - 1.0, 0.0, (1.0 - LOG2) ** 2),
     "huber": (1.0, 4.0, 2.0, 2.0 * (3.0 - 1.0)),
     "log_cosh": (1.0, 2.0, 0.0, math.log((E + 1.0 / E) / 2.0)),
     "binary_crossentropy": (1.0, 0.25, 0.2, -0.9 * math.log(0.25) - 0.1 * math.log(0.75)),
@@ -79,6 +120,7 @@ LOSS_VALUES = {
     "kl_divergence": (0.5, 0.25, 0.0, 0.5 * LOG2),
     "poisson": (2.0, 1.0, 0.0, 1.0 - 2.0 * math.log(1.0 + 1e-7)),
     "hinge": (-1.0, 0.5, 0.0, 1.5),
+    "squared_hinge": (-1.0, 0.5, 0.0, 2.25),
 }
 
 DTYPES = (np.float32, np.float64)
@@ -94,9 +136,13 @@ def test_tables_are_complete():
     for table in (ACTIVATIONS, LOSSES, OPTIMIZERS):
         assert all(name == entry.name for name, entry in table.items())
     assert {name for name, a in ACTIVATIONS.items() if a.reads == "x"} == {
+        "threshold",
         "gelu",
         "gelu_tanh",
         "silu",
+        "hard_silu",
+        "mish",
+        "tanh_shrink",
     }
 
 
@@ -239,6 +285,42 @@ def test_hinge_labels():
     np.testing.assert_array_equal(formulas.hinge_labels(np.array([0.0, 0.5])), [0.0, 0.5])
     labels = np.array([0.0, 1.0], np.float32)
     assert formulas.hinge_labels(labels).dtype == np.float32
+
+
+# gamma, positive, negative, smoothing
+FOCAL_OPTIONS = ((2.0, 1.0, 1.0, 0.0), (0.0, 1.0, 1.0, 0.1), (0.5, 0.25, 0.75, 0.0))
+
+
+def test_binary_focal_by_hand():
+    y, p = np.array([1.0, 0.0]), np.array([0.25, 0.25])
+    value = formulas.binary_focal_crossentropy(y, p, 2.0, 0.5, 2.0, 0.0)
+    expected = [0.5 * 0.75**2 * -math.log(0.25), 2.0 * 0.25**2 * -math.log(0.75)]
+    np.testing.assert_allclose(value, expected, rtol=1e-14)
+    logits = np.log(p / (1.0 - p))
+    value = formulas.binary_focal_crossentropy_logits(y, logits, 2.0, 0.5, 2.0, 0.0)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("options", FOCAL_OPTIONS)
+@pytest.mark.parametrize("name", formulas.FOCAL_LOSSES)
+def test_binary_focal_derivative_is_the_slope(name, options):
+    value, derivative = formulas.FOCAL_LOSSES[name]
+    y, p = np.random.default_rng(3).uniform(0.05, 0.95, size=(2, 40))
+    y = np.round(y)
+    h = 1e-6
+    slope = (value(y, p + h, *options) - value(y, p - h, *options)) / (2.0 * h)
+    np.testing.assert_allclose(derivative(y, p, *options), slope, rtol=1e-6, atol=1e-8)
+    y, p = y.astype(np.float32), p.astype(np.float32)
+    assert value(y, p, *options).dtype == derivative(y, p, *options).dtype == np.float32
+
+
+def test_binary_focal_with_gamma_0_is_the_crossentropy():
+    y, p = np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.3])
+    options = (0.0, 1.0, 1.0, 0.0)
+    for name in ("", "_derivative"):
+        focal = getattr(formulas, "binary_focal_crossentropy" + name)(y, p, *options)
+        plain = getattr(formulas, "binary_crossentropy" + name)(y, p, 0.0)
+        np.testing.assert_array_equal(focal, plain)
 
 
 # ------------------------------------------------------------------------ optimizers

@@ -14,7 +14,7 @@ import pytest
 
 import hotloop.backends
 from hotloop.backends import numpy as reference
-from hotloop.backends.formulas import ACTIVATIONS, LOSSES, OPTIMIZERS
+from hotloop.backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
 
 loops = pytest.importorskip("hotloop.backends.loops", reason="numba is an optional dependency")
 
@@ -64,7 +64,13 @@ def test_every_loop_has_the_signature_of_the_reference():
 
 
 def test_loops_serve_every_op_that_is_one():
-    ours = {*LOSSES, *OPTIMIZERS, *ACTIVATIONS, *(name + "_gradient" for name in ACTIVATIONS)}
+    ours = {
+        *LOSSES,
+        *FOCAL_LOSSES,
+        *OPTIMIZERS,
+        *ACTIVATIONS,
+        *(name + "_gradient" for name in ACTIVATIONS),
+    }
     rows = {"softmax", "softmax_gradient", "log_softmax", "log_softmax_gradient"}
     fused = {
         prefix + op

@@ -22,7 +22,9 @@ Array = NDArray[Any]
 
 ACTIVATIONS = (
     *("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "softsign"),
-    *("sigmoid", "hard_sigmoid", "tanh", "exponential"),
+    *("sigmoid", "hard_sigmoid", "tanh", "exponential", "relu6", "celu", "hard_silu", "mish"),
+    *("log_sigmoid", "squareplus", "sparse_plus", "sparse_sigmoid", "hard_tanh", "tanh_shrink"),
+    *("hard_shrink", "soft_shrink"),
 )
 OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda: optimizers.SGD(0.05),
@@ -44,6 +46,8 @@ OPTIMIZERS: dict[str, Any] = {
 LOSSES: dict[str, tuple[str, str]] = {
     "mean_squared_error": ("linear", "real"),
     "mean_absolute_error": ("linear", "real"),
+    "mean_absolute_percentage_error": ("linear", "unit"),
+    "mean_squared_logarithmic_error": ("softplus", "unit"),
     "huber": ("linear", "real"),
     "log_cosh": ("linear", "real"),
     "binary_crossentropy": ("sigmoid", "binary"),

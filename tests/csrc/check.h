@@ -104,6 +104,7 @@ void test_noise(void);
 void test_rows(void);
 void test_normalization(void);
 void test_losses(void);
+void test_row_losses(void);
 void test_metrics(void);
 void test_optimizers(void);
 void test_network(void);

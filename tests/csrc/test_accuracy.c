@@ -29,6 +29,30 @@ static long double softplus_l(long double x) {
 static double softplus_d(double x) {
     return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
 }
+static long double log_sigmoid_l(long double x) {
+    return -softplus_l(-x);
+}
+static double log_sigmoid_d(double x) {
+    return -softplus_d(-x);
+}
+/* x tanh(softplus(x)), -infinity giving 0. */
+static long double mish_l(long double x) {
+    const long double e = expl(-fabsl(x)), a = x < 0 ? e * (e + 2) : 1 + 2 * e;
+    return isinf(x) && x < 0 ? 0 : x * (a / (a + (x < 0 ? 2 : 2 * e * e)));
+}
+static double mish_d(double x) {
+    const double e = exp(-fabs(x)), a = x < 0 ? e * (e + 2) : 1 + 2 * e;
+    return isinf(x) && x < 0 ? 0 : x * (a / (a + (x < 0 ? 2 : 2 * e * e)));
+}
+/* With b = 1, the alpha that all kernels get here. */
+static long double squareplus_l(long double x) {
+    const long double half = (fabsl(x) + hypotl(x, 1)) / 2;
+    return x < 0 ? 0.25L / half : half;
+}
+static double squareplus_d(double x) {
+    const double half = fabs(x) / 2 + hypot(x, 1) / 2;
+    return x < 0 ? 0.25 / half : half;
+}
 static long double sigmoid_l(long double x) {
     return 1 / (1 + expl(-x));
 }
@@ -52,6 +76,9 @@ static const function functions[] = {
     {"tanh", tanhl, tanh, HL_TANH, -INFINITY, INFINITY, 2.50, 2.52},
     {"sigmoid", sigmoid_l, sigmoid_d, HL_SIGMOID, -INFINITY, INFINITY, 2.41, 2.45},
     {"softplus", softplus_l, softplus_d, HL_SOFTPLUS, -INFINITY, INFINITY, 1.70, 1.70},
+    {"logsigm", log_sigmoid_l, log_sigmoid_d, HL_LOG_SIGMOID, -INFINITY, INFINITY, 1.70, 1.70},
+    {"mish", mish_l, mish_d, HL_MISH, -80, INFINITY, 5.2, 5.2},
+    {"sqrplus", squareplus_l, squareplus_d, HL_SQUAREPLUS, -INFINITY, INFINITY, 2.9, 2.9},
     {"gelu", gelu_l, gelu_d, HL_GELU, -INFINITY, INFINITY, 1.6, 1.3},
 };
 

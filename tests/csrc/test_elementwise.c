@@ -28,21 +28,50 @@ static double normal_density(double x) {
     return exp(-0.5 * x * x) / sqrt(2 * M_PI);
 }
 
+/* t = tanh(softplus(x)) and 1 - t, without cancellation. */
+static double tanh_softplus(double x) {
+    const double e = exp(-fabs(x)), a = x < 0 ? e * (e + 2) : 1 + 2 * e;
+    return a / (a + (x < 0 ? 2 : 2 * e * e));
+}
+static double tanh_softplus_rest(double x) {
+    const double e = exp(-fabs(x)), b = x < 0 ? 2 : 2 * e * e;
+    return b / (b + (x < 0 ? e * (e + 2) : 1 + 2 * e));
+}
+
+/* Below 0 the two terms would cancel. */
+static double squareplus(double x, double b) {
+    const double half = fabs(x) / 2 + hypot(x, sqrt(b)) / 2;
+    return x < 0 ? b / 4 / half : half;
+}
+
 double expected_activation(hl_activation kind, double alpha, double x) {
     switch (kind) {
     case HL_LINEAR: return x;
     case HL_RELU: return x < 0 ? 0 : x;
+    case HL_CLIPPED_RELU: return clip(x, 0, alpha);
+    case HL_THRESHOLD: return x <= alpha ? 0 : x;
+    case HL_HARD_SHRINK: return fabs(x) <= alpha ? 0 : x;
+    case HL_SOFT_SHRINK: return x - clip(x, -alpha, alpha);
     case HL_LEAKY_RELU: return x < 0 ? alpha * x : x;
     case HL_ELU: return x > 0 ? x : alpha * expm1(x);
+    case HL_CELU: return x > 0 ? x : alpha * expm1(x / alpha);
     case HL_SELU: return selu_scale * (x > 0 ? x : selu_alpha * expm1(x));
     case HL_GELU: return x * normal_cdf(x);
     case HL_GELU_TANH: return x * sigmoid(gelu_argument(x));
     case HL_SILU: return x * sigmoid(x);
+    case HL_HARD_SILU: return (x < -3 ? -3 : x) * clip(x / 6 + 0.5, 0, 1);
+    case HL_MISH: return (x < -1000 ? -1000 : x) * tanh_softplus(x);
+    case HL_LOG_SIGMOID: return x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x));
+    case HL_SQUAREPLUS: return squareplus(x, alpha);
+    case HL_SPARSE_PLUS: return x > 1 ? x : (clip(x, -1, 1) + 1) * (clip(x, -1, 1) + 1) / 4;
     case HL_SOFTPLUS: return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
     case HL_SOFTSIGN: return x / (1 + fabs(x));
     case HL_SIGMOID: return sigmoid(x);
     case HL_HARD_SIGMOID: return clip(x / 6 + 0.5, 0, 1);
+    case HL_SPARSE_SIGMOID: return clip(x / 2 + 0.5, 0, 1);
     case HL_TANH: return tanh(x);
+    case HL_HARD_TANH: return clip(x, -1, 1);
+    case HL_TANH_SHRINK: return x - tanh(x);
     case HL_EXPONENTIAL: return exp(x);
     }
     return NAN;
@@ -55,18 +84,31 @@ double activation_slack(hl_activation kind, double x, double y) {
     double ulps = 0, size = fabs(y);
     switch (kind) {
     case HL_LINEAR:
-    case HL_RELU: break;
+    case HL_RELU:
+    case HL_CLIPPED_RELU:
+    case HL_THRESHOLD:
+    case HL_HARD_SHRINK:
+    case HL_HARD_TANH: break;
+    case HL_SOFT_SHRINK: ulps = 0.5; break;
     case HL_LEAKY_RELU: ulps = 0.5; break;
     case HL_ELU: ulps = 1.6; break;
+    case HL_CELU: ulps = 3, size *= 1 + fabs(x); break;
     case HL_SELU: ulps = 4; break;
     case HL_GELU: ulps = 3, size = fabs(x); break;
     case HL_GELU_TANH: ulps = 6, size *= 1 + fabs(gelu_argument(x)); break;
     case HL_SILU: ulps = 3; break;
+    case HL_HARD_SILU: ulps = 2, size = fmin(fabs(x), 3) + size; break;
+    case HL_MISH: ulps = 6; break;
     case HL_SOFTPLUS: ulps = 1.7; break;
+    case HL_LOG_SIGMOID: ulps = 1.7; break;
+    case HL_SQUAREPLUS: ulps = 5; break;
+    case HL_SPARSE_PLUS: ulps = 3; break;
     case HL_SOFTSIGN: ulps = 1.1; break;
     case HL_SIGMOID: ulps = 2.5; break;
     case HL_HARD_SIGMOID: ulps = 1.5, size = 1; break;
+    case HL_SPARSE_SIGMOID: ulps = 0.5; break;
     case HL_TANH: ulps = 2.6; break;
+    case HL_TANH_SHRINK: ulps = 3, size = fabs(tanh(x)) + size; break;
     case HL_EXPONENTIAL: ulps = 1.1; break;
     }
     /* Denormal results lose up to the smallest number, times what they are multiplied by. */
@@ -75,17 +117,40 @@ double activation_slack(hl_activation kind, double x, double y) {
     return (ulps + (K->itemsize == 8 && ulps > 0)) * epsilon() * size + lost;
 }
 
+static int can_die(hl_activation kind) {
+    switch (kind) {
+    case HL_RELU:
+    case HL_CLIPPED_RELU:
+    case HL_THRESHOLD:
+    case HL_HARD_SHRINK:
+    case HL_SOFT_SHRINK:
+    case HL_HARD_SILU:
+    case HL_SQUAREPLUS:
+    case HL_SPARSE_PLUS:
+    case HL_HARD_SIGMOID:
+    case HL_SPARSE_SIGMOID:
+    case HL_HARD_TANH: return 1;
+    default: return 0;
+    }
+}
+
 double expected_gradient(hl_activation kind, double alpha, double dy, double saved, double *slack) {
     const double y = saved, x = saved;
     double ulps = 0, slope = NAN, size;
     switch (kind) {
     case HL_LINEAR: slope = 1; break;
     case HL_RELU: slope = y > 0; break;
+    case HL_CLIPPED_RELU: slope = y > 0 && y < alpha; break;
+    case HL_THRESHOLD: slope = x > alpha; break;
+    case HL_HARD_SHRINK:
+    case HL_SOFT_SHRINK: slope = y != 0; break;
+    case HL_HARD_TANH: slope = fabs(y) < 1; break;
     case HL_LEAKY_RELU: slope = y > 0 ? 1 : alpha, ulps = 0.5; break;
     case HL_ELU: slope = y > 0 ? 1 : y + alpha, ulps = 1; break;
+    case HL_CELU: slope = y > 0 ? 1 : y / alpha + 1, ulps = 3; break;
     default: ulps = 3;
     }
-    size = fabs(slope);
+    size = kind == HL_CELU ? 1 : fabs(slope);
     switch (kind) {
     case HL_SELU:
         slope = y > 0 ? selu_scale : y + selu_scale * selu_alpha;
@@ -105,6 +170,21 @@ double expected_gradient(hl_activation kind, double alpha, double dy, double sav
         slope = sigmoid(x) * (x * sigmoid(-x) + 1);
         size = 2 * sigmoid(x) * (1 + fabs(x));
         break;
+    case HL_HARD_SILU:
+        slope = x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
+        size = slope == 0 ? 0 : fabs(x) + 1;
+        break;
+    case HL_MISH: {
+        const double t = tanh_softplus(x), up = tanh_softplus_rest(x) * (1 + t) * sigmoid(x);
+        slope = t + x * up;
+        size = 3 * (t + fabs(x) * up);
+        break;
+    }
+    case HL_LOG_SIGMOID: slope = -expm1(y), size = slope; break;
+    case HL_SQUAREPLUS: slope = y * y / (y * y + alpha / 4), size = slope; break;
+    case HL_SPARSE_PLUS: slope = sqrt(fmin(y, 1)), size = slope; break;
+    case HL_SPARSE_SIGMOID: slope = y > 0 && y < 1 ? 0.5 : 0, size = slope; break;
+    case HL_TANH_SHRINK: slope = tanh(x) * tanh(x), size = 3 * slope; break;
     case HL_SOFTPLUS: slope = -expm1(-y), size = slope; break;
     case HL_SOFTSIGN: slope = (1 - fabs(y)) * (1 - fabs(y)), size = slope; break;
     case HL_SIGMOID: slope = y * (1 - y), size = slope; break;
@@ -117,12 +197,13 @@ double expected_gradient(hl_activation kind, double alpha, double dy, double sav
     if (ulps > 0)
         *slack += tiny() * (2 + fabs(dy)) * (2 + fabs(x));
     /* Dead elements are 0 whatever comes back, infinity included. */
-    const int dead = slope == 0 && (kind == HL_RELU || kind == HL_HARD_SIGMOID);
+    const int dead = slope == 0 && can_die(kind);
     return dead ? 0 : dy * slope;
 }
 
 int keeps_input(hl_activation kind) {
-    return kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU;
+    return kind == HL_THRESHOLD || kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU ||
+           kind == HL_HARD_SILU || kind == HL_MISH || kind == HL_TANH_SHRINK;
 }
 
 static void fill_inputs(void *x, ptrdiff_t n) {

@@ -29,6 +29,16 @@ term expected_loss(hl_loss kind, double param, double y, double p) {
     switch (kind) {
     case HL_MEAN_SQUARED_ERROR: return (term){e * e, 2 * e, e * e, 2 * size};
     case HL_MEAN_ABSOLUTE_ERROR: return (term){size, (e > 0) - (e < 0), size, 0};
+    case HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR: {
+        const double share = 100 / fmax(fabs(y), least());
+        return (term){size * share, ((e > 0) - (e < 0)) * share, 2 * size * share, share};
+    }
+    case HL_MEAN_SQUARED_LOGARITHMIC_ERROR: {
+        const double q = clip(p, least(), INFINITY), of_q = log1p(q);
+        const double of_t = log1p(fmax(y, least())), d = of_q - of_t, sum = of_q + of_t;
+        return (term){d * d, p < least() ? 0 : 2 * d / (1 + q), 4 * fabs(d) * sum + d * d,
+                      p < least() ? 0 : 2 * sum / (1 + q)};
+    }
     case HL_HUBER:
         return (term){size > param ? param * (size - param / 2) : e * e / 2,
                       clip(e, -param, param), size * (size + param), size + param};
@@ -51,8 +61,18 @@ term expected_loss(hl_loss kind, double param, double y, double p) {
         const double sign = param ? 2 * y - 1 : y, margin = 1 - sign * p;
         return (term){clip(margin, 0, INFINITY), margin > 0 ? -sign : 0, 1 + fabs(sign * p), 0};
     }
+    case HL_SQUARED_HINGE: {
+        const double sign = param ? 2 * y - 1 : y, margin = clip(1 - sign * p, 0, INFINITY);
+        const double room = 1 + fabs(sign * p);
+        return (term){margin * margin, -2 * sign * margin, margin * margin + 2 * margin * room,
+                      2 * room};
+    }
     }
     return (term){NAN, NAN, 0, 0};
+}
+
+static int is_signed(int kind) {
+    return kind == HL_HINGE || kind == HL_SQUARED_HINGE;
 }
 
 /* What a gradient jumps at is kept out of random inputs, but for the absolute error of equal
@@ -74,7 +94,16 @@ static void fill_loss(hl_loss kind, int binary, void *y, void *p, ptrdiff_t n) {
             put(y, i, (double)below(5));
             put(p, i, below(8) == 0 ? 0 : uniform(0, 9));
             break;
+        case HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR:
+            put(y, i, below(8) == 0 ? 0 : uniform(-3, 3));
+            put(p, i, below(8) == 0 ? get(y, i) : uniform(-3, 3));
+            break;
+        case HL_MEAN_SQUARED_LOGARITHMIC_ERROR:
+            put(y, i, uniform(-0.5, 9));
+            put(p, i, below(8) == 0 ? uniform(-1, -0.1) : uniform(0.01, 9));
+            break;
         case HL_HINGE:
+        case HL_SQUARED_HINGE:
             put(y, i, binary ? (double)below(2) : 2 * (double)below(2) - 1);
             put(p, i, uniform(-2, 2));
             if (fabs(fabs(get(p, i)) - 1) < 1e-5)
@@ -85,7 +114,7 @@ static void fill_loss(hl_loss kind, int binary, void *y, void *p, ptrdiff_t n) {
             put(p, i, below(8) == 0 ? get(y, i) : uniform(-3, 3));
         }
     }
-    if (kind == HL_HINGE && !binary)
+    if (is_signed(kind) && !binary)
         put(y, 0, -1);
 }
 
@@ -132,7 +161,7 @@ static void loss_case(hl_loss kind, ptrdiff_t rows, ptrdiff_t cols, int asked) {
     /* A sum over the row, and the functions' own errors; a reference in double has one too. */
     const double relative = epsilon() * ((double)cols + 8);
     const double share = sum ? 1 : 1 / (double)cols;
-    const double used = kind == HL_HINGE ? binary : param;
+    const double used = is_signed(kind) ? binary : param;
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double w = weight_of(weight, group, i);
         double total = 0, size = 0;
@@ -344,11 +373,11 @@ static void run_cut(const cut *c, int piece, ptrdiff_t first, ptrdiff_t rows) {
     const int32_t *labels = c->t.labels ? c->t.labels + first : NULL;
     void *values = from_row(c->values[piece], first, 1);
     void *gradient = from_row(c->gradient[piece], first, c->cols);
-    const int clip_probabilities = c->kind == HL_HINGE + 3;
+    const int clip_probabilities = c->kind == HL_SQUARED_HINGE + 3;
     if (c->kind < HL_HINGE)
         K->loss((hl_loss)c->kind, 0.5, from_row(c->y, first, c->cols), p, NULL, 1, c->scale, values,
                 gradient, rows, c->cols);
-    else if (c->kind == HL_HINGE + 1)
+    else if (c->kind == HL_SQUARED_HINGE + 1)
         K->crossentropy(c->t.smoothing, y_true, labels, p, NULL, 1, c->scale, values, gradient,
                         rows, c->cols);
     else
@@ -357,8 +386,8 @@ static void run_cut(const cut *c, int piece, ptrdiff_t first, ptrdiff_t rows) {
                                 gradient, rows, c->cols);
 }
 
-/* A row's bits do not depend on the rows that one call takes beside it. Hinge looks at all of them:
- * it is left out. */
+/* A row's bits do not depend on the rows that one call takes beside it. The hinge losses look at all of
+ * them: they are left out. */
 static void cut_case(int kind, ptrdiff_t rows, ptrdiff_t cols, int sparse) {
     begin("loss in pieces, kind=%d rows=%td cols=%td sparse=%d", kind, rows, cols, sparse);
     const ptrdiff_t n = rows * cols;
@@ -370,7 +399,7 @@ static void cut_case(int kind, ptrdiff_t rows, ptrdiff_t cols, int sparse) {
     for (int piece = 0; piece < 2; piece++) {
         c.values[piece] = room(rows);
         c.gradient[piece] = room(n);
-        c.probability[piece] = kind > HL_HINGE + 1 ? room(n) : NULL;
+        c.probability[piece] = kind > HL_SQUARED_HINGE + 1 ? room(n) : NULL;
     }
     run_cut(&c, 0, 0, rows);
     for (ptrdiff_t first = 0, count; first < rows; first += count) {
@@ -387,8 +416,8 @@ static void cut_case(int kind, ptrdiff_t rows, ptrdiff_t cols, int sparse) {
 static void test_cuts(void) {
     for (int c = 0; c < COUNT(sizes); c++)
         for (int r = 0; r < COUNT(sizes) - 1; r++)
-            for (int kind = HL_MEAN_SQUARED_ERROR; kind <= HL_HINGE + 3; kind++)
-                if (kind != HL_HINGE)
+            for (int kind = HL_MEAN_SQUARED_ERROR; kind <= HL_SQUARED_HINGE + 3; kind++)
+                if (!is_signed(kind))
                     cut_case(kind, sizes[r], sizes[c], (int)below(2));
 }
 
@@ -397,7 +426,7 @@ void test_losses(void) {
     for (int c = 0; c < COUNT(sizes); c++)
         for (int asked = 0; asked < GRADIENTS; asked++) {
             const ptrdiff_t cols = sizes[c];
-            for (int kind = HL_MEAN_SQUARED_ERROR; kind <= HL_HINGE; kind++) {
+            for (int kind = HL_MEAN_SQUARED_ERROR; kind <= HL_SQUARED_HINGE; kind++) {
                 loss_case((hl_loss)kind, 1, cols, asked);
                 loss_case((hl_loss)kind, any_size() % 40 + 1, cols, asked);
             }

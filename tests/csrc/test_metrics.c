@@ -1,4 +1,4 @@
-/* Metrics of each row, exactly: they count. */
+/* Metrics of each row: those that count exactly, correlations nearly. */
 #include "check.h"
 
 static ptrdiff_t argmax(const void *x, ptrdiff_t first, ptrdiff_t cols) {
@@ -75,7 +75,43 @@ static void one_case(hl_metric kind, ptrdiff_t rows, ptrdiff_t cols) {
     end();
 }
 
+static double correlation(hl_metric kind, const void *y, const void *p, ptrdiff_t first,
+                          ptrdiff_t cols) {
+    double y_mean = 0, p_mean = 0, yy = 0, pp = 0, yp = 0;
+    for (ptrdiff_t at = first; at < first + cols; at++)
+        y_mean += get(y, at) / (double)cols, p_mean += get(p, at) / (double)cols;
+    for (ptrdiff_t at = first; at < first + cols; at++) {
+        const double u = get(y, at) - y_mean, v = get(p, at) - p_mean;
+        yy += u * u / (double)cols, pp += v * v / (double)cols, yp += u * v / (double)cols;
+    }
+    const double apart = y_mean - p_mean;
+    return kind == HL_PEARSON_CORRELATION ? yp / sqrt(yy * pp)
+                                          : 2 * yp / (yy + pp + apart * apart + rounded(1e-7));
+}
+
+static void correlation_case(hl_metric kind, ptrdiff_t rows, ptrdiff_t cols) {
+    begin("metric kind=%d rows=%td cols=%td", kind, rows, cols);
+    void *y = room(rows * cols), *p = room(rows * cols), *weight = room(rows), *values = room(rows);
+    fill(y, rows * cols, -1, 1);
+    fill(p, rows * cols, -1, 1);
+    fill(weight, rows, 0.1, 2);
+    const ptrdiff_t spoilt = below(3) == 0 ? below(rows) : -1;
+    if (spoilt >= 0)
+        put(p, spoilt * cols + below(cols), NAN);
+    K->metric(kind, 0, y, NULL, p, weight, 1, values, rows, cols);
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const double want = i == spoilt ? NAN : correlation(kind, y, p, i * cols, cols);
+        expect_near("values", i, get(values, i), want * get(weight, i),
+                    epsilon() * (16 + 2 * (double)cols) * 4);
+    }
+    end();
+}
+
 void test_metrics(void) {
+    for (int kind = HL_PEARSON_CORRELATION; kind <= HL_CONCORDANCE_CORRELATION; kind++)
+        for (int c = 0; c < COUNT(sizes); c++)
+            if (sizes[c] > 2) /* of one or two numbers the variance may be next to nothing */
+                correlation_case((hl_metric)kind, any_size() % 40 + 1, sizes[c]);
     for (int kind = HL_BINARY_ACCURACY; kind <= HL_SPARSE_TOP_K_ACCURACY; kind++)
         for (int c = 0; c < COUNT(sizes); c++)
             for (int round = 0; round < 6; round++)

@@ -420,6 +420,7 @@ static hl_activation last_activation(int loss, hl_activation any) {
     switch (loss) {
     case HL_BINARY_CROSSENTROPY:
     case HL_KL_DIVERGENCE: return HL_SIGMOID;
+    case HL_MEAN_SQUARED_LOGARITHMIC_ERROR: return HL_SOFTPLUS;
     case HL_POISSON: return any == HL_EXPONENTIAL || any == HL_SIGMOID ? any : HL_SOFTPLUS;
     default: return any;
     }
@@ -438,6 +439,8 @@ static void fill_targets(problem *p, int loss) {
         put(p->y_true, i,
             loss >= HL_HINGE || loss == HL_KL_DIVERGENCE ? 0
             : loss == HL_POISSON                         ? (double)below(5)
+            : loss == HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR || loss == HL_MEAN_SQUARED_LOGARITHMIC_ERROR
+                ? uniform(1, 2)
             : loss == HL_BINARY_CROSSENTROPY || loss == HL_BINARY_CROSSENTROPY_LOGITS
                 ? (double)below(2)
                 : uniform(-2, 2));

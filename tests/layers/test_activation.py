@@ -91,7 +91,7 @@ def test_softmax_of_the_last_axis():
     [
         (lambda: layers.ReLU(max_value=-1.0), "max_value must be at least 0"),
         (lambda: layers.ReLU(negative_slope=-1.0), "negative_slope must be at least 0"),
-        (lambda: layers.ReLU(threshold=1.0), "threshold must be 0"),
+        (lambda: layers.ReLU(threshold=-1.0), "threshold must be at least 0"),
         (lambda: layers.LeakyReLU(-0.1), "negative_slope must be at least 0"),
         (lambda: layers.ELU(0.0), "alpha must be above 0"),
         (lambda: layers.Rescaling(np.nan), "scale must be a finite number"),

@@ -2,7 +2,7 @@
 
 The functions here are pure and take whole arrays (the NumPy backend) or single numbers
 (inside the Numba backend's loops): they are written with operators, NumPy's ufuncs and
-the four words below, which a backend may say in its own way. Python numbers in a formula
+the five words below, which a backend may say in its own way. Python numbers in a formula
 leave the precision of an array as it is: float32 in, float32 out.
 """
 
@@ -38,6 +38,11 @@ def clip(x: Number, low: float, high: float) -> Number:
 def one(x: Number) -> Number:
     """1 in x's precision and shape."""
     return np.ones_like(x)
+
+
+def rounded(value: Number, x: Number) -> Number:
+    """value in x's precision, where loops compute it in a wider one."""
+    return value
 
 
 def erf(x: Number) -> Number:
@@ -108,6 +113,57 @@ def relu_derivative(y: Number) -> Number:
     return where(y > 0.0, one(y), 0.0)
 
 
+def clipped_relu(x: Number, alpha: float) -> Number:
+    """min(max(x, 0), alpha), with alpha >= 0; alpha 6 is ReLU6 (Krizhevsky 2010).
+
+    >>> clipped_relu(np.array([-2.0, 3.0, 8.0]), alpha=6.0)
+    array([0., 3., 6.])
+    """
+    return clip(x, 0.0, alpha)
+
+
+def clipped_relu_derivative(y: Number, alpha: float) -> Number:
+    """1 where 0 < y < alpha, else 0."""
+    return where((y > 0.0) & (y < alpha), one(y), 0.0)
+
+
+def threshold(x: Number, alpha: float) -> Number:
+    """x where x > alpha, else 0.
+
+    >>> threshold(np.array([-1.0, 0.5, 2.0]), alpha=1.0)
+    array([0., 0., 2.])
+    """
+    return where(x <= alpha, 0.0, x)
+
+
+def threshold_derivative(x: Number, alpha: float) -> Number:
+    """1 where x > alpha, else 0."""
+    return where(x > alpha, one(x), 0.0)
+
+
+def hard_shrink(x: Number, alpha: float) -> Number:
+    """x where |x| > alpha, else 0, with alpha >= 0.
+
+    >>> hard_shrink(np.array([-1.0, 0.25, 2.0]), alpha=0.5)
+    array([-1.,  0.,  2.])
+    """
+    return where(np.abs(x) <= alpha, 0.0, x)
+
+
+def soft_shrink(x: Number, alpha: float) -> Number:
+    """x - alpha where x > alpha, x + alpha where x < -alpha, else 0, with alpha >= 0.
+
+    >>> soft_shrink(np.array([-1.0, 0.25, 2.0]), alpha=0.5)
+    array([-0.5,  0. ,  1.5])
+    """
+    return x - clip(x, -alpha, alpha)
+
+
+def shrink_derivative(y: Number, alpha: float) -> Number:
+    """1 where y is not 0, else 0; of `hard_shrink` and of `soft_shrink`."""
+    return where(y != 0.0, one(y), 0.0)
+
+
 def leaky_relu(x: Number, alpha: float) -> Number:
     """x where x > 0, else alpha x, with alpha > 0 (Maas, Hannun & Ng 2013).
 
@@ -134,6 +190,20 @@ def elu(x: Number, alpha: float) -> Number:
 def elu_derivative(y: Number, alpha: float) -> Number:
     """1 where y > 0, else y + alpha."""
     return where(y > 0.0, one(y), y + alpha)
+
+
+def celu(x: Number, alpha: float) -> Number:
+    """x where x > 0, else alpha (exp(x / alpha) - 1), with alpha > 0 (Barron 2017).
+
+    >>> celu(np.array([-np.inf, 3.0]), alpha=0.5)
+    array([-0.5,  3. ])
+    """
+    return where(x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0) / alpha))
+
+
+def celu_derivative(y: Number, alpha: float) -> Number:
+    """1 where y > 0, else y / alpha + 1."""
+    return where(y > 0.0, one(y), y / alpha + 1.0)
 
 
 SELU_ALPHA = 1.6732632423543772
@@ -216,6 +286,44 @@ def silu_derivative(x: Number) -> Number:
     return sigmoid(u) * (1.0 + u * sigmoid(-u))
 
 
+def hard_silu(x: Number) -> Number:
+    """x hard_sigmoid(x), also called hard swish (Howard et al. 2019).
+
+    >>> hard_silu(np.array([-1.5, 1.5, 9.0]))
+    array([-0.375,  1.125,  9.   ])
+    """
+    return np.maximum(x, -3.0) * hard_sigmoid(x)
+
+
+def hard_silu_derivative(x: Number) -> Number:
+    """x / 3 + 1/2 where -3 < x < 3, 0 below and 1 above."""
+    return where(x <= -3.0, 0.0, where(x >= 3.0, one(x), x / 3.0 + 0.5))
+
+
+def mish(x: Number) -> Number:
+    """x tanh(softplus(x)) (Misra 2019).
+
+    >>> mish(np.array([0.0, 1.0]))
+    array([0.        , 0.86509839])
+    """
+    numerator, rest = _tanh_softplus(x)
+    return np.maximum(x, -_LOGISTIC_END) * (numerator / (numerator + rest))
+
+
+def mish_derivative(x: Number) -> Number:
+    """t + x (1 - t^2) sigmoid(x), with t = tanh(softplus(x))."""
+    u = clip(x, -_LOGISTIC_END, _LOGISTIC_END)
+    numerator, rest = _tanh_softplus(u)
+    t = numerator / (numerator + rest)
+    return t + u * (rest / (numerator + rest)) * (1.0 + t) * sigmoid(u)
+
+
+def _tanh_softplus(x: Number) -> Number:
+    """a and b of tanh(softplus(x)) = a / (a + b) = ((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1)."""
+    e = np.exp(-np.abs(x))
+    return where(x < 0.0, e * (e + 2.0), 1.0 + 2.0 * e), where(x < 0.0, 2.0 * one(x), 2.0 * e * e)
+
+
 def softplus(x: Number) -> Number:
     """log(1 + exp(x)) (Dugas et al. 2001).
 
@@ -228,6 +336,56 @@ def softplus(x: Number) -> Number:
 def softplus_derivative(y: Number) -> Number:
     """1 - exp(-y)."""
     return -np.expm1(-y)
+
+
+def log_sigmoid(x: Number) -> Number:
+    """log(sigmoid(x)) = -softplus(-x).
+
+    >>> log_sigmoid(np.array([-1000.0, 0.0]))
+    array([-1.00000000e+03, -6.93147181e-01])
+    """
+    return np.minimum(x, 0.0) - np.log1p(np.exp(-np.abs(x)))
+
+
+def log_sigmoid_derivative(y: Number) -> Number:
+    """1 - exp(y)."""
+    return -np.expm1(y)
+
+
+def squareplus(x: Number, alpha: float) -> Number:
+    """(x + sqrt(x^2 + alpha)) / 2, with alpha >= 0 (Barron 2021).
+
+    Below 0 written (alpha / 4) / ((|x| + sqrt(x^2 + alpha)) / 2), which does not cancel.
+
+    >>> squareplus(np.array([-1.5, 0.0, 1.5]), alpha=4.0)
+    array([0.5, 1. , 2. ])
+    """
+    larger = np.maximum(np.abs(x), math.sqrt(alpha))
+    smaller = np.minimum(np.abs(x), math.sqrt(alpha))
+    ratio = smaller / where(larger > 0.0, larger, one(x))
+    half = 0.5 * np.abs(x) + 0.5 * larger * np.sqrt(1.0 + ratio * ratio)
+    return where(x < 0.0, 0.25 * alpha / where(x < 0.0, half, one(x)), half)
+
+
+def squareplus_derivative(y: Number, alpha: float) -> Number:
+    """y^2 / (y^2 + alpha / 4)."""
+    ratio = 0.5 * math.sqrt(alpha) / clip(y, 1e-15, 1e15)  # whose square does not overflow
+    return where(y == 0.0, 0.0, 1.0 / (1.0 + ratio * ratio))
+
+
+def sparse_plus(x: Number) -> Number:
+    """0 where x <= -1, x where x >= 1, else (x + 1)^2 / 4.
+
+    >>> sparse_plus(np.array([-2.0, 0.0, 3.0]))
+    array([0.  , 0.25, 3.  ])
+    """
+    u = clip(x, -1.0, 1.0) + 1.0
+    return where(x > 1.0, x, 0.25 * u * u)
+
+
+def sparse_plus_derivative(y: Number) -> Number:
+    """sqrt(y), at most 1."""
+    return np.sqrt(np.minimum(y, 1.0))
 
 
 _SOFTSIGN_END = 1e30  # where 1 + |x| = |x| in both precisions
@@ -277,6 +435,20 @@ def hard_sigmoid_derivative(y: Number) -> Number:
     return where((y > 0.0) & (y < 1.0), one(y) / 6.0, 0.0)
 
 
+def sparse_sigmoid(x: Number) -> Number:
+    """(x + 1) / 2, clipped to [0, 1] (Blondel, Martins & Niculae 2019).
+
+    >>> sparse_sigmoid(np.array([-9.0, 0.0, 0.5]))
+    array([0.  , 0.5 , 0.75])
+    """
+    return clip(0.5 * x + 0.5, 0.0, 1.0)
+
+
+def sparse_sigmoid_derivative(y: Number) -> Number:
+    """1/2 where 0 < y < 1, else 0."""
+    return where((y > 0.0) & (y < 1.0), 0.5 * one(y), 0.0)
+
+
 def tanh(x: Number) -> Number:
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)).
 
@@ -289,6 +461,34 @@ def tanh(x: Number) -> Number:
 def tanh_derivative(y: Number) -> Number:
     """1 - y^2."""
     return (1.0 - y) * (1.0 + y)
+
+
+def hard_tanh(x: Number) -> Number:
+    """x, clipped to [-1, 1].
+
+    >>> hard_tanh(np.array([-9.0, 0.5]))
+    array([-1. ,  0.5])
+    """
+    return clip(x, -1.0, 1.0)
+
+
+def hard_tanh_derivative(y: Number) -> Number:
+    """1 where |y| < 1, else 0."""
+    return where(np.abs(y) < 1.0, one(y), 0.0)
+
+
+def tanh_shrink(x: Number) -> Number:
+    """x - tanh(x).
+
+    >>> tanh_shrink(np.array([0.0, 1.0]))
+    array([0.        , 0.23840584])
+    """
+    return x - np.tanh(x)
+
+
+def tanh_shrink_derivative(x: Number) -> Number:
+    """tanh(x)^2."""
+    return np.tanh(x) * np.tanh(x)
 
 
 def exponential(x: Number) -> Number:
@@ -338,17 +538,30 @@ ACTIVATIONS: Mapping[str, Activation] = {
     for activation in (
         Activation("linear", linear, linear_derivative, "y"),
         Activation("relu", relu, relu_derivative, "y"),
+        Activation("clipped_relu", clipped_relu, clipped_relu_derivative, "y", alpha=6.0),
+        Activation("threshold", threshold, threshold_derivative, "x", alpha=0.0),
+        Activation("hard_shrink", hard_shrink, shrink_derivative, "y", alpha=0.5),
+        Activation("soft_shrink", soft_shrink, shrink_derivative, "y", alpha=0.5),
         Activation("leaky_relu", leaky_relu, leaky_relu_derivative, "y", alpha=0.2),
         Activation("elu", elu, elu_derivative, "y", alpha=1.0),
+        Activation("celu", celu, celu_derivative, "y", alpha=1.0),
         Activation("selu", selu, selu_derivative, "y"),
         Activation("gelu", gelu, gelu_derivative, "x"),
         Activation("gelu_tanh", gelu_tanh, gelu_tanh_derivative, "x"),
         Activation("silu", silu, silu_derivative, "x"),
+        Activation("hard_silu", hard_silu, hard_silu_derivative, "x"),
+        Activation("mish", mish, mish_derivative, "x"),
         Activation("softplus", softplus, softplus_derivative, "y"),
+        Activation("log_sigmoid", log_sigmoid, log_sigmoid_derivative, "y"),
+        Activation("squareplus", squareplus, squareplus_derivative, "y", alpha=4.0),
+        Activation("sparse_plus", sparse_plus, sparse_plus_derivative, "y"),
         Activation("softsign", softsign, softsign_derivative, "y"),
         Activation("sigmoid", sigmoid, sigmoid_derivative, "y"),
         Activation("hard_sigmoid", hard_sigmoid, hard_sigmoid_derivative, "y"),
+        Activation("sparse_sigmoid", sparse_sigmoid, sparse_sigmoid_derivative, "y"),
         Activation("tanh", tanh, tanh_derivative, "y"),
+        Activation("hard_tanh", hard_tanh, hard_tanh_derivative, "y"),
+        Activation("tanh_shrink", tanh_shrink, tanh_shrink_derivative, "x"),
         Activation("exponential", exponential, exponential_derivative, "y"),
     )
 }
@@ -385,6 +598,37 @@ def absolute_error(y: Number, p: Number) -> Number:
 def absolute_error_derivative(y: Number, p: Number) -> Number:
     """sign(p - y)."""
     return np.sign(p - y)
+
+
+def percentage_error(y: Number, p: Number) -> Number:
+    """100 |p - y| / max(|y|, 1e-7).
+
+    >>> percentage_error(np.array([2.0]), np.array([3.0]))
+    array([50.])
+    """
+    return 100.0 * np.abs((p - y) / np.maximum(np.abs(y), EPSILON))
+
+
+def percentage_error_derivative(y: Number, p: Number) -> Number:
+    """100 sign(p - y) / max(|y|, 1e-7)."""
+    return 100.0 * np.sign(p - y) / np.maximum(np.abs(y), EPSILON)
+
+
+def squared_logarithmic_error(y: Number, p: Number) -> Number:
+    """(log(1 + q) - log(1 + t))^2, with q = max(p, 1e-7), t = max(y, 1e-7).
+
+    >>> squared_logarithmic_error(np.array([0.0]), np.array([math.e - 1.0])).round(6)
+    array([1.])
+    """
+    e = np.log1p(np.maximum(p, EPSILON)) - np.log1p(np.maximum(y, EPSILON))
+    return e * e
+
+
+def squared_logarithmic_error_derivative(y: Number, p: Number) -> Number:
+    """2 (log(1 + q) - log(1 + t)) / (1 + q), and 0 where p is below 1e-7."""
+    q = np.maximum(p, EPSILON)
+    e = np.log1p(q) - np.log1p(np.maximum(y, EPSILON))
+    return unless_clipped(p, q, 2.0 * e / (1.0 + q))
 
 
 def huber(y: Number, p: Number, delta: float) -> Number:
@@ -461,6 +705,60 @@ def binary_crossentropy_logits_derivative(y: Number, p: Number, smoothing: float
     return sigmoid(p) - smooth(y, smoothing)
 
 
+def binary_focal_crossentropy(
+    y: Number, p: Number, gamma: float, positive: float, negative: float, smoothing: float
+) -> Number:
+    """b u^gamma H, H being `binary_crossentropy` (Lin et al. 2017).
+
+    With t = smooth(y): u = t (1 - p) + (1 - t) p is how wrong p is, and
+    b = t positive + (1 - t) negative what it counts.
+
+    >>> binary_focal_crossentropy(np.array([1.0]), np.array([0.5]), 2.0, 1.0, 1.0, 0.0)
+    array([0.1732868])
+    """
+    t = smooth(y, smoothing)
+    u = t * (1.0 - p) + (1.0 - t) * p
+    balance = t * positive + (1.0 - t) * negative
+    return balance * np.power(u, gamma) * binary_crossentropy(y, p, smoothing)
+
+
+def binary_focal_crossentropy_derivative(
+    y: Number, p: Number, gamma: float, positive: float, negative: float, smoothing: float
+) -> Number:
+    """b (gamma u^(gamma - 1) (1 - 2 t) H + u^gamma dH/dp)."""
+    t = smooth(y, smoothing)
+    u = t * (1.0 - p) + (1.0 - t) * p
+    of_focus = power_derivative(u, gamma) * (1.0 - 2.0 * t) * binary_crossentropy(y, p, smoothing)
+    of_entropy = np.power(u, gamma) * binary_crossentropy_derivative(y, p, smoothing)
+    return (t * positive + (1.0 - t) * negative) * (of_focus + of_entropy)
+
+
+def power_derivative(u: Number, gamma: float) -> Number:
+    """gamma u^(gamma - 1), and 0 where gamma is 0."""
+    return gamma * np.power(u, gamma - 1.0 if gamma != 0.0 else 0.0)
+
+
+def binary_focal_crossentropy_logits(
+    y: Number, p: Number, gamma: float, positive: float, negative: float, smoothing: float
+) -> Number:
+    """`binary_focal_crossentropy` of sigmoid(p), p being a logit.
+
+    >>> binary_focal_crossentropy_logits(np.array([1.0]), np.array([0.0]), 2.0, 1.0, 1.0, 0.0)
+    array([0.1732868])
+    """
+    s = rounded(sigmoid(p), p)
+    return binary_focal_crossentropy(y, s, gamma, positive, negative, smoothing)
+
+
+def binary_focal_crossentropy_logits_derivative(
+    y: Number, p: Number, gamma: float, positive: float, negative: float, smoothing: float
+) -> Number:
+    """The derivative of `binary_focal_crossentropy` times s (1 - s), with s = sigmoid(p)."""
+    s = rounded(sigmoid(p), p)
+    slope = binary_focal_crossentropy_derivative(y, s, gamma, positive, negative, smoothing)
+    return slope * (s * sigmoid(-p))
+
+
 def kl_divergence(y: Number, p: Number) -> Number:
     """t log(t / q), t and q being y and p clipped to [1e-7, 1] (Kullback & Leibler 1951).
 
@@ -505,8 +803,22 @@ def hinge_derivative(y: Number, p: Number) -> Number:
     return where(y * p < 1.0, -y, 0.0)
 
 
+def squared_hinge(y: Number, p: Number) -> Number:
+    """max(1 - y p, 0)^2, for labels -1 and +1 (see `hinge_labels`).
+
+    >>> squared_hinge(np.array([-1.0, 1.0]), np.array([0.5, 3.0]))
+    array([2.25, 0.  ])
+    """
+    return hinge(y, p) * hinge(y, p)
+
+
+def squared_hinge_derivative(y: Number, p: Number) -> Number:
+    """-2 y max(1 - y p, 0)."""
+    return -2.0 * y * hinge(y, p)
+
+
 def hinge_labels(y: Number) -> Number:
-    """Labels as hinge reads them: 0/1 become -1/+1 where all of the array is 0 or 1.
+    """Labels as hinge losses read them: 0/1 become -1/+1 where all of the array is 0 or 1.
 
     >>> hinge_labels(np.array([0.0, 1.0])), hinge_labels(np.array([-1.0, 1.0]))
     (array([-1.,  1.]), array([-1.,  1.]))
@@ -527,6 +839,8 @@ class Loss:
         Over the elements of a row.
     param : float or None
         The default of the loss's one option (delta, or label smoothing), if it has one.
+    signed : bool
+        Whether y is read as `hinge_labels` of the whole batch.
     """
 
     name: str
@@ -534,6 +848,7 @@ class Loss:
     derivative: Formula
     reduction: Literal["mean", "sum"] = "mean"
     param: float | None = None
+    signed: bool = False
 
     def options(self, param: float) -> tuple[float, ...]:
         """What the formulas take after y and p."""
@@ -549,6 +864,12 @@ LOSSES: Mapping[str, Loss] = {
     for loss in (
         Loss("mean_squared_error", squared_error, squared_error_derivative),
         Loss("mean_absolute_error", absolute_error, absolute_error_derivative),
+        Loss("mean_absolute_percentage_error", percentage_error, percentage_error_derivative),
+        Loss(
+            "mean_squared_logarithmic_error",
+            squared_logarithmic_error,
+            squared_logarithmic_error_derivative,
+        ),
         Loss("huber", huber, huber_derivative, param=1.0),
         Loss("log_cosh", log_cosh, log_cosh_derivative),
         Loss("binary_crossentropy", binary_crossentropy, binary_crossentropy_derivative, param=0.0),
@@ -560,8 +881,22 @@ LOSSES: Mapping[str, Loss] = {
         ),
         Loss("kl_divergence", kl_divergence, kl_divergence_derivative, reduction="sum"),
         Loss("poisson", poisson, poisson_derivative),
-        Loss("hinge", hinge, hinge_derivative),
+        Loss("hinge", hinge, hinge_derivative, signed=True),
+        Loss("squared_hinge", squared_hinge, squared_hinge_derivative, signed=True),
     )
+}
+
+
+# Losses of one element with several options: value and derivative.
+FOCAL_LOSSES: Mapping[str, tuple[Formula, Formula]] = {
+    "binary_focal_crossentropy": (
+        binary_focal_crossentropy,
+        binary_focal_crossentropy_derivative,
+    ),
+    "binary_focal_crossentropy_logits": (
+        binary_focal_crossentropy_logits,
+        binary_focal_crossentropy_logits_derivative,
+    ),
 }
 
 

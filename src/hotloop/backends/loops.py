@@ -32,6 +32,7 @@ from . import formulas, num_threads
 from .formulas import (
     ACTIVATIONS,
     EPSILON,
+    FOCAL_LOSSES,
     GOLDEN_GAMMA,
     LOSSES,
     OPTIMIZERS,
@@ -70,6 +71,7 @@ _WORDS: Mapping[Formula, Formula] = {
     formulas.where: lambda condition, a, b: a if condition else b,
     formulas.clip: lambda x, low, high: np.minimum(np.maximum(x, type(x)(low)), type(x)(high)),
     formulas.one: lambda x: type(x)(1.0),
+    formulas.rounded: lambda value, x: type(x)(value),
     formulas.erf: lambda x: math.erf(x),
 }
 
@@ -469,12 +471,45 @@ def _loss(loss: Loss) -> Op:
             _loss_kernel(loss.value, loss.derivative),
             rows,
             cols,
-            hinge_labels(y_true) if loss.name == "hinge" else y_true,
+            hinge_labels(y_true) if loss.signed else y_true,
             y_pred,
             *_present(y_pred, weight, values, gradient=gradient),
             float(scale),
             loss.divisor(cols),
             loss.options(param),
+        )
+
+    return value
+
+
+def _binary_focal(formula: Formula, slope: Formula) -> Op:
+    """The op of an entry of `FOCAL_LOSSES`: the mean over the columns, and its gradient."""
+
+    def value(
+        y_true: Array,
+        y_pred: Array,
+        weight: Array | None,
+        *,
+        values: Array,
+        gradient: Array | None = None,
+        scale: float = 1.0,
+        gamma: float = 2.0,
+        positive: float = 1.0,
+        negative: float = 1.0,
+        smoothing: float = 0.0,
+    ) -> None:
+        _expect("y_true", y_true, y_pred.shape)
+        rows, cols = y_pred.shape
+        _run(
+            _loss_kernel(formula, slope),
+            rows,
+            cols,
+            y_true,
+            y_pred,
+            *_present(y_pred, weight, values, gradient=gradient),
+            float(scale),
+            float(cols),
+            (float(gamma), float(positive), float(negative), float(smoothing)),
         )
 
     return value
@@ -778,6 +813,7 @@ def _table() -> dict[str, Op]:
     for activation in ACTIVATIONS.values():
         table[activation.name], table[activation.name + "_gradient"] = _activation(activation)
     table |= {loss.name: _loss(loss) for loss in LOSSES.values()}
+    table |= {name: _binary_focal(*pair) for name, pair in FOCAL_LOSSES.items()}
     table |= {optimizer.name: _optimizer(optimizer) for optimizer in OPTIMIZERS.values()}
     return table
 

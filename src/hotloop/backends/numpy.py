@@ -19,17 +19,21 @@ import numpy.typing as npt
 from .formulas import (
     ACTIVATIONS,
     EPSILON,
+    FOCAL_LOSSES,
     GOLDEN_GAMMA,
     LOSSES,
     OPTIMIZERS,
     SELU_ALPHA,
     SELU_SCALE,
     Activation,
+    Formula,
     Loss,
     Optimizer,
     clip,
     hinge_labels,
     normal_48,
+    power_derivative,
+    sigmoid,
     splitmix64,
     uniform_24,
     unless_clipped,
@@ -309,6 +313,54 @@ def log_softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:
     out[...] = dy - np.exp(y) * _row_sum(dy)
 
 
+def sparsemax(x: Array, *, out: Array) -> None:
+    """The point of the unit simplex nearest to each row (Martins & Astudillo 2016).
+
+    max(x_j - tau, 0), tau being such that these sum to 1. With x in falling order, the k
+    largest count, k being the last that has 1 + k x_k > x_1 + ... + x_k.
+
+    >>> out = np.empty((1, 3))
+    >>> sparsemax(np.array([[2.0, 1.5, 0.0]]), out=out)
+    >>> out
+    array([[0.75, 0.25, 0.  ]])
+    """
+    shifted = x - x.max(axis=1, keepdims=True)
+    falling = -np.sort(-shifted, axis=1)
+    sums = falling.cumsum(axis=1, dtype=np.float64)
+    k = np.arange(1, x.shape[1] + 1)
+    count = (1.0 + k * falling > sums).sum(axis=1, keepdims=True)
+    tau = (np.take_along_axis(sums, np.maximum(count - 1, 0), axis=1) - 1.0) / count
+    out[...] = np.maximum(shifted - tau, 0.0)
+
+
+def sparsemax_gradient(dy: Array, y: Array, *, out: Array) -> None:
+    """dy_j less the mean of dy where y > 0, and 0 elsewhere, y being sparsemax's output."""
+    counted = y > 0.0
+    mean = _row_sum(np.where(counted, dy, 0.0)) / counted.sum(axis=1, keepdims=True)
+    out[...] = np.where(counted, dy - mean, 0.0)
+
+
+def glu(x: Array, *, out: Array) -> None:
+    """a sigmoid(b), a and b being the halves of each row: out has half of x's columns.
+
+    Dauphin et al. (2017).
+
+    >>> out = np.empty((1, 1))
+    >>> glu(np.array([[3.0, 0.0]]), out=out)
+    >>> out
+    array([[1.5]])
+    """
+    a, b = np.split(x, 2, axis=1)
+    out[...] = a * sigmoid(b)
+
+
+def glu_gradient(dy: Array, x: Array, *, out: Array) -> None:
+    """dy s and dy a s (1 - s) side by side, with s = sigmoid(b); x is glu's input."""
+    a, b = np.split(x, 2, axis=1)
+    s = sigmoid(b)
+    out[...] = np.concatenate([dy * s, dy * a * s * sigmoid(-b)], axis=1)
+
+
 def _row_sum(x: Array) -> Array:
     """The sum of each row, (rows, 1), in float64."""
     total: Array = x.sum(axis=1, keepdims=True, dtype=np.float64)
@@ -488,7 +540,7 @@ def _loss(loss: Loss) -> Op:
         scale: float = 1.0,
         param: float = default,
     ) -> None:
-        y = hinge_labels(y_true) if loss.name == "hinge" else y_true
+        y = hinge_labels(y_true) if loss.signed else y_true
         options = loss.options(param)
         divisor = loss.divisor(y_pred.shape[1])
         values[...] = _weighted(_row_sum(loss.value(y, y_pred, *options)) / divisor, weight)
@@ -497,6 +549,33 @@ def _loss(loss: Loss) -> Op:
             gradient[...] = derivative * _row_factor(weight, scale / divisor)
 
     value.__doc__ = loss.value.__doc__
+    return value
+
+
+def _binary_focal(formula: Formula, slope: Formula) -> Op:
+    """The op of an entry of `FOCAL_LOSSES`: the mean over the columns, and its gradient."""
+
+    def value(
+        y_true: Array,
+        y_pred: Array,
+        weight: Array | None,
+        *,
+        values: Array,
+        gradient: Array | None = None,
+        scale: float = 1.0,
+        gamma: float = 2.0,
+        positive: float = 1.0,
+        negative: float = 1.0,
+        smoothing: float = 0.0,
+    ) -> None:
+        options = (gamma, positive, negative, smoothing)
+        cols = y_pred.shape[1]
+        values[...] = _weighted(_row_sum(formula(y_true, y_pred, *options)) / cols, weight)
+        if gradient is not None:
+            derivative = slope(y_true, y_pred, *options)
+            gradient[...] = derivative * _row_factor(weight, scale / cols)
+
+    value.__doc__ = formula.__doc__
     return value
 
 
@@ -641,6 +720,229 @@ def sparse_softmax_crossentropy(
     )
 
 
+def categorical_focal_crossentropy(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    smoothing: float = 0.0,
+) -> None:
+    """-alpha sum_j t_j (1 - q_j)^gamma log(q_j), with q = clip(p), p = y_pred / sum(y_pred).
+
+    t and clip are those of `categorical_crossentropy`. Lin et al. (2017).
+
+    >>> values = np.empty(1)
+    >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]])
+    >>> categorical_focal_crossentropy(y_true, y_pred, None, values=values, alpha=1.0)
+    >>> values
+    array([0.1732868])
+    """
+    total = _row_sum(y_pred).astype(y_pred.dtype)
+    p = y_pred / total
+    loss, slope = _focal_classes(y_true, p, gamma, alpha, smoothing)
+    values[...] = _weighted(loss, weight)
+    if gradient is not None:
+        gradient[...] = (slope - _row_sum(slope * p)) / total * _row_factor(weight, scale)
+
+
+def categorical_focal_crossentropy_logits(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    smoothing: float = 0.0,
+) -> None:
+    """`categorical_focal_crossentropy` of softmax(y_pred), and its gradient by y_pred."""
+    p = np.empty_like(y_pred)
+    softmax(y_pred, out=p)
+    loss, slope = _focal_classes(y_true, p, gamma, alpha, smoothing)
+    values[...] = _weighted(loss, weight)
+    if gradient is not None:
+        gradient[...] = p * (slope - _row_sum(slope * p)) * _row_factor(weight, scale)
+
+
+def _focal_classes(
+    y_true: Array, p: Array, gamma: float, alpha: float, smoothing: float
+) -> tuple[Array, Array]:
+    """The categorical focal loss of each row, and its slope by each probability."""
+    t = _smooth_classes(y_true, smoothing)
+    q = _clip_probability(p)
+    focus = np.power(1.0 - q, gamma)
+    slope = -alpha * t * (focus / q - power_derivative(1.0 - q, gamma) * np.log(q))
+    return _row_sum(-alpha * t * focus * np.log(q)), unless_clipped(p, q, slope)
+
+
+def generalized_crossentropy(
+    label: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    q: float = 0.5,
+) -> None:
+    """(1 - y_pred[label]^q) / q; label is int32, (rows,). Zhang & Sabuncu (2018).
+
+    >>> values = np.empty(1)
+    >>> label = np.array([1], np.int32)
+    >>> generalized_crossentropy(label, np.array([[0.75, 0.25]]), None, values=values)
+    >>> values
+    array([1.])
+
+    Raises
+    ------
+    ValueError
+        If a label is not in [0, cols).
+    """
+    own = one_hot(label, y_pred)
+    p = y_pred[np.arange(len(label)), label][:, np.newaxis]
+    slope = -np.power(p, q - 1.0)
+    values[...] = _weighted((1.0 - np.power(p, q)) / q, weight)
+    if gradient is not None:
+        gradient[...] = np.where(own == 1.0, slope, 0.0) * _row_factor(weight, scale)
+
+
+def categorical_hinge(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+) -> None:
+    """max(1 + max_j (1 - y_j) p_j - sum_j y_j p_j, 0), p being y_pred.
+
+    Where several columns have the inner maximum, each gets its share of the gradient.
+
+    >>> values = np.empty(1)
+    >>> categorical_hinge(np.array([[0.0, 1.0]]), np.array([[0.5, 0.75]]), None, values=values)
+    >>> values
+    array([0.75])
+    """
+    wrong = (1.0 - y_true) * y_pred
+    most = wrong.max(axis=1, keepdims=True)
+    margin = most - _row_sum(y_true * y_pred) + 1.0
+    values[...] = _weighted(np.maximum(margin, 0.0), weight)
+    if gradient is not None:
+        chosen = wrong == most
+        share = chosen / chosen.sum(axis=1, keepdims=True)
+        slope = np.where(margin > 0.0, share * (1.0 - y_true) - y_true, 0.0)
+        gradient[...] = slope * _row_factor(weight, scale)
+
+
+def cosine_similarity(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+) -> None:
+    """Minus the cosine of the angle between y_true and y_pred: -1 where they point one way.
+
+    A vector shorter than 1e-7 counts as one of that length.
+
+    >>> values = np.empty(1)
+    >>> cosine_similarity(np.array([[3.0, 4.0]]), np.array([[2.0, 0.0]]), None, values=values)
+    >>> values
+    array([-0.6])
+    """
+    of_y, of_p = _inverse_length(y_true), _inverse_length(y_pred)
+    cosine = _row_sum(y_true * y_pred) * of_y * of_p
+    values[...] = _weighted(-cosine, weight)
+    if gradient is not None:
+        own = np.where(of_p < 1.0 / EPSILON, cosine * of_p * of_p, 0.0)
+        gradient[...] = (y_pred * own - y_true * (of_y * of_p)) * _row_factor(weight, scale)
+
+
+def _inverse_length(x: Array) -> Array:
+    """1 / length of each row, (rows, 1), in float64; a length below 1e-7 counts as 1e-7."""
+    inverse: Array = np.minimum(1.0 / np.sqrt(_row_sum(x * x)), 1.0 / EPSILON)
+    return inverse
+
+
+def tversky(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    epsilon: float = EPSILON,
+) -> None:
+    """1 - I / (I + alpha sum (1 - p) y + beta sum p (1 - y) + epsilon), with I = sum y p.
+
+    The sums are over a row. Salehi, Erdogmus & Gholipour (2017); with alpha = beta = 1/2 it
+    is the Dice loss.
+
+    >>> values = np.empty(1)
+    >>> tversky(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]]), None, values=values)
+    >>> values.round(6)
+    array([0.5])
+    """
+    value, slope = _tversky(y_true, y_pred, alpha, beta, epsilon, axis=1)
+    values[...] = _weighted(value, weight)
+    if gradient is not None:
+        gradient[...] = slope * _row_factor(weight, scale)
+
+
+def batch_tversky(
+    y_true: Array,
+    y_pred: Array,
+    weight: Array | None,
+    *,
+    values: Array,
+    gradient: Array | None = None,
+    scale: float = 1.0,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    epsilon: float = EPSILON,
+) -> None:
+    """`tversky` with sums over all rows, whose one value each row has.
+
+    >>> values = np.empty(2)
+    >>> y_true, y_pred = np.array([[1.0], [0.0]]), np.array([[0.5], [0.5]])
+    >>> batch_tversky(y_true, y_pred, None, values=values)
+    >>> values.round(6)
+    array([0.5, 0.5])
+    """
+    value, slope = _tversky(y_true, y_pred, alpha, beta, epsilon, axis=None)
+    rows = np.ones(len(y_pred)) if weight is None else weight
+    values[...] = value[0, 0] * rows
+    if gradient is not None:
+        gradient[...] = slope * (scale * rows.sum(dtype=np.float64))
+
+
+def _tversky(
+    y: Array, p: Array, alpha: float, beta: float, epsilon: float, axis: int | None
+) -> tuple[Array, Array]:
+    """The loss over that axis, and its slope by each prediction, in float64."""
+
+    def total(x: Array) -> Array:
+        return np.asarray(x.sum(axis=axis, keepdims=True, dtype=np.float64))
+
+    both = total(y * p)
+    whole = both + alpha * (total(y) - both) + beta * (total(p) - both) + epsilon
+    slope = (both * ((1.0 - alpha) * y + beta * (1.0 - y)) - y * whole) / (whole * whole)
+    return 1.0 - both / whole, slope
+
+
 def _smooth_classes(y_true: Array, smoothing: float) -> Array:
     """Labels moved towards the uniform distribution over the columns."""
     t: Array = y_true * (1.0 - smoothing) + smoothing / y_true.shape[1]
@@ -745,6 +1047,44 @@ def _in_top_k(label: Array, scores: Array, k: float) -> Array:
     """Whether each row's label is among its k best scores."""
     score = scores[np.arange(len(label)), label][:, np.newaxis]
     return np.asarray(((scores > score).sum(axis=1) < k) & np.isfinite(score[:, 0]))
+
+
+def pearson_correlation(
+    y_true: Array, y_pred: Array, weight: Array | None, *, values: Array
+) -> None:
+    """Covariance over the product of the standard deviations of a row's columns (Pearson 1895).
+
+    >>> values = np.empty(1)
+    >>> y_true, y_pred = np.array([[0.0, 1.0, 2.0]]), np.array([[4.0, 2.0, 0.0]])
+    >>> pearson_correlation(y_true, y_pred, None, values=values)
+    >>> values.round(6)
+    array([-1.])
+    """
+    _, y_variance, p_variance, covariance = _moments(y_true, y_pred)
+    values[...] = _weighted(covariance / (np.sqrt(y_variance) * np.sqrt(p_variance)), weight)
+
+
+def concordance_correlation(
+    y_true: Array, y_pred: Array, weight: Array | None, *, values: Array
+) -> None:
+    """2 covariance / (both variances + squared difference of the means + 1e-7) (Lin 1989).
+
+    >>> values = np.empty(1)
+    >>> concordance_correlation(np.array([[0.0, 2.0]]), np.array([[1.0, 3.0]]), None, values=values)
+    >>> values.round(6)
+    array([0.666667])
+    """
+    apart, y_variance, p_variance, covariance = _moments(y_true, y_pred)
+    spread = y_variance + p_variance + apart * apart + EPSILON
+    values[...] = _weighted(2.0 * covariance / spread, weight)
+
+
+def _moments(y: Array, p: Array) -> tuple[Array, Array, Array, Array]:
+    """Difference of the means, both variances and the covariance of each row, in float64."""
+    cols = y.shape[1]
+    y_mean, p_mean = _row_sum(y) / cols, _row_sum(p) / cols
+    u, v = y - y_mean, p - p_mean
+    return y_mean - p_mean, _row_sum(u * u) / cols, _row_sum(v * v) / cols, _row_sum(u * v) / cols
 
 
 def _has_nan(x: Array) -> Array:
@@ -880,15 +1220,28 @@ def _table() -> dict[str, Op]:
             softmax_gradient,
             log_softmax,
             log_softmax_gradient,
+            sparsemax,
+            sparsemax_gradient,
+            glu,
+            glu_gradient,
             categorical_crossentropy,
             sparse_categorical_crossentropy,
             softmax_crossentropy,
             sparse_softmax_crossentropy,
+            categorical_focal_crossentropy,
+            categorical_focal_crossentropy_logits,
+            generalized_crossentropy,
+            categorical_hinge,
+            cosine_similarity,
+            tversky,
+            batch_tversky,
             binary_accuracy,
             categorical_accuracy,
             sparse_categorical_accuracy,
             top_k_accuracy,
             sparse_top_k_accuracy,
+            pearson_correlation,
+            concordance_correlation,
             penalty,
             penalty_gradient,
             gather,
@@ -898,6 +1251,7 @@ def _table() -> dict[str, Op]:
     for activation in ACTIVATIONS.values():
         table[activation.name], table[activation.name + "_gradient"] = _activation(activation)
     table |= {loss.name: _loss(loss) for loss in LOSSES.values()}
+    table |= {name: _binary_focal(*formulas) for name, formulas in FOCAL_LOSSES.items()}
     table |= {optimizer.name: _optimizer(optimizer) for optimizer in OPTIMIZERS.values()}
     # IEEE arithmetic, as in compiled code: infinities and NaN are values, not warnings.
     return {name: np.errstate(all="ignore")(op) for name, op in table.items()}

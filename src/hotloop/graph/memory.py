@@ -21,6 +21,7 @@ IN_PLACE = frozenset(
     | ops.NOISE
     | {"alpha_dropout_gradient", "prelu", "prelu_gradient"}
     | {"normalize", "normalize_gradient", "layer_norm", "layer_norm_gradient"}
+    | {"sparsemax_gradient"}
     | {"add", "subtract", "multiply", "maximum", "minimum"}
     | {"maximum_gradient", "minimum_gradient"}
     | {op + "_gradient" for op in ops.ELEMENTWISE}

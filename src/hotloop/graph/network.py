@@ -32,6 +32,8 @@ LOSSES = frozenset(
     {
         "mean_squared_error",
         "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "mean_squared_logarithmic_error",
         "huber",
         "log_cosh",
         "binary_crossentropy",

@@ -113,7 +113,13 @@ def log_softmax(x: Value) -> Value:
     return y
 
 
-@gradient_of("softmax", "log_softmax")
+def sparsemax(x: Value) -> Value:
+    """The nearest point of the unit simplex over the last axis."""
+    (y,) = emit("sparsemax", (x,), x.dims)
+    return y
+
+
+@gradient_of("softmax", "log_softmax", "sparsemax")
 def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     return (_backward(node.op + "_gradient", node, dy, node.output, like=dy),)
 
@@ -223,6 +229,18 @@ def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     if center and wanted[-1]:
         found[-1] = _backward("bias_gradient", node, dy, like=weights[-1])
     return tuple(found)
+
+
+def glu(x: Value) -> Value:
+    """The first half of the last axis times the sigmoid of the second."""
+    (y,) = emit("glu", (x,), (*x.dims[:-1], x.dims[-1] // 2))
+    return y
+
+
+@gradient_of("glu")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    (x,) = node.inputs
+    return (_backward("glu_gradient", node, dy, x, like=x),)
 
 
 # ---------------------------------------------------------------------- shape, noise

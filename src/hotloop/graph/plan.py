@@ -242,8 +242,8 @@ def _running_sums(
             slots.append(Slot(kind, index))
         nodes.append(Node(op, (source,), (), attributes | {"slot": len(slots) - 1}))
 
-    for i, (term, node) in enumerate(zip(losses, loss_nodes, strict=True)):
-        reduction = term.loss.reduction
+    for i, node in enumerate(loss_nodes):
+        reduction = node.attributes["reduction"]
         accumulate("accumulate", node.output, "loss", i, reduction=reduction, check=True)
     for i, (metric, values) in enumerate(zip(metrics, metric_values, strict=True)):
         accumulate("accumulate", values, "metric", i, reduction="rows", check=False)

@@ -22,14 +22,14 @@ class ReLU(Layer):
     negative_slope : float
         Of inputs below 0.
     threshold : float
-        Only 0 is supported.
+        Inputs up to it are 0, or, with a slope, ``negative_slope * (x - threshold)``.
     **options
         As in `Layer`.
 
     Raises
     ------
     ValueError
-        For a negative max_value or negative_slope, and a threshold other than 0.
+        For a negative max_value, negative_slope or threshold.
 
     Examples
     --------
@@ -52,14 +52,14 @@ class ReLU(Layer):
             raise ValueError(
                 f"{self.describe()}: negative_slope must be at least 0, not {negative_slope!r}"
             )
-        if threshold:
-            raise ValueError(f"{self.describe()}: threshold must be 0, not {threshold!r}")
+        if threshold is None or threshold < 0:
+            raise ValueError(f"{self.describe()}: threshold must be at least 0, not {threshold!r}")
         self.max_value = max_value
         self.negative_slope = negative_slope
         self.threshold = threshold
 
     def call(self, x: Value) -> Any:
-        return activations.relu(x, self.negative_slope, self.max_value)
+        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {

@@ -23,7 +23,7 @@ from .base import Metric
 EPSILON = 1e-7
 
 
-class _Confusion:
+class Confusion:
     """Weights of true and false positives and negatives, one row for each threshold.
 
     A prediction is positive where it is greater than the threshold. Instead of comparing every
@@ -97,7 +97,7 @@ class _ThresholdMetric(Metric):
     ) -> None:
         super().__init__(dtype, name)
         self.init_thresholds = thresholds
-        self.thresholds = _thresholds(thresholds, default=0.5 if top_k is None else -np.inf)
+        self.thresholds = thresholds_of(thresholds, default=0.5 if top_k is None else -np.inf)
         self.top_k = None if top_k is None else at_least_1("top_k", top_k)
         self.class_id = class_id
         self.reset_state()
@@ -118,7 +118,7 @@ class _ThresholdMetric(Metric):
         if self.top_k is not None:
             prediction = _keep_top_k(prediction, self.top_k)
         if self.class_id is not None:
-            self._check_class(prediction.shape)
+            check_class(self, self.class_id, prediction.shape)
             label, prediction, weight = (a[..., self.class_id] for a in (label, prediction, weight))
         self._counts.add(label, prediction, weight)
 
@@ -129,7 +129,7 @@ class _ThresholdMetric(Metric):
 
     def reset_state(self) -> None:
         """Forget everything added."""
-        self._counts = _Confusion(self.thresholds)
+        self._counts = Confusion(self.thresholds)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
@@ -143,15 +143,6 @@ class _ThresholdMetric(Metric):
     def _values(self) -> Float64s:
         """Value at each threshold, of shape (thresholds, 1)."""
         raise NotImplementedError
-
-    def _check_class(self, shape: tuple[int, ...]) -> None:
-        """Error where class_id is no class of predictions of that shape."""
-        assert self.class_id is not None
-        if len(shape) < 2 or not 0 <= self.class_id < shape[-1]:
-            raise ValueError(
-                f"{self.name}: class_id={self.class_id} needs predictions of shape "
-                f"(rows, classes) with more than {self.class_id} classes, got the shape {shape}"
-            )
 
 
 class Precision(_ThresholdMetric):
@@ -269,7 +260,7 @@ class AUC(Metric):
         if num_labels and not multi_label:
             raise ValueError("num_labels needs multi_label=True")
         if thresholds is not None:
-            inner = sorted(_thresholds(thresholds, default=0.5))
+            inner = sorted(thresholds_of(thresholds, default=0.5))
         elif num_thresholds >= 2:
             inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
         else:
@@ -315,7 +306,7 @@ class AUC(Metric):
 
     def reset_state(self) -> None:
         """Forget everything added."""
-        self._counts = _Confusion(self.thresholds, self.num_labels or 1)
+        self._counts = Confusion(self.thresholds, self.num_labels or 1)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
@@ -542,7 +533,16 @@ def _keep_top_k(y_pred: Array, k: int) -> Array:
     return kept
 
 
-def _thresholds(given: float | Sequence[float] | None, default: float) -> list[float]:
+def check_class(metric: Metric, class_id: int, shape: tuple[int, ...]) -> None:
+    """Error where class_id is no class of predictions of that shape."""
+    if len(shape) < 2 or not 0 <= class_id < shape[-1]:
+        raise ValueError(
+            f"{metric.name}: class_id={class_id} needs predictions of shape (rows, classes) with "
+            f"more than {class_id} classes, got the shape {shape}"
+        )
+
+
+def thresholds_of(given: float | Sequence[float] | None, default: float) -> list[float]:
     """Thresholds as a list, checked to be from 0 to 1."""
     if given is None:
         return [default]

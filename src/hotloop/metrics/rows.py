@@ -138,6 +138,145 @@ class MeanAbsoluteError(MeanRowMetric):
     _direction = "down"
 
 
+class MeanAbsolutePercentageError(MeanRowMetric):
+    """Mean absolute error in percent: ``100 * mean(|y_true - y_pred| / max(|y_true|, 1e-7))``.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+
+    Examples
+    --------
+    >>> MeanAbsolutePercentageError()([[2.0, 4.0]], [[3.0, 4.0]])
+    25.0
+    """
+
+    op = "mean_absolute_percentage_error"
+    default_name = "mean_absolute_percentage_error"
+    _direction = "down"
+
+
+class MeanSquaredLogarithmicError(MeanRowMetric):
+    """Mean of ``(log(1 + y_true) - log(1 + y_pred)) ** 2``, both being at least 1e-7.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+
+    Examples
+    --------
+    >>> round(MeanSquaredLogarithmicError()([[0.0]], [[1.0]]), 4)
+    0.4805
+    """
+
+    op = "mean_squared_logarithmic_error"
+    default_name = "mean_squared_logarithmic_error"
+    _direction = "down"
+
+
+class CosineSimilarity(MeanRowMetric):
+    """Mean cosine of the angle between y_true and y_pred: 1 where they point one way.
+
+    Unlike the loss of that name, which is its opposite.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+    axis : int
+        Only -1 is supported.
+
+    Raises
+    ------
+    ValueError
+        For another axis.
+
+    Examples
+    --------
+    >>> round(CosineSimilarity()([[3.0, 4.0]], [[2.0, 0.0]]), 4)
+    0.6
+    """
+
+    op = "cosine_similarity"
+    _direction = "up"
+
+    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(name, dtype)
+        _check_axis(self, axis)
+
+    def of(self, total: Any, count: Any) -> Any:
+        """The mean; the op computes the loss."""
+        return -super().of(total, count)
+
+
+class PearsonCorrelation(MeanRowMetric):
+    """Mean over rows of Pearson's correlation of the row's columns (Pearson, 1895).
+
+    ``cov(y_true, y_pred) / (std(y_true) * std(y_pred))``, NaN for a row of equal numbers.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+    axis : int
+        Only -1 is supported.
+
+    Raises
+    ------
+    ValueError
+        For another axis.
+
+    Examples
+    --------
+    >>> round(PearsonCorrelation()([[0.0, 1.0, 2.0]], [[4.0, 2.0, 0.0]]), 4)
+    -1.0
+    """
+
+    op = "pearson_correlation"
+    _direction = "up"
+
+    def __init__(
+        self, name: str = "pearson_correlation", dtype: Any = None, axis: int = -1
+    ) -> None:
+        super().__init__(name, dtype)
+        _check_axis(self, axis)
+
+
+class ConcordanceCorrelation(MeanRowMetric):
+    """Mean over rows of the concordance correlation of the row's columns (Lin, 1989).
+
+    ``2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p)) ** 2 + 1e-7)``.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+    axis : int
+        Only -1 is supported.
+
+    Raises
+    ------
+    ValueError
+        For another axis.
+
+    Examples
+    --------
+    >>> round(ConcordanceCorrelation()([[0.0, 2.0]], [[1.0, 3.0]]), 4)
+    0.6667
+    """
+
+    op = "concordance_correlation"
+    _direction = "up"
+
+    def __init__(
+        self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1
+    ) -> None:
+        super().__init__(name, dtype)
+        _check_axis(self, axis)
+
+
 class LogCoshError(MeanRowMetric):
     """Mean of ``log(cosh(y_pred - y_true))``.
 
@@ -211,6 +350,44 @@ class Hinge(MeanRowMetric):
 
     op = "hinge"
     default_name = "hinge"
+    _direction = "down"
+
+
+class SquaredHinge(MeanRowMetric):
+    """Mean of ``max(1 - y_true * y_pred, 0) ** 2``, labels being -1 and 1, or 0 and 1.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+
+    Examples
+    --------
+    >>> SquaredHinge()([[0.0], [1.0]], [[-0.5], [2.0]])
+    0.125
+    """
+
+    op = "squared_hinge"
+    default_name = "squared_hinge"
+    _direction = "down"
+
+
+class CategoricalHinge(MeanRowMetric):
+    """Mean over rows of ``max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0)``.
+
+    Parameters
+    ----------
+    name, dtype
+        As in `Metric`.
+
+    Examples
+    --------
+    >>> CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]])
+    0.75
+    """
+
+    op = "categorical_hinge"
+    default_name = "categorical_hinge"
     _direction = "down"
 
 
@@ -545,12 +722,21 @@ class SparseTopKCategoricalAccuracy(MeanRowMetric):
         return {**super().get_config(), "k": self.k, "from_sorted_ids": self.from_sorted_ids}
 
 
+def _check_axis(metric: MeanRowMetric, axis: int) -> None:
+    """Error where axis is not the last one."""
+    if axis != -1:
+        raise ValueError(f"{metric.name}: axis must be -1, the last one, not {axis!r}")
+
+
 _ELEMENTWISE = {
     "mean_squared_error",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
     "log_cosh",
     "poisson",
     "hinge",
+    "squared_hinge",
     "binary_crossentropy",
     "binary_crossentropy_logits",
     "binary_accuracy",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.formulas import ACTIVATIONS, LOSSES, OPTIMIZERS
+from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
 from ..backends.numpy import Array
 
 Shape = tuple[int, ...]
@@ -349,9 +349,24 @@ def _log_softmax_gradient(shape: Shape, new: Arrays) -> Call:
     return _call(4 * rows * cols, dy, y, out=new.empty(*shape))
 
 
+def _glu(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    return _call(5 * rows * cols, new.normal(rows, 2 * cols), out=new.empty(*shape))
+
+
+def _glu_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, x = new.normal(*shape), new.normal(rows, 2 * cols)
+    return _call(9 * rows * cols, dy, x, out=new.empty(rows, 2 * cols))
+
+
 def _softmaxes() -> Iterator[Kernel]:
     yield Kernel("softmax", "softmaxes", _SCORES, _softmax)
     yield Kernel("softmax_gradient", "softmaxes", _SCORES, _softmax_gradient)
+    yield Kernel("sparsemax", "softmaxes", _SCORES, _softmax)
+    yield Kernel("sparsemax_gradient", "softmaxes", _SCORES, _softmax_gradient)
+    yield Kernel("glu", "softmaxes", _SCORES, _glu)
+    yield Kernel("glu_gradient", "softmaxes", _SCORES, _glu_gradient)
     yield Kernel("log_softmax", "softmaxes", _SCORES, _softmax)
     yield Kernel("log_softmax_gradient", "softmaxes", _SCORES, _log_softmax_gradient)
 
@@ -383,6 +398,15 @@ def _losses() -> Iterator[Kernel]:
         yield Kernel(name, "losses", _SCORES, dense)
         sparse = _of_scores(8, sparse=True, gradient=True)
         yield Kernel("sparse_" + name, "losses", _SCORES, sparse)
+    for name in FOCAL_LOSSES:
+        yield Kernel(name, "losses", _SCORES, _of_scores(20, gradient=True))
+    for name in ("categorical_focal_crossentropy", "categorical_focal_crossentropy_logits"):
+        dense = _of_scores(16, one_hot=True, gradient=True)
+        yield Kernel(name, "losses", _SCORES, dense)
+    generalized = _of_scores(1, sparse=True, gradient=True)
+    yield Kernel("generalized_crossentropy", "losses", _SCORES, generalized)
+    for name in ("categorical_hinge", "cosine_similarity", "tversky", "batch_tversky"):
+        yield Kernel(name, "losses", _SCORES, _of_scores(6, one_hot=True, gradient=True))
 
 
 def _metrics() -> Iterator[Kernel]:
@@ -390,6 +414,8 @@ def _metrics() -> Iterator[Kernel]:
     for name in ("categorical_accuracy", "top_k_accuracy"):
         yield Kernel(name, "metrics", _SCORES, _of_scores(2, one_hot=True))
         yield Kernel("sparse_" + name, "metrics", _SCORES, _of_scores(1, sparse=True))
+    for name in ("pearson_correlation", "concordance_correlation"):
+        yield Kernel(name, "metrics", _SCORES, _of_scores(9))
 
 
 # --------------------------------------------------------------------- weights and data

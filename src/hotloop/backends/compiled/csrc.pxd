@@ -10,20 +10,34 @@ cdef extern from "hotloop.h" nogil:
         HL_BOOL
 
     ctypedef enum hl_activation:
-        HL_LINEAR, HL_RELU, HL_LEAKY_RELU, HL_ELU, HL_SELU, HL_GELU, HL_GELU_TANH, HL_SILU
-        HL_SOFTPLUS, HL_SOFTSIGN, HL_SIGMOID, HL_HARD_SIGMOID, HL_TANH, HL_EXPONENTIAL
+        HL_LINEAR, HL_RELU, HL_CLIPPED_RELU, HL_THRESHOLD, HL_HARD_SHRINK, HL_SOFT_SHRINK
+        HL_LEAKY_RELU, HL_ELU, HL_CELU, HL_SELU, HL_GELU, HL_GELU_TANH, HL_SILU, HL_HARD_SILU
+        HL_MISH, HL_SOFTPLUS, HL_LOG_SIGMOID, HL_SQUAREPLUS, HL_SPARSE_PLUS, HL_SOFTSIGN
+        HL_SIGMOID, HL_HARD_SIGMOID, HL_SPARSE_SIGMOID, HL_TANH, HL_HARD_TANH, HL_TANH_SHRINK
+        HL_EXPONENTIAL
 
     ctypedef enum hl_merge:
         HL_ADD, HL_SUBTRACT, HL_MULTIPLY, HL_MAXIMUM, HL_MINIMUM
 
     ctypedef enum hl_loss:
-        HL_MEAN_SQUARED_ERROR, HL_MEAN_ABSOLUTE_ERROR, HL_HUBER, HL_LOG_COSH
+        HL_MEAN_SQUARED_ERROR, HL_MEAN_ABSOLUTE_ERROR, HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR
+        HL_MEAN_SQUARED_LOGARITHMIC_ERROR, HL_HUBER, HL_LOG_COSH
         HL_BINARY_CROSSENTROPY, HL_BINARY_CROSSENTROPY_LOGITS, HL_KL_DIVERGENCE, HL_POISSON
-        HL_HINGE
+        HL_HINGE, HL_SQUARED_HINGE
+
+    ctypedef enum hl_row_loss:
+        HL_BINARY_FOCAL_CROSSENTROPY, HL_BINARY_FOCAL_CROSSENTROPY_LOGITS
+        HL_CATEGORICAL_FOCAL_CROSSENTROPY, HL_CATEGORICAL_FOCAL_CROSSENTROPY_LOGITS
+        HL_GENERALIZED_CROSSENTROPY, HL_CATEGORICAL_HINGE, HL_COSINE_SIMILARITY
+        HL_TVERSKY, HL_BATCH_TVERSKY
+
+    enum:
+        HL_MAX_OPTIONS
 
     ctypedef enum hl_metric:
         HL_BINARY_ACCURACY, HL_CATEGORICAL_ACCURACY, HL_SPARSE_CATEGORICAL_ACCURACY
-        HL_TOP_K_ACCURACY, HL_SPARSE_TOP_K_ACCURACY
+        HL_TOP_K_ACCURACY, HL_SPARSE_TOP_K_ACCURACY, HL_PEARSON_CORRELATION
+        HL_CONCORDANCE_CORRELATION
 
     ctypedef enum hl_optimizer:
         HL_SGD, HL_SGD_MOMENTUM, HL_SGD_NESTEROV, HL_ADAM, HL_ADAM_AMSGRAD
@@ -150,6 +164,12 @@ cdef extern from "hotloop.h" nogil:
         void (*layer_norm_gradient)(int centered, const void *dy, const void *x, const void *mean,
                                     const void *inverse, const void *gamma, void *dx,
                                     ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*sparsemax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*sparsemax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+                                   ptrdiff_t cols) noexcept nogil
+        void (*glu)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*glu_gradient)(const void *dy, const void *x, void *dx, ptrdiff_t rows,
+                             ptrdiff_t cols) noexcept nogil
         void (*loss)(hl_loss kind, double param, const void *y_true, const void *y_pred,
                      const void *weight, ptrdiff_t group, double scale, void *values,
                      void *gradient, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
@@ -162,6 +182,10 @@ cdef extern from "hotloop.h" nogil:
                                      ptrdiff_t group, double scale, void *values,
                                      void *probability, void *gradient, ptrdiff_t rows,
                                      ptrdiff_t cols) noexcept nogil
+        void (*row_loss)(hl_row_loss kind, const double *option, const void *y_true,
+                         const int32_t *label, const void *y_pred, const void *weight,
+                         ptrdiff_t group, double scale, void *values, void *gradient,
+                         ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
         void (*metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
                        const void *y_pred, const void *weight, ptrdiff_t group, void *values,
                        ptrdiff_t rows, ptrdiff_t cols) noexcept nogil

@@ -27,12 +27,14 @@ from ...graph.updates import CHANGES_VARIABLES
 from ..numpy import alpha_dropout_line
 from .steps import (
     ACTIVATIONS,
+    BATCH_LOSSES,
     CROSSENTROPIES,
     DTYPES,
     LOSSES,
     MERGES,
     METRICS,
     NORMALIZATIONS,
+    ROW_LOSSES,
     ROWWISE,
     UPDATES,
 )
@@ -40,7 +42,6 @@ from .steps import (
 from .csrc cimport (
     HL_F32,
     HL_F64,
-    HL_HINGE,
     HL_MAX_HYPER,
     HL_MAX_RANK,
     hl_activation,
@@ -89,6 +90,8 @@ from .steps cimport (
     GATHER,
     GATHER_LABELS,
     GAUSSIAN,
+    GLU,
+    GLU_GRADIENT,
     INPUT_GRADIENT,
     LAYER_NORM_SCALE_GRADIENT,
     LOSS,
@@ -103,6 +106,7 @@ from .steps cimport (
     PRELU,
     PRELU_ALPHA_GRADIENT,
     PRELU_GRADIENT,
+    ROW_LOSS,
     SCALE,
     SQUARE_SUM,
     UPDATE,
@@ -848,12 +852,16 @@ cdef class Executor:
             self._rows_of_loss(at, CROSSENTROPIES[kind], node)
             step.option = options.get("smoothing", 0.0)
             step.clip = options.get("clip", False)
+        elif kind in ROW_LOSSES:
+            self._rows_of_loss(at, ROW_LOSS, node)
+            step.kind, names = ROW_LOSSES[kind]
+            for i, name in enumerate(names):
+                step.options[i] = options[name]
         else:
             self._rows_of_loss(at, LOSS, node)
             step.kind = LOSSES[kind]
             step.option = options.get("param", 0.0)
-            # It looks at all of the batch's labels to tell 0/1 from -1/1.
-            step.by_one = step.kind == HL_HINGE
+        step.by_one = kind in BATCH_LOSSES
         step.summed = node.attributes.get("reduction") == "sum"
         step.factor = node.attributes.get("loss_weight", 1.0)
 
@@ -1007,6 +1015,13 @@ cdef class Executor:
         self._plain(at, ROWWISE[node.op], node)
         step.group = node.output.group
         step.cols = node.output.dims[-1]
+
+    def _glu(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        gradient = node.op == "glu_gradient"
+        self._plain(at, GLU_GRADIENT if gradient else GLU, node)
+        step.group = node.output.group
+        step.cols = node.inputs[0].dims[-1] if gradient else node.output.dims[-1]
 
     def _plain(self, int at, int code, node):
         """A step that reads its node's inputs in order and writes its first output."""
@@ -1206,6 +1221,8 @@ _LOWER = {
     "dropout": Executor._dropout,
     "gaussian_dropout": Executor._gaussian,
     "gaussian_noise": Executor._gaussian,
+    "glu": Executor._glu,
+    "glu_gradient": Executor._glu,
     "input_gradient": Executor._input_gradient,
     "loss": Executor._loss,
     "maximum_gradient": Executor._choice_gradient,

@@ -9,17 +9,29 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+import inspect
+
 from ... import backends
 from ..formulas import ACTIVATIONS as ACTIVATION_FORMULAS
 from ..formulas import LOSSES as LOSS_FORMULAS
 from ..formulas import OPTIMIZERS as RULES
+from ..numpy import OPS as REFERENCE
 from ..numpy import alpha_dropout_line, check_labels, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
-from .steps import ACTIVATIONS, CROSSENTROPIES, LOSSES, MERGES, METRICS, ROWWISE, UPDATES
+from .steps import (
+    ACTIVATIONS,
+    BATCH_LOSSES,
+    CROSSENTROPIES,
+    LOSSES,
+    MERGES,
+    METRICS,
+    ROW_LOSSES,
+    ROWWISE,
+    UPDATES,
+)
 
 from .csrc cimport (
-    HL_HINGE,
     HL_LINEAR,
     hl_activation,
     hl_kernels,
@@ -44,6 +56,8 @@ from .steps cimport (
     LAYER_NORM,
     LAYER_NORM_GRADIENT,
     LAYER_NORM_SCALE_GRADIENT,
+    GLU,
+    GLU_GRADIENT,
     LOSS,
     MERGE,
     METRIC,
@@ -55,6 +69,7 @@ from .steps cimport (
     PRELU,
     PRELU_ALPHA_GRADIENT,
     PRELU_GRADIENT,
+    ROW_LOSS,
     SCALE,
     SOFTMAX_CROSSENTROPY,
     UPDATE,
@@ -506,6 +521,39 @@ def layer_norm_gradient(dy, x, mean, inverse, gamma, *, centered=True, out):
 cdef _of_rows(Step *step, x, mean, inverse, gamma):
     step.state[0], step.state[1] = _vector("mean", mean, x, 0), _vector("inverse", inverse, x, 0)
     step.state[2] = _vector("gamma", gamma, x, 1)
+def sparsemax(x, *, out):
+    _rowwise("sparsemax", x, None, out)
+
+
+def sparsemax_gradient(dy, y, *, out):
+    _rowwise("sparsemax_gradient", dy, y, out)
+
+
+cdef Step _gated(int code, x, half, second, out) except *:
+    """A step on glu's input, or what has its shape, and what has half of its columns."""
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    rows, cols = half.shape
+    if x.shape != (rows, 2 * cols):
+        raise ValueError(f"shapes {x.shape} and {half.shape} do not fit")
+    step.code, step.group, step.cols = code, 1, cols
+    step.in1 = _address(second, x.dtype)
+    step.out0 = _address(out, x.dtype)
+    return step
+
+
+def glu(x, *, out):
+    cdef Step step = _gated(GLU, x, out, None, out)
+    step.in0 = _address(x, x.dtype)
+    _run(&step, _kernels(x), out.shape[0])
+
+
+def glu_gradient(dy, x, *, out):
+    cdef Step step = _gated(GLU_GRADIENT, x, dy, x, out)
+    if out.shape != x.shape:
+        raise ValueError(f"shapes {x.shape} and {out.shape} differ")
+    step.in0 = _address(dy, x.dtype)
+    _run(&step, _kernels(x), dy.shape[0])
 
 
 # --------------------------------------------------------------- losses and metrics
@@ -551,7 +599,7 @@ def _loss(name, default):
     def loss(y_true, y_pred, weight, *, values, gradient=None, scale=1.0, param=default):
         cdef Step step = _rows_of_loss(LOSS, y_true, y_pred, weight, values, False)
         step.kind, step.option = LOSSES[name], param
-        step.by_one = step.kind == HL_HINGE
+        step.by_one = name in BATCH_LOSSES
         _run_loss(&step, y_pred, gradient, None, scale)
 
     return loss
@@ -593,6 +641,29 @@ def sparse_softmax_crossentropy(
     _run_loss(&step, x, gradient, probability, scale)
 
 
+def _row_loss(name, reference):
+    """The signature, options and their defaults included, is the reference's."""
+    signature = inspect.signature(reference)
+    code, options = ROW_LOSSES[name]
+    defaults = {option: signature.parameters[option].default for option in options}
+    sparse = name == "generalized_crossentropy"
+
+    def loss(y_true, y_pred, weight, *, values, gradient=None, scale=1.0, **given):
+        if sparse:
+            check_labels(y_true, y_pred.shape[1])
+        cdef Step step = _rows_of_loss(ROW_LOSS, y_true, y_pred, weight, values, sparse)
+        if not given.keys() <= defaults.keys():
+            raise TypeError(f"{name} takes {', '.join(options)}, got {', '.join(given)}")
+        for i, option in enumerate(options):
+            step.options[i] = given.get(option, defaults[option])
+        step.kind = code
+        step.by_one = name in BATCH_LOSSES
+        _run_loss(&step, y_pred, gradient, None, scale)
+
+    loss.__signature__ = signature
+    return loss
+
+
 cdef _metric(str name, y_true, y_pred, weight, values, double param, bint sparse):
     cdef Step step = _rows_of_loss(METRIC, y_true, y_pred, weight, values, sparse)
     step.kind, step.option = METRICS[name], param
@@ -618,6 +689,14 @@ def top_k_accuracy(y_true, y_pred, weight, *, values, param=5.0):
 def sparse_top_k_accuracy(label, y_pred, weight, *, values, param=5.0):
     check_labels(label, y_pred.shape[1])
     _metric("sparse_top_k_accuracy", label, y_pred, weight, values, param, True)
+
+
+def pearson_correlation(y_true, y_pred, weight, *, values):
+    _metric("pearson_correlation", y_true, y_pred, weight, values, 0.0, False)
+
+
+def concordance_correlation(y_true, y_pred, weight, *, values):
+    _metric("concordance_correlation", y_true, y_pred, weight, values, 0.0, False)
 
 
 # ----------------------------------------------------------------------- optimizers
@@ -705,6 +784,10 @@ def _table():
             softmax_gradient,
             log_softmax,
             log_softmax_gradient,
+            sparsemax,
+            sparsemax_gradient,
+            glu,
+            glu_gradient,
             categorical_crossentropy,
             sparse_categorical_crossentropy,
             softmax_crossentropy,
@@ -714,6 +797,8 @@ def _table():
             sparse_categorical_accuracy,
             top_k_accuracy,
             sparse_top_k_accuracy,
+            pearson_correlation,
+            concordance_correlation,
             penalty,
             penalty_gradient,
             permutations,
@@ -724,6 +809,7 @@ def _table():
         table[name], table[name + "_gradient"] = _activation(name, default)
     for name, formula in LOSS_FORMULAS.items():
         table[name] = _loss(name, 0.0 if formula.param is None else formula.param)
+    table |= {name: _row_loss(name, REFERENCE[name]) for name in ROW_LOSSES}
     table |= {name: _merge(name) for name in MERGES}
     for name in ("maximum", "minimum"):
         table[name + "_gradient"] = _choice_gradient(name)

@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from .csrc cimport HL_MAX_HYPER, hl_kernels, hl_network, hl_powers, hl_source
+from .csrc cimport HL_MAX_HYPER, HL_MAX_OPTIONS, hl_kernels, hl_network, hl_powers, hl_source
 from .worker cimport Worker
 
 
@@ -40,7 +40,12 @@ cdef enum Code:
     LOG_SOFTMAX
     SOFTMAX_GRADIENT
     LOG_SOFTMAX_GRADIENT
+    SPARSEMAX
+    SPARSEMAX_GRADIENT
+    GLU
+    GLU_GRADIENT
     LOSS
+    ROW_LOSS
     CROSSENTROPY
     SOFTMAX_CROSSENTROPY
     METRIC
@@ -85,6 +90,7 @@ cdef struct Step:
     double factor
     double offset
     double dropped
+    double options[HL_MAX_OPTIONS]  # of a loss that has several
     uint64_t seed
     char *in0
     char *in1

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 from . cimport csrc
-from .csrc cimport hl_activation, hl_loss, hl_merge, hl_metric, hl_optimizer
+from .csrc cimport hl_activation, hl_loss, hl_merge, hl_metric, hl_optimizer, hl_row_loss
 from .matmul cimport (
     Update,
     addresses_of,
@@ -23,17 +23,30 @@ from .worker cimport Worker, share
 ACTIVATIONS = {
     "linear": csrc.HL_LINEAR,
     "relu": csrc.HL_RELU,
+    "clipped_relu": csrc.HL_CLIPPED_RELU,
+    "threshold": csrc.HL_THRESHOLD,
+    "hard_shrink": csrc.HL_HARD_SHRINK,
+    "soft_shrink": csrc.HL_SOFT_SHRINK,
     "leaky_relu": csrc.HL_LEAKY_RELU,
     "elu": csrc.HL_ELU,
+    "celu": csrc.HL_CELU,
     "selu": csrc.HL_SELU,
     "gelu": csrc.HL_GELU,
     "gelu_tanh": csrc.HL_GELU_TANH,
     "silu": csrc.HL_SILU,
+    "hard_silu": csrc.HL_HARD_SILU,
+    "mish": csrc.HL_MISH,
     "softplus": csrc.HL_SOFTPLUS,
+    "log_sigmoid": csrc.HL_LOG_SIGMOID,
+    "squareplus": csrc.HL_SQUAREPLUS,
+    "sparse_plus": csrc.HL_SPARSE_PLUS,
     "softsign": csrc.HL_SOFTSIGN,
     "sigmoid": csrc.HL_SIGMOID,
     "hard_sigmoid": csrc.HL_HARD_SIGMOID,
+    "sparse_sigmoid": csrc.HL_SPARSE_SIGMOID,
     "tanh": csrc.HL_TANH,
+    "hard_tanh": csrc.HL_HARD_TANH,
+    "tanh_shrink": csrc.HL_TANH_SHRINK,
     "exponential": csrc.HL_EXPONENTIAL,
 }
 MERGES = {
@@ -43,9 +56,14 @@ MERGES = {
     "maximum": csrc.HL_MAXIMUM,
     "minimum": csrc.HL_MINIMUM,
 }
+BINARY_FOCAL = ("gamma", "positive", "negative", "smoothing")
+FOCAL = ("gamma", "alpha", "smoothing")
+TVERSKY = ("alpha", "beta", "epsilon")
 LOSSES = {
     "mean_squared_error": csrc.HL_MEAN_SQUARED_ERROR,
     "mean_absolute_error": csrc.HL_MEAN_ABSOLUTE_ERROR,
+    "mean_absolute_percentage_error": csrc.HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR,
+    "mean_squared_logarithmic_error": csrc.HL_MEAN_SQUARED_LOGARITHMIC_ERROR,
     "huber": csrc.HL_HUBER,
     "log_cosh": csrc.HL_LOG_COSH,
     "binary_crossentropy": csrc.HL_BINARY_CROSSENTROPY,
@@ -53,6 +71,21 @@ LOSSES = {
     "kl_divergence": csrc.HL_KL_DIVERGENCE,
     "poisson": csrc.HL_POISSON,
     "hinge": csrc.HL_HINGE,
+    "squared_hinge": csrc.HL_SQUARED_HINGE,
+}
+# Losses that look at all of the batch: at its labels, to tell 0/1 from -1/1, or at everything.
+BATCH_LOSSES = ("hinge", "squared_hinge", "batch_tversky")
+# What C calls them, and their options in its order.
+ROW_LOSSES = {
+    "binary_focal_crossentropy": (csrc.HL_BINARY_FOCAL_CROSSENTROPY, BINARY_FOCAL),
+    "binary_focal_crossentropy_logits": (csrc.HL_BINARY_FOCAL_CROSSENTROPY_LOGITS, BINARY_FOCAL),
+    "categorical_focal_crossentropy": (csrc.HL_CATEGORICAL_FOCAL_CROSSENTROPY, FOCAL),
+    "categorical_focal_crossentropy_logits": (csrc.HL_CATEGORICAL_FOCAL_CROSSENTROPY_LOGITS, FOCAL),
+    "generalized_crossentropy": (csrc.HL_GENERALIZED_CROSSENTROPY, ("q",)),
+    "categorical_hinge": (csrc.HL_CATEGORICAL_HINGE, ()),
+    "cosine_similarity": (csrc.HL_COSINE_SIMILARITY, ()),
+    "tversky": (csrc.HL_TVERSKY, TVERSKY),
+    "batch_tversky": (csrc.HL_BATCH_TVERSKY, TVERSKY),
 }
 CROSSENTROPIES = {
     "categorical_crossentropy": CROSSENTROPY,
@@ -63,8 +96,10 @@ CROSSENTROPIES = {
 ROWWISE = {
     "softmax": SOFTMAX,
     "log_softmax": LOG_SOFTMAX,
+    "sparsemax": SPARSEMAX,
     "softmax_gradient": SOFTMAX_GRADIENT,
     "log_softmax_gradient": LOG_SOFTMAX_GRADIENT,
+    "sparsemax_gradient": SPARSEMAX_GRADIENT,
 }
 NORMALIZATIONS = {
     "normalize": NORMALIZE,
@@ -80,6 +115,8 @@ METRICS = {
     "sparse_categorical_accuracy": csrc.HL_SPARSE_CATEGORICAL_ACCURACY,
     "top_k_accuracy": csrc.HL_TOP_K_ACCURACY,
     "sparse_top_k_accuracy": csrc.HL_SPARSE_TOP_K_ACCURACY,
+    "pearson_correlation": csrc.HL_PEARSON_CORRELATION,
+    "concordance_correlation": csrc.HL_CONCORDANCE_CORRELATION,
 }
 UPDATES = {
     "sgd": csrc.HL_SGD,
@@ -376,6 +413,14 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
         kernels.softmax(s.in0 + at, s.out0 + at, n, s.cols)
     elif s.code == LOG_SOFTMAX:
         kernels.log_softmax(s.in0 + at, s.out0 + at, n, s.cols)
+    elif s.code == SPARSEMAX:
+        kernels.sparsemax(s.in0 + at, s.out0 + at, n, s.cols)
+    elif s.code == SPARSEMAX_GRADIENT:
+        kernels.sparsemax_gradient(s.in0 + at, s.in1 + at, s.out0 + at, n, s.cols)
+    elif s.code == GLU:
+        kernels.glu(s.in0 + 2 * at, s.out0 + at, n, s.cols)
+    elif s.code == GLU_GRADIENT:
+        kernels.glu_gradient(s.in0 + at, s.in1 + 2 * at, s.out0 + 2 * at, n, s.cols)
     elif s.code == SOFTMAX_GRADIENT:
         kernels.softmax_gradient(s.in0 + at, s.in1 + at, s.out0 + at, n, s.cols)
     elif s.code == LOG_SOFTMAX_GRADIENT:
@@ -392,6 +437,9 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
         elif s.code == LOSS:
             kernels.loss(<hl_loss> s.kind, s.option, y_true, s.in1 + at, weight, s.group, scale,
                          s.out0 + first * item, moved(s.out1, at), n, s.cols)
+        elif s.code == ROW_LOSS:
+            kernels.row_loss(<hl_row_loss> s.kind, s.options, y_true, label, s.in1 + at, weight,
+                             s.group, scale, s.out0 + first * item, moved(s.out1, at), n, s.cols)
         elif s.code == CROSSENTROPY:
             kernels.crossentropy(s.option, y_true, label, s.in1 + at, weight, s.group, scale,
                                  s.out0 + first * item, moved(s.out1, at), n, s.cols)
