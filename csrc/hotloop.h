@@ -450,6 +450,53 @@ typedef struct hl_kernels {
      * source, cast to T, contiguous. */
     void (*gather)(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                    void *out);
+
+    /* -- rows by their numbers ------------------------------------------- */
+
+    /* y[i, :] = table[index[i], :] for i < n, the table being a packed matrix of rows x cols; NaN
+     * where there is no such row. */
+    void (*lookup)(const int32_t *index, ptrdiff_t n, const void *table, ptrdiff_t rows,
+                   ptrdiff_t cols, void *y);
+
+    /* Its gradient: dw[r, :] = sum of dy[i, :] over all i with index[i] = r, i in increasing order,
+     * padding being 0. Of several parts each writes rows of its own, and together they write all;
+     * how many they are changes no bit. */
+    void (*lookup_gradient)(const int32_t *index, ptrdiff_t n, const void *dy, ptrdiff_t rows,
+                            ptrdiff_t cols, int part, int parts, void *dw);
+
+    /* y[i, k] says whether, or where counts is not 0 how often, k is among the n numbers
+     * index[i, :], for k < depth. */
+    void (*encode)(int counts, const int32_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t depth,
+                   void *y);
+
+    /* -- examples of several rows ------------------------------------------ */
+
+    /* y[i, t, :] = x[i, :] for t < steps. */
+    void (*repeat_steps)(const void *x, ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols, void *y);
+
+    /* y[i, j] = max_t x[i, t, j]; NaN where one of them is. steps is at least 1. */
+    void (*max_steps)(const void *x, ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols, void *y);
+
+    /* Its gradient: all steps that equal y share dy evenly, others get 0. */
+    void (*max_steps_gradient)(const void *dy, const void *x, const void *y, ptrdiff_t rows,
+                               ptrdiff_t steps, ptrdiff_t cols, void *dx);
+
+    /* y[i, j] = sum_p a[i, p] * b[j, p] for i < m, j < n, in an order that depends on k alone. */
+    void (*row_products)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, const void *b,
+                         void *y);
+
+    /* y = x / max(|x|, 10^-7) of each row, |x| being its Euclidean length; y may be x. */
+    void (*unit_rows)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
+
+    /* Its gradient; dx may be dy or x. */
+    void (*unit_rows_gradient)(const void *dy, const void *x, void *dx, ptrdiff_t rows,
+                               ptrdiff_t cols);
+
+    /* y[i, j, :] = (x[i, j, :] - mean[j]) / s, or x[i, j, :] * s + mean[j] where invert is not 0,
+     * with s = max(sqrt(variance[j]), 10^-7), for rows x cols runs of so many elements. mean NULL
+     * means zeros; y may be x. */
+    void (*standardize)(int invert, const void *x, const void *mean, const void *variance,
+                        ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t run, void *y);
 } hl_kernels;
 
 /* As hl_kernels.gather, cast to int32: class labels. */

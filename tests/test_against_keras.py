@@ -188,6 +188,66 @@ def frozen(k):
     return model
 
 
+def words(rng):
+    return rng.integers(0, 50, (ROWS, 9)), rng.integers(0, 2, (ROWS, 1))
+
+
+def embedded(k, pool="GlobalAveragePooling1D", **options):
+    return k.Sequential(
+        [
+            k.layers.Input((9,)),
+            k.layers.Embedding(50, 6, **options),
+            getattr(k.layers, pool)(),
+            k.layers.Dense(8, "relu"),
+            k.layers.Dense(1, "sigmoid"),
+        ]
+    )
+
+
+def ratings(rng):
+    """Users and things, and what the first think of the second."""
+    return [rng.integers(0, n, (ROWS, 1)) for n in (8, 5)], rng.normal(size=(ROWS, 1))
+
+
+def recommender(k, normalize=False):
+    user, thing = k.Input((1,)), k.Input((1,))
+    flat = k.layers.Flatten()
+    a = flat(k.layers.Embedding(8, 4, embeddings_regularizer=k.regularizers.L2(0.01))(user))
+    b = flat(k.layers.Embedding(5, 4)(thing))
+    similar = k.layers.Dot(1, normalize=normalize)([a, b])
+    biases = [flat(k.layers.Embedding(n, 1)(x)) for n, x in ((8, user), (5, thing))]
+    return k.Model([user, thing], k.layers.Add()([similar, *biases]))
+
+
+def attended(k):
+    """Weights of steps by inner products, and steps averaged by them."""
+    x = k.Input((4, FEATURES))
+    keys, values = k.layers.Dense(3, "tanh")(x), k.layers.Dense(3)(x)
+    scores = k.layers.Softmax()(k.layers.Dot(2)([keys, values]))
+    seen = k.layers.Dot((2, 1))([scores, values])
+    mean = k.layers.Reshape((1, 3))(k.layers.GlobalAveragePooling1D()(seen))
+    y = k.layers.Multiply()([k.layers.Add()([seen, mean]), k.layers.Dense(1)(x)])
+    y = k.layers.Permute((2, 1))(k.layers.Subtract()([y, mean]))
+    return k.Model(x, k.layers.Dense(CLASSES, "softmax")(k.layers.Flatten()(y)))
+
+
+def encoded(k):
+    x = k.Input((9,))
+    parts = [k.layers.CategoryEncoding(50, mode)(x) for mode in ("multi_hot", "count")]
+    y = k.layers.Concatenate()(parts)
+    return k.Model(x, k.layers.Dense(1, "sigmoid")(k.layers.Dense(4, "tanh")(y)))
+
+
+def normalized(k):
+    parts = [
+        k.layers.Input((FEATURES,)),
+        k.layers.Normalization(mean=[0.0, 1.0, -1.0, 2.0, 0.5], variance=[1.0, 4.0, 0.1, 2.0, 9.0]),
+        k.layers.Dense(8, "relu"),
+        k.layers.Dense(CLASSES, "softmax"),
+    ]
+    return k.Sequential(parts)
+
+
 @dataclass
 class Case:
     """A program: what differs between the modules is the module alone."""
@@ -339,6 +399,32 @@ CASES = {
     "branches merged in every way": Case(merged, numbers, compiled("adam"), {"batch_size": 8}),
     "joined along time": Case(joined_in_time, sequence_classes, compiled("adam", SPARSE)),
     "rescaling and activation layers": Case(rescaled, images, compiled("sgd", SPARSE)),
+    "words": Case(embedded, words, compiled("adam", "binary_crossentropy", metrics=["accuracy"])),
+    "words, the largest": Case(
+        lambda k: embedded(k, "GlobalMaxPooling1D"),
+        words,
+        lambda k: {
+            "optimizer": k.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+            "loss": "binary_crossentropy",
+        },
+        {"batch_size": 8},
+    ),
+    "words, regularized": Case(
+        lambda k: embedded(k, embeddings_regularizer=k.regularizers.L2(0.02)),
+        words,
+        compiled("rmsprop", "mse"),
+        {"batch_size": 8, "validation_split": 0.3},
+        weighted=True,
+    ),
+    "recommendations": Case(recommender, ratings, compiled("adam"), {"batch_size": 8}),
+    "recommendations by cosine": Case(
+        lambda k: recommender(k, normalize=True), ratings, compiled("adam"), {"batch_size": 8}
+    ),
+    "attention": Case(attended, sequence_classes, compiled("adam", SPARSE), {"batch_size": 8}),
+    "encoded categories": Case(
+        encoded, words, compiled("adam", "binary_crossentropy"), {"batch_size": 8}
+    ),
+    "normalization": Case(normalized, classes, compiled("adam", SPARSE), {"batch_size": 8}),
     "a model as a layer": Case(nested, numbers, compiled("adam"), {"batch_size": 8}),
     "decay and AMSGrad": Case(
         lambda k: mlp(k, 2, "linear", "softsign"),

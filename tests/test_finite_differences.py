@@ -533,3 +533,120 @@ def test_noise(backend: str) -> None:
         hotloop.Sequential([Input((FEATURES,)), *parts]), "sparse_categorical_crossentropy"
     )
     check(model, data(FEATURES), targets("classes", OUTPUTS), loss=training_loss)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_branches_of_several_shapes(backend: str, size: int) -> None:
+    x = Input((3, size))
+    a, b = (Dense(size, kind)(x) for kind in ("tanh", "softplus"))
+    row = Reshape((1, size))(Dense(size, "tanh")(layers.GlobalAveragePooling1D()(b)))
+    column = Dense(1, "sigmoid")(a)
+    vector = layers.GlobalMaxPooling1D()(a)
+    parts = [
+        layers.add([a, row]),
+        layers.subtract([row, column]),
+        layers.multiply([column, b, vector]),
+        layers.maximum([a, row]),
+        layers.minimum([row, column, vector]),
+        layers.average([a, column]),
+    ]
+    y = layers.concatenate([Flatten()(part) for part in parts])
+    check(
+        compiled(hotloop.Model(x, Dense(OUTPUTS)(y)), "mse"),
+        data(3, size),
+        targets("numbers", OUTPUTS),
+        singles=1,
+    )
+
+
+# ---------------------------------------------------------- indices, steps, matrices
+
+
+def indices(most: int, *shape: int, rows: int = ROWS) -> Any:
+    return np.random.default_rng(4).integers(0, most, (rows, *shape))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_embeddings(backend: str, size: int) -> None:
+    x = Input((5,))
+    vectors = layers.Embedding(6, size, embeddings_regularizer="l2")
+    parts = [
+        layers.GlobalAveragePooling1D()(vectors(x)),
+        layers.GlobalMaxPooling1D()(Activation("tanh")(vectors(x))),
+        Flatten()(Dense(2, "tanh")(vectors(x))),
+    ]
+    model = hotloop.Model(x, Dense(OUTPUTS)(layers.concatenate(parts)))
+    check(compiled(model, "mse"), indices(6, 5), targets("numbers", OUTPUTS))
+
+
+def test_one_embedding_of_two_inputs(backend: str) -> None:
+    vectors = layers.Embedding(7, HIDDEN)
+    a, b = Input((4,)), Input(())
+    joined = layers.multiply([vectors(a), vectors(b)])
+    model = hotloop.Model([a, b], Dense(OUTPUTS)(Flatten()(joined)))
+    check(compiled(model, "mse"), [indices(7, 4), indices(7)], targets("numbers", OUTPUTS))
+
+
+def test_encoded_categories(backend: str) -> None:
+    x = Input((4,))
+    parts = [layers.CategoryEncoding(7, mode)(x) for mode in ("multi_hot", "count")]
+    hidden = Dense(HIDDEN, "tanh")(layers.concatenate(parts))
+    one_hot = Flatten()(Dense(2, "tanh")(layers.CategoryEncoding(7, "one_hot")(x)))
+    model = hotloop.Model(x, Dense(OUTPUTS)(layers.concatenate([hidden, one_hot])))
+    check(compiled(model, "mse"), indices(7, 4), targets("numbers", OUTPUTS))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_inner_products(backend: str, size: int, normalize: bool) -> None:
+    x = Input((3, 4))
+    a, b = Dense(size, "tanh")(x), Dense(size, "softplus")(x)
+    pooled = layers.GlobalAveragePooling1D()(a)
+    parts = [
+        layers.Dot(2, normalize)([a, b]),
+        layers.Dot(1, normalize)([a, b]),
+        layers.Dot((2, 1), normalize)([b, layers.Permute((2, 1))(a)]),
+        layers.Dot((1, 2), normalize)([pooled, b]),
+        layers.Dot(1, normalize)([pooled, pooled]),
+    ]
+    y = layers.concatenate([Flatten()(part) for part in parts])
+    check(
+        compiled(hotloop.Model(x, Dense(OUTPUTS)(y)), "mse"),
+        data(3, 4),
+        targets("numbers", OUTPUTS),
+        singles=1,
+    )
+
+
+def test_axes_in_another_order(backend: str) -> None:
+    x = Input((2, 3, 4))
+    y = layers.Permute((2, 3, 1))(Dense(4, "tanh")(x))
+    model = hotloop.Model(x, Dense(OUTPUTS)(Flatten()(Dense(3, "softplus")(y))))
+    check(compiled(model, "mse"), data(2, 3, 4), targets("numbers", OUTPUTS))
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("axis", [-1, 1, (1, 2), None])
+def test_normalization_between_trained_layers(backend: str, axis: Any, invert: bool) -> None:
+    norm = layers.Normalization(axis, invert=invert)
+    norm.adapt(2 * data(3, HIDDEN, rows=50) + 1)
+    parts = [Dense(HIDDEN, "tanh", input_shape=(3, 7)), norm, Flatten(), Dense(OUTPUTS)]
+    model = compiled(hotloop.Sequential(parts), "mse")
+    statistics = norm.get_weights()
+    x, y = data(3, 7), targets("numbers", OUTPUTS)
+    found = gradients(model, x, y)
+    assert [bool(g.any()) for g in found] == [True, True, False, False, False, True, True]
+    for i in (0, 5):
+        weights = model.get_weights()
+        direction = np.random.default_rng(6).normal(size=weights[i].shape)
+        losses = []
+        for step in (STEP, -STEP):
+            moved = [w.copy() for w in weights]
+            moved[i] += step * direction
+            model.set_weights(moved)
+            losses.append(evaluated_loss(model, x, y))
+        model.set_weights(weights)
+        slope = (losses[0] - losses[1]) / (2 * STEP)
+        assert np.sum(found[i] * direction) == pytest.approx(slope, rel=1e-6, abs=1e-8)
+    for one, other in zip(norm.get_weights(), statistics, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -101,18 +101,27 @@ layers.BatchNormalization: axis, momentum, epsilon, center, scale, beta_initiali
   gamma_initializer, moving_mean_initializer, moving_variance_initializer, beta_regularizer,
   gamma_regularizer, beta_constraint, gamma_constraint, renorm, renorm_clipping, renorm_momentum,
   synchronized
+layers.CategoryEncoding: num_tokens, output_mode, sparse
 layers.Concatenate: axis
 layers.Dense: units, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
   bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint, lora_rank, lora_alpha,
   quantization_config
+layers.Discretization: bin_boundaries, num_bins, epsilon, output_mode, sparse, dtype, name
 layers.Dot: axes, normalize
 layers.Dropout: rate, noise_shape, seed
 layers.ELU: alpha
+layers.Embedding: input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
+  embeddings_constraint, mask_zero, weights, lora_rank, lora_alpha, quantization_config
 layers.Flatten: data_format
 layers.GaussianDropout: rate, seed
 layers.GaussianNoise: stddev, seed
+layers.GlobalAveragePooling1D: data_format, keepdims
+layers.GlobalMaxPooling1D: data_format, keepdims
 layers.Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name
 layers.InputLayer: shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor, optional,
+  name
+layers.IntegerLookup: max_tokens, num_oov_indices, mask_token, oov_token, vocabulary,
+  vocabulary_dtype, idf_weights, invert, output_mode, sparse, pad_to_max_tokens, oov_method, salt,
   name
 layers.Layer:
 layers.LayerNormalization: axis, epsilon, center, scale, beta_initializer, gamma_initializer,
@@ -123,11 +132,15 @@ layers.Minimum:
 layers.Multiply:
 layers.PReLU: alpha_initializer, alpha_regularizer, alpha_constraint, shared_axes
 layers.RMSNormalization: axis, epsilon
+layers.Normalization: axis, mean, variance, invert
+layers.Permute: dims
 layers.ReLU: max_value, negative_slope, threshold
 layers.RepeatVector: n
 layers.Rescaling: scale, offset
 layers.Reshape: target_shape
 layers.Softmax: axis
+layers.StringLookup: max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights,
+  invert, output_mode, pad_to_max_tokens, sparse, encoding, name, salt
 layers.Subtract:
 layers.UnitNormalization: axis
 layers.add: inputs

@@ -18,6 +18,8 @@
 #include "weights.h"
 #include "network.h"
 #include "gather.h"
+#include "indices.h"
+#include "steps.h"
 
 const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .isa = HL_STRING(HL_ISA),
@@ -74,4 +76,14 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .train_network = N(train_network),
     .network_scratch = N(network_scratch),
     .gather = N(gather),
+    .lookup = N(lookup),
+    .lookup_gradient = N(lookup_gradient),
+    .encode = N(encode),
+    .repeat_steps = N(repeat_steps),
+    .max_steps = N(max_steps),
+    .max_steps_gradient = N(max_steps_gradient),
+    .row_products = N(row_products),
+    .unit_rows = N(unit_rows),
+    .unit_rows_gradient = N(unit_rows_gradient),
+    .standardize = N(standardize),
 };

@@ -53,7 +53,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 def assert_same(ours: Array, truth: Array, scale: float = 1.0) -> None:
     """Equal to TOLERANCE of the value, or of `scale`, the size of the terms it is made of."""
     assert ours.dtype == truth.dtype
-    tolerance = TOLERANCE[truth.dtype]
+    tolerance = TOLERANCE.get(truth.dtype, 0.0)
     np.testing.assert_allclose(ours, truth, rtol=tolerance, atol=tolerance * scale)
 
 
@@ -393,6 +393,129 @@ def test_the_softmaxes_may_work_in_place(rng: np.random.Generator) -> None:
             reference.OPS[name + "_gradient"](*given, out=truth)
             compiled.OPS[name + "_gradient"](*given, out=given[shared])
             assert_same(given[shared], truth, scale=20.0)
+
+
+# ------------------------------------------------- indices, and examples of several rows
+
+
+def some_indices(rng: np.random.Generator, most: int, *shape: int) -> Array:
+    """Numbers of rows, some of them of none."""
+    return rng.integers(-2, most + 2, shape).astype(np.int32)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_indices(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for rows, cols in [*SHAPES, (3000, 40)]:
+        x = rng.normal(scale=1000, size=(rows, cols)).astype(dtype)
+        x.reshape(-1)[::5] = np.resize([np.nan, np.inf, -0.5, 1e30, 2**31], len(x.reshape(-1)[::5]))
+        assert_parity("indices", x, out={"out": np.empty(x.shape, np.int32)})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_lookup(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for rows, cols in [(r, c) for r, c in SHAPES if r] + [(300, 70), (3000, 40)]:
+        w = rng.normal(size=(rows, cols)).astype(dtype)
+        for shape in ((11,), (5, 7), (0, 3), (600, 9)):
+            index = some_indices(rng, rows, *shape)
+            assert_parity("lookup", index, w, out={"out": np.empty((*shape, cols), dtype)})
+            dy = rng.normal(size=(*shape, cols)).astype(dtype)
+            assert_parity(
+                "lookup_gradient", dy, index, out={"out": np.empty_like(w)}, scale=math.sqrt(600)
+            )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("counts", [False, True])
+def test_encode(dtype: Any, counts: bool, threads: int, rng: np.random.Generator) -> None:
+    for n, depth in [(n, d) for n, d in SHAPES if d] + [(5, 700)]:
+        for rows in ((3,), (2, 5), (0,), (300,)):
+            index = some_indices(rng, depth, *rows, n)
+            out = {"out": np.empty((*rows, depth), dtype)}
+            assert_parity("encode", index, out=out, counts=counts)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_permute(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for shape, axes in [
+        ((7,), (0,)),
+        ((17, 33), (1, 0)),
+        ((2, 3, 4), (2, 0, 1)),
+        ((2, 1, 5, 3), (3, 2, 1, 0)),
+    ]:
+        for rows in (0, 1, 5, 400):
+            x = rng.normal(size=(rows, *shape)).astype(dtype)
+            out = {"out": np.empty((rows, *(shape[a] for a in axes)), dtype)}
+            assert_parity("permute", x, out=out, axes=axes)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_steps(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for steps, cols in [(s, c) for s, c in SHAPES if s and c]:
+        for rows in ((3,), (2, 5), (0,), (60,)):
+            x = rng.normal(size=(*rows, steps, cols)).astype(dtype)
+            x[..., :: max(steps // 2, 1), :] = 0.5  # equal ones
+            few = rng.normal(size=(*rows, cols)).astype(dtype)
+            assert_parity("sum_steps", x, out={"out": few}, scale=steps)
+            assert_parity("repeat_steps", few, out={"out": x})
+            assert_parity("max_steps", x, out={"out": few})
+            y = x.max(axis=-2)
+            assert_parity("max_steps_gradient", few, x, y, out={"out": x})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_row_products(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for m, k in [(m, k) for m, k in SHAPES if m]:
+        for rows in ((3,), (2, 5), (0,)):
+            a = rng.normal(size=(*rows, m, k)).astype(dtype)
+            b = rng.normal(size=(*rows, 4, k)).astype(dtype)
+            out = {"out": np.empty((*rows, m, 4), dtype)}
+            assert_parity("row_products", a, b, out=out, scale=k)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_unit_rows(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+    for rows, cols in [(r, c) for r, c in SHAPES if c] + [(2000, 40)]:
+        x = (rng.uniform(0.5, 2, (rows, cols)) * rng.choice([-1, 1], (rows, cols))).astype(dtype)
+        x[::3] = 0
+        dy = rng.normal(size=(rows, cols)).astype(dtype)
+        assert_parity("unit_rows", x, out={"out": x})
+        assert_parity("unit_rows_gradient", dy, x, out={"out": x}, scale=cols)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("invert", [False, True])
+def test_standardize(dtype: Any, invert: bool, threads: int, rng: np.random.Generator) -> None:
+    for cols, run in [*SHAPES, (40, 1)]:
+        for rows in ((3,), (2, 5), (900,)):
+            x = rng.normal(size=(*rows, cols, run)).astype(dtype)
+            mean = rng.normal(size=cols).astype(dtype)
+            variance = rng.uniform(0.5, 2, size=cols).astype(dtype)
+            variance[:1] = 0
+            out, how = {"out": x}, {"invert": invert}
+            assert_parity("standardize", x, mean, variance, out=out, scale=10, **how)
+            assert_parity("standardize_gradient", x, variance, out=out, **how)
+
+
+def test_shapes_of_examples_that_do_not_fit_are_refused() -> None:
+    x = np.ones((2, 3, 4), np.float32)
+    index = np.zeros((2, 3), np.int32)
+    for op, arrays, keywords in (
+        ("indices", (x,), {"out": np.empty((2, 3), np.int32)}),
+        ("indices", (x,), {"out": np.empty((2, 3, 4), np.int64)}),
+        ("lookup", (index, x[0]), {"out": np.empty((2, 4), np.float32)}),
+        ("lookup", (index.astype(float), x[0]), {"out": np.empty((2, 3, 4), np.float32)}),
+        ("lookup_gradient", (x, index[:1]), {"out": x[0]}),
+        ("encode", (index,), {"out": np.empty((3, 5), np.float32), "counts": True}),
+        ("permute", (x,), {"out": x, "axes": (1, 0)}),
+        ("sum_steps", (x,), {"out": np.empty((2, 3), np.float32)}),
+        ("repeat_steps", (x[0],), {"out": np.empty((2, 3, 4), np.float32)}),
+        ("max_steps", (x,), {"out": np.empty((1, 4), np.float32)}),
+        ("max_steps_gradient", (x[0], x, x[:, 0]), {"out": x}),
+        ("row_products", (x, x[:1]), {"out": np.empty((2, 3, 3), np.float32)}),
+        ("standardize", (x, x[0, 0], x[0, 0]), {"out": x, "invert": False}),
+    ):
+        with pytest.raises(ValueError, match=r"expected|need C-contiguous arrays of one dtype"):
+            compiled.OPS[op](*arrays, **keywords)
 
 
 # ----------------------------------------------------------------------------- losses

@@ -748,6 +748,44 @@ print([count(batches) for batches in (1, 1000, 1, 1000)])
     assert again == [one, thousand]
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_batch_of_words_calls_no_malloc(
+    threads: str, preloaded: Callable[..., list[str]]
+) -> None:
+    code = """
+import ctypes
+import numpy as np
+import hotloop
+from hotloop import layers
+from hotloop.data.feed import Feed
+
+allocations = ctypes.CDLL(None).preload_allocations
+allocations.restype = ctypes.c_long
+norm = layers.Normalization(mean=0.5, variance=2.0)
+parts = [layers.Embedding(5000, 40), norm, layers.Permute((2, 1)), layers.Permute((2, 1))]
+parts += [layers.GlobalAveragePooling1D(), layers.Dense(3, "softmax")]
+model = hotloop.Sequential([hotloop.Input((9,)), *parts])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+x = np.arange(32_000 * 9).reshape(-1, 9) % 5000
+data = model._data(model._compilation, x, np.arange(32_000) % 3, None)
+objective = model._objective(model._compilation, data)
+run = model._ready("train", 32, objective).executor.run
+feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
+sums = np.zeros(2)
+def count(batches):
+    before = allocations()
+    run(feed, 0, batches, sums)
+    return allocations() - before
+print(count(10) > 0)  # the first run's scratch memory and threads
+print([count(batches) for batches in (1, 300, 1, 300)])
+"""
+    counted, counts = preloaded(code, HOTLOOP_NUM_THREADS=threads)
+    assert counted == "True"
+    one, many, *again = json.loads(counts)
+    assert one == many
+    assert again == [one, many]
+
+
 # ------------------------------------------------------------------------------- threads
 
 
@@ -766,6 +804,23 @@ def test_more_work_gets_more_threads_and_little_work_one(mode: str) -> None:
             config.set_num_threads(8)
         assert found == sorted(found)
         assert found[:5] == [1] * 5
+        assert found[-1] == 8
+    finally:
+        config.set_num_threads(before)
+
+
+def test_large_tables_of_embeddings_are_updated_by_several_threads() -> None:
+    before = config.num_threads()
+    config.set_num_threads(8)
+    try:
+        found = []
+        for rows in (10, 100, 10_000, 100_000):
+            table = layers.Embedding(rows, 16, "zeros", input_shape=(5,))
+            parts = [table, layers.GlobalAveragePooling1D(), layers.Dense(1)]
+            model = hotloop.Sequential(parts)
+            found.append(core.Executor(plan_of(model, 32, "mse", optimizers.SGD(0.1))).threads())
+        assert found == sorted(found)
+        assert found[0] == 1
         assert found[-1] == 8
     finally:
         config.set_num_threads(before)

@@ -166,8 +166,37 @@ def long_sums_of_rows_within_examples() -> list[Array]:
     return long_sums((3, 517))
 
 
+def words(dtype: str = "float32") -> list[Array]:
+    """Many numbers of few and of many rows, and what is made of their vectors."""
+    hotloop.utils.set_random_seed(6)
+    rng = np.random.default_rng(8)
+    x = np.minimum(rng.geometric(0.01, (400, 50)), 1999)
+    first, second = layers.Input((50,), dtype=dtype), layers.Input((1,), dtype=dtype)
+    vectors = layers.Embedding(2000, 37, embeddings_regularizer="l2", dtype=dtype)(first)
+    one = layers.Embedding(3, 37, dtype=dtype)(second)
+    similar = layers.Dot(2, normalize=True, dtype=dtype)([vectors, one])
+    seen = layers.multiply([vectors, similar, one], dtype=dtype)
+    parts = [
+        layers.GlobalAveragePooling1D(dtype=dtype)(seen),
+        layers.GlobalMaxPooling1D(dtype=dtype)(layers.Permute((2, 1), dtype=dtype)(vectors)),
+        layers.CategoryEncoding(2000, "count", dtype=dtype)(first),
+    ]
+    joined = layers.concatenate(parts, dtype=dtype)
+    joined = layers.Normalization(mean=0.1, variance=4.0, dtype=dtype)(joined)
+    model = hotloop.Model([first, second], layers.Dense(2, "softmax", dtype=dtype)(joined))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    data = [x, rng.integers(0, 3, (400, 1))]
+    found = model.fit(data, x[:, 0] % 2, 96, epochs=2, verbose=0)
+    return [*model.get_weights(), model.predict(data, verbose=0), np.array(found.history["loss"])]
+
+
+def words_in_double() -> list[Array]:
+    return words("float64")
+
+
 TRAININGS = [regression, regression_in_double, classification, rows_within_examples, margins]
 TRAININGS += [large_products, many_rows, long_sums_in_double, long_sums_of_rows_within_examples]
+TRAININGS += [words, words_in_double]
 
 
 def assert_same_bits_on_any_number_of_threads(train: Callable[[], list[Array]]) -> None:

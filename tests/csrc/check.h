@@ -109,6 +109,8 @@ void test_metrics(void);
 void test_optimizers(void);
 void test_network(void);
 void test_gather(void);
+void test_indices(void);
+void test_steps(void);
 
 /* Once. */
 void test_labels(void);

@@ -39,7 +39,8 @@ static const struct {
     {"losses", test_losses, 1},         {"row_losses", test_row_losses, 1},
     {"metrics", test_metrics, 1},
     {"optimizers", test_optimizers, 1}, {"network", test_network, 1},
-    {"gather", test_gather, 1},         {"labels", test_labels, 0},
+    {"gather", test_gather, 1},         {"indices", test_indices, 1},
+    {"steps", test_steps, 1},           {"labels", test_labels, 0},
     {"runtime", test_runtime, 0},       {"pool", pool, 0},
     {"step", step, 0},                  {"accuracy", accuracy, 0},
 };

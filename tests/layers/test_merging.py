@@ -1,5 +1,7 @@
 """Layers that make one value of several, on every backend."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,65 @@ def test_many_arrays(backend, count):
     np.testing.assert_array_equal(layers.Maximum()(parts), np.max(parts, axis=0))
     np.testing.assert_array_equal(layers.Minimum()(parts), np.min(parts, axis=0))
     np.testing.assert_array_equal(layers.Concatenate()(parts), np.concatenate(parts, axis=1))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(5, 3), (1, 3)],
+        [(1, 3), (5, 1)],
+        [(5, 3), (3,)],
+        [(3,), (5, 3)],
+        [(1,), (7,)],
+        [(2, 1, 4), (3, 1), (1, 1, 1)],
+        [(2, 3, 4), (2, 1, 1), (4,)],
+        [(17, 33), (17, 1)],
+    ],
+)
+def test_shapes_are_broadcast_as_numpy_does(backend, shapes):
+    parts = [arrays(shape, 1)[0] for shape in shapes]
+    rank = max(map(len, shapes))
+    aligned = [
+        part.reshape(11, *(1,) * (rank - len(s)), *s) for part, s in zip(parts, shapes, strict=True)
+    ]
+    np.testing.assert_allclose(layers.Add()(parts), sum(aligned), rtol=1e-5, atol=1e-6)
+    for name, function in BINARY.items():
+        found = getattr(layers, name)()(parts[:2])
+        np.testing.assert_array_equal(found, function(*aligned[:2]))
+
+
+SHAPES_OF_DOT = [
+    ((4,), (4,), 1),
+    ((4,), (4,), -1),
+    ((3, 4), (5, 4), 2),
+    ((3, 4), (5, 4), -1),
+    ((4, 3), (4, 5), 1),
+    ((3, 4), (4, 5), (2, 1)),
+    ((4, 3), (5, 4), (1, -1)),
+    ((4,), (5, 4), (1, 2)),
+    ((5, 4), (4,), (2, 1)),
+    ((17, 33), (31, 33), 2),
+    ((1, 7), (1, 7), 2),
+    ((2, 4, 3), (5, 4), (2, 2)),
+]
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize(("a", "b", "axes"), SHAPES_OF_DOT)
+def test_inner_products_are_those_of_keras(backend, a, b, axes, normalize):
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    parts = [arrays(shape, 1)[0] + 0.5 for shape in (a, b)]
+    given = [keras.ops.convert_to_tensor(part) for part in parts]
+    expected = np.asarray(keras.layers.Dot(axes, normalize=normalize)(given))
+    found = layers.Dot(axes, normalize=normalize)(parts)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_vector_of_zeros_has_a_similarity_of_zero(backend):
+    a, b = np.zeros((1, 3)), np.ones((1, 3))
+    np.testing.assert_array_equal(layers.Dot(1, normalize=True)([a, b]), [[0.0]])
 
 
 def test_nan_is_kept_by_every_merge(backend):
@@ -91,15 +152,22 @@ def test_equal_values_share_the_gradient(backend, name):
 @pytest.mark.parametrize(
     ("made", "shapes", "message"),
     [
-        (layers.Add, [(2,), (3,)], r"Add 'add.*' needs inputs of one shape, got \(None, 2\)"),
+        (
+            layers.Add,
+            [(2,), (3,)],
+            r"Add 'add.*' needs inputs of one shape, or .*, got \(None, 2\)",
+        ),
         (layers.Subtract, [(2,)], "takes exactly 2 inputs, got 1"),
         (layers.Subtract, [(2,)] * 3, "takes exactly 2 inputs, got 3"),
-        (layers.Multiply, [(2,), (1, 2)], "needs inputs of one shape"),
+        (layers.Multiply, [(2,), (4, 3)], "needs inputs of one shape"),
+        (layers.Maximum, [(2, 3), (2, 1), (3, 1)], "or of shapes that can be broadcast to one"),
         (layers.Concatenate, [(2, 3), (3, 2)], "differ in axis -1 only"),
         (layers.Concatenate, [(2, 3), (2,)], "differ in axis -1 only"),
         (lambda: layers.Concatenate(3), [(2, 3)] * 2, "there is no axis 3 in inputs of shape"),
-        (lambda: layers.Dot(1), [(2,), (3,)], "needs inputs of one shape"),
-        (lambda: layers.Dot(1), [(2, 2)] * 2, r"needs inputs of shape \(batch, features\)"),
+        (lambda: layers.Dot(1), [(2,), (3,)], "whose axes 1 have one length, got"),
+        (lambda: layers.Dot((1, 2)), [(2, 2), (3, 4)], r"whose axes \(1, 2\) have one length"),
+        (lambda: layers.Dot(2), [(2, 2), (2,)], r"no axis 2 in inputs of shape \(None, 2\)"),
+        (lambda: layers.Dot(-3), [(2, 2)] * 2, "there is no axis -3 in inputs of shape"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(made, shapes, message):
@@ -124,13 +192,14 @@ def test_other_bad_calls_are_refused():
     for axis in (0, 1.5, True, None):
         with pytest.raises(ValueError, match="axis must be a whole number other than 0"):
             layers.Concatenate(axis)
-    with pytest.raises(ValueError, match="axes must be 1 or -1"):
-        layers.Dot((1, 2))
-    with pytest.raises(ValueError, match="normalize=True is not supported"):
-        layers.Dot(1, normalize=True)
+    for axes in (0, (1, 0), (1, 2, 3), "1", 1.5, True, (1, None)):
+        with pytest.raises(ValueError, match="axes must be one or two whole numbers other than 0"):
+            layers.Dot(axes)
 
 
-@pytest.mark.parametrize("layer", [layers.Concatenate(1, name="c"), layers.Dot(-1, name="d")])
+@pytest.mark.parametrize(
+    "layer", [layers.Concatenate(1, name="c"), layers.Dot((1, -1), normalize=True, name="d")]
+)
 def test_configurations_make_the_same_layer(layer):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()

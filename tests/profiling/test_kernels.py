@@ -58,7 +58,7 @@ def arrays(call):
     """The arrays of a call, an optimizer's state too."""
     for value in (*call.arguments, *call.keywords.values()):
         if isinstance(value, tuple):
-            yield from value
+            yield from (part for part in value if isinstance(part, np.ndarray))
         elif isinstance(value, np.ndarray):
             yield value
 

@@ -269,6 +269,12 @@ class Interpreter:
         vectors = iter([self._vector(value) for value in given])
         return [next(vectors) if step.attributes[name] else None for name in ("scale", "center")]
 
+    def _examples(self, step: Node) -> None:
+        """Steps that work on the axes of an example, not on rows and columns."""
+        inputs = (self._array(v) for v in step.inputs)
+        attributes = {k: v for k, v in step.attributes.items() if k not in _OF_THE_GRAPH}
+        self._op(step)(*inputs, out=self._array(step.output), **attributes)
+
     def _loss(self, step: Node) -> None:
         rows = self._rows * step.inputs[1].group
         reduction = 1 if step.attributes["reduction"] == "sum" else rows
@@ -429,6 +435,9 @@ def _at_updates(work: Callable[[Interpreter, Node], None]) -> Callable[[Interpre
     return do
 
 
+# Attributes that no op needs: what is said about the arrays before they come here.
+_OF_THE_GRAPH = frozenset({"least", "most", "who"})
+
 _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "accumulate": Interpreter._accumulate,
     "accumulate_gradient": Interpreter._accumulate_gradient,
@@ -462,3 +471,20 @@ _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "weight_gradient": Interpreter._weight_gradient,
 }
 _RUNNERS |= dict.fromkeys((*NOISE, "alpha_dropout_gradient"), Interpreter._noise)
+_RUNNERS |= dict.fromkeys(
+    (
+        "encode",
+        "indices",
+        "lookup",
+        "lookup_gradient",
+        "max_steps",
+        "max_steps_gradient",
+        "permute",
+        "repeat_steps",
+        "row_products",
+        "standardize",
+        "standardize_gradient",
+        "sum_steps",
+    ),
+    Interpreter._examples,
+)

@@ -119,6 +119,138 @@ def columns(x: Array, *, first: int, out: Array) -> None:
     out[...] = x[:, first : first + out.shape[1]]
 
 
+# ------------------------------------------------- indices, and examples of several rows
+
+
+def indices(x: Array, *, out: Array) -> None:
+    """x as int32, of any shape; -1 for what is below 0, NaN or too large for that.
+
+    >>> out = np.empty(3, np.int32)
+    >>> indices(np.array([2.7, -1.0, np.nan]), out=out)
+    >>> out
+    array([ 2, -1, -1], dtype=int32)
+    """
+    possible = (x >= 0) & (x < 2.0**31)
+    out[...] = np.where(possible, x, -1).astype(np.int64)
+
+
+def lookup(index: Array, w: Array, *, out: Array) -> None:
+    """Row index[i] of w (rows, cols) for each index, into out (*index.shape, cols).
+
+    NaN where there is no such row.
+
+    >>> out = np.empty((2, 1))
+    >>> lookup(np.array([1, 7], np.int32), np.array([[10.0], [20.0]]), out=out)
+    >>> out
+    array([[20.],
+           [nan]])
+    """
+    known = (index >= 0) & (index < len(w))
+    out[...] = np.where(known[..., np.newaxis], w[np.where(known, index, 0)], np.nan)
+
+
+def lookup_gradient(dy: Array, index: Array, *, out: Array) -> None:
+    """With respect to w, into out (rows, cols): each row of dy, added to the row it came from."""
+    known = (index >= 0) & (index < len(out))
+    out[...] = 0
+    np.add.at(out, index[known], dy[known])
+
+
+def encode(index: Array, *, counts: bool, out: Array) -> None:
+    """Which numbers, or how many of each, stand in a row: index (..., n), out (..., depth).
+
+    >>> out = np.empty((1, 3))
+    >>> encode(np.array([[2, 0, 2, 9]], np.int32), counts=True, out=out)
+    >>> out
+    array([[1., 0., 2.]])
+    """
+    rows = out.reshape(-1, out.shape[-1])
+    flat = index.reshape(len(rows), index.shape[-1])
+    rows[...] = 0
+    row, _ = np.nonzero(known := (flat >= 0) & (flat < rows.shape[1]))
+    np.add.at(rows, (row, flat[known]), 1)
+    if not counts:
+        np.minimum(rows, 1, out=rows)
+
+
+def permute(x: Array, *, axes: tuple[int, ...], out: Array) -> None:
+    """The axes of each example in another order, counted from 0, without the batch."""
+    out[...] = x.transpose(0, *(axis + 1 for axis in axes))
+
+
+def sum_steps(x: Array, *, out: Array) -> None:
+    """The sum over all steps of x (..., steps, cols), into out (..., cols)."""
+    out[...] = x.sum(axis=-2, dtype=np.float64)
+
+
+def repeat_steps(x: Array, *, out: Array) -> None:
+    """x (..., cols) in each step of out (..., steps, cols)."""
+    out[...] = x[..., np.newaxis, :]
+
+
+def max_steps(x: Array, *, out: Array) -> None:
+    """The largest over all steps of x (..., steps, cols), into out (..., cols)."""
+    x.max(axis=-2, out=out)
+
+
+def max_steps_gradient(dy: Array, x: Array, y: Array, *, out: Array) -> None:
+    """dy, shared evenly by all steps of x that equal y, `max_steps`' output."""
+    equal = x == y[..., np.newaxis, :]
+    share = dy / equal.sum(axis=-2, dtype=dy.dtype)
+    out[...] = np.where(equal, share[..., np.newaxis, :], 0)
+
+
+def row_products(a: Array, b: Array, *, out: Array) -> None:
+    """Inner products of the rows of each example: a (..., m, k), b (..., n, k), out (..., m, n)."""
+    np.matmul(a, np.swapaxes(b, -1, -2), out=out)
+
+
+def unit_rows(x: Array, *, out: Array) -> None:
+    """x / max(|x|, 1e-7) of each row, |x| being its Euclidean length.
+
+    >>> out = np.empty((1, 2))
+    >>> unit_rows(np.array([[3.0, 4.0]]), out=out)
+    >>> out
+    array([[0.6, 0.8]])
+    """
+    out[...] = x / np.maximum(_length(x), EPSILON)
+
+
+def unit_rows_gradient(dy: Array, x: Array, *, out: Array) -> None:
+    """(dy - u sum(dy u)) / |x| with u = x / |x|; dy / 1e-7 where |x| is no larger than that."""
+    length = _length(x)
+    limited = np.maximum(length, EPSILON)
+    u = x / limited
+    out[...] = (dy - u * np.where(length > EPSILON, _row_sum(dy * u), 0)) / limited
+
+
+def _length(x: Array) -> Array:
+    """The Euclidean length of each row, (rows, 1)."""
+    return np.sqrt(_row_sum(x * x)).astype(x.dtype)
+
+
+def standardize(x: Array, mean: Array, variance: Array, *, invert: bool, out: Array) -> None:
+    """(x - mean) / s with s = max(sqrt(variance), 1e-7); x s + mean with `invert`.
+
+    x is (..., cols, run); mean and variance have cols elements.
+
+    >>> out = np.empty((2, 1))
+    >>> x, mean, variance = np.array([[1.0], [6.0]]), np.array([3.0, 4.0]), np.array([4.0, 1.0])
+    >>> standardize(x, mean, variance, invert=False, out=out)
+    >>> out
+    array([[-1.],
+           [ 2.]])
+    """
+    deviation = np.maximum(np.sqrt(variance), EPSILON).reshape(-1, 1)
+    shift = mean.reshape(-1, 1)
+    out[...] = x * deviation + shift if invert else (x - shift) / deviation
+
+
+def standardize_gradient(dy: Array, variance: Array, *, invert: bool, out: Array) -> None:
+    """With respect to x: dy / s, or dy s with `invert`."""
+    standardize(dy, np.zeros_like(variance), variance, invert=invert, out=out)
+
+
 def dense_forward(
     x: Array,
     w: Array,
@@ -1198,6 +1330,20 @@ def _table() -> dict[str, Op]:
             scale,
             concatenate,
             columns,
+            indices,
+            lookup,
+            lookup_gradient,
+            encode,
+            permute,
+            sum_steps,
+            repeat_steps,
+            max_steps,
+            max_steps_gradient,
+            row_products,
+            unit_rows,
+            unit_rows_gradient,
+            standardize,
+            standardize_gradient,
             dense_forward,
             dense_backward,
             dropout,

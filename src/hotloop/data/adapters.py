@@ -6,7 +6,7 @@ Nothing is copied that is an array already: executors read the user's rows in pl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ def fits(value: Any, dims: tuple[int, ...]) -> bool:
     )
 
 
-def as_array(value: Any, argument: str) -> Array:
-    """`value` as an array of numbers, without a copy where it is one.
+def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
+    """`value` as an array of numbers, or with `text` of strings, without a copy where it is one.
 
     Raises
     ------
@@ -50,6 +50,8 @@ def as_array(value: Any, argument: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{argument} cannot be made an array: {error}") from None
+    if text and array.dtype.kind in "OUST":
+        return array
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         what = {"O": "Python objects", "U": "strings", "S": "bytes", "c": "complex numbers"}
         raise TypeError(
@@ -73,8 +75,12 @@ def as_float(value: Any, argument: str) -> Array:
     return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
-def as_arrays(value: Any, names: Sequence[str], argument: str) -> list[Array]:
+def as_arrays(
+    value: Any, names: Sequence[str], argument: str, *, text: Collection[int] = ()
+) -> list[Array]:
     """One array for each of a model's inputs or outputs, given as one, a list or a dict.
+
+    Those of the numbers in `text` may hold strings.
 
     Raises
     ------
@@ -87,18 +93,21 @@ def as_arrays(value: Any, names: Sequence[str], argument: str) -> list[Array]:
             raise ValueError(
                 f"{argument} has no entry for {', '.join(missing)}; it has {', '.join(value)}"
             )
-        return [as_array(value[name], f"{argument}['{name}']") for name in names]
+        return [
+            as_array(value[name], f"{argument}['{name}']", text=i in text)
+            for i, name in enumerate(names)
+        ]
     if len(names) == 1:
         single = isinstance(value, list | tuple) and len(value) == 1
         if single and isinstance(value[0], np.ndarray) and value[0].ndim > 1:
             value = value[0]
-        return [as_array(value, argument)]
+        return [as_array(value, argument, text=0 in text)]
     if not isinstance(value, list | tuple) or len(value) != len(names):
         raise ValueError(
             f"the model has {len(names)} {'inputs' if argument == 'x' else 'outputs'} "
             f"({', '.join(names)}): {argument} must be a list of as many arrays"
         )
-    return [as_array(part, f"{argument}[{i}]") for i, part in enumerate(value)]
+    return [as_array(part, f"{argument}[{i}]", text=i in text) for i, part in enumerate(value)]
 
 
 def check_lengths(**arrays: Sequence[Array]) -> int:

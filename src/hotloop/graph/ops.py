@@ -416,6 +416,175 @@ def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     )
 
 
+# ------------------------------------------------- indices, and examples of several rows
+
+
+def prepare(x: Value, function: Callable[[Any], Any], dims: tuple[int, ...]) -> Value:
+    """What a NumPy function makes of a model's input, before the model runs.
+
+    The function is given the whole array that a caller passed, and returns one of shape
+    (examples, *dims). `source_of` tells which values can be prepared.
+    """
+    (y,) = emit("prepare", (x,), dims, function=function)
+    return y
+
+
+def source_of(x: Value) -> tuple[Value, list[Node]]:
+    """The value that x is prepared from, and the nodes that lead from it to x.
+
+    It is a model's input where all that is done to one can be done before the model runs.
+    """
+    nodes: list[Node] = []
+    while x.node is not None and x.node.op in ("reshape", "prepare", "indices"):
+        nodes.append(x.node)
+        x = x.node.inputs[0]
+    return x, nodes[::-1]
+
+
+def indices(x: Value, most: int, layer: str, least: int = 0) -> Value:
+    """x as int32: row numbers from `least` to `most`, for the layer that is described.
+
+    Where x is a model's input, callers' arrays are checked before the model runs, and read as
+    integers, so that no index loses a digit. What is computed is rounded towards 0.
+    """
+    (y,) = emit("indices", (x,), x.dims, dtype="int32", least=least, most=most, who=layer)
+    return y
+
+
+def lookup(w: Variable, x: Value, layer: str) -> Value:
+    """The rows of w (rows, cols) that x (...) numbers: (..., cols); NaN for those it has not."""
+    if w.dtype != x.dtype:
+        raise ValueError(
+            f"the weight '{w.path}' is {w.dtype} but its input is {x.dtype}; give all layers of a "
+            "model the same dtype, by dtype=... or hotloop.config.set_floatx(...)"
+        )
+    rows, cols = w.shape
+    index = indices(x, rows - 1, layer)
+    (y,) = emit("lookup", (index, parameter(w)), (*x.dims, cols), dtype=x.dtype)
+    return y
+
+
+@gradient_of("lookup")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    index, w = node.inputs
+    return None, (_backward("lookup_gradient", node, dy, index, like=w) if wanted[1] else None)
+
+
+def encode(x: Value, depth: int, layer: str, *, counts: bool, least: int = 0) -> Value:
+    """Which of the numbers below `depth`, or how many of each, are in x (..., n): (..., depth)."""
+    index = indices(x, depth - 1, layer, least)
+    (y,) = emit("encode", (index,), (*x.dims[:-1], depth), dtype=x.dtype, counts=counts)
+    return y
+
+
+def permute(x: Value, axes: tuple[int, ...]) -> Value:
+    """The axes of each example in another order, counted from 0."""
+    if axes == tuple(range(len(x.dims))):
+        return x
+    (y,) = emit("permute", (x,), tuple(x.dims[axis] for axis in axes), axes=axes)
+    return y
+
+
+@gradient_of("permute")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    axes = node.attributes["axes"]
+    back = tuple(axes.index(axis) for axis in range(len(axes)))
+    return (_backward("permute", node, dy, like=node.inputs[0], axes=back),)
+
+
+def sum_steps(x: Value) -> Value:
+    """The sum over the last axis but one: (..., steps, cols) becomes (..., cols)."""
+    (y,) = emit("sum_steps", (x,), (*x.dims[:-2], x.dims[-1]))
+    return y
+
+
+@gradient_of("sum_steps")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return (_backward("repeat_steps", node, dy, like=node.inputs[0]),)
+
+
+def repeat_steps(x: Value, steps: int) -> Value:
+    """The same for each of so many steps: (..., cols) becomes (..., steps, cols)."""
+    (y,) = emit("repeat_steps", (x,), (*x.dims[:-1], steps, x.dims[-1]))
+    return y
+
+
+@gradient_of("repeat_steps")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return (_backward("sum_steps", node, dy, like=node.inputs[0]),)
+
+
+def broadcast(x: Value, dims: tuple[int, ...]) -> Value:
+    """Repeats x along axes of length 1, and along those that it lacks in front."""
+    if x.dims == dims:
+        return x
+    x = reshape(x, (1,) * (len(dims) - len(x.dims)) + x.dims)
+    for axis, size in enumerate(dims):
+        if x.dims[axis] != size:
+            before, after = x.dims[:axis], x.dims[axis + 1 :]
+            flat = reshape(x, (math.prod(before), math.prod(after)))
+            x = reshape(repeat_steps(flat, size), (*before, size, *after))
+    return x
+
+
+def max_steps(x: Value) -> Value:
+    """The largest over the last axis but one: (..., steps, cols) becomes (..., cols)."""
+    (y,) = emit("max_steps", (x,), (*x.dims[:-2], x.dims[-1]))
+    return y
+
+
+@gradient_of("max_steps")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    (x,) = node.inputs
+    return (_backward("max_steps_gradient", node, dy, x, node.output, like=x),)
+
+
+def row_products(a: Value, b: Value) -> Value:
+    """The inner product of each row of a (m, k) with each of b (n, k): (m, n)."""
+    (y,) = emit("row_products", (a, b), (a.dims[0], b.dims[0]))
+    return y
+
+
+@gradient_of("row_products")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    a, b = (permute(v, (1, 0)) for v in node.inputs)
+    return (
+        _backward("row_products", node, dy, b, like=node.inputs[0]) if wanted[0] else None,
+        _backward("row_products", node, permute(dy, (1, 0)), a, like=node.inputs[1])
+        if wanted[1]
+        else None,
+    )
+
+
+def unit_rows(x: Value) -> Value:
+    """x over its Euclidean length, or over 1e-7 where that is larger, along the last axis."""
+    (y,) = emit("unit_rows", (x,), x.dims)
+    return y
+
+
+@gradient_of("unit_rows")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    return (_backward("unit_rows_gradient", node, dy, node.inputs[0], like=dy),)
+
+
+def standardize(x: Value, mean: Variable, variance: Variable, *, invert: bool) -> Value:
+    """(x - mean) / max(sqrt(variance), 1e-7) of x (..., cols, run), or the reverse of it."""
+    inputs = (x, parameter(mean), parameter(variance))
+    (y,) = emit("standardize", inputs, x.dims, invert=invert)
+    return y
+
+
+@gradient_of("standardize")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    variance = node.inputs[2]
+    # Mean and variance are those of the data: nobody trains them.
+    return (
+        _backward("standardize_gradient", node, dy, variance, like=dy, **node.attributes),
+        None,
+        None,
+    )
+
+
 # -------------------------------------------------------------------------- losses
 
 

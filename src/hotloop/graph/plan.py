@@ -95,6 +95,8 @@ def product_flops(node: Node) -> int:
     """Multiplications and additions of a matrix product, for one example; 0 of other ops."""
     if node.op in ("matmul", "dense", "input_gradient"):
         return 2 * node.inputs[0].group * node.inputs[1].size
+    if node.op == "row_products":
+        return 2 * node.output.size * node.inputs[0].dims[-1]
     if node.op.startswith("weight_gradient"):
         x, dy = node.inputs[:2]
         return 2 * x.group * x.dims[-1] * dy.dims[-1]
@@ -123,7 +125,7 @@ def build(
     Parameters
     ----------
     inputs, outputs : sequence of Value
-        The model's forward pass.
+        The model's forward pass; inputs may be what others are prepared to.
     batch_size : int
         The most examples that one batch has; any smaller number may be run.
     losses, metrics : sequences
@@ -150,7 +152,7 @@ def build(
         fuse_updates = backends.fuses_updates()
     if fuse_networks is None:
         fuse_networks = fuse_updates
-    dtype = inputs[0].dtype
+    dtype = outputs[0].dtype
     loss_nodes = [
         term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
         for term in losses
@@ -159,7 +161,7 @@ def build(
         ops.metric(term.op, term.y_true, term.y_pred, term.sample_weight, **term.options)
         for term in metrics
     ]
-    forward = topological([*outputs, *(n.output for n in loss_nodes), *metric_values])
+    forward = topological([*outputs, *(n.output for n in loss_nodes), *metric_values], inputs)
     if optimizer is None:
         written = ()
         forward = [_without_noise(node) for node in forward]

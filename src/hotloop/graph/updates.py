@@ -44,7 +44,8 @@ def updates(
     gradients = backward(forward, seeds, [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
-    nodes = topological(changes, known=[v for node in forward for v in node.outputs])
+    known = [v for node in forward for v in (*node.inputs, *node.outputs)]
+    nodes = topological(changes, known)
     readers: dict[Value, Node] = {}
     for node in nodes:
         readers.update((v, node) for v in (*node.inputs, *node.outputs))

@@ -3,7 +3,9 @@
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .core import Activation, Dense
+from .embedding import Embedding
 from .input import Input, InputLayer
+from .lookup import IntegerLookup, StringLookup
 from .merging import (
     Add,
     Average,
@@ -28,9 +30,10 @@ from .normalization import (
     RMSNormalization,
     UnitNormalization,
 )
-from .preprocessing import Rescaling
+from .pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
+from .preprocessing import CategoryEncoding, Discretization, Normalization, Rescaling
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
-from .reshaping import Flatten, RepeatVector, Reshape
+from .reshaping import Flatten, Permute, RepeatVector, Reshape
 
 __all__ = [
     "ELU",
@@ -39,28 +42,37 @@ __all__ = [
     "AlphaDropout",
     "Average",
     "BatchNormalization",
+    "CategoryEncoding",
     "Concatenate",
     "Dense",
+    "Discretization",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
     "PReLU",
+    "Permute",
     "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
     "Softmax",
+    "StringLookup",
     "Subtract",
     "UnitNormalization",
     "add",

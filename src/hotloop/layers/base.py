@@ -46,6 +46,8 @@ class Layer:
         Whether the weights have been made.
     takes_list : bool
         True in a class whose `call` is given a list of values.
+    takes_text : bool
+        True in a class that, as a model's first layer, is given arrays of strings.
     random_key : int or None
         What its random numbers are drawn by, if it draws any.
     input, output : Value or None
@@ -58,6 +60,7 @@ class Layer:
     """
 
     takes_list: bool = False
+    takes_text: bool = False
     random_key: int | None = None
 
     def __init__(
@@ -104,6 +107,9 @@ class Layer:
     def call(self, x: Any) -> Any:
         """The forward pass, of a symbolic value."""
         raise NotImplementedError(f"the layer {type(self).__name__} has no call()")
+
+    def check_ready(self) -> None:
+        """Raises ValueError where it cannot compute yet, though it is built."""
 
     # -- what users call --------------------------------------------------------
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..graph import ops
 from ..graph.trace import Value
-from ..variables import Variable
 from .base import Layer
 
 
@@ -35,12 +34,8 @@ class Merge(Layer):
         raise NotImplementedError
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Raises ValueError unless shapes of one example can be merged: here, if they differ."""
-        if len(set(shapes)) > 1:
-            raise ValueError(
-                f"{self.describe()} needs inputs of one shape, got "
-                + " and ".join(str((None, *shape)) for shape in shapes)
-            )
+        """Raises ValueError unless shapes of one example can be merged."""
+        raise NotImplementedError
 
     def _checked(self, x: Any) -> list[Value]:
         if not isinstance(x, list | tuple):
@@ -61,7 +56,30 @@ class Merge(Layer):
         return list(x)
 
 
-class Add(Merge):
+class Elementwise(Merge):
+    """Base of the layers that merge element by element.
+
+    Inputs of several shapes are broadcast as in NumPy: aligned at the last axis, those with fewer
+    axes are repeated along the ones that they lack, which stand behind the batch, and those with
+    a length of 1 along that axis.
+    """
+
+    def call(self, x: Sequence[Value]) -> Any:
+        values = self._checked(x)
+        dims = np.broadcast_shapes(*(value.dims for value in values))
+        return self.merge([ops.broadcast(value, dims) for value in values])
+
+    def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ValueError(
+                f"{self.describe()} needs inputs of one shape, or of shapes that can be broadcast "
+                "to one, got " + " and ".join(str((None, *shape)) for shape in shapes)
+            ) from None
+
+
+class Add(Elementwise):
     """The sum of its inputs: a residual connection, for one.
 
     Parameters
@@ -80,7 +98,7 @@ class Add(Merge):
         return reduce(ops.add, values)
 
 
-class Subtract(Merge):
+class Subtract(Elementwise):
     """The first of two inputs less the second.
 
     Parameters
@@ -101,7 +119,7 @@ class Subtract(Merge):
         return ops.subtract(*values)
 
 
-class Multiply(Merge):
+class Multiply(Elementwise):
     """The product of its inputs, element by element: a gate, for one.
 
     Parameters
@@ -120,7 +138,7 @@ class Multiply(Merge):
         return reduce(ops.multiply, values)
 
 
-class Average(Merge):
+class Average(Elementwise):
     """The mean of its inputs, element by element.
 
     Parameters
@@ -139,7 +157,7 @@ class Average(Merge):
         return ops.scale(reduce(ops.add, values), 1 / len(values))
 
 
-class Maximum(Merge):
+class Maximum(Elementwise):
     """The largest of its inputs, element by element.
 
     Where two are equal, each gets half of the gradient, as in JAX and PyTorch.
@@ -160,7 +178,7 @@ class Maximum(Merge):
         return reduce(ops.maximum, values)
 
 
-class Minimum(Merge):
+class Minimum(Elementwise):
     """The smallest of its inputs, element by element.
 
     Where two are equal, each gets half of the gradient, as in JAX and PyTorch.
@@ -240,19 +258,27 @@ class Concatenate(Merge):
 
 
 class Dot(Merge):
-    """The inner product of two vectors of each example: ``y = sum_j a_j b_j``, of shape (batch, 1).
+    """Inner products of the vectors of two inputs, along one axis of each.
+
+    Of (batch, i, k) and (batch, j, k) with ``axes=2`` it is the product of the first matrix and
+    the second one transposed, (batch, i, j). Axes that are not summed over stay: first those of
+    the first input, then those of the second. Of two vectors, (batch, 1).
 
     Parameters
     ----------
     axes : int or pair of int
-        The axis that is summed over: that of the features, 1 or -1.
+        The axis of each input that is summed over; the batch is axis 0.
+    normalize : bool
+        Whether the vectors are first scaled to length 1, so that the result is their cosine
+        similarity. A vector shorter than 1e-7 is divided by that.
     **options
         As in `Layer`.
 
     Raises
     ------
     ValueError
-        For `normalize`, other axes and inputs that are no vectors: these are not supported.
+        For other axes, and when called on inputs that do not have them or of which they have
+        different lengths.
 
     Examples
     --------
@@ -266,31 +292,52 @@ class Dot(Merge):
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Any) -> None:
         super().__init__(**options)
         pair = tuple(axes) if isinstance(axes, list | tuple) else (axes, axes)
-        if len(pair) != 2 or not all(axis in (1, -1) for axis in pair):
+        whole = all(isinstance(axis, int) and not isinstance(axis, bool) for axis in pair)
+        if len(pair) != 2 or not whole or 0 in pair:
             raise ValueError(
-                f"{self.describe()}: axes must be 1 or -1, the features of two vectors; "
-                f"{axes!r} is not supported"
+                f"{self.describe()}: axes must be one or two whole numbers other than 0, which is "
+                f"the batch, not {axes!r}"
             )
-        if normalize:
-            raise ValueError(f"{self.describe()}: normalize=True is not supported")
         self.axes = axes
+        self.normalize = bool(normalize)
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        super().check_shapes(shapes)
-        if len(shapes[0]) != 1:
+        lengths = {shape[axis] for shape, axis in zip(shapes, self._axes(shapes), strict=True)}
+        if len(lengths) > 1:
             raise ValueError(
-                f"{self.describe()} needs inputs of shape (batch, features), got "
-                f"{(None, *shapes[0])}"
+                f"{self.describe()} needs inputs whose axes {self.axes} have one length, got "
+                + " and ".join(str((None, *shape)) for shape in shapes)
             )
 
     def merge(self, values: Sequence[Value]) -> Value:
-        a, b = values
-        # Features are added up by a product with ones, which nobody trains.
-        ones = Variable(np.ones((a.dims[0], 1), a.dtype), f"{self.name}/ones", trainable=False)
-        return ops.matmul(ops.multiply(a, b), ones)
+        axes = self._axes([value.dims for value in values])
+        rows: list[Value] = []
+        rest: tuple[int, ...] = ()
+        for value, axis in zip(values, axes, strict=True):
+            others = [a for a in range(len(value.dims)) if a != axis]
+            rest += tuple(value.dims[a] for a in others)
+            last = ops.permute(value, (*others, axis))
+            flat = ops.reshape(last, (-1, value.dims[axis]))
+            rows.append(ops.unit_rows(flat) if self.normalize else flat)
+        return ops.reshape(ops.row_products(*rows), rest or (1,))
+
+    def _axes(self, shapes: Sequence[tuple[int, ...]]) -> list[int]:
+        """The axis of one example of each input."""
+        pair = self.axes if isinstance(self.axes, list | tuple) else (self.axes, self.axes)
+        found = [
+            axis - 1 if axis > 0 else axis + len(shape)
+            for axis, shape in zip(pair, shapes, strict=True)
+        ]
+        for given, axis, shape in zip(pair, found, shapes, strict=True):
+            if not 0 <= axis < len(shape):
+                raise ValueError(
+                    f"{self.describe()}: there is no axis {given} in inputs of shape "
+                    f"{(None, *shape)}"
+                )
+        return found
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"axes": self.axes, "normalize": False}
+        return super().get_config() | {"axes": self.axes, "normalize": self.normalize}
 
 
 def _halved(values: Sequence[Value], join: Callable[[Value, Value], Value]) -> Value:

@@ -113,3 +113,48 @@ class RepeatVector(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"n": self.n}
+
+
+class Permute(Layer):
+    """Puts the axes of each example in another order.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        The axes in their new order, counted from 1; the batch, which stays first, is axis 0.
+    **options
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError
+        If dims are not the numbers from 1 on, each once, and when called on examples with
+        another number of axes.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Permute
+    >>> Permute((2, 1))([[[1.0, 2.0], [3.0, 4.0]]])
+    array([[[1., 3.],
+            [2., 4.]]], dtype=float32)
+    """
+
+    def __init__(self, dims: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"{self.describe()}: dims must be the numbers from 1 to the number of an example's "
+                f"axes, each once, not {self.dims}"
+            )
+
+    def call(self, x: Value) -> Any:
+        if len(x.dims) != len(self.dims):
+            raise ValueError(
+                f"{self.describe()} puts {len(self.dims)} axes besides the batch in order, got an "
+                f"input of shape {x.shape}"
+            )
+        return ops.permute(x, tuple(axis - 1 for axis in self.dims))
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"dims": list(self.dims)}

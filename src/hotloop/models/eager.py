@@ -13,13 +13,14 @@ from ..data.feed import Feed
 from ..graph.plan import build
 from ..graph.trace import Value
 from ..layers.base import Layer
+from .intake import Intake
 
 
 def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     """What the layer makes of a batch, as it does when predicting."""
     several = layer.takes_list and isinstance(x, list | tuple)
     parts = {f"x[{i}]": part for i, part in enumerate(x)} if several else {"x": x}
-    arrays = [as_array(part, name) for name, part in parts.items()]
+    arrays = [as_array(part, name, text=layer.takes_text) for name, part in parts.items()]
     for array in arrays:
         if array.ndim == 0:
             raise ValueError(f"{layer.describe()} needs a batch of examples, got a single number")
@@ -33,6 +34,7 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     outputs = [layer.extend(values if several else values[0])]
     out = np.empty((rows, *outputs[0].dims), layer.dtype)
     if rows:
-        executor = backends.executor(build(values, outputs, rows))
-        executor.run(Feed(arrays, rows), 0, 1, np.zeros(0), outputs=[out])
+        intake = Intake(values, outputs)
+        executor = backends.executor(build(intake.values, outputs, rows))
+        executor.run(Feed(intake(arrays), rows), 0, 1, np.zeros(0), outputs=[out])
     return out

@@ -269,6 +269,10 @@ class Model(Trainer, Layer):
             "derive a Layer with this call() and put it into a Sequential"
         )
 
+    def check_ready(self) -> None:
+        for layer in self.layers:
+            layer.check_ready()
+
     # -- as a layer -------------------------------------------------------------
 
     def call(self, x: Value | Sequence[Value]) -> Any:

@@ -64,7 +64,7 @@ def _total(label: str, variables: list[Variable]) -> str:
 
 def _work(model: Model) -> list[str]:
     """FLOPs and memory."""
-    forward = build(model.inputs, model.outputs, BATCH_SIZE)
+    forward = build(model.intake.values, model.outputs, BATCH_SIZE)
     training = model._training_plan(BATCH_SIZE)
     flops, purpose, plan = f"{_flops(forward):,}", "forward pass", forward
     if training is not None:

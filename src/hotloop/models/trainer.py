@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from ..metrics import Metric
 from ..optimizers import Optimizer
 from ..optimizers.gradient_keeper import GradientKeeper
 from .diagnosis import NonFiniteError, explain
+from .intake import Intake
 from .objective import Compilation, Objective
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Trainer:
         self.history: History | None = None
         self.stop_training = False
         self._compilation: Compilation | None = None
+        self._intake: Intake | None = None
         self._plans: dict[Any, _Ready] = {}
         self._plans_lock = threading.Lock()
 
@@ -623,11 +625,22 @@ class Trainer:
             return []
         return [use.metric for use in self._compilation.bound[-1].metrics]
 
+    @property
+    def intake(self) -> Intake:
+        """What becomes of input arrays before a plan reads them."""
+        if self._intake is None or self._intake.outputs != self.outputs:
+            self._intake = Intake(self.inputs, self.outputs)
+        return self._intake
+
     def _inputs(self, x: Any) -> tuple[list[Array], int]:
-        """The arrays of x, checked; builds the model if its input shape was not known."""
+        """The arrays that plans read, of x; builds the model if its input shape was not known."""
+        arrays, rows = self._checked_inputs(x)
+        return self.intake(arrays), rows
+
+    def _checked_inputs(self, x: Any) -> tuple[list[Array], int]:
         if self.built and len(self.inputs) == 1 and adapters.fits(x, self.inputs[0].dims):
             return [x], len(x)
-        arrays = adapters.as_arrays(x, self.input_names or ["x"], "x")
+        arrays = adapters.as_arrays(x, self.input_names or ["x"], "x", text=self._text_inputs())
         rows = adapters.check_lengths(x=arrays)
         if not self.built:
             self.build((None, *arrays[0].shape[1:]))
@@ -635,6 +648,12 @@ class Trainer:
         who = first.describe() if first is not None else self.describe()
         adapters.check_inputs(arrays, [v.dims for v in self.inputs], self.describe(), who)
         return arrays, rows
+
+    def _text_inputs(self) -> Collection[int]:
+        """Which of the inputs may hold strings."""
+        if self.built:
+            return self.intake.text
+        return {0} if any(layer.takes_text for layer in self.layers[:1]) else ()
 
     def _data(self, compilation: Compilation, x: Any, y: Any, sample_weight: Any) -> _Data:
         """The examples, after every check that needs no training."""
@@ -648,7 +667,7 @@ class Trainer:
             raise TypeError("x is an iterator; expected arrays")
         if not self.built:
             adapters.check_lengths(
-                x=adapters.as_arrays(x, self.input_names or ["x"], "x"),
+                x=adapters.as_arrays(x, self.input_names or ["x"], "x", text=self._text_inputs()),
                 y=[adapters.as_array(y, "y")],
             )
         inputs, rows = self._inputs(x)
@@ -697,7 +716,7 @@ class Trainer:
                 while len(self._plans) >= PLANS_KEPT:
                     self._plans.pop(next(iter(self._plans)))
                 plan = build(
-                    self.inputs,
+                    self.intake.values,
                     self.outputs,
                     batch_size,
                     losses=objective.losses if objective else (),
@@ -720,7 +739,7 @@ class Trainer:
             if objective is None:
                 return None
             return build(
-                self.inputs,
+                self.intake.values,
                 self.outputs,
                 batch_size,
                 losses=objective.losses,

@@ -326,6 +326,114 @@ def _normalizations() -> Iterator[Kernel]:
         yield Kernel(prepare.__name__[1:], "normalizations", _OUTPUTS, prepare)
 
 
+# -------------------------------------------------------------- rows by their numbers
+# (examples, numbers of each, columns): categories, and words of short and of long texts.
+
+_WORDS = ((32, 1, 8), (32, 100, 16), (128, 250, 64))
+_VOCABULARY = 10_000
+
+
+def _indices(shape: Shape, new: Arrays) -> Call:
+    x = new.labels(math.prod(shape), _VOCABULARY).astype(new.dtype).reshape(shape)
+    return _call(x.size, x, out=np.zeros(shape, np.int32))
+
+
+def _lookup(shape: Shape, new: Arrays) -> Call:
+    rows, count, cols = shape
+    index = new.labels(rows * count, _VOCABULARY).reshape(rows, count)
+    out = new.empty(*shape)
+    return _call(out.size, index, new.normal(_VOCABULARY, cols), out=out)
+
+
+def _lookup_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, count, cols = shape
+    index = new.labels(rows * count, _VOCABULARY).reshape(rows, count)
+    dy = new.normal(*shape)
+    return _call(dy.size, dy, index, out=new.empty(_VOCABULARY, cols))
+
+
+def _encode(shape: Shape, new: Arrays) -> Call:
+    rows, count, depth = shape
+    index = new.labels(rows * count, depth).reshape(rows, count)
+    return _call(rows * (count + depth), index, out=new.empty(rows, depth), counts=True)
+
+
+def _lookups() -> Iterator[Kernel]:
+    yield Kernel("indices", "lookups", _WORDS, _indices)
+    yield Kernel("lookup", "lookups", _WORDS, _lookup)
+    yield Kernel("lookup_gradient", "lookups", _WORDS, _lookup_gradient)
+    yield Kernel("encode", "lookups", _WORDS, _encode)
+
+
+# --------------------------------------------------------- examples of several rows
+# (examples, steps, columns).
+
+
+def _permute(shape: Shape, new: Arrays) -> Call:
+    rows, steps, cols = shape
+    x = new.normal(*shape)
+    return _call(x.size, x, axes=(1, 0), out=new.empty(rows, cols, steps))
+
+
+def _over_steps(shape: Shape, new: Arrays) -> Call:
+    rows, _, cols = shape
+    x = new.normal(*shape)
+    return _call(x.size, x, out=new.empty(rows, cols))
+
+
+def _repeat_steps(shape: Shape, new: Arrays) -> Call:
+    rows, _, cols = shape
+    out = new.empty(*shape)
+    return _call(out.size, new.normal(rows, cols), out=out)
+
+
+def _max_steps_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, _, cols = shape
+    x = new.normal(*shape)
+    return _call(3 * x.size, new.normal(rows, cols), x, x.max(axis=1), out=new.empty(*shape))
+
+
+def _row_products(shape: Shape, new: Arrays) -> Call:
+    rows, steps, _ = shape
+    a, b = new.normal(*shape), new.normal(*shape)
+    return _call(2 * steps * a.size, a, b, out=new.empty(rows, steps, steps))
+
+
+def _unit_rows(shape: Shape, new: Arrays) -> Call:
+    x = new.normal(*shape)
+    return _call(3 * x.size, x, out=new.empty(*shape))
+
+
+def _unit_rows_gradient(shape: Shape, new: Arrays) -> Call:
+    x = new.normal(*shape)
+    return _call(7 * x.size, new.normal(*shape), x, out=new.empty(*shape))
+
+
+def _standardize(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    mean, variance, out = new.normal(cols), new.probabilities(cols), new.empty(rows, cols, 1)
+    return _call(2 * out.size, new.normal(rows, cols, 1), mean, variance, invert=False, out=out)
+
+
+def _standardize_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    dy, out = new.normal(rows, cols, 1), new.empty(rows, cols, 1)
+    return _call(out.size, dy, new.probabilities(cols), invert=False, out=out)
+
+
+def _steps() -> Iterator[Kernel]:
+    yield Kernel("permute", "steps", _WORDS, _permute)
+    yield Kernel("sum_steps", "steps", _WORDS, _over_steps)
+    yield Kernel("repeat_steps", "steps", _WORDS, _repeat_steps)
+    yield Kernel("max_steps", "steps", _WORDS, _over_steps)
+    yield Kernel("max_steps_gradient", "steps", _WORDS, _max_steps_gradient)
+    yield Kernel("row_products", "steps", _WORDS, _row_products)
+    yield Kernel("unit_rows", "lengths", _OUTPUTS, _unit_rows)
+    yield Kernel("unit_rows_gradient", "lengths", _OUTPUTS, _unit_rows_gradient)
+    yield Kernel("standardize", "lengths", _OUTPUTS, _standardize)
+    yield Kernel("standardize_gradient", "lengths", _OUTPUTS, _standardize_gradient)
+
+
 # ------------------------------------------------------------------------- rows of scores
 # (rows, classes): a batch of ten classes, a test set, and many classes.
 
@@ -477,8 +585,11 @@ def _data() -> Iterator[Kernel]:
 
 
 def _kernels() -> Iterator[Kernel]:
-    families = (_products, _elementwise, _normalizations, _softmaxes, _losses, _metrics)
-    for family in (*families, _updates, _data):
+    families = (
+        *(_products, _elementwise, _lookups, _steps, _normalizations),
+        *(_softmaxes, _losses, _metrics, _updates, _data),
+    )
+    for family in families:
         yield from family()
 
 

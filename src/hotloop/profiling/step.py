@@ -498,6 +498,8 @@ def _bytes(plan: Plan, feed: Feed, i: int, node: Node | Value) -> int:
             return row * plan.batch_size + size(node)
         return 2 * size(node)
     read = list(dict.fromkeys(node.inputs))
+    if node.op == "lookup":  # of its table, one row for each that it writes
+        return size(node.inputs[0]) + 2 * size(node.output)
     written = [v for v in node.outputs if plan.placement.offset(v) is not None]
     if node.op in CHANGES_VARIABLES:
         written += [v for v in read if v.variable is not None]

@@ -211,6 +211,26 @@ cdef extern from "hotloop.h" nogil:
         size_t (*network_scratch)(const hl_network *network) noexcept nogil
         void (*gather)(const hl_source *source, const int64_t *order, ptrdiff_t first,
                        ptrdiff_t n, void *out) noexcept nogil
+        void (*lookup)(const int32_t *index, ptrdiff_t n, const void *table, ptrdiff_t rows,
+                       ptrdiff_t cols, void *y) noexcept nogil
+        void (*lookup_gradient)(const int32_t *index, ptrdiff_t n, const void *dy, ptrdiff_t rows,
+                                ptrdiff_t cols, int part, int parts, void *dw) noexcept nogil
+        void (*encode)(int counts, const int32_t *index, ptrdiff_t rows, ptrdiff_t n,
+                       ptrdiff_t depth, void *y) noexcept nogil
+        void (*repeat_steps)(const void *x, ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols,
+                             void *y) noexcept nogil
+        void (*max_steps)(const void *x, ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols,
+                          void *y) noexcept nogil
+        void (*max_steps_gradient)(const void *dy, const void *x, const void *y, ptrdiff_t rows,
+                                   ptrdiff_t steps, ptrdiff_t cols, void *dx) noexcept nogil
+        void (*row_products)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, const void *b,
+                             void *y) noexcept nogil
+        void (*unit_rows)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*unit_rows_gradient)(const void *dy, const void *x, void *dx, ptrdiff_t rows,
+                                   ptrdiff_t cols) noexcept nogil
+        void (*standardize)(int invert, const void *x, const void *mean, const void *variance,
+                            ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t run,
+                            void *y) noexcept nogil
 
     void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
                           ptrdiff_t n, int32_t *out) noexcept

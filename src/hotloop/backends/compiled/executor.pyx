@@ -19,6 +19,7 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import sys
+from math import prod
 
 from ... import backends
 from ...constraints import NormConstraint
@@ -36,6 +37,7 @@ from .steps import (
     NORMALIZATIONS,
     ROW_LOSSES,
     ROWWISE,
+    STEPS,
     UPDATES,
 )
 
@@ -43,7 +45,6 @@ from .csrc cimport (
     HL_F32,
     HL_F64,
     HL_MAX_HYPER,
-    HL_MAX_RANK,
     hl_activation,
     hl_dtype,
     hl_kernels,
@@ -65,6 +66,7 @@ from .runtime cimport (
     prepare_update,
     restore_denormals,
     run_on_team,
+    set_dims,
 )
 from .steps cimport (
     ACCUMULATE,
@@ -87,6 +89,7 @@ from .steps cimport (
     DECAY,
     DENSE,
     DROPOUT,
+    ENCODE,
     GATHER,
     GATHER_LABELS,
     GAUSSIAN,
@@ -94,7 +97,11 @@ from .steps cimport (
     GLU_GRADIENT,
     INPUT_GRADIENT,
     LAYER_NORM_SCALE_GRADIENT,
+    INDICES,
+    LOOKUP,
+    LOOKUP_GRADIENT,
     LOSS,
+    MAX_STEPS_GRADIENT,
     MERGE,
     METRIC,
     MOVING_AVERAGE,
@@ -109,6 +116,10 @@ from .steps cimport (
     ROW_LOSS,
     SCALE,
     SQUARE_SUM,
+    PERMUTE,
+    REPEAT_STEPS,
+    ROW_PRODUCTS,
+    STANDARDIZE,
     UPDATE,
     WEIGHT_GRADIENT,
     WEIGHT_UPDATE,
@@ -120,6 +131,10 @@ from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
 cdef int64_t FLOPS_PER_THREAD = 300_000
+
+# What the update of a weight counts for where no product does it, as that of embeddings. Adam takes
+# 1.1 ns for each (AVX-512, beside products of 25 to 50 GFLOP/s), and rules with less state less.
+cdef int64_t FLOPS_OF_AN_UPDATE = 16
 
 # Room for what a run adds up and copies out.
 cdef enum:
@@ -369,33 +384,16 @@ cdef class _Sources:
     cdef _describe(self, int i, array):
         cdef hl_source *source = &self.sources[i]
         cdef Py_buffer view
-        cdef ptrdiff_t dim, stride
         cdef int axis
         kind = array.dtype.str
         source.dtype = <hl_dtype> DTYPES[kind[1:]]
         source.swapped = kind[0] not in _NATIVE
-        source.rank = 0
         PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
         try:
             source.data = <const char *> view.buf
             source.row_stride = view.strides[0]
-            # Axes that a row does not need are left out: what remains must fit a fixed room.
-            for axis in range(1, view.ndim):
-                dim, stride = view.shape[axis], view.strides[axis]
-                if dim == 1:
-                    continue
-                if source.rank and source.stride[source.rank - 1] == dim * stride:
-                    source.dim[source.rank - 1] *= dim
-                    source.stride[source.rank - 1] = stride
-                    continue
-                if source.rank == HL_MAX_RANK:
-                    raise ValueError(
-                        f"an array with {array.ndim} axes is too scattered; make it contiguous"
-                    )
-                source.dim[source.rank], source.stride[source.rank] = dim, stride
-                source.rank += 1
-            if source.rank == 0:
-                source.rank, source.dim[0], source.stride[0] = 1, 1, view.itemsize
+            axes = [(view.shape[axis], view.strides[axis]) for axis in range(1, view.ndim)]
+            set_dims(source, axes, view.itemsize)
             if source.rank == 1 and source.stride[0] == view.itemsize and view.len > NEAR_BYTES:
                 self.row_bytes[i] = source.dim[0] * view.itemsize
                 self.far_lines += self.row_bytes[i] // CACHE_LINE + 2
@@ -484,9 +482,13 @@ cdef class Executor:
             )
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
-        self._flops = plan.flops
+        self._flops = plan.flops + FLOPS_OF_AN_UPDATE * sum(
+            step.inputs[0].size for step in plan.steps if step.op == "update"
+        )
         self._asking_flops = plan.batch_size * sum(
-            product_flops(step) for step in plan.steps if step.op != "input_gradient"
+            product_flops(step)
+            for step in plan.steps
+            if step.op not in ("input_gradient", "row_products")
         )
         self._packed = []
         self._scratch_threads = 0
@@ -1010,6 +1012,69 @@ cdef class Executor:
         step.inputs, step.cols = node.inputs[0].dims[-1], node.output.dims[-1]
         step.slot = node.attributes["first"]
 
+    def _indices(self, int at, node):
+        self._plain(at, INDICES, node)
+        self._read_one_by_one(at, node.inputs[0].dims, range(len(node.inputs[0].dims)))
+
+    def _permute(self, int at, node):
+        self._plain(at, PERMUTE, node)
+        self._read_one_by_one(at, node.inputs[0].dims, node.attributes["axes"])
+
+    cdef _read_one_by_one(self, int at, dims, axes):
+        """How a step finds the numbers of its examples, their axes being taken in this order."""
+        cdef Step *step = &self.steps[at]
+        item = self.kernels.itemsize
+        strides = [item * prod(dims[axis + 1 :]) for axis in range(len(dims))]
+        moved = [(dims[axis], strides[axis]) for axis in axes]
+        step.cols = prod(dims)
+        step.source.data = step.in0
+        step.source.dtype = HL_F64 if item == 8 else HL_F32
+        step.source.row_stride = step.cols * item
+        set_dims(&step.source, moved, item)
+
+    def _lookup(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, LOOKUP, node)
+        step.group = node.inputs[0].size
+        step.inputs, step.cols = node.inputs[1].dims
+
+    def _lookup_gradient(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, LOOKUP_GRADIENT, node)
+        step.group = node.inputs[1].size
+        step.inputs, step.cols = node.output.dims
+
+    def _encode(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, ENCODE, node)
+        step.kind = node.attributes["counts"]
+        step.group = node.output.group
+        step.inputs, step.cols = node.inputs[0].dims[-1], node.output.dims[-1]
+
+    def _steps(self, int at, node):
+        """Between examples of rows and examples of as many times as many steps."""
+        cdef Step *step = &self.steps[at]
+        self._plain(at, STEPS[node.op], node)
+        several = node.output if step.code in (REPEAT_STEPS, MAX_STEPS_GRADIENT) else node.inputs[0]
+        step.inputs, step.cols = several.dims[-2:]
+        step.group = prod(several.dims[:-2])
+
+    def _row_products(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, ROW_PRODUCTS, node)
+        step.inputs, step.cols = node.inputs[0].dims[-1], node.output.size
+        step.slot = node.output.dims[-1]
+
+    def _standardize(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        self._plain(at, STANDARDIZE, node)
+        if node.op == "standardize_gradient":
+            step.in1, step.in2 = NULL, step.in1
+        step.kind = node.attributes["invert"]
+        step.inputs, run = node.output.dims[-2:]
+        step.cols = step.inputs * run
+        step.group = prod(node.output.dims[:-2])
+
     def _rowwise(self, int at, node):
         cdef Step *step = &self.steps[at]
         self._plain(at, ROWWISE[node.op], node)
@@ -1192,6 +1257,7 @@ _SHARED_OUT_OTHERWISE = frozenset(
         NORMALIZE_SCALE_GRADIENT,
         LAYER_NORM_SCALE_GRADIENT,
         PRELU_ALPHA_GRADIENT,
+        LOOKUP_GRADIENT,
         ACCUMULATE,
         PENALTY,
         NETWORK,
@@ -1223,7 +1289,11 @@ _LOWER = {
     "gaussian_noise": Executor._gaussian,
     "glu": Executor._glu,
     "glu_gradient": Executor._glu,
+    "encode": Executor._encode,
+    "indices": Executor._indices,
     "input_gradient": Executor._input_gradient,
+    "lookup": Executor._lookup,
+    "lookup_gradient": Executor._lookup_gradient,
     "loss": Executor._loss,
     "maximum_gradient": Executor._choice_gradient,
     "minimum_gradient": Executor._choice_gradient,
@@ -1239,6 +1309,10 @@ _LOWER = {
     "prelu_gradient": Executor._prelu,
     "scale": Executor._scale,
     "square_sum": Executor._square_sum,
+    "permute": Executor._permute,
+    "row_products": Executor._row_products,
+    "standardize": Executor._standardize,
+    "standardize_gradient": Executor._standardize,
     "update": Executor._update,
     "weight_gradient": Executor._weight_gradient,
     "weight_gradient_update": Executor._weight_gradient,
@@ -1246,6 +1320,7 @@ _LOWER = {
 _LOWER |= dict.fromkeys(MERGES, Executor._merge)
 _LOWER |= dict.fromkeys(NORMALIZATIONS, Executor._normalization)
 _LOWER |= dict.fromkeys(ROWWISE, Executor._rowwise)
+_LOWER |= dict.fromkeys(STEPS, Executor._steps)
 _LOWER |= dict.fromkeys(
     (name + suffix for name in ACTIVATIONS for suffix in ("", "_gradient")), Executor._elementwise
 )

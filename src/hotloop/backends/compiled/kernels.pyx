@@ -28,10 +28,13 @@ from .steps import (
     METRICS,
     ROW_LOSSES,
     ROWWISE,
+    STEPS,
     UPDATES,
 )
 
 from .csrc cimport (
+    HL_F32,
+    HL_F64,
     HL_LINEAR,
     hl_activation,
     hl_kernels,
@@ -40,7 +43,15 @@ from .csrc cimport (
     hl_team,
 )
 from .matmul cimport product, product_scratch_bytes
-from .runtime cimport Buffer, kernels_of, prepare_update, random_order, run_on_team
+from .runtime cimport (
+    Buffer,
+    PackedArray,
+    kernels_of,
+    prepare_update,
+    random_order,
+    run_on_team,
+    set_dims,
+)
 from .steps cimport (
     ACTIVATION,
     ACTIVATION_GRADIENT,
@@ -58,6 +69,10 @@ from .steps cimport (
     LAYER_NORM_SCALE_GRADIENT,
     GLU,
     GLU_GRADIENT,
+    ENCODE,
+    INDICES,
+    LOOKUP,
+    LOOKUP_GRADIENT,
     LOSS,
     MERGE,
     METRIC,
@@ -70,8 +85,11 @@ from .steps cimport (
     PRELU_ALPHA_GRADIENT,
     PRELU_GRADIENT,
     ROW_LOSS,
+    PERMUTE,
+    ROW_PRODUCTS,
     SCALE,
     SOFTMAX_CROSSENTROPY,
+    STANDARDIZE,
     UPDATE,
     Batch,
     Step,
@@ -554,6 +572,133 @@ def glu_gradient(dy, x, *, out):
         raise ValueError(f"shapes {x.shape} and {out.shape} differ")
     step.in0 = _address(dy, x.dtype)
     _run(&step, _kernels(x), dy.shape[0])
+def unit_rows(x, *, out):
+    _rowwise("unit_rows", x, None, out)
+
+
+def unit_rows_gradient(dy, x, *, out):
+    _rowwise("unit_rows_gradient", dy, x, out)
+
+
+# ------------------------------------------------- indices, and examples of several rows
+
+
+cdef Step _of_shapes(int code, ptrdiff_t inputs, ptrdiff_t cols, out, shape) except *:
+    """A step that writes an output of this shape, as rows of its last axis."""
+    cdef Step step
+    memset(&step, 0, sizeof(Step))
+    _check_shape("out", out, shape)
+    step.code, step.group, step.inputs, step.cols = code, 1, inputs, cols
+    return step
+
+
+cdef _check_shape(str name, array, shape):
+    if array.shape != tuple(shape):
+        raise ValueError(f"{name} has shape {array.shape}, expected {tuple(shape)}")
+
+
+cdef _read_in_order(Step *step, x, axes):
+    """The rows of x as a step reads them, their axes being taken in this order."""
+    cdef const hl_kernels *kernels = _kernels(x)
+    step.source.data = _address(x, x.dtype)
+    step.source.dtype = HL_F64 if kernels.itemsize == 8 else HL_F32
+    step.source.row_stride = x.strides[0] if x.ndim else 0
+    set_dims(&step.source, [(x.shape[a], x.strides[a]) for a in axes], kernels.itemsize)
+
+
+def indices(x, *, out):
+    cdef Step step = _of_shapes(INDICES, 0, x[:1].size, out, x.shape)
+    _read_in_order(&step, x, range(1, x.ndim))
+    step.out0 = _address(out, "int32")
+    _run(&step, _kernels(x), len(x))
+
+
+def lookup(index, w, *, out):
+    cdef Step step = _of_shapes(LOOKUP, len(w), w.shape[1], out, (*index.shape, w.shape[1]))
+    table = PackedArray(w.shape, w.dtype)
+    table.load(w)
+    step.in0, step.in1 = _address(index, "int32"), (<PackedArray> table).data()
+    step.out0 = _address(out, w.dtype)
+    _run(&step, _kernels(w), index.size)
+
+
+def lookup_gradient(dy, index, *, out):
+    cdef Step step = _of_shapes(
+        LOOKUP_GRADIENT, len(out), out.shape[1], dy, (*index.shape, out.shape[1])
+    )
+    table = PackedArray(out.shape, out.dtype)
+    step.in0, step.in1 = _address(dy, out.dtype), _address(index, "int32")
+    step.out0 = (<PackedArray> table).data()
+    _run(&step, _kernels(out), index.size)
+    table.store(out)
+
+
+def encode(index, *, counts, out):
+    shape = (*index.shape[:-1], out.shape[-1])
+    cdef Step step = _of_shapes(ENCODE, index.shape[-1], out.shape[-1], out, shape)
+    step.kind = counts
+    step.in0, step.out0 = _address(index, "int32"), _address(out, out.dtype)
+    _run(&step, _kernels(out), _rows(out))
+
+
+def permute(x, *, axes, out):
+    shape = (len(x), *(x.shape[1 + axis] for axis in axes))
+    cdef Step step = _of_shapes(PERMUTE, 0, x[:1].size, out, shape)
+    _read_in_order(&step, x, [1 + axis for axis in axes])
+    step.out0 = _address(out, x.dtype)
+    _run(&step, _kernels(x), len(x))
+
+
+def _steps(name):
+    def run(x, *, out):
+        *_, steps, cols = out.shape if name == "repeat_steps" else x.shape
+        cdef Step step = _of_shapes(STEPS[name], steps, cols, x, x.shape)
+        few, many = (x, out) if name == "repeat_steps" else (out, x)
+        _check_shape("out or x", few, (*many.shape[:-2], cols))
+        step.in0, step.out0 = _address(x, x.dtype), _address(out, x.dtype)
+        _run(&step, _kernels(x), _rows(few))
+
+    return run
+
+
+def max_steps_gradient(dy, x, y, *, out):
+    cdef Step step = _of_shapes(
+        STEPS["max_steps_gradient"], x.shape[-2], x.shape[-1], out, x.shape
+    )
+    for name, array in (("dy", dy), ("y", y)):
+        _check_shape(name, array, (*x.shape[:-2], x.shape[-1]))
+    step.in0, step.in1 = _address(dy, x.dtype), _address(x, x.dtype)
+    step.in2, step.out0 = _address(y, x.dtype), _address(out, x.dtype)
+    _run(&step, _kernels(x), _rows(dy))
+
+
+def row_products(a, b, *, out):
+    shape = (*a.shape[:-1], b.shape[-2])
+    cdef Step step = _of_shapes(ROW_PRODUCTS, a.shape[-1], a.shape[-2] * b.shape[-2], out, shape)
+    _check_shape("b", b, (*a.shape[:-2], *b.shape[-2:-1], a.shape[-1]))
+    step.slot = b.shape[-2]
+    step.in0, step.in1 = _address(a, a.dtype), _address(b, a.dtype)
+    step.out0 = _address(out, a.dtype)
+    _run(&step, _kernels(a), out.size // max(step.cols, 1))
+
+
+def standardize(x, mean, variance, *, invert, out):
+    _standardize(x, mean, variance, invert, out)
+
+
+def standardize_gradient(dy, variance, *, invert, out):
+    _standardize(dy, None, variance, invert, out)
+
+
+cdef _standardize(x, mean, variance, invert, out):
+    cdef Step step = _of_shapes(STANDARDIZE, x.shape[-2], x.shape[-2] * x.shape[-1], out, x.shape)
+    for name, array in (("mean", mean), ("variance", variance)):
+        if array is not None:
+            _check_shape(name, array, x.shape[-2:-1])
+    step.kind = invert
+    step.in0, step.in1 = _address(x, x.dtype), _address(mean, x.dtype)
+    step.in2, step.out0 = _address(variance, x.dtype), _address(out, x.dtype)
+    _run(&step, _kernels(x), x.size // max(step.cols, 1))
 
 
 # --------------------------------------------------------------- losses and metrics
@@ -788,6 +933,17 @@ def _table():
             sparsemax_gradient,
             glu,
             glu_gradient,
+            unit_rows,
+            unit_rows_gradient,
+            indices,
+            lookup,
+            lookup_gradient,
+            encode,
+            permute,
+            max_steps_gradient,
+            row_products,
+            standardize,
+            standardize_gradient,
             categorical_crossentropy,
             sparse_categorical_crossentropy,
             softmax_crossentropy,
@@ -811,6 +967,7 @@ def _table():
         table[name] = _loss(name, 0.0 if formula.param is None else formula.param)
     table |= {name: _row_loss(name, REFERENCE[name]) for name in ROW_LOSSES}
     table |= {name: _merge(name) for name in MERGES}
+    table |= {name: _steps(name) for name in ("sum_steps", "repeat_steps", "max_steps")}
     for name in ("maximum", "minimum"):
         table[name + "_gradient"] = _choice_gradient(name)
     table |= {name: _update(name, rule.hyper, rule.slots) for name, rule in RULES.items()}

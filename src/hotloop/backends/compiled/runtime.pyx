@@ -26,6 +26,7 @@ from libc.string cimport memcpy, memset
 from .csrc cimport (
     HL_F32,
     HL_F64,
+    HL_MAX_RANK,
     hl_cpu_count,
     hl_cpu_name,
     hl_flush_denormals,
@@ -151,6 +152,27 @@ cdef void random_order(uint64_t key, int64_t n, int64_t *order) noexcept nogil:
 
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil:
     return hl_random_bits(key, index)
+
+
+cdef set_dims(hl_source *source, axes, ptrdiff_t itemsize):
+    """The axes of a row, as (length, stride); those that it does not need are left out."""
+    cdef ptrdiff_t dim, stride
+    source.rank = 0
+    for dim, stride in axes:
+        if dim == 1:
+            continue
+        if source.rank and source.stride[source.rank - 1] == dim * stride:
+            source.dim[source.rank - 1] *= dim
+            source.stride[source.rank - 1] = stride
+            continue
+        if source.rank == HL_MAX_RANK:
+            raise ValueError(
+                f"an array with {len(axes) + 1} axes is too scattered; make it contiguous"
+            )
+        source.dim[source.rank], source.stride[source.rank] = dim, stride
+        source.rank += 1
+    if source.rank == 0:
+        source.rank, source.dim[0], source.stride[0] = 1, 1, itemsize
 
 
 # Buffers from this size on share huge pages: a second-level cache holds less of what stands on

@@ -61,6 +61,20 @@ cdef enum Code:
     OVERWRITE
     CONSTRAIN
     NETWORK
+    # From here to STANDARDIZE, inputs and outputs have rows of different lengths.
+    INDICES
+    LOOKUP
+    LOOKUP_GRADIENT
+    ENCODE
+    PERMUTE
+    SUM_STEPS
+    REPEAT_STEPS
+    MAX_STEPS
+    MAX_STEPS_GRADIENT
+    ROW_PRODUCTS
+    UNIT_ROWS
+    UNIT_ROWS_GRADIENT
+    STANDARDIZE
     COPY_OUT
 
 
@@ -102,6 +116,7 @@ cdef struct Step:
     # deviation, and gamma. Beta or its gradient is in2 then, and gamma's gradient out1.
     char *state[3]
     hl_network *network
+    hl_source source  # how the numbers of an example stand that are moved one by one
 
 
 # What the steps of one batch share.

@@ -100,6 +100,8 @@ ROWWISE = {
     "softmax_gradient": SOFTMAX_GRADIENT,
     "log_softmax_gradient": LOG_SOFTMAX_GRADIENT,
     "sparsemax_gradient": SPARSEMAX_GRADIENT,
+    "unit_rows": UNIT_ROWS,
+    "unit_rows_gradient": UNIT_ROWS_GRADIENT,
 }
 NORMALIZATIONS = {
     "normalize": NORMALIZE,
@@ -108,6 +110,12 @@ NORMALIZATIONS = {
     "layer_norm": LAYER_NORM,
     "layer_norm_scale_gradient": LAYER_NORM_SCALE_GRADIENT,
     "layer_norm_gradient": LAYER_NORM_GRADIENT,
+}
+STEPS = {
+    "sum_steps": SUM_STEPS,
+    "repeat_steps": REPEAT_STEPS,
+    "max_steps": MAX_STEPS,
+    "max_steps_gradient": MAX_STEPS_GRADIENT,
 }
 METRICS = {
     "binary_accuracy": csrc.HL_BINARY_ACCURACY,
@@ -182,6 +190,9 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         COLUMN_MOMENTS, NORMALIZE_SCALE_GRADIENT, LAYER_NORM_SCALE_GRADIENT, PRELU_ALPHA_GRADIENT
     ):
         _run_columns(s, batch, rows, worker)
+    elif s.code == LOOKUP_GRADIENT:
+        kernels.lookup_gradient(<const int32_t *> s.in1, rows, s.in0, s.inputs, s.cols,
+                                worker.number, worker.n_workers, s.out0)
     elif s.code == NETWORK:
         _train_network(s, batch, worker)
     elif s.code == ACCUMULATE:
@@ -409,6 +420,8 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
         kernels.layer_norm_gradient(s.centered, s.in0 + at, s.in1 + at, s.state[0] + first * item,
                                     s.state[1] + first * item, s.state[2], s.out0 + at, n,
                                     s.cols)
+    elif s.code >= INDICES and s.code <= STANDARDIZE:
+        _run_examples(s, kernels, first, n)
     elif s.code == SOFTMAX:
         kernels.softmax(s.in0 + at, s.out0 + at, n, s.cols)
     elif s.code == LOG_SOFTMAX:
@@ -459,6 +472,50 @@ cdef void _move_columns(const Step *s, ptrdiff_t first, ptrdiff_t n,
             memcpy(s.out0 + i * whole + left, s.in1 + i * (whole - left), whole - left)
         else:
             memcpy(s.out0 + i * whole, s.in0 + i * left + start, whole)
+
+
+cdef void _run_examples(const Step *s, const hl_kernels *kernels, ptrdiff_t first,
+                        ptrdiff_t n) noexcept nogil:
+    """The steps whose inputs and outputs have rows of different lengths."""
+    cdef ptrdiff_t item = kernels.itemsize, i
+    # Of one row: s.inputs is its steps, the rows of a table, or numbers; see the executor.
+    cdef ptrdiff_t at = first * s.cols * item, wide = at * s.inputs
+    if s.code == INDICES:
+        gather_labels(&s.source, NULL, first, n, <int32_t *> s.out0 + first * s.cols)
+    elif s.code == PERMUTE:
+        kernels.gather(&s.source, NULL, first, n, s.out0 + at)
+    elif s.code == LOOKUP:
+        kernels.lookup(<const int32_t *> s.in0 + first, n, s.in1, s.inputs, s.cols,
+                       s.out0 + at)
+    elif s.code == ENCODE:
+        kernels.encode(s.kind, <const int32_t *> s.in0 + first * s.inputs, n, s.inputs, s.cols,
+                       s.out0 + at)
+    elif s.code == SUM_STEPS:
+        for i in range(n):
+            kernels.sum_rows(s.in0 + wide + i * s.inputs * s.cols * item, s.cols, s.inputs,
+                             s.cols, s.out0 + at + i * s.cols * item)
+    elif s.code == REPEAT_STEPS:
+        kernels.repeat_steps(s.in0 + at, n, s.inputs, s.cols, s.out0 + wide)
+    elif s.code == MAX_STEPS:
+        kernels.max_steps(s.in0 + wide, n, s.inputs, s.cols, s.out0 + at)
+    elif s.code == MAX_STEPS_GRADIENT:
+        kernels.max_steps_gradient(s.in0 + at, s.in1 + wide, s.in2 + at, n, s.inputs,
+                                   s.cols, s.out0 + wide)
+    elif s.code == ROW_PRODUCTS:
+        for i in range(first, first + n):
+            kernels.row_products(
+                s.cols // s.slot, s.slot, s.inputs,
+                s.in0 + i * (s.cols // s.slot) * s.inputs * item,
+                s.in1 + i * s.slot * s.inputs * item,
+                s.out0 + i * s.cols * item,
+            )
+    elif s.code == UNIT_ROWS:
+        kernels.unit_rows(s.in0 + at, s.out0 + at, n, s.cols)
+    elif s.code == UNIT_ROWS_GRADIENT:
+        kernels.unit_rows_gradient(s.in0 + at, s.in1 + at, s.out0 + at, n, s.cols)
+    elif s.code == STANDARDIZE:
+        kernels.standardize(s.kind, s.in0 + at, s.in1, s.in2, n, s.inputs, s.cols // s.inputs,
+                            s.out0 + at)
 
 
 cdef void _gather_labels(const Step *s, Batch *batch, ptrdiff_t first,

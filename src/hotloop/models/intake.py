@@ -1,0 +1,156 @@
+"""What becomes of a model's input arrays before a plan reads them.
+
+Row numbers are checked and read as integers. Preprocessing that is no arithmetic, such as the
+look-up of strings, is done here, in NumPy, once for all examples of a call: what then runs for
+each batch is numbers only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..graph import ops
+from ..graph.trace import Node, Value, topological
+from ..layers.base import Layer
+
+Array = NDArray[Any]
+
+_CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
+
+
+class Intake:
+    """From the arrays that callers pass to those that a plan reads.
+
+    Parameters
+    ----------
+    inputs, outputs : sequence of Value
+        Of a model.
+
+    Attributes
+    ----------
+    values : list of Value
+        What the plan reads, in the order of the arrays that calling this returns: the inputs
+        themselves, or what they are prepared to.
+    text : frozenset of int
+        Which of the inputs may hold strings.
+
+    Raises
+    ------
+    ValueError
+        If something is prepared that is not known before the model runs.
+    """
+
+    def __init__(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
+        nodes = topological(outputs)
+        self.outputs = list(outputs)
+        self._inputs = {value: i for i, value in enumerate(inputs)}
+        self._layers = _with_state(node.layer for node in nodes)
+        known = set(self._prepared(nodes))
+        rest = topological(outputs, known)
+        read = {value for node in rest for value in node.inputs} | set(outputs)
+        self.values = [v for v in inputs if v in read or not known]
+        self.values += [v for v in dict.fromkeys(n.output for n in nodes) if v in known & read]
+        raw = {self._inputs[value] for value in self.values if value in self._inputs}
+        self._plain = not known and not self._layers
+        self.text = frozenset(range(len(inputs)) if known else ()) - raw - self._of_numbers()
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """The arrays of `values`, in place where nothing is to be done to them.
+
+        Raises
+        ------
+        ValueError
+            For indices out of range, and layers that have not seen the data that they adapt to.
+        """
+        if self._plain:
+            return list(arrays)
+        for layer in self._layers:
+            layer.check_ready()
+        prepared = []
+        for value in self.values:
+            source, nodes = ops.source_of(value)
+            index = self._inputs[source]
+            name = "x" if len(arrays) == 1 else f"x[{index}]"
+            array = arrays[index]
+            for node in nodes:
+                array = _done(node, array, name)
+            prepared.append(array)
+        return prepared
+
+    def _prepared(self, nodes: Sequence[Node]) -> Iterator[Value]:
+        """What can be made of the inputs before the model runs."""
+        for node in nodes:
+            if node.op in ("prepare", "indices"):
+                source, _ = ops.source_of(node.output)
+                if source in self._inputs:
+                    yield node.output
+                elif node.op == "prepare":
+                    who = node.layer.describe() if node.layer is not None else "a layer"
+                    raise ValueError(
+                        f"{who} looks its input up before the model runs, so it must be called "
+                        "on one of the model's inputs, not on what other layers compute"
+                    )
+
+    def _of_numbers(self) -> set[int]:
+        """The inputs of which some use needs numbers."""
+        found = set()
+        for value in self.values:
+            source, nodes = ops.source_of(value)
+            first = next((node for node in nodes if node.op != "reshape"), None)
+            if first is None or first.op != "prepare" or not _takes_text(first):
+                found.add(self._inputs[source])
+        return found
+
+
+def _with_state(layers: Iterable[Layer | None]) -> list[Layer]:
+    """Those that may not be ready."""
+    return [
+        layer
+        for layer in dict.fromkeys(layers)
+        if layer is not None and type(layer).check_ready is not Layer.check_ready
+    ]
+
+
+def _takes_text(node: Node) -> bool:
+    owner = getattr(node.attributes["function"], "__self__", None)
+    return isinstance(owner, Layer) and owner.takes_text
+
+
+def _done(node: Node, array: Array, name: str) -> Array:
+    """What a node makes of a whole array."""
+    if node.op == "reshape":
+        return array.reshape(len(array), *node.output.dims)
+    if node.op == "prepare":
+        function: Callable[[Array], Array] = node.attributes["function"]
+        return function(array)
+    _check_indices(array, name, **node.attributes)
+    return array
+
+
+def _check_indices(array: Array, name: str, who: str, least: int, most: int) -> None:
+    """That an array holds whole numbers from `least` to `most`."""
+    rows = max(1, _CHUNK // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        if part.dtype.kind in "iu" and part.size and part.min() >= least and part.max() <= most:
+            continue
+        if part.dtype.kind == "b":
+            part = part.astype(np.uint8)
+        with np.errstate(invalid="ignore"):
+            bad = ~((part >= least) & (part <= most))
+            if part.dtype.kind == "f":
+                bad |= part != np.floor(part)
+        if bad.any():
+            place = np.argwhere(bad)[0]
+            value = part[tuple(place)]
+            row = start + int(place[0])
+            where = ", ".join(str(p) for p in (row, *place[1:].tolist()))
+            raise ValueError(
+                f"{who} needs whole numbers from {max(least, 0)} to {most}, but {name}[{where}] "
+                f"(row {row}) is {value}"
+            )

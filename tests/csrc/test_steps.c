@@ -1,0 +1,149 @@
+/* Examples of several rows: repeated, maxima, inner products, lengths; standardising. */
+#include "check.h"
+
+static void repeat_case(ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols) {
+    begin("repeat_steps rows=%td steps=%td cols=%td", rows, steps, cols);
+    void *x = room(rows * cols), *y = room(rows * steps * cols);
+    fill_special(x, rows * cols, -1, 1);
+    K->repeat_steps(x, rows, steps, cols, y);
+    for (ptrdiff_t i = 0; i < rows * steps * cols; i++)
+        expect_same("y", i, get(y, i), get(x, i / (steps * cols) * cols + i % cols));
+    end();
+}
+
+/* The largest of one column's steps, NaN if one is, and how many are as large. */
+static double largest(const void *x, ptrdiff_t at, ptrdiff_t steps, ptrdiff_t cols, int *equal) {
+    double most = get(x, at);
+    for (ptrdiff_t t = 1; t < steps; t++) {
+        const double other = get(x, at + t * cols);
+        most = isnan(most) || isnan(other) ? NAN : other > most ? other : most;
+    }
+    *equal = 0;
+    for (ptrdiff_t t = 0; t < steps; t++)
+        *equal += get(x, at + t * cols) == most;
+    return most;
+}
+
+static void max_case(ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols) {
+    begin("max_steps rows=%td steps=%td cols=%td", rows, steps, cols);
+    void *x = room(rows * steps * cols), *y = room(rows * cols);
+    void *dy = room(rows * cols), *dx = room(rows * steps * cols);
+    fill_special(x, rows * steps * cols, -1, 1);
+    for (ptrdiff_t i = 0; i + cols < rows * steps * cols; i += 3) /* equal steps */
+        put(x, i + cols, get(x, i));
+    fill(dy, rows * cols, -1, 1);
+    K->max_steps(x, rows, steps, cols, y);
+    K->max_steps_gradient(dy, x, y, rows, steps, cols, dx);
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            int equal;
+            const ptrdiff_t first = i * steps * cols + j;
+            const double most = largest(x, first, steps, cols, &equal);
+            const double found = get(y, i * cols + j);
+            expect(isnan(most) ? isnan(found) : found == most, "the largest");
+            for (ptrdiff_t t = 0; t < steps; t++) {
+                const ptrdiff_t at = first + t * cols;
+                const double share = rounded(get(dy, i * cols + j) / equal);
+                expect_same("dx", at, get(dx, at), get(x, at) == most ? share : 0);
+            }
+        }
+    end();
+}
+
+static double product(const void *a, ptrdiff_t i, const void *b, ptrdiff_t j, ptrdiff_t k) {
+    double sum = 0;
+    for (ptrdiff_t p = 0; p < k; p++)
+        sum += get(a, i + p) * get(b, j + p);
+    return sum;
+}
+
+static void products_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+    begin("row_products m=%td n=%td k=%td", m, n, k);
+    void *a = room(m * k), *b = room(n * k), *y = room(m * n);
+    fill(a, m * k, -1, 1);
+    fill(b, n * k, -1, 1);
+    K->row_products(m, n, k, a, b, y);
+    for (ptrdiff_t i = 0; i < m * n; i++)
+        expect_near("y", i, get(y, i), product(a, i / n * k, b, i % n * k, k),
+                    epsilon() * (double)k);
+    end();
+}
+
+static void unit_case(ptrdiff_t rows, ptrdiff_t cols, int in_place) {
+    begin("unit_rows rows=%td cols=%td in_place=%d", rows, cols, in_place);
+    void *x = room(rows * cols), *dy = room(rows * cols);
+    fill(x, rows * cols, -1, 1);
+    for (ptrdiff_t j = 0; j < cols && rows > 1; j++) { /* two that are too short */
+        put(x, j, 0);
+        put(x, cols + j, j ? 0 : 1e-9);
+    }
+    fill(dy, rows * cols, -1, 1);
+    const void *x_was = copy_of(x, rows * cols), *dy_was = copy_of(dy, rows * cols);
+    void *dx = in_place ? dy : room(rows * cols), *y = in_place ? x : room(rows * cols);
+    K->unit_rows_gradient(dy, x, dx, rows, cols);
+    K->unit_rows(x, y, rows, cols);
+    for (ptrdiff_t i = 0; i < rows * cols; i++) {
+        const ptrdiff_t first = i / cols * cols;
+        const double length = sqrt(product(x_was, first, x_was, first, cols));
+        const double limited = length > 1e-7 ? length : 1e-7;
+        const double along = length > 1e-7 ? product(dy_was, first, x_was, first, cols) : 0;
+        const double across = get(dy_was, i) - get(x_was, i) * along / (limited * limited);
+        const double slack = epsilon() * (double)(cols + 8);
+        expect_near("y", i, get(y, i), get(x_was, i) / limited, slack);
+        expect_near("dx", i, get(dx, i), across / limited, slack * 2 / limited);
+    }
+    end();
+}
+
+static void standardize_case(int invert, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t run,
+                             int with_mean) {
+    begin("standardize invert=%d rows=%td cols=%td run=%td mean=%d", invert, rows, cols, run,
+          with_mean);
+    const ptrdiff_t n = rows * cols * run;
+    void *x = room(n), *mean = room(cols), *variance = room(cols);
+    fill(x, n, -1, 1);
+    fill(mean, cols, -1, 1);
+    fill(variance, cols, 0.1, 2);
+    for (ptrdiff_t j = 0; j < cols; j += 5)
+        put(variance, j, j % 2 ? 0 : NAN);
+    const void *x_was = copy_of(x, n);
+    void *y = below(2) ? x : room(n);
+    K->standardize(invert, x, with_mean ? mean : NULL, variance, rows, cols, run, y);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t j = i / run % cols;
+        const double root = sqrt(get(variance, j)), m = with_mean ? get(mean, j) : 0;
+        const double s = isnan(root) || root > 1e-7 ? root : 1e-7;
+        const double v = get(x_was, i);
+        const double want = invert ? v * s + m : (v - m) / s;
+        const double size = invert ? fabs(v * s) + fabs(m) : fabs((fabs(v) + fabs(m)) / s);
+        expect_near("y", i, get(y, i), want, 2 * epsilon() * size);
+    }
+    end();
+}
+
+void test_steps(void) {
+    for (int s = 0; s < COUNT(sizes); s++) {
+        repeat_case(1 + below(5), 1 + below(9), sizes[s]);
+        repeat_case(1 + below(5), sizes[s], 1);
+        max_case(1 + below(5), 1 + below(9), sizes[s]);
+        products_case(1 + below(5), 1 + below(5), sizes[s]);
+        for (int invert = 0; invert < 2; invert++) {
+            unit_case(1 + below(9), sizes[s], invert);
+            for (int with_mean = 0; with_mean < 2; with_mean++) {
+                standardize_case(invert, 1 + below(9), sizes[s], 1, with_mean);
+                standardize_case(invert, 1 + below(5), 1 + below(5), sizes[s], with_mean);
+            }
+        }
+    }
+    repeat_case(0, 3, 4);
+    repeat_case(3, 0, 4);
+    repeat_case(3, 2, 0);
+    max_case(0, 3, 4);
+    max_case(3, 2, 0);
+    products_case(2, 3, 0);
+    products_case(0, 3, 5);
+    unit_case(0, 5, 0);
+    unit_case(3, 0, 0);
+    standardize_case(0, 0, 3, 1, 1);
+    standardize_case(0, 3, 0, 1, 1);
+}
