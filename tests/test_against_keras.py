@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -576,3 +577,36 @@ def test_callbacks_see_what_they_see_in_keras(rng):
         model.fit(x, y, callbacks=[watch], **fit)
         model.evaluate(x, y, callbacks=[watch], verbose=0)
     assert seen[0] == seen[1]
+
+
+def test_activations_and_losses_of_ones_own(rng):
+    def swoosh(x):
+        return math.log1p(math.exp(x - 1.0)) - 0.08 * x
+
+    def keras_swoosh(x):
+        return keras.ops.softplus(x - 1.0) - 0.08 * x
+
+    def asymmetric(y_true, y_pred):
+        error = y_true - y_pred
+        return 0.9 * error if error > 0 else -0.1 * error
+
+    def keras_asymmetric(y_true, y_pred):
+        error = y_true - y_pred
+        return keras.ops.mean(keras.ops.where(error > 0, 0.9 * error, -0.1 * error), axis=-1)
+
+    x, y = numbers(rng)
+    logs, weights = [], []
+    for library, activation, loss in (
+        (hotloop, swoosh, asymmetric),
+        (keras, keras_swoosh, keras_asymmetric),
+    ):
+        dense = library.layers.Dense
+        model = library.Sequential([library.Input((FEATURES,)), dense(9, activation), dense(2)])
+        if weights:
+            model.set_weights(weights)
+        weights = model.get_weights()
+        model.compile(library.optimizers.SGD(0.1), loss)
+        history = model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0).history
+        logs.append([history["loss"], *model.get_weights(), model.predict(x, verbose=0)])
+    for ours, truth in zip(*logs, strict=True):
+        np.testing.assert_allclose(ours, truth, rtol=1e-4, atol=1e-5)

@@ -269,7 +269,7 @@ def test_config(loss):
     [
         ("meen_squared_error", ValueError, "Did you mean 'mean_squared_error'"),
         ("qqq", ValueError, "Unknown loss 'qqq'. Known: bce"),
-        (lambda a, b: a, TypeError, "a loss must be a name"),
+        (lambda a, b: [a], ValueError, "a list is not supported"),
         (int, TypeError, "a loss must be a name"),
         (3, ValueError, "Could not interpret 3"),
         (None, ValueError, "Could not interpret None"),

@@ -123,6 +123,7 @@ layers.InputLayer: shape, batch_size, dtype, sparse, ragged, batch_shape, input_
 layers.IntegerLookup: max_tokens, num_oov_indices, mask_token, oov_token, vocabulary,
   vocabulary_dtype, idf_weights, invert, output_mode, sparse, pad_to_max_tokens, oov_method, salt,
   name
+layers.Lambda: function, output_shape, mask, arguments
 layers.Layer:
 layers.LayerNormalization: axis, epsilon, center, scale, beta_initializer, gamma_initializer,
   beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
@@ -348,9 +349,16 @@ MODULES = [
 
 # Public names that Keras does not have, or has with another meaning.
 OWN = {
+    "activations.OwnActivation",
+    "activations.register",
+    "activations.registered",
     "callbacks.CallbackList",
     "callbacks.MonitorCallback",
     "callbacks.ProgressBar",
+    "losses.ArrayLoss",
+    "losses.ScalarLoss",
+    "losses.register",
+    "losses.registered",
     "metrics.MeanRowMetric",
     "metrics.resolve",
     "metrics.resolve_accuracy",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import backends, naming
+from .backends import own
 from .data.adapters import as_float
+from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Value
 
@@ -508,15 +511,155 @@ _BY_NAME: dict[str, Activation] = {
         glu,
     )
 } | {"swish": silu, "hard_swish": hard_silu}
+# Those of the user's own.
+_REGISTERED: dict[str, OwnActivation] = {}
+
+
+def register(
+    name: str, f: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None
+) -> OwnActivation:
+    """Makes a scalar Python function an activation that is known by a name.
+
+    Numba compiles it, and a compiled step calls it as a C function, of several elements at once.
+    Without Numba, NumPy does it, in a step that Python runs. ``docs/own-functions.md`` says what
+    such a function may use.
+
+    Parameters
+    ----------
+    name : str
+        By which layers find it, and models in files; that of an activation of hotloop's is
+        refused, one that was registered before is replaced.
+    f : callable
+        Of one number, returning a number: arithmetic, comparisons, if and else, min, max, abs,
+        and the functions of `math`.
+    derivative : callable, optional
+        The same of its derivative; derived from the source of `f` if not given. Either is compared
+        with finite differences.
+
+    Returns
+    -------
+    OwnActivation
+        What `get` returns for the name, and for `f` itself.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken; if `f` cannot be compiled or has no derivative, saying which line;
+        if the derivative is not that of `f`, saying where.
+
+    Examples
+    --------
+    >>> import math
+    >>> def swoosh(x):
+    ...     return math.log1p(math.exp(x - 1.0)) - 0.08 * x - 0.313
+    >>> register("swoosh", swoosh)
+    <OwnActivation swoosh>
+    >>> get("swoosh")([1.0]).round(4)
+    array([0.3001])
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"the name of an activation must be a string, not {name!r}")
+    if name in _BY_NAME:
+        raise ValueError(f"'{name}' is an activation of hotloop's; register yours by another name")
+    activation = OwnActivation(f, derivative, name)
+    _REGISTERED[name] = activation
+    return activation
+
+
+class OwnActivation:
+    """An activation of the user's own, from `register`, or of a function that a layer was given.
+
+    Parameters
+    ----------
+    f, derivative : callable
+    name : str, optional
+        Under which it was registered.
+
+    Raises
+    ------
+    ValueError
+        As `register`.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        derivative: Callable[[Any], Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.__name__ = name or str(getattr(f, "__name__", "function"))
+        self.registered = name is not None
+        self.scalar = own.ScalarFunction(f, derivative, 1, self.__name__)
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, Value):
+            return ops.own_activation(x, self.scalar)
+        array = as_float(x, "x")
+        out = np.empty(array.shape, array.dtype)
+        flat = np.ascontiguousarray(array).reshape(-1)
+        own.own_activation(flat, function=self.scalar, out=out.reshape(-1))
+        return out
+
+    def serialized(self) -> Any:
+        """Its name, or itself where it has none that others could find it by."""
+        return self.__name__ if self.registered else self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.registered:
+            return get, (self.__name__,)
+        return OwnActivation, (self.scalar.function, self.scalar.given_derivative)
+
+    def __repr__(self) -> str:
+        return f"<OwnActivation {self.__name__}>"
+
+
+def registered() -> list[OwnActivation]:
+    """All activations that were registered."""
+    return list(_REGISTERED.values())
+
+
+def _of_function(f: Callable[..., Any]) -> Activation:
+    """A registered function, a scalar one, or one that calls activations."""
+    for activation in _REGISTERED.values():
+        if activation.scalar.function is f:
+            return activation
+    if not (isinstance(f, FunctionType) or hasattr(f, "py_func")) or f in _BY_NAME.values():
+        return f
+    try:
+        return OwnActivation(f)
+    except DifferentiationError as error:
+        return _Composed(f, error)
+
+
+class _Composed:
+    """A function that is called on a symbolic value, to make of it what it can."""
+
+    def __init__(self, f: Callable[..., Any], refused: DifferentiationError) -> None:
+        self.__name__ = f.__name__
+        self._f = f
+        self._refused = refused
+
+    def __call__(self, x: Any) -> Any:
+        try:
+            return self._f(x)
+        except (TypeError, AttributeError) as error:
+            raise TypeError(
+                f"the activation '{self.__name__}' is neither made of hotloop's activations "
+                f"({error}) nor a scalar function: {self._refused}"
+            ) from error
 
 
 def get(identifier: str | Activation | None) -> Activation:
     """The activation for a name or a function; None is `linear`.
 
+    A name may have been given to `register`. A function that is not known may be a scalar one, as
+    for `register`, or call the activations of this module.
+
     Raises
     ------
     ValueError
-        For a name that is not known; the nearest one is suggested.
+        For a name that is not known; the nearest one is suggested. For a function whose
+        derivative is wrong.
     TypeError
         For something that is neither.
 
@@ -528,8 +671,16 @@ def get(identifier: str | Activation | None) -> Activation:
     if identifier is None:
         return linear
     if isinstance(identifier, str):
-        found: Activation = naming.lookup("activation", identifier, _BY_NAME)
-        return found
+        if identifier in _REGISTERED:
+            return _REGISTERED[identifier]
+        try:
+            known: dict[str, Activation] = {**_BY_NAME, **_REGISTERED}
+            return naming.lookup("activation", identifier, known)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}. One of your own must first be registered: "
+                f"hotloop.activations.register({identifier!r}, f)"
+            ) from None
     if callable(identifier):
-        return identifier
+        return _of_function(identifier)
     raise TypeError(f"an activation must be a name, a function or None, not {identifier!r}")

@@ -113,9 +113,22 @@ def _report() -> list[str]:
     lines += [f"  {name:<16}{state}" for name, state in backends.availability().items()]
     lines += ["", "versions"]
     lines += [f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")]
+    lines += _own_functions()
     lines += ["", f"{'op':<36}{'served by':<12}why"]
     lines += [f"  {op:<34}{server:<12}{why}" for op, server, why in backends.routes()]
     return lines
+
+
+def _own_functions() -> list[str]:
+    """The user's own activations and losses, if there are any, and what serves each."""
+    from . import activations, losses
+    from .backends import own
+
+    functions = [("activation", a.__name__) for a in activations.registered()]
+    functions += [("loss", f.name) for f in losses.registered()]
+    by, why = ("numba", "compiled") if own.has_numba() else ("python", "numba is not installed")
+    rows = [f"  {f'{kind} {name!r}':<34}{by:<12}{why}" for kind, name in functions]
+    return ["", "own functions", *rows] if rows else []
 
 
 def _version(package: str) -> str:

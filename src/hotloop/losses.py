@@ -8,15 +8,20 @@ both always mean the same reduction.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backends, naming
+from .backends import own
 from .backends.formulas import EPSILON
 from .data.adapters import as_array, as_float, check_labels
+from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Node, Value
 
@@ -51,7 +56,7 @@ class Loss:
         self.name = name or naming.snake_case(type(self).__name__)
         self.reduction = reduction
 
-    def options(self) -> dict[str, float]:
+    def options(self) -> dict[str, Any]:
         """The op's keyword arguments."""
         return {}
 
@@ -101,8 +106,12 @@ class Loss:
         else:
             y = np.ascontiguousarray(as_array(y, f"{self.name}: y_true"), p.dtype).reshape(-1, cols)
         values = np.empty(p.size // cols if cols else 0, p.dtype)
-        backends.call(self.op, y, p.reshape(-1, cols), None, values=values, **self.options())
+        self._compute(y, p.reshape(-1, cols), values)
         return values.reshape(p.shape[:-1])
+
+    def _compute(self, y_true: NDArray[Any], y_pred: NDArray[Any], values: NDArray[Any]) -> None:
+        """The loss of each row of matrices."""
+        backends.call(self.op, y_true, y_pred, None, values=values, **self.options())
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "reduction": self.reduction} | self._config()
@@ -827,6 +836,173 @@ class Tversky(_Overlap):
         return {"alpha": self.alpha, "beta": self.beta, "axis": self.axis}
 
 
+# ------------------------------------------------------------------ of the user's own
+
+
+class ScalarLoss(Loss):
+    """A loss of the user's own: the mean of ``f(y_true, y_pred)`` over the last axis.
+
+    What ``compile(loss=f)`` makes of a function. Numba compiles it, and a compiled step calls it
+    as a C function, of several elements at once. Without Numba, NumPy does it, in a step that
+    Python runs. ``docs/own-functions.md`` says what such a function may use.
+
+    Parameters
+    ----------
+    function : callable or str
+        Of two numbers, returning a number: arithmetic, comparisons, if and else, min, max, abs,
+        and the functions of `math`. Or the name that `register` gave it.
+    derivative : callable, optional
+        The same of its derivative with respect to y_pred; derived from the source of `function` if
+        not given. Either is compared with finite differences.
+
+    Raises
+    ------
+    ValueError
+        If the function cannot be compiled or has no derivative, saying which line; if the
+        derivative is not that of the function, saying where; for a name that is not known.
+
+    Examples
+    --------
+    >>> def quartic(y_true, y_pred):
+    ...     return (y_true - y_pred) ** 4
+    >>> ScalarLoss(quartic)([[0.0, 1.0]], [[2.0, 1.0]])
+    8.0
+    """
+
+    op = "own_loss"
+
+    def __init__(
+        self,
+        function: Callable[[Any, Any], Any] | str,
+        derivative: Callable[[Any, Any], Any] | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        self.registered = function if isinstance(function, str) else None
+        if isinstance(function, str):
+            self.scalar = naming.lookup("loss", function, _REGISTERED)
+        else:
+            title = name or str(getattr(function, "__name__", "function"))
+            self.scalar = _scalar(function, derivative, title)
+        super().__init__(name or self.scalar.name, reduction)
+
+    def options(self) -> dict[str, Any]:
+        return {"function": self.scalar}
+
+    def _compute(self, y_true: NDArray[Any], y_pred: NDArray[Any], values: NDArray[Any]) -> None:
+        own.own_loss(y_true, y_pred, None, values=values, function=self.scalar)
+
+    def _config(self) -> dict[str, Any]:
+        if self.registered is not None:
+            return {"function": self.registered}
+        return {"function": self.scalar.function, "derivative": self.scalar.given_derivative}
+
+
+def _scalar(
+    function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None, name: str
+) -> own.ScalarFunction:
+    try:
+        return own.ScalarFunction(function, derivative, 2, name)
+    except DifferentiationError as error:
+        raise DifferentiationError(
+            f"the loss '{name}' is no function of two numbers that can be compiled: {error}\n"
+            "If it works on whole arrays, pass loss=hotloop.losses.ArrayLoss(f, gradient=g)."
+        ) from None
+
+
+class ArrayLoss(Loss):
+    """A loss of the user's own that NumPy computes of whole arrays, as Keras's functions do.
+
+    It runs at every batch, takes the GIL, and one thread does it while all others wait: much
+    slower than a `ScalarLoss`, which a warning says once.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(y_true, y_pred)``: the value of each row, of y_pred's shape (batch, ...) without
+        the last axis. The arrays must not be written to, and are other numbers after the call.
+    gradient : callable, optional
+        ``gradient(y_true, y_pred)``: the derivative of each row's value with respect to y_pred, of
+        y_pred's shape. Without it the model can be evaluated, and not trained.
+
+    Raises
+    ------
+    TypeError
+        If one of them cannot be called.
+    ValueError
+        When it runs: if what is returned has another shape; in training, for a missing gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def largest_error(y_true, y_pred):
+    ...     return np.max(np.abs(y_true - y_pred), axis=-1)
+    >>> ArrayLoss(largest_error)([[0.0, 1.0]], [[2.0, 1.0]])
+    2.0
+    """
+
+    op = "array_loss"
+
+    def __init__(
+        self,
+        function: Callable[[Any, Any], Any],
+        gradient: Callable[[Any, Any], Any] | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        for what, given in (("function", function), ("gradient", gradient)):
+            if not callable(given) and (given is not None or what == "function"):
+                raise TypeError(f"ArrayLoss: {what} must be a function, not {given!r}")
+        super().__init__(name or getattr(function, "__name__", "array_loss"), reduction)
+        self.function = function
+        self.gradient = gradient
+        self._announced = False
+
+    def emit(
+        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
+    ) -> Node:
+        """Adds the loss to a graph, and says that it is slow."""
+        if not self._announced:
+            self._announced = True
+            warnings.warn(
+                f"the loss '{self.name}' runs in Python at every batch, and no other thread works "
+                "meanwhile; a scalar function of y_true and y_pred would be compiled",
+                UserWarning,
+                stacklevel=2,
+            )
+        return ops.loss(
+            self.op,
+            y_true,
+            y_pred,
+            weight,
+            reduction=self.reduction,
+            loss_weight=loss_weight,
+            **self._options(y_pred.dims),
+        )
+
+    def _options(self, dims: tuple[int, ...]) -> dict[str, Any]:
+        return {
+            "function": self.function,
+            "derivative": self.gradient,
+            "dims": dims,
+            "name": self.name,
+        }
+
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+        p = as_float(y_pred, f"{self.name}: y_pred")
+        y = np.ascontiguousarray(as_array(y_true, f"{self.name}: y_true"), p.dtype)
+        if p.ndim == 0 or y.size != p.size:
+            raise ValueError(
+                f"{self.name}: y_true of shape {y.shape} does not fit y_pred of shape {p.shape}"
+            )
+        values = np.empty(math.prod(p.shape[:-1]), p.dtype)
+        own.array_loss(y, p, None, values=values, **self._options(p.shape[1:]))
+        return values.reshape(p.shape[:-1])
+
+    def _config(self) -> dict[str, Any]:
+        return {"function": self.function, "gradient": self.gradient}
+
+
 # -------------------------------------------------------------------------- checks
 
 
@@ -1059,14 +1235,68 @@ _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
     tversky: Tversky,
 }
 
+# Those of the user's own, and the classes that configurations name.
+_REGISTERED: dict[str, own.ScalarFunction] = {}
+_OWN: dict[str, type[Loss]] = {"ScalarLoss": ScalarLoss, "ArrayLoss": ArrayLoss}
 
-def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., Any]) -> Loss:
-    """The loss for a name, a class, one of this module's functions, a config or a loss.
+
+def register(
+    name: str,
+    f: Callable[[Any, Any], Any],
+    derivative: Callable[[Any, Any], Any] | None = None,
+) -> ScalarLoss:
+    """Makes a scalar Python function a loss that is known by a name.
+
+    Parameters
+    ----------
+    name : str
+        By which `compile` finds it, and models in files; that of a loss of hotloop's is refused,
+        one that was registered before is replaced.
+    f, derivative : callable
+        As in `ScalarLoss`.
+
+    Returns
+    -------
+    ScalarLoss
 
     Raises
     ------
     ValueError
-        For a name that is not known; the nearest one is suggested.
+        If the name is taken, and as `ScalarLoss`.
+
+    Examples
+    --------
+    >>> def quartic(y_true, y_pred):
+    ...     return (y_true - y_pred) ** 4
+    >>> register("quartic", quartic)
+    <ScalarLoss name=quartic reduction=sum_over_batch_size>
+    >>> get("quartic")([[0.0, 1.0]], [[2.0, 1.0]])
+    8.0
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"the name of a loss must be a string, not {name!r}")
+    if name in _BY_NAME:
+        raise ValueError(f"'{name}' is a loss of hotloop's; register yours by another name")
+    _REGISTERED[name] = _scalar(f, derivative, name)
+    return ScalarLoss(name)
+
+
+def registered() -> list[own.ScalarFunction]:
+    """All functions that were registered."""
+    return list(_REGISTERED.values())
+
+
+def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., Any]) -> Loss:
+    """The loss for a name, a class, one of this module's functions, a config or a loss.
+
+    Any other plain function is a scalar one of the user's own, as in `ScalarLoss`; one that works
+    on whole arrays has to be given as an `ArrayLoss`.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known; the nearest one is suggested. For a function that is not
+        scalar, or whose derivative is wrong.
     TypeError
         For anything else.
 
@@ -1077,12 +1307,17 @@ def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., 
     """
     if isinstance(identifier, Loss):
         return identifier
-    found = naming.instantiate("loss", identifier, _BY_NAME)
+    if isinstance(identifier, str) and identifier in _REGISTERED:
+        return ScalarLoss(identifier)
+    known = {**_BY_NAME, **_OWN} if isinstance(identifier, Mapping) else _BY_NAME
+    found = naming.instantiate("loss", identifier, known)
     if found in _BY_FUNCTION:
         return _BY_FUNCTION[found]()
+    if isinstance(found, FunctionType) or hasattr(found, "py_func"):
+        names = (name for name, scalar in _REGISTERED.items() if scalar.function is found)
+        return ScalarLoss(next(names, found))
     if not isinstance(found, Loss):
         raise TypeError(
-            f"a loss must be a name, a hotloop.losses.Loss or a function of hotloop.losses, "
-            f"not {identifier!r}"
+            f"a loss must be a name, a hotloop.losses.Loss or a function, not {identifier!r}"
         )
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import re
 import threading
 from collections import Counter
@@ -108,9 +109,36 @@ def serialize(thing: Any) -> Any:
     >>> serialize(snake_case), serialize(None)
     ('snake_case', None)
     """
+    if hasattr(thing, "serialized"):
+        return thing.serialized()
     if hasattr(thing, "get_config"):
         return {"class_name": type(thing).__name__, "config": thing.get_config()}
     return thing if thing is None else getattr(thing, "__name__", type(thing).__name__)
+
+
+def to_json(content: Any, **options: Any) -> str:
+    """Configurations as JSON; options as of `json.dumps`.
+
+    Raises
+    ------
+    ValueError
+        For a function among them.
+
+    Examples
+    --------
+    >>> to_json({"class_name": "Dense"})
+    '{"class_name": "Dense"}'
+    """
+
+    def refuse(thing: Any) -> Any:
+        raise ValueError(
+            f"{thing!r} cannot be written down: functions are code, and files are data. Give an "
+            "activation or a loss of your own a name (hotloop.activations.register, "
+            "hotloop.losses.register); a model with a Lambda layer has to be made in Python, and "
+            "its weights can be saved"
+        )
+
+    return json.dumps(content, **{"default": refuse} | options)
 
 
 def snake_case(name: str) -> str:

@@ -45,7 +45,7 @@ def _load(name: str) -> ModuleType | None:
     return _modules.get(name)
 
 
-def _available(name: str) -> bool:
+def available(name: str) -> bool:
     """Whether a backend can be had, without importing numba just to find out."""
     if name == "numba" and name not in _modules and name not in _failures:
         try:
@@ -82,11 +82,11 @@ def select(name: str) -> None:
             "(HOTLOOP_BACKEND or hotloop.config.set_backend)"
         )
     if name == "auto":
-        _selected = next(n for n in NAMES if _available(n))
+        _selected = next(n for n in NAMES if available(n))
         _reason = "the fastest that is installed"
         _announce_missing()
     else:
-        if not _available(name) or _load(name) is None:
+        if not available(name) or _load(name) is None:
             raise RuntimeError(f"the backend '{name}' cannot be used here: {_failures[name]}")
         _selected, _reason = name, "chosen by name"
     _table.clear()
@@ -165,7 +165,7 @@ def weight_size(shape: tuple[int, ...], dtype: str) -> int:
 def availability() -> dict[str, str]:
     """Each backend and whether it can be used, with the reason if not."""
     return {
-        name: "available" if _available(name) else f"missing: {_failures[name]}" for name in NAMES
+        name: "available" if available(name) else f"missing: {_failures[name]}" for name in NAMES
     }
 
 

@@ -19,7 +19,7 @@ from ..graph.ops import NOISE
 from ..graph.plan import Plan
 from ..graph.trace import Node, Value
 from ..optimizers import Optimizer
-from . import Op
+from . import Op, own
 from .numpy import random_bits
 
 Array = NDArray[Any]
@@ -33,6 +33,8 @@ class Interpreter:
     plan : Plan
     ops : mapping of str to function
         With the signatures of `hotloop.backends.numpy`.
+    arena : ndarray of uint8, optional
+        Where values stand, if not in memory of its own.
 
     Attributes
     ----------
@@ -41,13 +43,14 @@ class Interpreter:
         that is copied out. Steps of a clock are counted by it.
     """
 
-    def __init__(self, plan: Plan, ops: Mapping[str, Op]) -> None:
+    def __init__(self, plan: Plan, ops: Mapping[str, Op], arena: Array | None = None) -> None:
         self.plan = plan
         # A reshape's input and output share their bytes: there is nothing to do.
         self._steps = [step for step in plan.steps if step.op != "reshape"]
         self.nodes: list[Value | Node] = [*plan.feeds, *self._steps, *plan.outputs]
         self._ops = ops
-        arena = np.empty(plan.placement.arena_bytes, np.uint8)
+        if arena is None:
+            arena = np.empty(plan.placement.arena_bytes, np.uint8)
         self._views: dict[Value, Array] = {}
         values = dict.fromkeys([*plan.feeds, *(v for s in plan.steps for v in s.outputs)])
         for value in values:
@@ -178,7 +181,8 @@ class Interpreter:
             self._op(step)(*inputs, out=self._matrix(step.output), **step.attributes)
 
     def _op(self, step: Node) -> Op:
-        return self._ops[self.op_of(step)]
+        name = self.op_of(step)
+        return own.OPS[name] if name in own.OPS else self._ops[name]
 
     # -- steps that are more than one plain call ----------------------------------
 
@@ -301,6 +305,18 @@ class Interpreter:
             **step.attributes["options"],
         )
 
+    def _lambda(self, step: Node) -> None:
+        function = step.attributes["function"]
+        y = function(*(own.read_only(self._array(v)) for v in step.inputs))
+        _assign(self._array(step.output), y, step)
+
+    def _lambda_gradient(self, step: Node) -> None:
+        dy, *inputs = (own.read_only(self._array(v)) for v in step.inputs)
+        gradients = step.attributes["gradient"](*inputs, dy)
+        for value, gradient in zip(step.outputs, gradients, strict=True):
+            if value in self._views:
+                _assign(self._array(value), gradient, step)
+
     def _accumulate(self, step: Node) -> None:
         (source,) = step.inputs
         total = float(np.sum(self._vector(source), dtype=np.float64))
@@ -393,6 +409,44 @@ class Interpreter:
         w[...] = step.attributes["constraint"](w)
 
 
+class PythonSteps(Interpreter):
+    """The steps of a compiled executor's plan that only Python can do, in its arena."""
+
+    def __init__(self, plan: Plan, memory: Any) -> None:
+        super().__init__(plan, {}, np.frombuffer(memory, np.uint8))
+        self._error: BaseException | None = None
+
+    def attempt(self, step: Node, rows: int) -> bool:
+        """Does a step for so many examples; False if it, or one before, raised an error."""
+        if self._error is not None:
+            return False
+        self._rows = rows
+        try:
+            self._step(step)
+        except BaseException as error:
+            self._error = error
+            return False
+        return True
+
+    def raise_error(self) -> None:
+        """Raises that error, if there was one."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
+def _assign(out: Array, result: Any, step: Node) -> None:
+    """Takes what a user's function returned; ValueError if it has another shape."""
+    found = np.asarray(result)
+    if found.shape != out.shape:
+        what = "gradient" if step.op == "lambda_gradient" else "function"
+        who = step.layer.describe() if step.layer is not None else step.op
+        raise ValueError(
+            f"{who}: its {what} must return an array of shape {out.shape}, not {found.shape}"
+        )
+    out[...] = found
+
+
 def _do(_: int, work: Callable[..., None], *arguments: Any) -> None:
     work(*arguments)
 
@@ -454,6 +508,8 @@ _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "layer_norm": Interpreter._layer_norm,
     "layer_norm_gradient": Interpreter._layer_norm_gradient,
     "layer_norm_scale_gradient": Interpreter._normalize_scale_gradient,
+    "lambda": Interpreter._lambda,
+    "lambda_gradient": Interpreter._lambda_gradient,
     "loss": Interpreter._loss,
     "metric": Interpreter._metric,
     "overwrite": Interpreter._overwrite,

@@ -134,6 +134,11 @@ def _run(kernel: Kernel, n: int, cost: int, *arguments: Any) -> None:
         future.result()
 
 
+def in_parts(work: Callable[[int, int], None], n: int) -> None:
+    """work(start, stop), over parts of range(n) on several threads."""
+    _run(work, n, 1)
+
+
 def _flat(outputs: Mapping[str, Array], inputs: Mapping[str, Array]) -> list[Array]:
     """Named arrays of one shape as vectors, the outputs first."""
     shape = next(iter(outputs.values())).shape

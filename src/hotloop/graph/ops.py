@@ -8,12 +8,15 @@ the nodes that compute the gradients of those inputs that are wanted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..backends.formulas import ACTIVATIONS
 from ..variables import Variable
 from .trace import Node, Value, emit, parameter
+
+if TYPE_CHECKING:
+    from ..backends.own import ScalarFunction
 
 Gradients = tuple[Value | None, ...]
 GradientRule = Callable[[Node, Value, tuple[bool, ...]], Gradients]
@@ -241,6 +244,49 @@ def glu(x: Value) -> Value:
 def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
     (x,) = node.inputs
     return (_backward("glu_gradient", node, dy, x, like=x),)
+
+
+def own_activation(x: Value, function: ScalarFunction) -> Value:
+    """A function of the user's own, of each element."""
+    (y,) = emit("own_activation", (x,), x.dims, function=function)
+    return y
+
+
+@gradient_of("own_activation")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    op = "own_activation_gradient"
+    return (_backward(op, node, dy, node.inputs[0], like=dy, **node.attributes),)
+
+
+# ------------------------------------------------------------------ whole arrays in Python
+
+
+def python(
+    inputs: Sequence[Value],
+    dims: tuple[int, ...],
+    function: Callable[..., Any],
+    gradient: Callable[..., Any] | None,
+) -> Value:
+    """A function of whole arrays that Python computes.
+
+    It is called on the inputs, of shape (rows, ...), and returns the output; `gradient` on the
+    inputs and the output's gradient, and returns a list of theirs.
+    """
+    (y,) = emit("lambda", tuple(inputs), dims, function=function, gradient=gradient)
+    return y
+
+
+@gradient_of("lambda")
+def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
+    if node.attributes["gradient"] is None:
+        assert node.layer is not None
+        raise ValueError(
+            f"{node.layer.describe()} has no gradient, but weights in front of it are trained: "
+            "pass gradient=... (a function of x and dy), or set trainable = False on the layers "
+            "in front of it"
+        )
+    dims = (v.dims for v in node.inputs)
+    return emit("lambda_gradient", (dy, *node.inputs), *dims, layer=node.layer, **node.attributes)
 
 
 # ---------------------------------------------------------------------- shape, noise
@@ -596,7 +642,7 @@ def loss(
     *,
     reduction: str,
     loss_weight: float = 1.0,
-    **options: float,
+    **options: Any,
 ) -> Node:
     """A loss node: its outputs are the weighted value of each row, and the gradient.
 

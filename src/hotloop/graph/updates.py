@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..backends.own import may_raise
 from ..regularizers import Regularizer
 from ..variables import Variable
 from .gradients import backward
@@ -46,6 +47,9 @@ def updates(
 
     known = [v for node in forward for v in (*node.inputs, *node.outputs)]
     nodes = topological(changes, known)
+    if any(may_raise(node) for node in nodes):
+        # All weights are updated or none.
+        return [*nodes, *(node for _, changing in changes.values() for node in changing)]
     readers: dict[Value, Node] = {}
     for node in nodes:
         readers.update((v, node) for v in (*node.inputs, *node.outputs))

@@ -5,6 +5,7 @@ from .base import Layer
 from .core import Activation, Dense
 from .embedding import Embedding
 from .input import Input, InputLayer
+from .lambdas import Lambda
 from .lookup import IntegerLookup, StringLookup
 from .merging import (
     Add,
@@ -57,6 +58,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "IntegerLookup",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -227,7 +226,7 @@ class Model(Trainer, Layer):
         """
         from .structure import layer_config
 
-        return json.dumps(layer_config(self), **options)
+        return naming.to_json(layer_config(self), **options)
 
     # -- inputs and outputs -----------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class Compilation:
         metrics: Any,
         weighted_metrics: Any,
     ) -> None:
-        self._loss = loss
+        self._loss = _with_own_losses(loss)
         self._loss_weights = loss_weights
         self._metrics = metrics
         self._weighted_metrics = weighted_metrics
@@ -137,7 +138,7 @@ class Compilation:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """As they were given."""
+        """As they were given, but for functions, which are losses here."""
         return {
             "loss": self._loss,
             "loss_weights": self._loss_weights,
@@ -308,6 +309,15 @@ def _leaves(given: Any) -> list[Any]:
     if isinstance(given, list | tuple):
         return [leaf for part in given for leaf in _leaves(part)]
     return [given]
+
+
+def _with_own_losses(given: Any) -> Any:
+    """The argument `loss` with each function as the loss that it stands for, made once."""
+    if isinstance(given, Mapping) and "class_name" not in given:
+        return {name: _with_own_losses(part) for name, part in given.items()}
+    if isinstance(given, list | tuple):
+        return [_with_own_losses(part) for part in given]
+    return losses_module.get(given) if isinstance(given, FunctionType) else given
 
 
 def _per_output(

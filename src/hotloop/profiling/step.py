@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import backends
+from ..backends import own
 from ..backends.interpreter import Interpreter
 from ..data.feed import Feed
 from ..graph.plan import Plan, product_flops
@@ -77,7 +78,8 @@ class OpProfile:
         The least time that this machine needs for those FLOPs and bytes, over `time_us`. Bytes
         that the op before has left in a nearer cache than they fit in can push it above 1.
     backend : str
-        What served it: ``"cython"``, ``"numba"`` or ``"numpy"``.
+        What served it: ``"cython"``, ``"numba"`` or ``"numpy"``; for a function of the user's own,
+        ``"numba"``, or ``"python"`` where it takes the GIL.
     isa : str
         The instruction set of the compiled core; empty for the others, which choose their own.
     """
@@ -457,13 +459,13 @@ def _names(plan: Plan, i: int, node: Node | Value) -> tuple[str, str]:
         layer = node.node.layer if node.node is not None else node.layer
         return op, layer.name if layer is not None else node.role
     if node.op in ("loss", "metric"):
-        return node.attributes["kind"], node.op
+        return own.name_of(node) or node.attributes["kind"], node.op
     if node.op == "accumulate":
         return node.op, plan.slots[node.attributes["slot"]].kind
     if node.op == "network_update":
         return node.op, ",".join(_layer_of(layer.w) for layer in node.attributes["layers"])
     if node.layer is not None:
-        return node.op, node.layer.name
+        return own.name_of(node) or node.op, node.layer.name
     variable = next((v.variable for v in node.inputs if v.variable is not None), None)
     return node.op, _layer_of(variable) if variable is not None else ""
 
@@ -475,6 +477,8 @@ def _layer_of(variable: Variable) -> str:
 
 def _server(executor: Any, i: int, node: Node | Value) -> tuple[str, str]:
     """The backend that runs an op, and its instruction set."""
+    if isinstance(node, Node) and (server := own.server(node)) is not None:
+        return server, ""
     if not isinstance(executor, Interpreter):
         return "cython", backends.isa()
     if isinstance(node, Node):

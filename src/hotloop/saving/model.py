@@ -62,7 +62,7 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
         "model": layer_config(model, with_draws=True),
         "training": _training(model),
     }
-    text = json.dumps(content, indent=1)
+    text = naming.to_json(content, indent=1)
     with (
         written_whole(path, overwrite) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,

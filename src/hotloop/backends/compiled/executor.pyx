@@ -10,6 +10,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_STRIDES,
     PyBUF_WRITABLE,
+    PyBuffer_FillInfo,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
@@ -26,6 +27,7 @@ from ...constraints import NormConstraint
 from ...graph.plan import product_flops
 from ...graph.updates import CHANGES_VARIABLES
 from ..numpy import alpha_dropout_line
+from ..interpreter import PythonSteps
 from .steps import (
     ACTIVATIONS,
     BATCH_LOSSES,
@@ -114,6 +116,11 @@ from .steps cimport (
     PRELU_ALPHA_GRADIENT,
     PRELU_GRADIENT,
     ROW_LOSS,
+    OWN_ACTIVATION,
+    OWN_ACTIVATION_GRADIENT,
+    OWN_LOSS,
+    OWN_LOSS_BLOCK,
+    PYTHON,
     SCALE,
     SQUARE_SUM,
     PERMUTE,
@@ -199,6 +206,7 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
     worker.addresses = run.addresses + 2 * thread * run.n_addresses
     worker.in_place = worker.addresses + run.n_addresses
     worker.ahead = run.ahead
+    worker.control = control
     cdef ptrdiff_t parts = max(run.parts, 1), begin = thread * parts
     worker.ahead.first_part = begin // n_threads
     worker.ahead.last_part = (begin + parts + n_threads - 1) // n_threads
@@ -401,6 +409,18 @@ cdef class _Sources:
             PyBuffer_Release(&view)
 
 
+cdef class _Memory:
+    """The bytes of a buffer for NumPy; keeps them for as long as there is an array of them."""
+
+    cdef Buffer buffer
+
+    def __init__(self, Buffer buffer):
+        self.buffer = buffer
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.buffer.data, self.buffer.size, False, flags)
+
+
 # How NumPy names a byte order that needs no swapping.
 _NATIVE = "|<" if sys.byteorder == "little" else "|>"
 
@@ -433,6 +453,10 @@ class _Waits:
         self._written += writes
         return wait
 
+    def also_reads(self, what):
+        """Remembers something more that the last step reads."""
+        self._read.append(what)
+
 
 def _meet(these, those):
     return any(
@@ -463,6 +487,8 @@ cdef class Executor:
     cdef Buffer _addresses
     cdef list _touched  # by each step: (reads, writes), see _Waits
     cdef list _partial_sums  # of layers whose sums are cut into parts
+    cdef list _loops  # of the user's own functions, kept while steps have their addresses
+    cdef object _python  # does the steps that only Python can do; None if there are none
     cdef int _not_gathered  # as the steps' waits assume
     cdef readonly list nodes  # for each step its node, or the value that it gathers or copies out
     cdef list _packed
@@ -511,6 +537,7 @@ cdef class Executor:
         memset(self.steps, 0, self._room * sizeof(Step))
         self._touched = []
         self._partial_sums = []
+        self._loops = []
         self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
         self.nodes = [*self.plan.feeds]
         at = 0
@@ -567,6 +594,8 @@ cdef class Executor:
             step = &self.steps[at]
             step.wait = waits.needed(reads, writes)
             step.verdict = undecided and step.wait and not step.check
+            if step.verdict:
+                waits.also_reads(_VERDICT)
             undecided = (undecided or step.check) and not step.verdict
         self._not_gathered = not_gathered
 
@@ -850,6 +879,12 @@ cdef class Executor:
         cdef Step *step = &self.steps[at]
         kind = node.attributes["kind"]
         options = node.attributes["options"]
+        if kind == "own_loss":
+            self._own_loss(at, node)
+            return
+        if kind == "array_loss":
+            self._in_python(at, node)
+            return
         if kind in CROSSENTROPIES:
             self._rows_of_loss(at, CROSSENTROPIES[kind], node)
             step.option = options.get("smoothing", 0.0)
@@ -866,6 +901,45 @@ cdef class Executor:
         step.by_one = kind in BATCH_LOSSES
         step.summed = node.attributes.get("reduction") == "sum"
         step.factor = node.attributes.get("loss_weight", 1.0)
+
+    def _own_activation(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        if not self._have_loops(at, node.attributes["function"]):
+            self._in_python(at, node)
+            return
+        gradient = node.op == "own_activation_gradient"
+        self._plain(at, OWN_ACTIVATION_GRADIENT if gradient else OWN_ACTIVATION, node)
+        step.cols = node.output.size
+
+    def _own_loss(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        if not self._have_loops(at, node.attributes["options"]["function"]):
+            self._in_python(at, node)
+            return
+        self._rows_of_loss(at, OWN_LOSS, node)
+        step.summed = node.attributes["reduction"] == "sum"
+        step.factor = node.attributes["loss_weight"]
+        self._need_scratch(max(OWN_LOSS_BLOCK, step.cols) * self.kernels.itemsize)
+
+    def _have_loops(self, int at, function):
+        """Whether a function of the user's own is compiled; then the step has its loops."""
+        cdef Step *step = &self.steps[at]
+        loops = function.loops(self.plan.dtype)
+        self._loops.append(loops)
+        step.value = <void *> <size_t> loops.value.address
+        step.gradient = <void *> <size_t> loops.gradient.address
+        return loops.compiled
+
+    def _in_python(self, int at, node):
+        """A step that takes the GIL."""
+        cdef Step *step = &self.steps[at]
+        if self._python is None:
+            self._python = PythonSteps(self.plan, _Memory(self.arena))
+        step.code = PYTHON
+        step.by_one = True
+        step.check = True
+        step.group = 1
+        step.node = <void *> node  # which the plan keeps
 
     def _metric(self, int at, node):
         cdef Step *step = &self.steps[at]
@@ -1153,6 +1227,7 @@ cdef class Executor:
             run.batches[i].finite = &run.finite
             run.batches[i].sources = sources.sources
             run.batches[i].sums = batch_sums[i]
+            run.batches[i].python = <void *> self._python
         run.epoch_rows = feed.rows
         run.batch_size = self.plan.batch_size
         if feed.order is not None:
@@ -1217,6 +1292,8 @@ cdef class Executor:
         if optimizer is not None:
             # Here and not in the caller: a Ctrl-C is raised as soon as this function returns.
             optimizer.iterations += run.done
+        if self._python is not None:
+            self._python.raise_error()
         return run.done, run.finite
 
     cdef _read_in_place(self, Run *run, _Sources sources):
@@ -1261,6 +1338,7 @@ _SHARED_OUT_OTHERWISE = frozenset(
         ACCUMULATE,
         PENALTY,
         NETWORK,
+        PYTHON,
     }
 )
 
@@ -1294,6 +1372,8 @@ _LOWER = {
     "input_gradient": Executor._input_gradient,
     "lookup": Executor._lookup,
     "lookup_gradient": Executor._lookup_gradient,
+    "lambda": Executor._in_python,
+    "lambda_gradient": Executor._in_python,
     "loss": Executor._loss,
     "maximum_gradient": Executor._choice_gradient,
     "minimum_gradient": Executor._choice_gradient,
@@ -1302,6 +1382,8 @@ _LOWER = {
     "moving_average_update": Executor._moving_average,
     "network_update": Executor._network_update,
     "overwrite": Executor._average,
+    "own_activation": Executor._own_activation,
+    "own_activation_gradient": Executor._own_activation,
     "penalty": Executor._penalty,
     "penalty_gradient": Executor._penalty_gradient,
     "prelu": Executor._prelu,

@@ -75,7 +75,15 @@ cdef enum Code:
     UNIT_ROWS
     UNIT_ROWS_GRADIENT
     STANDARDIZE
+    OWN_ACTIVATION
+    OWN_ACTIVATION_GRADIENT
+    OWN_LOSS
+    PYTHON
     COPY_OUT
+
+# Numbers that a loss of the user's own is computed of at a time.
+cdef enum:
+    OWN_LOSS_BLOCK = 1024
 
 
 # One step of a plan with every address known. What the fields mean depends on the code;
@@ -85,7 +93,7 @@ cdef struct Step:
     int kind  # activation, loss, metric or update rule; whether noise multiplies
     bint wait  # for the whole team before this step
     bint verdict  # after that wait it is known whether the loss is finite
-    bint check  # what it adds up decides that
+    bint check  # what it adds up, or whether it raises an error, decides that
     bint by_one  # one thread does all of it
     bint sparse  # targets are class numbers
     bint summed  # the loss is a sum, not a mean, over rows
@@ -117,6 +125,9 @@ cdef struct Step:
     char *state[3]
     hl_network *network
     hl_source source  # how the numbers of an example stand that are moved one by one
+    void *value  # loops of the user's own functions: see hotloop.backends.own
+    void *gradient
+    void *node  # of a step that Python does
 
 
 # What the steps of one batch share.
@@ -143,6 +154,7 @@ cdef struct Batch:
     ptrdiff_t next_rows
     char **outputs  # where the plan's outputs go, for position outputs_first on
     ptrdiff_t outputs_first
+    void *python  # does the steps that only Python can do
 
 
 cdef void run_step(const Step *step, Batch *batch, Worker *worker) noexcept nogil

@@ -16,7 +16,7 @@ from .matmul cimport (
     panel_width,
     weight_gradient,
 )
-from .runtime cimport gather_labels, random_bits, sum_of
+from .runtime cimport flush_denormals, gather_labels, random_bits, restore_denormals, sum_of
 from .worker cimport Worker, share
 
 # What graphs call things -> what C calls them.
@@ -159,6 +159,10 @@ DTYPES = {
     "b1": csrc.HL_BOOL,
 }
 
+# Loops of the user's own functions, of n numbers: the last pointer is written.
+ctypedef void (*unary_loop)(const char *, char *, ptrdiff_t) noexcept nogil
+ctypedef void (*binary_loop)(const char *, const char *, char *, ptrdiff_t) noexcept nogil
+
 
 cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     """Does the share of a worker; the caller waits for the team where the step says so."""
@@ -203,6 +207,8 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
             (<double *> s.out0)[0] += (<const double *> s.in1)[0]
     elif s.code == CONSTRAIN:
         _constrain(s, kernels, worker)
+    elif s.code == PYTHON:
+        _call_python(s, batch, worker)
     elif s.code == PENALTY:
         batch.sums[s.slot] += _penalty(s, kernels) * batch.rows
     elif s.group:
@@ -211,7 +217,7 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
         first = share(batch.rows, worker.number, worker.n_workers) * s.group
         n = share(batch.rows, worker.number + 1, worker.n_workers) * s.group - first
         if n:
-            _run_rows(s, batch, first, n, first * s.cols * item)
+            _run_rows(s, batch, first, n, first * s.cols * item, worker.scratch)
     else:
         first = share(s.cols, worker.number, worker.n_workers)
         n = share(s.cols, worker.number + 1, worker.n_workers) - first
@@ -357,8 +363,18 @@ cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) 
         kernels.moving_average(s.option, s.in0 + at, s.out0 + at, n)
 
 
+cdef void _call_python(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
+    """Takes the GIL; an error that is raised ends the run, as a loss does that is not finite."""
+    with gil:
+        restore_denormals(worker.control)
+        if not (<object> batch.python).attempt(<object> s.node, batch.rows):
+            batch.finite[0] = False
+            batch.count = 0
+        flush_denormals()
+
+
 cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
-                    ptrdiff_t at) noexcept nogil:
+                    ptrdiff_t at, char *scratch) noexcept nogil:
     """The steps on n rows of the batch; `at` is where the first one begins."""
     cdef const hl_kernels *kernels = batch.kernels
     cdef ptrdiff_t item = kernels.itemsize
@@ -380,6 +396,10 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
     elif s.code == ACTIVATION_GRADIENT:
         kernels.activation_gradient(<hl_activation> s.kind, s.option, s.in0 + at, s.in1 + at,
                                     s.out0 + at, s.cols, n, s.cols)
+    elif s.code == OWN_ACTIVATION:
+        (<unary_loop> s.value)(s.in0 + at, s.out0 + at, n * s.cols)
+    elif s.code == OWN_ACTIVATION_GRADIENT:
+        (<binary_loop> s.gradient)(s.in0 + at, s.in1 + at, s.out0 + at, n * s.cols)
     elif s.code == ADD_BIAS:
         kernels.add_bias(s.in0 + at, s.in1, s.out0 + at, n, s.cols)
     elif s.code == MERGE:
@@ -453,6 +473,9 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
         elif s.code == ROW_LOSS:
             kernels.row_loss(<hl_row_loss> s.kind, s.options, y_true, label, s.in1 + at, weight,
                              s.group, scale, s.out0 + first * item, moved(s.out1, at), n, s.cols)
+        elif s.code == OWN_LOSS:
+            _own_loss(s, kernels, y_true, s.in1 + at, weight, scale, s.out0 + first * item,
+                      moved(s.out1, at), n, scratch)
         elif s.code == CROSSENTROPY:
             kernels.crossentropy(s.option, y_true, label, s.in1 + at, weight, s.group, scale,
                                  s.out0 + first * item, moved(s.out1, at), n, s.cols)
@@ -460,6 +483,40 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
             kernels.softmax_crossentropy(s.clip, s.option, y_true, label, s.in1 + at, weight,
                                          s.group, scale, s.out0 + first * item,
                                          moved(s.out2, at), moved(s.out1, at), n, s.cols)
+
+
+cdef void _own_loss(const Step *s, const hl_kernels *kernels, const char *y_true,
+                    const char *y_pred, const char *weight, double scale, char *values,
+                    char *gradient, ptrdiff_t n, char *scratch) noexcept nogil:
+    """A loss that is the mean of the user's own function over a row, and its gradient."""
+    cdef ptrdiff_t item = kernels.itemsize, row = s.cols * item, done = 0, rows, i
+    cdef double factor
+    while done < n:
+        rows = min(max(OWN_LOSS_BLOCK // s.cols, 1), n - done)
+        (<binary_loop> s.value)(y_true + done * row, y_pred + done * row, scratch, rows * s.cols)
+        for i in range(rows):
+            factor = _weight_of(weight, (done + i) // s.group, item) / s.cols
+            factor *= sum_of(scratch + i * row, <int> item, s.cols)
+            if item == sizeof(float):
+                (<float *> values)[done + i] = <float> factor
+            else:
+                (<double *> values)[done + i] = factor
+        done += rows
+    if gradient == NULL:
+        return
+    (<binary_loop> s.gradient)(y_true, y_pred, gradient, n * s.cols)
+    if weight == NULL:
+        kernels.scale(scale / s.cols, 0.0, gradient, gradient, n * s.cols)
+        return
+    for i in range(n):
+        factor = scale * _weight_of(weight, i // s.group, item) / s.cols
+        kernels.scale(factor, 0.0, gradient + i * row, gradient + i * row, s.cols)
+
+
+cdef inline double _weight_of(const char *weight, ptrdiff_t i, ptrdiff_t item) noexcept nogil:
+    if weight == NULL:
+        return 1.0
+    return (<const float *> weight)[i] if item == sizeof(float) else (<const double *> weight)[i]
 
 
 cdef void _move_columns(const Step *s, ptrdiff_t first, ptrdiff_t n,

@@ -1,7 +1,7 @@
 """One thread of a team: which share of the work is its own, its scratch memory, where the rows
 stand that it reads, and the rows of the next batch that it asks the memory for meanwhile."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .csrc cimport hl_source, hl_team
 
@@ -55,6 +55,7 @@ cdef struct Worker:
     char *scratch
     const void **addresses  # room for those of a matrix's rows
     const void **in_place  # those of the batch's rows in the user's array
+    uint64_t control  # the floating-point mode that Python runs in
     Ahead ahead
 
 
