@@ -20,6 +20,7 @@ EXPECTED = {
     "s2_binary_mlp.py": ("training accuracy", 0.45, 1.0),
     "s3_deeper_mlp.py": ("test accuracy", 0.86, 1.0),
     "s4_softmax_regression.py": ("test accuracy", 0.78, 1.0),
+    "web_service.py": ("accuracy at the end", 0.9, 1.0),
 }
 
 
@@ -36,7 +37,8 @@ def test_only_the_import_lines_name_hotloop(name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_example(name, capsys):
+def test_example(name, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", [name])
     if "fashion_mnist" in (EXAMPLES / name).read_text():
         try:
             hotloop.datasets.fashion_mnist.load_data()

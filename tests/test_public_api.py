@@ -283,6 +283,10 @@ regularizers.get: identifier
 regularizers.l1: l1
 regularizers.l1_l2: l1, l2
 regularizers.l2: l2
+utils.model_to_dot: model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi,
+  subgraph, show_layer_activations, show_trainable, splines
+utils.plot_model: model, to_file, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested,
+  dpi, show_layer_activations, show_trainable, splines
 utils.set_random_seed: seed
 utils.to_categorical: x, num_classes
 Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name

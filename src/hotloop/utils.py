@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .models.diagram import model_to_dot, plot_model
 from .random import set_random_seed
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["model_to_dot", "plot_model", "set_random_seed", "to_categorical"]
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:

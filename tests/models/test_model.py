@@ -206,19 +206,3 @@ def test_flatten_before_dense():
     np.testing.assert_allclose(
         model.predict(X.reshape(5, 2, 2), verbose=0)[:, 0], X.sum(1), 1e-4, 1e-5
     )
-
-
-def test_a_model_with_a_call_of_its_own_says_what_to_do():
-    class Mine(hotloop.Model):
-        def call(self, x):
-            return Dense(1)(x)
-
-    model = Mine()
-    model.compile("sgd", "mse")
-    for use in (
-        lambda: model.fit(X, X[:, 0], verbose=0),
-        lambda: model(X),
-        lambda: model(Input((4,))),
-    ):
-        with pytest.raises(TypeError, match=r"has no inputs and outputs.*Model\(inputs, outputs\)"):
-            use()

@@ -57,7 +57,6 @@ def test_the_input_shape_is_found(use):
 
 
 METHODS = {
-    "summary": (),
     "get_weights": (),
     "set_weights": ([],),
     "count_params": (),

@@ -53,17 +53,29 @@ def nested():
     return hotloop.Model([a, b], [chain()(outputs[2]), *outputs[:2]])
 
 
-MODELS = [chain, residual, shared, several, nested]
+def by_name():
+    a, b = hotloop.Input((4,), name="p"), hotloop.Input((3,), name="q")
+    joined = layers.Concatenate()([a * 2, -b])
+    return hotloop.Model(
+        {"first": a, "second": b}, {"out": layers.Dense(2)(joined), "sum": joined + joined}
+    )
+
+
+MODELS = [chain, residual, shared, several, nested, by_name]
 
 
 def data(model):
     rng = np.random.default_rng(4)
     arrays = [rng.normal(size=(6, *value.dims)) for value in model.inputs]
+    if isinstance(model.input, dict):
+        return dict(zip(model.input, arrays, strict=True))
     return arrays if len(arrays) > 1 else arrays[0]
 
 
 def outputs(model):
     found = model.predict(data(model), verbose=0)
+    if isinstance(found, dict):
+        return list(found.values())
     return found if isinstance(found, list) else [found]
 
 
@@ -85,6 +97,28 @@ def test_a_configuration_makes_the_same_model(make, backend):
     assert again.get_config() == model.get_config()
     assert [w.trainable for w in again.weights] == [w.trainable for w in model.weights]
     assert len(again.trainable_weights) == len(model.trainable_weights)
+
+
+def test_inputs_and_outputs_by_name():
+    model = by_name()
+    assert model.input_names == ["first", "second"]
+    assert model.output_names == ["out", "sum"]
+    assert model.output_shape == {"out": (None, 2), "sum": (None, 7)}
+    again = type(model).from_config(json.loads(json.dumps(model.get_config())))
+    again.set_weights(model.get_weights())
+    for one in (model, again):
+        one.compile("sgd", {"out": "mse", "sum": "mae"})
+        history = one.fit(data(one), one.predict(data(one), verbose=0), verbose=0)
+        assert list(history.history) == ["loss", "out_loss", "sum_loss"]
+        assert history.history["loss"] == [pytest.approx(0.0, abs=1e-9)]
+    a, b = hotloop.Input((4,)), hotloop.Input((3,))
+    outer = hotloop.Model([a, b], model({"second": b, "first": a})["sum"])
+    x = data(model)
+    np.testing.assert_array_equal(
+        outer.predict([x["first"], x["second"]], verbose=0), model.predict(x, verbose=0)["sum"]
+    )
+    with pytest.raises(ValueError, match="needs the inputs second too"):
+        model({"first": a})
 
 
 @pytest.mark.parametrize("make", MODELS)

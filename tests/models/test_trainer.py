@@ -811,3 +811,54 @@ def test_calling_a_model_in_training_mode_says_what_to_do(trained, data):
     np.testing.assert_array_equal(trained(data[0], training=False), trained(data[0]))
     with bad(ValueError, "training=True", r"fit\(\)"):
         trained(data[0], training=True)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_another_thread_ends_a_fit(watched, backend):
+    import threading
+
+    model = hotloop.Sequential([Input((4,)), Dense(3), Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((64, 4), "float32")
+    model.fit(x, x[:, 0], verbose=0)
+    began, over = threading.Event(), threading.Event()
+
+    class Began(hotloop.callbacks.Callback):
+        passive = not watched
+
+        def on_train_begin(self, logs=None):
+            began.set()
+
+    def cancel():
+        assert began.wait(60)
+        while not over.is_set():
+            model.stop_training = True
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        history = model.fit(x, x[:, 0], epochs=10**7, verbose=0, callbacks=[Began()])
+    finally:
+        over.set()
+        thread.join()
+    assert 1 <= len(history.epoch) < 10**7
+    assert len(history.history["loss"]) == len(history.epoch)
+    assert np.isfinite(history.history["loss"]).all()
+    # The next one runs, and what was asked of the last says nothing to an evaluation.
+    assert model.fit(x, x[:, 0], epochs=3, verbose=0).epoch == [0, 1, 2]
+    model.stop_training = True
+    assert model.evaluate(np.ones((7, 4)), np.ones(7), batch_size=2, verbose=0) >= 0
+
+
+def test_a_long_epoch_is_cut_short():
+    model = hotloop.Sequential([Input((4,)), Dense(1, kernel_initializer="zeros")])
+    model.compile(hotloop.optimizers.SGD(0.0), "mse")
+    x = np.ones((10, 4), "float32")
+
+    class Cancel(hotloop.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+
+    history = model.fit(x, x[:, 0], batch_size=2, epochs=4, verbose=0, callbacks=[Cancel()])
+    assert model.optimizer.iterations == 3
+    assert history.history == {"loss": [1.0]}

@@ -110,6 +110,18 @@ def as_arrays(
     return [as_array(part, f"{argument}[{i}]", text=i in text) for i, part in enumerate(value)]
 
 
+def shapes(x: Any) -> Any:
+    """The shape of an array, or those of a list or dict of several, in its form.
+
+    A list of anything but arrays is one array.
+    """
+    if isinstance(x, Mapping):
+        return {name: as_array(part, f"x['{name}']").shape for name, part in x.items()}
+    if isinstance(x, list | tuple) and all(hasattr(part, "shape") for part in x):
+        return [as_array(part, f"x[{i}]").shape for i, part in enumerate(x)]
+    return as_array(x, "x").shape
+
+
 def check_lengths(**arrays: Sequence[Array]) -> int:
     """The common number of examples.
 

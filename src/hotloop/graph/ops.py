@@ -186,10 +186,10 @@ def _(node: Node, dy: Value, wanted: tuple[bool, ...]) -> Gradients:
         dbeta = _backward("bias_gradient", node, dy, like=mean)
     if wanted[0]:
         # The batch's own mean and variance change with x.
-        sums = (dgamma, dbeta) if dgamma and dbeta and own else ()
-        given = (dy, x, mean, variance, *weights[:scale], *sums)
+        sums = (dgamma, dbeta) if own and dgamma is not None and dbeta is not None else ()
+        all_given = (dy, x, mean, variance, *weights[:scale], *sums)
         options |= {"scale": scale, "own": own}
-        dx = _backward("normalize_gradient", node, *given, like=x, **options)
+        dx = _backward("normalize_gradient", node, *all_given, like=x, **options)
     return dx, None, None, *((dgamma,) if scale else ()), *((dbeta,) if center else ())
 
 

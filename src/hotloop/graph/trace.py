@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..variables import Variable
 
@@ -81,8 +81,81 @@ class Value:
             "numbers; inside a model use hotloop's layers and activations"
         )
 
+    # Operators are layers, for models to know them by: see `hotloop.layers.operators`.
+
+    __array_priority__ = 1000.0  # NumPy's numbers leave the operators to it
+
+    def __add__(self, other: Value | float) -> Any:
+        return _operators().add(self, other)
+
+    def __radd__(self, other: float) -> Any:
+        return _operators().add(self, other)
+
+    def __sub__(self, other: Value | float) -> Any:
+        return _operators().subtract(self, other)
+
+    def __rsub__(self, other: float) -> Any:
+        return _operators().subtract_from(other, self)
+
+    def __mul__(self, other: Value | float) -> Any:
+        return _operators().multiply(self, other)
+
+    def __rmul__(self, other: float) -> Any:
+        return _operators().multiply(self, other)
+
+    def __truediv__(self, other: float) -> Any:
+        return _operators().divide(self, other)
+
+    def __neg__(self) -> Any:
+        return _operators().negative(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"a symbolic value of shape {self.shape} was asked whether it is true: a model's "
+            "computation is recorded once, before there are numbers, so Python cannot branch on "
+            "them; branch on shapes or options, or compute with layers"
+        )
+
     def __repr__(self) -> str:
         return f"<Value {self.name or self.role} shape={self.shape} dtype={self.dtype}>"
+
+
+def _operators() -> Any:
+    from ..layers import operators
+
+    return operators
+
+
+def _refused(operator: str) -> Callable[..., NoReturn]:
+    def refuse(self: Value, *_: Any) -> NoReturn:
+        raise TypeError(
+            f"{operator} is not supported for a symbolic value (here of shape {self.shape}), which "
+            "has no numbers yet; use +, - and * of such values and numbers, / by a number, and "
+            "hotloop's layers and activations"
+        )
+
+    return refuse
+
+
+for _name, _operator in {
+    "__abs__": "abs(x)",
+    "__float__": "float(x)",
+    "__floordiv__": "x // y",
+    "__ge__": "x >= y",
+    "__getitem__": "x[...]",
+    "__gt__": "x > y",
+    "__int__": "int(x)",
+    "__iter__": "a loop over x",
+    "__le__": "x <= y",
+    "__len__": "len(x)",
+    "__lt__": "x < y",
+    "__matmul__": "x @ y",
+    "__mod__": "x % y",
+    "__pow__": "x ** y",
+    "__rpow__": "y ** x",
+    "__rtruediv__": "y / x",
+}.items():
+    setattr(Value, _name, _refused(_operator))
 
 
 class Node:
@@ -118,17 +191,48 @@ class Use:
     Attributes
     ----------
     layer : Layer
-    inputs : tuple of Value
+    inputs, outputs : tuple of Value
     several : bool
         Whether it was called on a list of them.
     """
 
-    __slots__ = ("inputs", "layer", "several")
+    __slots__ = ("inputs", "layer", "outputs", "several")
 
-    def __init__(self, layer: Layer, x: Value | Sequence[Value]) -> None:
+    def __init__(self, layer: Layer, x: Value | Sequence[Value] | Mapping[str, Value]) -> None:
         self.layer = layer
         self.several = not isinstance(x, Value)
-        self.inputs = (x,) if isinstance(x, Value) else tuple(x)
+        self.inputs = flat(x)
+        self.outputs: tuple[Value, ...] = ()
+
+    def makes(self, y: Any) -> None:
+        """Notes its outputs; they are known by the outermost call that made them."""
+        self.outputs = flat(y)
+        for i, value in enumerate(self.outputs):
+            value.use = (self, i)
+
+
+def flat(values: Any) -> tuple[Any, ...]:
+    """The values of one, a list or a dict of them."""
+    if isinstance(values, Mapping):
+        return tuple(values.values())
+    return tuple(values) if isinstance(values, list | tuple) else (values,)
+
+
+class Training:
+    """What `call` is given as ``training``: it is recorded once, for training and prediction."""
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "call() was about to branch on training, but it is recorded once, for training and "
+            "prediction alike; pass training on to layers such as Dropout, which know the "
+            "difference"
+        )
+
+    def __repr__(self) -> str:
+        return "<training or predicting>"
+
+
+TRAINING = Training()
 
 
 @contextmanager
@@ -177,22 +281,44 @@ def topological(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[N
 
     Values in `known` are taken as given, whatever made them.
     """
+    return _in_order(outputs, known, lambda value: value.node)
+
+
+def calls(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Use]:
+    """The calls of layers that the outputs depend on, each after what it reads.
+
+    Not those that a layer makes inside its own call.
+    """
+    makers: list[Use | Node] = _in_order(
+        outputs, known, lambda value: value.use[0] if value.use else value.node
+    )
+    return [maker for maker in makers if isinstance(maker, Use)]
+
+
+Maker = TypeVar("Maker", Use, Node, Use | Node)
+
+
+def _in_order(
+    outputs: Iterable[Value], known: Iterable[Value], maker: Callable[[Value], Maker | None]
+) -> list[Maker]:
+    """What makes the outputs, and what it reads, depth first; not what makes a known value."""
     given = set(known)
 
-    def makers(values: Iterable[Value]) -> list[tuple[Node, bool]]:
-        return [(v.node, False) for v in values if v.node is not None and v not in given]
+    def makers(values: Iterable[Value]) -> list[tuple[Maker, bool]]:
+        found = (maker(value) for value in values if value not in given)
+        return [(item, False) for item in found if item is not None]
 
-    order: list[Node] = []
-    seen: set[Node] = set()
+    order: list[Maker] = []
+    seen: set[Maker] = set()
     stack = makers(outputs)[::-1]
     while stack:
-        node, ready = stack.pop()
+        item, ready = stack.pop()
         if ready:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend(makers(node.inputs)[::-1])
+            order.append(item)
+        elif item not in seen:
+            seen.add(item)
+            stack.append((item, True))
+            stack.extend(makers(item.inputs)[::-1])
     return order
 
 

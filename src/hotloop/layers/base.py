@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import config, constraints, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
-from ..graph.trace import Use, Value, in_layer
+from ..graph.trace import TRAINING, Training, Use, Value, flat, in_layer
 from ..variables import Variable
 
 Shape = tuple[int | None, ...]
@@ -25,14 +25,16 @@ class Layer:
 
     A subclass makes its weights in `build`, with `add_weight`, and states its forward
     pass in `call`, with activations, other layers, and the functions of
-    `hotloop.graph.ops`. It writes no backward pass: every op brings its own.
+    `hotloop.graph.ops`. It writes no backward pass: every op brings its own. Layers that it
+    keeps in attributes, also in lists and dicts, are parts of it: their weights are its own.
 
     Parameters
     ----------
     name : str, optional
         Unique in a model; made from the class's name if not given.
     trainable : bool
-        Whether the optimizer updates its weights.
+        Whether the optimizer updates its weights; setting it later sets it for its parts too.
+        A model that is fitted heeds it from the next `fit` on.
     dtype : {"float32", "float64"}, optional
         What it computes in; `hotloop.config.floatx` if not given.
     input_shape : tuple of int, optional
@@ -82,9 +84,10 @@ class Layer:
                 "kernel_regularizer and bias_regularizer are"
             )
         self.name = name or naming.unique_name(naming.snake_case(type(self).__name__))
-        self.trainable = trainable
+        self._trainable = trainable
         self.dtype = config.floatx() if dtype is None else config.check_floatx(np.dtype(dtype).name)
         self._weights: list[Variable] = []
+        self._found: list[Layer] | None = None  # its sublayers, once it is built
         self.built = False
         self._last_use: tuple[Any, Any] = (None, None)
         if input_dim is not None:
@@ -99,13 +102,27 @@ class Layer:
         if "build" in vars(cls):
             cls.build = _once(cls.build)  # type: ignore[assignment, method-assign]
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Only asked for what is missing."""
+            if "_weights" not in vars(self):
+                raise AttributeError(
+                    f"{type(self).__name__} has no attribute {name!r}: its __init__ must call "
+                    "super().__init__() first"
+                )
+            raise AttributeError(f"{self.describe()} has no attribute {name!r}")
+
     # -- what subclasses define -------------------------------------------------
 
     def build(self, input_shape: Shape) -> None:
         """Makes the weights for inputs of this shape (None stands for the batch)."""
 
+    def _finish_build(self, input_shape: Any) -> None:
+        """What is left to do after the class's own `build`."""
+
     def call(self, x: Any) -> Any:
-        """The forward pass, of a symbolic value."""
+        """The forward pass, of a symbolic value; it may take ``training=None`` and pass it on."""
         raise NotImplementedError(f"the layer {type(self).__name__} has no call()")
 
     def check_ready(self) -> None:
@@ -113,19 +130,29 @@ class Layer:
 
     # -- what users call --------------------------------------------------------
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, training: Any = None) -> Any:
         """Extends a model by this layer if x is symbolic; computes at once if it is an array.
 
         A layer that takes several values takes a list of them, symbolic or not.
         """
-        several = isinstance(x, list | tuple) and len(x) > 0
-        if not all(isinstance(v, Value) for v in (x if several else [x])):
+        several = isinstance(x, list | tuple | Mapping) and len(x) > 0
+        symbolic = all(isinstance(v, Value) for v in (flat(x) if several else [x]))
+        self._check_training(training, symbolic)
+        if not symbolic:
             from ..models.eager import call_layer
 
             return call_layer(self, x)
         y = self.extend(x)
         self._last_use = (x, y)
         return y
+
+    def _check_training(self, training: Any, symbolic: bool) -> None:
+        """Raises ValueError for what a call cannot be told: to train, or never to."""
+        if not (training is None or isinstance(training, Training)) and (symbolic or training):
+            raise ValueError(
+                f"{self.describe()}: training={training!r} is not supported in a call: fit() and "
+                "train_on_batch() train, and all else predicts"
+            )
 
     def extend(self, x: Any) -> Any:
         """Its forward pass on top of a symbolic value; makes the weights the first time."""
@@ -135,18 +162,31 @@ class Layer:
                 "with Concatenate (a layer of one's own that takes a list says takes_list = True)"
             )
         if not self.built:
-            shape: Any = x.shape if isinstance(x, Value) else [value.shape for value in x]
-            self.build(shape)
+            self.build(restructured(x, [value.shape for value in flat(x)]))
             self.built = True
+        use = Use(self, x)
         with in_layer(self):
-            y = self.call(x)
-            use = Use(self, x)
-            made = [y] if isinstance(y, Value) else y
+            y = self._record(x)
             # What it passes on as it is becomes a value of its own all the same.
-            made = [ops.identity(value) if value in use.inputs else value for value in made]
-        for i, value in enumerate(made):
-            value.use = (use, i)
-        return made[0] if isinstance(y, Value) else made
+            made = [ops.identity(value) if value in use.inputs else value for value in flat(y)]
+        use.makes(made)
+        return restructured(y, made)
+
+    def _record(self, x: Any) -> Any:
+        """What `call` makes of symbolic values: a value, or a list or dict of them."""
+        y = self.call(x, **self._call_options)
+        for value in flat(y):
+            if not isinstance(value, Value):
+                raise TypeError(
+                    f"{self.describe()}: call() returned {type(value).__name__}; expected what "
+                    "layers made of its input"
+                )
+        return y
+
+    @functools.cached_property
+    def _call_options(self) -> dict[str, Any]:
+        asked = "training" in inspect.signature(self.call).parameters
+        return {"training": TRAINING} if asked else {}
 
     @property
     def input(self) -> Any:
@@ -181,13 +221,47 @@ class Layer:
         return variable
 
     @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._family():
+            layer._trainable = value
+
+    def _sublayers(self) -> list[Layer]:
+        """The layers in its attributes, in their order."""
+        if self._found is not None:
+            return self._found
+        found = list(dict.fromkeys(_layers_in(vars(self).values())))
+        if self.built:
+            self._found = found
+        return found
+
+    def _family(self) -> list[Layer]:
+        """Itself, then its parts and theirs, each once."""
+        found: dict[Layer, None] = {}
+        waiting: list[Layer] = [self]
+        while waiting:
+            layer = waiting.pop()
+            if layer not in found:
+                found[layer] = None
+                # Asked for at each single batch: most layers have no parts, and say so at once.
+                parts = layer._sublayers() if layer._found is None else layer._found
+                waiting += reversed(parts)
+        return list(found)
+
+    @property
     def weights(self) -> list[Variable]:
-        """All its weights, in the order in which they were made."""
-        return self._weights
+        """All its weights, in the order in which they were made, then those of its parts."""
+        if not self._sublayers():
+            return self._weights
+        return list(dict.fromkeys(w for layer in self._family() for w in layer._weights))
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        return [w for w in self.weights if w.trainable] if self.trainable else []
+        """Those that are trained: none if it is frozen itself, else what no part has frozen."""
+        return [w for w in self.changed_weights if w.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -197,8 +271,12 @@ class Layer:
     @property
     def changed_weights(self) -> list[Variable]:
         """What training may change: trainable weights, and others, as averages over batches."""
-        others = [w for w in self.weights if not w.trainable] if self.trainable else []
-        return self.trainable_weights + others
+        if not self._trainable:
+            return []
+        if not self._sublayers():
+            return self._weights
+        parts = [layer for layer in self._family() if layer._trainable]
+        return list(dict.fromkeys(w for part in parts for w in part._weights))
 
     @property
     def variables(self) -> list[Variable]:
@@ -279,13 +357,32 @@ def check_shape(layer: Layer, argument: str, shape: Sequence[int]) -> tuple[int,
     return tuple(int(d) for d in shape)
 
 
+def restructured(like: Any, values: Sequence[Any]) -> Any:
+    """Values in the form of `like`: one, a list or a dict of them."""
+    if isinstance(like, Mapping):
+        return dict(zip(like, values, strict=True))
+    return list(values) if isinstance(like, list | tuple) else values[0]
+
+
+def _layers_in(things: Iterable[Any]) -> Iterator[Layer]:
+    """The layers among these, also in lists and dicts."""
+    for thing in things:
+        if isinstance(thing, Layer):
+            yield thing
+        elif isinstance(thing, list | tuple | Mapping):
+            yield from _layers_in(flat(thing))
+
+
 def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
     """A layer's build that does nothing when the layer is built."""
 
     @functools.wraps(build)
     def build_once(self: Layer, input_shape: Shape) -> None:
-        if not self.built:
-            build(self, input_shape)
+        if self.built:
+            return
+        build(self, input_shape)
+        if type(self).build is build_once:  # not where a subclass's build calls its base's
+            self._finish_build(input_shape)
             self.built = True
 
     return build_once

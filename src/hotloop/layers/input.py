@@ -66,6 +66,6 @@ def Input(  # noqa: N802  (Keras's name)
         )
     if dtype is not None and dtype not in ("float32", "float64"):
         dtype = config.floatx()
-    layer = InputLayer(shape, batch_size, dtype, name=name or naming.unique_name("keras_tensor"))
+    layer = InputLayer(shape, batch_size, dtype, name=name or naming.unique_name("input_layer"))
     value: Value = layer.output
     return value

@@ -263,15 +263,15 @@ class IndexLookup(Layer):
         known = (index >= 0) & (index < len(terms) - 1)
         return np.asarray(terms[np.where(known, index + 1, 0)])
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, training: Any = None) -> Any:
         parts = x if isinstance(x, list | tuple) else [x]
         if any(isinstance(part, Value) for part in parts):
-            return super().__call__(x)
+            return super().__call__(x, training)
         if self.invert:
             return self._inverted(x)
         if self.output_mode == "int":
             return self.prepare(as_array(x, "x", text=self.takes_text))
-        return super().__call__(x)
+        return super().__call__(x, training)
 
     def call(self, x: Value) -> Any:
         if self.invert:

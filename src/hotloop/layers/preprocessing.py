@@ -407,9 +407,9 @@ class Discretization(Layer):
         self.check_ready()
         return np.asarray(np.digitize(array, np.asarray(self.bin_boundaries)))
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, training: Any = None) -> Any:
         if isinstance(x, Value) or self.output_mode != "int":
-            return super().__call__(x)
+            return super().__call__(x, training)
         return self.prepare(as_array(x, "x"))
 
     def call(self, x: Value) -> Any:

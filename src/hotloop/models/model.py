@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -11,23 +12,34 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
-from ..graph.trace import Value, replay, topological
-from ..layers.base import Layer, Shape
+from ..data import adapters
+from ..graph.trace import Value, flat, replay, topological
+from ..layers.base import Layer, check_shape, restructured
 from ..saving import model as model_files
 from ..saving import weights as weight_files
-from ..variables import Variable
-from .summary import summarize
+from .order import in_order
+from .summary import as_html, summarize
 from .trainer import Trainer
 
 
 class Model(Trainer, Layer):
     """Everything between symbolic inputs and outputs.
 
+    Or a class of one's own, derived from this, that makes its layers in ``__init__`` and says in
+    ``call(self, x)`` what becomes of the input. That is recorded once, when the model is built or
+    first sees data; from then on it is a model like any other. A call may take and return lists
+    and dicts of values, branch on shapes, and take ``training=None``, to pass it on to layers. It
+    cannot branch on numbers: there are none yet.
+
     Parameters
     ----------
-    inputs, outputs : Value or list of Value
-        From `hotloop.Input`, and what layers made of it.
+    inputs, outputs : Value, or list or dict of Value
+        From `hotloop.Input`, and what layers made of it. With dicts, data are given and outputs
+        are returned as dicts of the same names.
     name : str, optional
+    trainable : bool
+    dtype : {"float32", "float64"}, optional
+        What a model with a `call` of its own computes in.
 
     Raises
     ------
@@ -43,30 +55,59 @@ class Model(Trainer, Layer):
     >>> model = hotloop.Model(x, hotloop.layers.Dense(1, kernel_initializer="ones")(x))
     >>> model.predict([[1.0, 2.0]], verbose=0)
     array([[3.]], dtype=float32)
+
+    >>> class Residual(hotloop.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = hotloop.layers.Dense(2, "relu")
+    ...         self.out = hotloop.layers.Dense(1)
+    ...
+    ...     def call(self, x):
+    ...         return self.out(x + self.hidden(x))
+    >>> model = Residual()
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit([[1.0, 2.0]], [3.0], verbose=0)
+    >>> model.count_params()
+    9
     """
 
     takes_list = True  # one value for each input
 
     def __init__(
         self,
-        inputs: Value | Sequence[Value] | None = None,
-        outputs: Value | Sequence[Value] | None = None,
+        inputs: Any = None,
+        outputs: Any = None,
         name: str | None = None,
         trainable: bool = True,
+        dtype: str | None = None,
     ) -> None:
         if name is None and type(self) is Model:
             name = naming.unique_name("functional")
-        Layer.__init__(self, name=name, trainable=trainable)
+        Layer.__init__(self, name=name, trainable=trainable, dtype=dtype)
         Trainer.__init__(self)
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
+        self._input_form: Any = None  # one, a list or a dict, as inputs and outputs were given
+        self._output_form: Any = None
+        self._layer_order: list[Layer] | None = None
         if inputs is not None or outputs is not None:
-            self.inputs = _values("inputs", inputs)
-            self.outputs = _values("outputs", outputs)
+            self._connect(inputs, outputs)
             self.dtype = self.inputs[0].dtype
+            self._layer_order = in_order(self.inputs, self.outputs)
             self._check_connected()
             self._check_names()
             self.built = True
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        self.inputs, self.outputs = _values("inputs", inputs), _values("outputs", outputs)
+        self._input_form, self._output_form = (
+            dict(given) if isinstance(given, Mapping) else given for given in (inputs, outputs)
+        )
+
+    @property
+    def _records_call(self) -> bool:
+        """Whether its `call` is of its own class."""
+        return type(self).call is not Model.call
 
     def _check_connected(self) -> None:
         known = set(self.inputs)
@@ -89,10 +130,12 @@ class Model(Trainer, Layer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, each once, in the order of computation."""
-        found = [value.layer for value in self.inputs if value.layer is not None]
-        found += [node.layer for node in topological(self.outputs) if node.layer is not None]
-        return list(dict.fromkeys(found))
+        """The layers, each once: in the order of computation, or of attributes in a class that
+        has its own `call`."""
+        return list(self._sublayers())
+
+    def _sublayers(self) -> list[Layer]:
+        return super()._sublayers() if self._layer_order is None else self._layer_order
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name or index.
@@ -114,26 +157,6 @@ class Model(Trainer, Layer):
                 return layer
         known = ", ".join(layer.name for layer in layers)
         raise ValueError(f"there is no layer named {name!r}; the layers are: {known}")
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All weights, layer by layer."""
-        found = {id(w): w for layer in self.layers for w in layer.weights}
-        return list(found.values())
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        if not self.trainable:
-            return []
-        found = {id(w): w for layer in self.layers for w in layer.trainable_weights}
-        return list(found.values())
-
-    @property
-    def changed_weights(self) -> list[Variable]:
-        if not self.trainable:
-            return []
-        found = {id(w): w for layer in self.layers for w in layer.changed_weights}
-        return list(found.values())
 
     def get_weights(self) -> list[NDArray[Any]]:
         self._require_built("get_weights")
@@ -188,9 +211,25 @@ class Model(Trainer, Layer):
         ValueError
             If a value was made outside of any layer.
         """
+        if self._records_call:
+            return self._own_config()
         from .structure import model_config
 
         return model_config(self)
+
+    def _own_config(self) -> dict[str, Any]:
+        """The arguments of a class with a `call` of its own, if they are those of every layer."""
+        parameters = list(inspect.signature(type(self)).parameters.values())
+        known = Layer.get_config(self)
+        unknown = [p.name for p in parameters if p.name not in known and p.kind != p.VAR_KEYWORD]
+        if unknown:
+            raise ValueError(
+                f"{self.describe()} does not say what it was made of: define get_config() so that "
+                f"it returns a dict of the arguments of __init__ ({', '.join(unknown)})"
+            )
+        if any(p.kind == p.VAR_KEYWORD for p in parameters):
+            return known
+        return {p.name: known[p.name] for p in parameters}
 
     @classmethod
     def from_config(
@@ -212,6 +251,8 @@ class Model(Trainer, Layer):
         >>> hotloop.Model.from_config(model.get_config()).count_params()
         9
         """
+        if cls.call is not Model.call:
+            return cls(**config)
         from .structure import model_from_config
 
         return model_from_config(config, custom_objects, cls=cls)
@@ -232,26 +273,77 @@ class Model(Trainer, Layer):
 
     @property
     def input(self) -> Any:
-        """The symbolic input; a list if there are several."""
-        return _one_or_list(self.inputs)
+        """The symbolic input; a list or dict if there are several."""
+        return _in_form(self._input_form, self.inputs)
 
     @property
     def output(self) -> Any:
-        """The symbolic output; a list if there are several."""
-        return _one_or_list(self.outputs)
+        """The symbolic output; a list or dict if there are several."""
+        return _in_form(self._output_form, self.outputs)
 
     @property
     def input_shape(self) -> Any:
-        return _one_or_list([v.shape for v in self.inputs])
+        return _in_form(self._input_form, [v.shape for v in self.inputs])
 
     @property
     def output_shape(self) -> Any:
-        return _one_or_list([v.shape for v in self.outputs])
+        return _in_form(self._output_form, [v.shape for v in self.outputs])
 
-    def summary(self, line_length: int | None = None) -> None:
-        """Prints the layers, their output shapes, numbers of parameters, FLOPs and memory."""
-        self._require_built("summary")
-        print(summarize(self, line_length))
+    @property
+    def input_names(self) -> list[str]:
+        """The keys of a dict of inputs; otherwise what `Input` was given."""
+        form = self._input_form
+        return list(form) if isinstance(form, dict) else [v.name for v in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The keys of a dict of outputs; otherwise the names of the layers that make them."""
+        if isinstance(self._output_form, dict):
+            return list(self._output_form)
+        layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
+        return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
+
+    def _in_output_form(self, outputs: list[Any]) -> Any:
+        """One thing for each output, as the model gives them: one, a list or a dict."""
+        return _in_form(self._output_form, outputs)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Prints the layers, their output shapes, numbers of parameters, FLOPs and memory.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            Characters of a line, 80 if not given.
+        positions : list of float, optional
+            Where columns end, as shares of a line.
+        print_fn : callable, optional
+            Is given the whole text; `print` if not given.
+        expand_nested : bool
+            Whether models that are layers are followed by their own layers.
+        show_trainable : bool
+            Whether there is a column that says if a layer's weights are trained.
+        layer_range : tuple of str, optional
+            First and last layer to show: names, or regular expressions for them.
+
+        Raises
+        ------
+        ValueError
+            If columns have no room, and for a range that matches no layers.
+        """
+        text = summarize(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        (print_fn or print)(text)
+
+    def _repr_html_(self) -> str:
+        """The layers as a table, in notebooks."""
+        return as_html(self)
 
     def _require_built(self, method: str) -> None:
         if not self.built:
@@ -261,12 +353,74 @@ class Model(Trainer, Layer):
                 "on data first"
             )
 
-    def build(self, input_shape: Shape) -> None:
-        """Sequential's; a Model is built when it is made."""
-        raise TypeError(
-            f"{self.describe()} has no inputs and outputs: make it as Model(inputs, outputs), or "
-            "derive a Layer with this call() and put it into a Sequential"
-        )
+    # -- building ---------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights of a model with a `call` of its own, which is recorded.
+
+        Parameters
+        ----------
+        input_shape : tuple, or list or dict of tuples
+            As ``(None, 784)``: the first entry stands for the batch. Of several inputs, in the
+            form that `call` takes them in.
+
+        Raises
+        ------
+        TypeError
+            If it has no `call`.
+        """
+        if not self._records_call:
+            raise TypeError(
+                f"{self.describe()} has no inputs and outputs: make it as Model(inputs, outputs), "
+                "or define call()"
+            )
+
+    def _finish_build(self, input_shape: Any) -> None:
+        """Records the class's own `call`."""
+        if not self._records_call:
+            return
+        self.built = False  # a build of the class's own may have said that it is
+        try:
+            inputs = self._inputs_of(input_shape)
+            self._connect(inputs, self._record(inputs))
+            self._check_connected()
+            self._check_weights()
+        except Exception:
+            self.inputs, self.outputs = [], []
+            raise
+
+    def _inputs_of(self, shape: Any) -> Any:
+        """Symbolic inputs, in the form of the shapes."""
+        if isinstance(shape, Mapping):
+            return {name: self._input_of(part, name) for name, part in shape.items()}
+        if all(d is None or isinstance(d, int | np.integer) for d in shape):
+            return self._input_of(shape, "input")
+        return [self._input_of(part, f"input_{i}") for i, part in enumerate(shape)]
+
+    def _input_of(self, shape: Sequence[Any], name: str) -> Value:
+        dims = check_shape(self, "input_shape", shape[1:])
+        return Value(dims, self.dtype, role="input", name=name)
+
+    def _check_weights(self) -> None:
+        """That every weight that is computed with is the model's."""
+        known = set(self.weights)
+        for node in topological(self.outputs):
+            for value in node.inputs:
+                if (weight := value.variable) and weight.trainable and weight not in known:
+                    raise ValueError(
+                        f"{self.describe()}: call() uses the weight '{weight.path}' of a layer "
+                        "that is no attribute of the model; make layers in __init__, as in "
+                        "self.hidden = Dense(8), and use them in call()"
+                    )
+
+    def _build_for(self, x: Any) -> None:
+        """Builds for inputs like these."""
+        if self._records_call:
+            self.build(adapters.shapes(x))
+        else:
+            [array] = adapters.as_arrays(x, ["x"], "x", text=self._text_inputs())
+            adapters.check_lengths(x=[array])
+            self.build((None, *array.shape[1:]))
 
     def check_ready(self) -> None:
         for layer in self.layers:
@@ -274,7 +428,12 @@ class Model(Trainer, Layer):
 
     # -- as a layer -------------------------------------------------------------
 
-    def call(self, x: Value | Sequence[Value]) -> Any:
+    def call(self, x: Any) -> Any:
+        if isinstance(x, Mapping):
+            missing = [name for name in self.input_names if name not in x]
+            if missing:
+                raise ValueError(f"{self.describe()} needs the inputs {', '.join(missing)} too")
+            x = [x[name] for name in self.input_names]
         given = _values("x", x)
         if len(given) != len(self.inputs):
             raise ValueError(
@@ -286,24 +445,23 @@ class Model(Trainer, Layer):
                     f"{self.describe()} expects an input of shape {expected.shape} and dtype "
                     f"{expected.dtype}, got {value.shape} and {value.dtype}"
                 )
-        return _one_or_list(replay(self.outputs, dict(zip(self.inputs, given, strict=True))))
+        made = replay(self.outputs, dict(zip(self.inputs, given, strict=True)))
+        return _in_form(self._output_form, made)
 
-    def __call__(self, x: Any, training: bool | None = None) -> Any:
+    def __call__(self, x: Any, training: Any = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
         if not isinstance(x, np.ndarray):
-            parts = x if isinstance(x, list | tuple) else [x]
-            if len(parts) and all(isinstance(part, Value) for part in parts):
-                return self.extend(parts[0] if len(parts) == 1 else parts)
-        if training:
-            raise ValueError(
-                "calling a model on data predicts: training=True is not supported; use fit() or "
-                "train_on_batch() to train"
-            )
+            parts = flat(x)
+            if parts and all(isinstance(part, Value) for part in parts):
+                self._check_training(training, symbolic=True)
+                alone = isinstance(x, list | tuple) and len(x) == 1 and not self._records_call
+                return self.extend(x[0] if alone else x)
+        self._check_training(training, symbolic=False)
         return self.predict_on_batch(x)
 
 
 def _values(argument: str, given: Any) -> list[Value]:
-    values = list(given) if isinstance(given, list | tuple) else [given]
+    values = list(flat(given))
     for value in values:
         if not isinstance(value, Value):
             raise TypeError(
@@ -315,5 +473,8 @@ def _values(argument: str, given: Any) -> list[Value]:
     return values
 
 
-def _one_or_list(items: list[Any]) -> Any:
+def _in_form(form: Any, items: list[Any]) -> Any:
+    """A dict as `form` is; otherwise one thing, or a list of several."""
+    if isinstance(form, dict):
+        return restructured(form, items)
     return items[0] if len(items) == 1 else items

@@ -114,12 +114,12 @@ class Sequential(Model):
 
     def start(self, value: Value) -> None:
         """Begins with this value."""
-        self.inputs, self.outputs, self._values = [value], [value], [value]
+        self._connect(value, value)
+        self._values = [value]
         self.dtype = value.dtype
 
-    @property
-    def layers(self) -> list[Layer]:
-        return list(self._chain)
+    def _sublayers(self) -> list[Layer]:
+        return self._chain
 
 
 def _input(dims: tuple[int, ...], first: Layer) -> Value:

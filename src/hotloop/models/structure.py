@@ -2,7 +2,8 @@
 
 A layer is ``{"class_name": ..., "config": ...}``. A Sequential lists its layers. Any other model
 lists its layers, each once, and their calls in the order of computation; a value is
-``[call, output]``, the number of the call that made it and which of its outputs it is. No data
+``[call, output]``, the number of the call that made it and which of its outputs it is. A class
+with a ``call`` of its own is told by its configuration and what it was built for. No data
 from outside is ever executed: classes are looked up by name among hotloop's own and those that
 the caller gives.
 """
@@ -15,8 +16,8 @@ from typing import Any
 
 from .. import layers as builtin
 from .. import naming
-from ..graph.trace import Use, Value
-from ..layers.base import Layer
+from ..graph.trace import Use, Value, calls, flat
+from ..layers.base import Layer, restructured
 from ..layers.input import InputLayer
 from .model import Model
 from .sequential import Sequential
@@ -30,13 +31,22 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
 
     With `with_draws`, it will draw the same random numbers too, seed or not.
     """
-    if isinstance(layer, Model):
-        config = model_config(layer, with_draws=with_draws)
-    else:
-        config = layer.get_config()
+    described: Config = {"class_name": type(layer).__name__}
+    if isinstance(layer, Model) and not layer._records_call:
+        return described | {"config": model_config(layer, with_draws=with_draws)}
+    config = layer.get_config()
     if with_draws and layer.random_key is not None:
         config["seed"] = layer.random_key
-    return {"class_name": type(layer).__name__, "config": config}
+    if isinstance(layer, Model) and layer.built:
+        described["input_shape"] = restructured(layer._input_form, [v.shape for v in layer.inputs])
+    if with_draws and (keys := [part.random_key for part in _drawing_parts(layer)]):
+        described["random_keys"] = keys
+    return described | {"config": config}
+
+
+def _drawing_parts(layer: Layer) -> list[Layer]:
+    """The layers that it is made of that draw random numbers."""
+    return [part for part in layer._family() if part is not layer and part.random_key is not None]
 
 
 def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None = None) -> Layer:
@@ -59,9 +69,13 @@ def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None 
         if isinstance(thing, type)
     }
     cls = naming.lookup("layer", config["class_name"], known | dict(custom_objects or {}))
-    if issubclass(cls, Model):
+    if issubclass(cls, Model) and cls.call is Model.call:
         return model_from_config(config["config"], custom_objects, cls=cls)
     layer: Layer = cls.from_config(dict(config["config"]))
+    for part, key in zip(_drawing_parts(layer), config.get("random_keys", ()), strict=False):
+        part.random_key = key
+    if "input_shape" in config:
+        layer.build(config["input_shape"])
     return layer
 
 
@@ -81,10 +95,10 @@ def model_config(model: Model, *, with_draws: bool = False) -> Config:
         return config
     made = _Calls(model)
     return config | {
-        "layers": [layer_config(layer, with_draws=with_draws) for layer in made.layers],
+        "layers": [layer_config(layer, with_draws=with_draws) for layer in model.layers],
         "calls": made.calls,
-        "inputs": [made.reference(value) for value in model.inputs],
-        "outputs": [made.reference(value) for value in model.outputs],
+        "inputs": made.references(model._input_form, model.inputs),
+        "outputs": made.references(model._output_form, model.outputs),
     }
 
 
@@ -124,7 +138,7 @@ def model_from_config(
     made = {layer["config"]["name"]: layer for layer in config["layers"]}
     new: dict[str, Layer] = {}
     values: list[list[Value]] = []
-    given = dict(zip((call for call, _ in config["inputs"]), inputs or (), strict=False))
+    given = dict(zip((call for call, _ in flat(config["inputs"])), inputs or (), strict=False))
     for number, call in enumerate(config["calls"]):
         if call["layer"] not in new:
             new[call["layer"]] = make(made[call["layer"]])
@@ -135,7 +149,10 @@ def model_from_config(
         read = [values[maker][output] for maker, output in call["inputs"]]
         y = layer(read if call["list"] else read[0])
         values.append(list(y) if isinstance(y, list | tuple) else [y])
-    first, last = ([values[call][i] for call, i in config[key]] for key in ("inputs", "outputs"))
+    first, last = (
+        restructured(config[key], [values[call][i] for call, i in flat(config[key])])
+        for key in ("inputs", "outputs")
+    )
     return (cls or Model)(first, last, name=name, trainable=trainable)
 
 
@@ -166,8 +183,7 @@ def clone_model(
     >>> hotloop.models.clone_model(model).count_params()
     9
     """
-    parts = model.layers if isinstance(model, Sequential) else _Calls(model).layers
-    layers = {layer.name: layer for layer in parts}
+    layers = {layer.name: layer for layer in model.layers}
 
     def make(config: Config) -> Layer:
         layer = layers[config["config"]["name"]]
@@ -175,6 +191,10 @@ def clone_model(
             return clone_function(layer)
         return layer_from_config(config, {type(layer).__name__: type(layer)})
 
+    if model._records_call:
+        copied = layer_from_config(layer_config(model), {type(model).__name__: type(model)})
+        assert isinstance(copied, Model)
+        return copied
     inputs = [input_tensors] if isinstance(input_tensors, Value) else input_tensors
     return model_from_config(model_config(model), cls=type(model), inputs=inputs, make_layer=make)
 
@@ -201,58 +221,32 @@ class _Calls:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.calls: list[Config] = []
-        self.layers: list[Layer] = []
         self._numbers: dict[Use | Value, int] = {}
         for value in model.inputs:
             if not isinstance(value.layer, InputLayer):
                 raise ValueError(f"{model.describe()}: its inputs must be made by Input")
             self._add(value, value.layer, [], several=False)
-        for value in model.outputs:
-            self._visit(value)
+        for use in calls(model.outputs, known=model.inputs):
+            self._add(use, use.layer, list(map(self.reference, use.inputs)), several=use.several)
 
     def reference(self, value: Value) -> list[int]:
         """How calls name a value."""
         if value in self._numbers:
             return [self._numbers[value], 0]
-        assert value.use is not None
-        use, output = value.use
-        return [self._numbers[use], output]
-
-    def _visit(self, value: Value) -> None:
-        """Adds what makes a value, after what that reads; without recursion, for deep models."""
-        waiting = [value]
-        while waiting:
-            value = waiting[-1]
-            use = self._use_of(value)
-            if use is None or use in self._numbers:
-                waiting.pop()
-                continue
-            missing = [v for v in use.inputs if self._missing(v)]
-            if missing:
-                waiting.extend(reversed(missing))
-                continue
-            waiting.pop()
-            read = [self.reference(v) for v in use.inputs]
-            self._add(use, use.layer, read, several=use.several)
-
-    def _missing(self, value: Value) -> bool:
-        use = self._use_of(value)
-        return use is not None and use not in self._numbers
-
-    def _use_of(self, value: Value) -> Use | None:
-        """What made a value; None for the model's inputs."""
-        if value in self._numbers:
-            return None
         if value.use is None:
             raise ValueError(
                 f"{self.model.describe()}: a value of shape {value.shape} was made outside of "
                 "any layer, so the model's structure cannot be written down; use a layer such as "
                 "Activation"
             )
-        return value.use[0]
+        use, output = value.use
+        return [self._numbers[use], output]
+
+    def references(self, form: Any, values: Sequence[Value]) -> Any:
+        """Those of a model's inputs or outputs; by name if they are."""
+        found = [self.reference(value) for value in values]
+        return restructured(form, found) if isinstance(form, dict) else found
 
     def _add(self, key: Use | Value, layer: Layer, read: list[list[int]], several: bool) -> None:
         self._numbers[key] = len(self.calls)
         self.calls.append({"layer": layer.name, "inputs": read, "list": several})
-        if layer not in self.layers:
-            self.layers.append(layer)

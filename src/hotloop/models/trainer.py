@@ -86,8 +86,18 @@ class Trainer:
         built: bool
         dtype: str
         name: str
-        build: Callable[[Any], None]
+        _build_for: Callable[[Any], None]
         describe: Callable[[], str]
+        _in_output_form: Callable[[list[Any]], Any]
+
+        @property
+        def _records_call(self) -> bool: ...
+
+        @property
+        def input_names(self) -> list[str]: ...
+
+        @property
+        def output_names(self) -> list[str]: ...
 
         @property
         def layers(self) -> list[Layer]: ...
@@ -226,6 +236,9 @@ class Trainer:
         -------
         History
             ``history.history`` maps each name to its values, one for each epoch.
+
+        Another thread, or a callback, ends it by ``model.stop_training = True``: within a tenth
+        of a second, or at the end of the batch if that is longer.
 
         Raises
         ------
@@ -390,7 +403,7 @@ class Trainer:
 
         Returns
         -------
-        ndarray, or a list of them for several outputs
+        ndarray, or a list or dict of them for several outputs
 
         Raises
         ------
@@ -419,13 +432,13 @@ class Trainer:
                 done += ran
                 if hooks.wants_predict_batches:
                     part = [out[(done - 1) * size : done * size] for out in outs]
-                    hooks.on_predict_batch_end(done - 1, {"outputs": _one_or_list(part)})
+                    hooks.on_predict_batch_end(done - 1, {"outputs": self._in_output_form(part)})
                 if done < batches:
                     bar.update(done, batches)
         finally:
             bar.close()
-        hooks.on_predict_end({"outputs": _one_or_list(outs)})
-        return _one_or_list(outs)
+        hooks.on_predict_end({"outputs": self._in_output_form(outs)})
+        return self._in_output_form(outs)
 
     # -- single batches ---------------------------------------------------------
 
@@ -453,7 +466,7 @@ class Trainer:
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
         with ready.lock:
             ready.executor.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
-        return _one_or_list(outs)
+        return self._in_output_form(outs)
 
     def loss_and_gradients(
         self,
@@ -602,16 +615,6 @@ class Trainer:
     # -- data -------------------------------------------------------------------
 
     @property
-    def output_names(self) -> list[str]:
-        """One name for each output: that of the layer that makes it."""
-        layers = [v.node.layer if v.node else v.layer for v in self.outputs]
-        return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
-
-    @property
-    def input_names(self) -> list[str]:
-        return [v.name for v in self.inputs]
-
-    @property
     def metrics_names(self) -> list[str]:
         """Names of the loss and metrics, as `evaluate` lists them, once data were seen."""
         if self._compilation is None or not self._compilation.bound:
@@ -640,10 +643,10 @@ class Trainer:
     def _checked_inputs(self, x: Any) -> tuple[list[Array], int]:
         if self.built and len(self.inputs) == 1 and adapters.fits(x, self.inputs[0].dims):
             return [x], len(x)
-        arrays = adapters.as_arrays(x, self.input_names or ["x"], "x", text=self._text_inputs())
-        rows = adapters.check_lengths(x=arrays)
         if not self.built:
-            self.build((None, *arrays[0].shape[1:]))
+            self._build_for(x)
+        arrays = adapters.as_arrays(x, self.input_names, "x", text=self._text_inputs())
+        rows = adapters.check_lengths(x=arrays)
         first = next((layer for layer in self.layers if layer.weights), None)
         who = first.describe() if first is not None else self.describe()
         adapters.check_inputs(arrays, [v.dims for v in self.inputs], self.describe(), who)
@@ -665,9 +668,9 @@ class Trainer:
             )
         if hasattr(x, "__next__"):
             raise TypeError("x is an iterator; expected arrays")
-        if not self.built:
+        if not self.built and not self._records_call:
             adapters.check_lengths(
-                x=adapters.as_arrays(x, self.input_names or ["x"], "x", text=self._text_inputs()),
+                x=adapters.as_arrays(x, ["x"], "x", text=self._text_inputs()),
                 y=[adapters.as_array(y, "y")],
             )
         inputs, rows = self._inputs(x)
@@ -801,14 +804,14 @@ class Trainer:
             if not finite:
                 where = f"{during}batch {done + 1}"
                 raise self._non_finite(where, feed, data, first + done, size)
-            last = done >= count
+            last = done >= count or (self.stop_training and plan.optimizer is not None)
             if last or on_end is not None or (progress is not None and progress.verbose):
                 logs = _last(objective.logs(plan.slots, sums, rows))
             if on_end is not None:
                 on_end(done - 1, logs)
             if progress is not None and not last:
                 progress.update(done, steps, logs)
-            if self.stop_training and on_end is not None:
+            if last or (self.stop_training and on_end is not None):
                 break
         return logs
 
@@ -828,6 +831,8 @@ class Trainer:
         at_once = max(1, BLOCK_ROWS // feed.rows)
         logs: dict[str, list[float]] = {}
         for start in range(epochs.start, epochs.stop, at_once):
+            if self.stop_training:
+                break
             block = range(start, min(start + at_once, epochs.stop))
             if shuffle:
                 feed.order = random.orders(feed.rows, len(block))
@@ -851,6 +856,12 @@ class Trainer:
                 if not finite:
                     where = f"epoch {block[told] + 1}, batch {done % batches + 1}"
                     raise self._non_finite(where, feed, data, done, plan.batch_size)
+                if self.stop_training:
+                    rows = (done % batches) * plan.batch_size
+                    if rows:  # of an epoch that was cut short
+                        logs = objective.logs(plan.slots, sums[told : told + 1], rows)
+                        hooks.tell_epochs(block[told : told + 1], logs)
+                    break
         return _last(logs)
 
     def _non_finite(

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import figures
 from .chart import COLOURS, axes, points, roofs
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _ROOF = "#8b1a4f"
 
 def check(path: str | PathLike[str]) -> None:
     """Raise, before any work, what `save` would raise for this path."""
-    formats = _figure().canvas.get_supported_filetypes()
+    formats = _empty().canvas.get_supported_filetypes()
     ending = Path(path).suffix.removeprefix(".").lower()
     if ending not in formats:
         raise ValueError(
@@ -25,15 +26,8 @@ def check(path: str | PathLike[str]) -> None:
         )
 
 
-def _figure() -> Any:
-    """An empty figure; ImportError without Matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "a plot needs Matplotlib, which is not installed: pip install 'hotloop[plot]'"
-        ) from error
-    return Figure(figsize=(10, 6.2), dpi=120, layout="constrained")
+def _empty() -> Any:
+    return figures.empty(10, 6.2)
 
 
 def save(profile: KernelProfile, path: str | PathLike[str]) -> None:
@@ -58,7 +52,7 @@ def save(profile: KernelProfile, path: str | PathLike[str]) -> None:
 
 def _drawn(profile: KernelProfile) -> Any:
     """The figure."""
-    figure = _figure()
+    figure = _empty()
     figure.suptitle(f"hotloop kernels: {profile.title}")
     plane = figure.add_subplot(xscale="log", yscale="log")
     ends = axes(profile)

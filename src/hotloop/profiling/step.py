@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends
+from .. import backends, notebook
 from ..backends import own
 from ..backends.interpreter import Interpreter
 from ..data.feed import Feed
@@ -194,6 +194,29 @@ class Profile:
                 "clock",
                 f"roof: {self.roof.gflops:.0f} GFLOP/s; GB/s: {peaks}",
             ]
+        )
+
+    def _repr_html_(self) -> str:
+        """The ops as a table, in notebooks."""
+        return notebook.table(
+            f"Profile of '{self.model}'",
+            ["op", "layer", "us", "wait us", "share", "GFLOP/s", "GB/s", "of roof", "backend"],
+            [
+                [
+                    row.op,
+                    row.layer,
+                    f"{row.time_us:.2f}",
+                    f"{row.waiting_us:.2f}",
+                    notebook.bar(row.share),
+                    f"{row.gflops:.1f}" if row.flops else "",
+                    f"{row.gbytes:.1f}",
+                    f"{row.roof:.0%}",
+                    f"{row.backend} {row.isa}",
+                ]
+                for row in self.rows
+            ],
+            [f"a step of {_counted(self.batch_size, 'example')} takes {self.step_us:.2f} us"],
+            numbers=(2, 3, 5, 6, 7),
         )
 
     def to_dict(self) -> dict[str, Any]:
