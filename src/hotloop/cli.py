@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from .datasets.files import Split
-from .tabular import Problem, Score, TabularModel, Training, problem_from_table, read_csv
+from .tabular import (
+    Problem,
+    Score,
+    TabularModel,
+    Training,
+    is_parquet,
+    problem_from_table,
+    read_table,
+)
 
 FAILED = 2
 INTERRUPTED = 130
@@ -73,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_info(commands.add_parser("info", help="show backends, CPU, threads and versions"))
     _add_train(commands.add_parser("train", help="train a fully connected network"))
-    _add_predict(commands.add_parser("predict", help="predict the rows of a CSV file"))
+    _add_predict(commands.add_parser("predict", help="predict the rows of a CSV or Parquet file"))
     _add_profile(commands.add_parser("profile", help="time every kernel on every backend"))
     return parser
 
@@ -90,10 +98,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add(
         "--data",
         default="digits",
-        metavar="NAME|FILE.csv",
-        help=f"{', '.join(_BUILT_IN)}, or a CSV file with a line of names (default: digits)",
+        metavar="NAME|FILE",
+        help=f"{', '.join(_BUILT_IN)}, or a file: CSV with a line of names, or Parquet "
+        "(default: digits)",
     )
-    add("--target", metavar="COLUMN", help="column of the CSV file to predict")
+    add("--target", metavar="COLUMN", help="column of the file to predict")
     add(
         "--layers",
         type=_sizes,
@@ -121,7 +130,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     """`hotloop predict`."""
     parser.set_defaults(run=_predict)
     parser.add_argument("model", type=Path, metavar="MODEL", help="file from train --save")
-    parser.add_argument("table", type=Path, metavar="FILE.csv", help="rows to predict")
+    parser.add_argument("table", type=Path, metavar="FILE", help="rows to predict")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write a CSV file (default: standard output)"
     )
@@ -193,14 +202,16 @@ def _problem(options: argparse.Namespace) -> tuple[Problem, int]:
     """What to learn, and for how many epochs unless told."""
     if built_in := _BUILT_IN.get(options.data):
         if options.target:
-            raise ValueError(f"--target is for CSV files; {options.data} has its own")
+            raise ValueError(f"--target is for CSV and Parquet files; {options.data} has its own")
         return built_in.load(), built_in.epochs
-    if not options.data.lower().endswith(".csv"):
+    if not options.data.lower().endswith(".csv") and not is_parquet(options.data):
         known = ", ".join(_BUILT_IN)
-        raise ValueError(f"--data: expected {known} or a file in .csv, got {options.data!r}")
+        raise ValueError(
+            f"--data: expected {known} or a file in .csv or .parquet, got {options.data!r}"
+        )
     if not options.target:
         raise ValueError("--target: name the column to predict")
-    return problem_from_table(read_csv(options.data), options.target, options.seed), 50
+    return problem_from_table(read_table(options.data), options.target, options.seed), 50
 
 
 def _report(score: Score) -> None:
@@ -210,9 +221,9 @@ def _report(score: Score) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    """Predict each row of a CSV file."""
+    """Predict each row of a file."""
     model = TabularModel.load(options.model)
-    predictions = model.predict(read_csv(options.table))
+    predictions = model.predict(read_table(options.table))
     lines: list[list[str | float]] = [[model.target], *([value] for value in predictions)]
     if options.output is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(lines)

@@ -1,4 +1,4 @@
-"""A model of a table: reads CSV files, trains on their columns, predicts for new rows."""
+"""A model of a table: reads CSV and Parquet, trains on its columns, predicts for new rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,21 +28,24 @@ _FORMAT = "hotloop.tabular.1"
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a CSV file, as text.
+    """The cells of a file, as text.
 
     Attributes
     ----------
     source : str
         Name of the file, for messages.
     columns : tuple of str
-        Names in the first line.
+        Their names.
     rows : list of (int, list of str)
-        Line number in the file and cells, for each row.
+        Line or row number in the file and cells, for each row.
+    unit : str
+        What rows are counted in.
     """
 
     source: str
     columns: tuple[str, ...]
     rows: list[tuple[int, list[str]]]
+    unit: str = "line"
 
     def column(self, name: str) -> list[str]:
         """Cells of one column.
@@ -54,7 +58,7 @@ class Table:
         index = self._index(name)
         for line, cells in self.rows:
             if not cells[index]:
-                raise ValueError(f"{self.source}, line {line}, column {name!r}: the cell is empty")
+                raise ValueError(f"{self._place(line, name)}: the cell is empty")
         return [cells[index] for _, cells in self.rows]
 
     def features(self, names: Sequence[str]) -> Floats:
@@ -72,10 +76,14 @@ class Table:
                 values[i, j] = _number(cells[index])
                 if not math.isfinite(values[i, j]):
                     raise ValueError(
-                        f"{self.source}, line {line}, column {name!r}: expected a number, got "
-                        f"{cells[index]!r}; fill it in, or drop the row or the column"
+                        f"{self._place(line, name)}: expected a number, got {cells[index]!r}; "
+                        "fill it in, or drop the row or the column"
                     )
         return values
+
+    def _place(self, line: int, column: str) -> str:
+        """Where a cell is."""
+        return f"{self.source}, {self.unit} {line}, column {column!r}"
 
     def _index(self, name: str) -> int:
         """Position of a column."""
@@ -84,6 +92,95 @@ class Table:
                 f"{self.source} has no column {name!r}; its columns are {', '.join(self.columns)}"
             )
         return self.columns.index(name)
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether a file is Parquet by its name.
+
+    Examples
+    --------
+    >>> is_parquet("prices.parquet"), is_parquet("prices.csv")
+    (True, False)
+    """
+    return Path(path).suffix.lower() == ".parquet"
+
+
+def read_table(path: str | Path) -> Table:
+    """Table in a file: Parquet if its name ends so, and else CSV.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `read_csv`; also if the file is no Parquet.
+    ImportError
+        If nothing is installed that reads Parquet.
+    """
+    return read_parquet(path) if is_parquet(path) else read_csv(path)
+
+
+def read_parquet(path: str | Path) -> Table:
+    """Table in a Parquet file, read by PyArrow or else by polars.
+
+    Raises
+    ------
+    ValueError
+        If the file is no Parquet, has no rows, or names a column twice.
+    ImportError
+        If neither library is installed.
+    OSError
+        If it cannot be read.
+    """
+    Path(path).open("rb").close()  # a missing file gets Python's own error
+    if find_spec("pyarrow"):
+        names, columns = _read_with_pyarrow(path)
+    elif find_spec("polars"):
+        names, columns = _read_with_polars(path)
+    else:
+        raise ImportError(
+            "reading Parquet needs PyArrow (or polars): pip install 'hotloop[parquet]'"
+        )
+    cells = [list(map(_text, column)) for column in columns]
+    rows = [(i, list(row)) for i, row in enumerate(zip(*cells, strict=True), start=1)]
+    _check_whole(path, names, rows)
+    return Table(str(path), tuple(names), rows, unit="row")
+
+
+def _read_with_pyarrow(path: str | Path) -> tuple[list[str], list[list[Any]]]:
+    from pyarrow import ArrowInvalid, parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
+    except ArrowInvalid as error:
+        raise ValueError(f"{path} is not a Parquet file: {error}") from error
+    return table.column_names, [column.to_pylist() for column in table.columns]
+
+
+def _read_with_polars(path: str | Path) -> tuple[list[str], list[list[Any]]]:
+    from polars import exceptions, read_parquet
+
+    try:
+        table = read_parquet(path, glob=False, hive_partitioning=False)
+    except exceptions.PolarsError as error:
+        raise ValueError(f"{path} is not a Parquet file: {error}") from error
+    return table.columns, [column.to_list() for column in table]
+
+
+def _text(value: object) -> str:
+    """A value as a CSV file has it: truth values as 0 and 1, nothing for missing ones."""
+    if value is None or value != value:
+        return ""
+    return str(int(value) if isinstance(value, bool) else value)
+
+
+def _check_whole(
+    path: str | Path, columns: Sequence[str], rows: Sequence[tuple[int, list[str]]]
+) -> None:
+    """That there are rows, and that each column has a name of its own."""
+    if not columns or not rows:
+        raise ValueError(f"{path} needs columns with names and at least one row")
+    if repeated := {name for name in columns if columns.count(name) > 1}:
+        raise ValueError(f"{path} names a column more than once: {', '.join(sorted(repeated))}")
 
 
 def read_csv(path: str | Path) -> Table:
@@ -104,10 +201,7 @@ def read_csv(path: str | Path) -> Table:
             rows = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if cells]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if not columns or not rows:
-        raise ValueError(f"{path} needs a line of column names and at least one row")
-    if repeated := {name for name in columns if columns.count(name) > 1}:
-        raise ValueError(f"{path} names a column more than once: {', '.join(sorted(repeated))}")
+    _check_whole(path, columns, rows)
     for line, cells in rows:
         if len(cells) != len(columns):
             raise ValueError(

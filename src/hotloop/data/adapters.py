@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import config
+from . import tables
 
 Array = NDArray[Any]
 
@@ -36,6 +37,8 @@ def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
     ------
     TypeError
         For None, sparse matrices, strings, objects, complex numbers and dates.
+    ValueError
+        For lists of different lengths, and missing values in a table.
     """
     if value is None:
         raise TypeError(f"{argument} is None; expected an array of numbers")
@@ -44,8 +47,14 @@ def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
             f"{argument} is a SciPy sparse matrix; convert it with .toarray() or train on a dense "
             "part of it"
         )
-    if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray):
+        pass
+    elif tables.is_table(value):
+        value = tables.as_array(value, argument)
+    elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
+    elif hasattr(value, "numpy") and not hasattr(value, "__array__"):
+        value = value.numpy()
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -99,7 +108,7 @@ def as_arrays(
         ]
     if len(names) == 1:
         single = isinstance(value, list | tuple) and len(value) == 1
-        if single and isinstance(value[0], np.ndarray) and value[0].ndim > 1:
+        if single and len(getattr(value[0], "shape", ())) > 1:
             value = value[0]
         return [as_array(value, argument, text=0 in text)]
     if not isinstance(value, list | tuple) or len(value) != len(names):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import backends, callbacks, optimizers, random
 from ..data import adapters
+from ..data.batches import is_batches
 from ..data.feed import Feed
 from ..graph.plan import Plan, build
 from ..metrics import Metric
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ..variables import Variable
 
 Array = NDArray[Any]
+# Validates after an epoch of this number, with these callbacks; returns loss and metrics.
+Validate = Callable[[int, "CallbackList"], dict[str, Any]]
 
 # An executor returns to Python this often, for progress, callbacks and Ctrl-C.
 SLICE_SECONDS = 0.1
@@ -212,8 +215,12 @@ class Trainer:
         ----------
         x, y : array-like, or a list or dict of them
             Examples and targets, of any float or integer dtype and any layout; read in place.
+            Tables and columns of pandas, polars and Arrow are among them. Or x is an iterable
+            of batches ``(x, y)`` or ``(x, y, sample_weight)``, such as a generator, a torch
+            DataLoader or an object with ``__len__`` and ``__getitem__``, and y is not given.
         batch_size : int, optional
             Examples a step, 32 if not given; the last batch of an epoch may be smaller.
+            An iterable's batches have their own sizes.
         epochs : int
             Where to stop: epochs from `initial_epoch` to `epochs` - 1 are run.
         verbose : {"auto", 0, 1, 2}
@@ -221,16 +228,18 @@ class Trainer:
         callbacks : list of Callback, optional
         validation_split : float
             The share of examples, taken from the end, that is only validated on.
-        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+        validation_data : tuple (x, y) or (x, y, sample_weight), or iterable, optional
             Validated on after each epoch (`validation_freq` says after which).
         shuffle : bool
-            Whether each epoch takes the examples in a new random order.
+            Whether each epoch takes the examples in a new random order. Of an iterable's
+            batches the order is changed if they have numbers, and never what is in them.
         class_weight : dict of int to float, optional
             A weight for the examples of each class.
         sample_weight : array-like of shape (examples,), optional
             A weight for each example.
         steps_per_epoch : int, optional
-            Batches in an epoch; the next epoch goes on where the last one stopped.
+            Batches in an epoch; the next epoch goes on where the last one stopped. An iterable
+            that never ends needs it.
 
         Returns
         -------
@@ -252,20 +261,38 @@ class Trainer:
         compilation = self._require_compiled("fit")
         _check_count("epochs", epochs, 1)
         _check_count("initial_epoch", initial_epoch, 0)
-        data = self._data(compilation, x, y, sample_weight)
-        validation: _Data | None = None
-        validation_size = 0
-        if validation_data is not None:
-            validation = self._validation_data(compilation, validation_data)
-        elif validation_split:
-            data, validation = _split(data, validation_split)
-        if validation is not None:
-            if not isinstance(validation_freq, list | tuple):
-                _check_count("validation_freq", validation_freq, 1)
-            given = batch_size if validation_batch_size is None else validation_batch_size
-            validation_size = _batch_size(
-                given, validation.rows, validation_steps, "validation_steps"
+        planned = range(initial_epoch, epochs)
+
+        def validator(given: Any) -> Validate | None:
+            return self._validator(
+                compilation, given, validation_batch_size, batch_size, validation_steps,
+                validation_freq, planned,
+            )  # fmt: skip
+
+        if is_batches(x):
+            from . import streaming
+
+            streaming.refuse(
+                y=y,
+                sample_weight=sample_weight,
+                batch_size=batch_size,
+                validation_split=validation_split or None,
             )
+            return streaming.fit(
+                self,
+                compilation,
+                x,
+                epochs=planned,
+                hooks=lambda steps: self._callbacks(callbacks, verbose, epochs, steps),
+                validate=validator(validation_data),
+                shuffle=shuffle,
+                class_weight=class_weight,
+                steps_per_epoch=steps_per_epoch,
+            )
+        data = self._data(compilation, x, y, sample_weight)
+        if validation_split and validation_data is None:
+            data, validation_data = _split(data, validation_split)
+        validate = validator(validation_data)
         data = data.with_class_weights(class_weight)
         batch_size = _batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
 
@@ -274,38 +301,58 @@ class Trainer:
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         steps = steps_per_epoch or feed.batches(batch_size)
         hooks, bar = self._callbacks(callbacks, verbose, epochs, steps)
-
-        self.stop_training = False
         epoch_steps = _EpochSteps(feed, ready.plan.batch_size, steps_per_epoch, shuffle)
-        unwatched = not (
+        watched = (
             hooks.wants_train_batches
             or hooks.wants_epochs
-            or validation is not None
+            or validate is not None
             or steps_per_epoch is not None
             or objective.records_outputs
         )
+
+        def train(epoch: int) -> dict[str, Any]:
+            first, count = epoch_steps.begin()
+            return self._run(
+                ready, feed, first, count, objective, data,
+                on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
+                on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
+                progress=bar, steps=steps, during=f"epoch {epoch + 1}, ",
+            )  # fmt: skip
+
+        def train_unwatched() -> dict[str, Any]:
+            return self._run_unwatched(ready, feed, planned, shuffle, objective, data, hooks)
+
+        return self._train(
+            planned, train, validate, hooks, bar, lambda: data,
+            at_once=None if watched else train_unwatched,
+        )  # fmt: skip
+
+    def _train(
+        self,
+        epochs: Iterable[int],
+        train: Callable[[int], dict[str, Any]],
+        validate: Validate | None,
+        hooks: CallbackList,
+        bar: ProgressBar,
+        newest: Callable[[], _Data],
+        at_once: Callable[[], dict[str, Any]] | None = None,
+    ) -> History:
+        """Trains epoch by epoch, or `at_once` what nobody watches.
+
+        `newest` gives the examples that were trained on last.
+        """
+        self.stop_training = False
         logs: dict[str, Any] = {}
         hooks.on_train_begin()
         try:
-            if unwatched:
-                planned = range(initial_epoch, epochs)
-                logs = self._run_unwatched(ready, feed, planned, shuffle, objective, data, hooks)
-                initial_epoch = epochs
-            for epoch in range(initial_epoch, epochs):
+            if at_once is not None:
+                logs = at_once()
+                epochs = ()
+            for epoch in epochs:
                 hooks.on_epoch_begin(epoch)
-                first, count = epoch_steps.begin()
-                logs = self._run(
-                    ready, feed, first, count, objective, data,
-                    on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
-                    on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
-                    progress=bar, steps=steps, during=f"epoch {epoch + 1}, ",
-                )  # fmt: skip
-                if validation is not None and _due(validation_freq, epoch):
-                    found = self._evaluate(
-                        validation, validation_size, validation_steps, hooks,
-                        during=f"the validation after epoch {epoch + 1}, ",
-                    )  # fmt: skip
-                    logs |= {f"val_{name}": value for name, value in found.items()}
+                logs = train(epoch)
+                if validate is not None:
+                    logs |= validate(epoch, hooks)
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
@@ -314,6 +361,7 @@ class Trainer:
             # The last batch's loss is finite even where, behind a tanh, its gradient is not.
             if not all(weight.is_finite() for weight in self.trainable_weights):
                 what = "the weights are not finite after the last batch"
+                data = newest()
                 rows = np.arange(data.rows)
                 raise NonFiniteError(
                     explain(what, self.weights, data.x, data.y, rows, data.first_row)
@@ -328,6 +376,43 @@ class Trainer:
         hooks.on_train_end(logs)
         self.history = hooks.history
         return hooks.history
+
+    def _validator(
+        self,
+        compilation: Compilation,
+        given: Any,
+        batch_size: int | None,
+        training_batch_size: int | None,
+        steps: int | None,
+        frequency: int | Sequence[int],
+        epochs: range,
+    ) -> Validate | None:
+        """What validates after an epoch, if it is due; None without anything to validate on."""
+        if given is None:
+            return None
+        if not isinstance(frequency, list | tuple):
+            _check_count("validation_freq", frequency, 1)
+        if is_batches(given):
+            from . import streaming
+
+            streaming.refuse("validation_data", validation_batch_size=batch_size)
+            times = sum(_due(frequency, epoch) for epoch in epochs)
+            run = streaming.validator(self, compilation, given, steps, times)
+        else:
+            data = given if isinstance(given, _Data) else self._validation_data(compilation, given)
+            size = training_batch_size if batch_size is None else batch_size
+            size = _batch_size(size, data.rows, steps, "validation_steps")
+
+            def run(epoch: int, hooks: CallbackList) -> dict[str, Any]:
+                during = f"the validation after epoch {epoch + 1}, "
+                return self._evaluate(data, size, steps, hooks, during=during)
+
+        def validate(epoch: int, hooks: CallbackList) -> dict[str, Any]:
+            if not _due(frequency, epoch):
+                return {}
+            return {f"val_{name}": value for name, value in run(epoch, hooks).items()}
+
+        return validate
 
     # -- evaluate, predict ------------------------------------------------------
 
@@ -344,6 +429,16 @@ class Trainer:
     ) -> Any:
         """Loss and metrics on examples, without training.
 
+        Parameters
+        ----------
+        x, y, batch_size, sample_weight
+            As in `fit`; x may be an iterable of batches.
+        verbose : {"auto", 0, 1, 2}
+        steps : int, optional
+            Batches after which to stop. An iterable that never ends needs it.
+        callbacks : list of Callback, optional
+        return_dict : bool
+
         Returns
         -------
         float, list of float or dict
@@ -356,6 +451,14 @@ class Trainer:
             For data that do not fit the model or each other.
         """
         compilation = self._require_compiled("evaluate")
+        if is_batches(x):
+            from . import streaming
+
+            streaming.refuse(y=y, sample_weight=sample_weight, batch_size=batch_size)
+            objective, logs = streaming.evaluate(
+                self, compilation, x, steps, lambda n: self._callbacks(callbacks, verbose, None, n)
+            )
+            return logs if return_dict else _in_order(objective, logs)
         data = self._data(compilation, x, y, sample_weight)
         batch_size = _batch_size(batch_size, data.rows, steps)
         objective = self._objective(compilation, data)
@@ -401,6 +504,17 @@ class Trainer:
     ) -> Any:
         """The model's outputs for examples.
 
+        Parameters
+        ----------
+        x : array-like, or a list or dict of them, or iterable
+            As in `fit`. A batch of an iterable may be x alone; y and sample_weight are ignored.
+        batch_size : int, optional
+            Examples a step, 32 if not given.
+        verbose : {"auto", 0, 1, 2}
+        steps : int, optional
+            Batches after which to stop. An iterable that never ends needs it.
+        callbacks : list of Callback, optional
+
         Returns
         -------
         ndarray, or a list or dict of them for several outputs
@@ -410,6 +524,15 @@ class Trainer:
         ValueError
             For examples that do not have the model's input shape.
         """
+        if is_batches(x):
+            from . import streaming
+
+            streaming.refuse(batch_size=batch_size)
+            return self._in_output_form(
+                streaming.predict(
+                    self, x, steps, lambda n: self._callbacks(callbacks, verbose, None, n)
+                )
+            )
         arrays, rows = self._inputs(x)
         size = _batch_size(batch_size, rows, steps)
         ready = self._ready("predict", size, None)
@@ -663,11 +786,11 @@ class Trainer:
         if y is None:
             what = type(x).__name__
             raise ValueError(
-                f"y is missing: x and y must be arrays (x is a {what}); iterables of batches are "
-                "not supported"
+                f"y is missing: expected arrays x and y (x is a {what}); fit and evaluate also "
+                "take an iterable of batches (x, y) alone, and of a list iter(batches)"
             )
         if hasattr(x, "__next__"):
-            raise TypeError("x is an iterator; expected arrays")
+            raise TypeError("x is an iterator; expected arrays, as y was given")
         if not self.built and not self._records_call:
             adapters.check_lengths(
                 x=adapters.as_arrays(x, ["x"], "x", text=self._text_inputs()),
@@ -685,7 +808,10 @@ class Trainer:
 
     def _validation_data(self, compilation: Compilation, given: Any) -> _Data:
         if not isinstance(given, list | tuple) or len(given) not in (2, 3):
-            raise ValueError("validation_data must be a tuple (x, y) or (x, y, sample_weight)")
+            raise ValueError(
+                "validation_data must be a tuple (x, y) or (x, y, sample_weight), or an iterable "
+                "of such batches"
+            )
         try:
             return self._data(compilation, given[0], given[1], given[2] if given[2:] else None)
         except (TypeError, ValueError) as error:
@@ -695,7 +821,7 @@ class Trainer:
         return compilation.bind(self.outputs, self.output_names, data.y, data.weight is not None)
 
     def _callbacks(
-        self, given: Any, verbose: int | str, epochs: int | None, steps: int
+        self, given: Any, verbose: int | str, epochs: int | None, steps: int | None
     ) -> tuple[CallbackList, ProgressBar]:
         bar = callbacks.ProgressBar(verbose)
         params = {"verbose": bar.verbose, "epochs": epochs, "steps": steps}
@@ -919,7 +1045,7 @@ class _EpochSteps:
                 f"the data ran out after {count} of {wanted} steps of this epoch; pass fewer "
                 "steps_per_epoch or more data",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
         self._next = (first + count) % self._batches
         return first, count
