@@ -46,6 +46,7 @@ activations.swish: x
 activations.tanh: x
 activations.tanh_shrink: x
 activations.threshold: x, threshold, default_value
+callbacks.BackupAndRestore: backup_dir, save_freq, double_checkpoint, delete_checkpoint
 callbacks.CSVLogger: filename, separator, append
 callbacks.Callback:
 callbacks.EarlyStopping: monitor, min_delta, patience, verbose, mode, baseline,
@@ -58,6 +59,8 @@ callbacks.ModelCheckpoint: filepath, monitor, verbose, save_best_only, save_weig
   save_freq, initial_value_threshold
 callbacks.ReduceLROnPlateau: monitor, factor, patience, verbose, mode, min_delta, cooldown,
   min_lr
+callbacks.TensorBoard: log_dir, histogram_freq, write_graph, write_images,
+  write_steps_per_second, update_freq, profile_batch, embeddings_freq, embeddings_metadata
 callbacks.TerminateOnNaN:
 initializers.Constant: value
 initializers.GlorotNormal: seed, input_axes, output_axes
@@ -453,8 +456,8 @@ def test_names_at_the_top():
         ),
         (
             "callbacks",
-            "CSVLogger Callback EarlyStopping History LambdaCallback LearningRateScheduler "
-            "ModelCheckpoint ReduceLROnPlateau TerminateOnNaN",
+            "BackupAndRestore CSVLogger Callback EarlyStopping History LambdaCallback "
+            "LearningRateScheduler ModelCheckpoint ReduceLROnPlateau TensorBoard TerminateOnNaN",
         ),
         ("utils", "set_random_seed to_categorical"),
         ("datasets", "mnist fashion_mnist boston_housing digits"),

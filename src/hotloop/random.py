@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import random as python_random
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,26 @@ def generator() -> np.random.Generator:
     [2, 0, 1]
     """
     return _generator
+
+
+def get_state() -> dict[str, Any]:
+    """What `set_state` makes the generator go on from.
+
+    Examples
+    --------
+    >>> state = get_state(); first = next_key()
+    >>> set_state(state); first == next_key()
+    True
+    """
+    return dict(_generator.bit_generator.state)
+
+
+def set_state(state: Mapping[str, Any]) -> None:
+    """Let the generator go on from where it was when `get_state` was called."""
+    global _generator
+    fresh = np.random.default_rng(0)
+    fresh.bit_generator.state = state
+    _generator = fresh
 
 
 def orders(rows: int, epochs: int, source: np.random.Generator | None = None) -> NDArray[np.int64]:

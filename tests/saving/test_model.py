@@ -200,9 +200,8 @@ def test_files_are_only_replaced_where_that_is_wanted(saved, tmp_path):
     assert saved.read_bytes() == before
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "nothing.hotloop")
-    for name in ("m.keras", "m.h5"):
-        with pytest.raises(ValueError, match=r"name it m\.hotloop"):
-            chain().save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"name it m\.hotloop"):
+        chain().save(tmp_path / "m.h5")
     with pytest.raises(ValueError, match="does not know its input shape yet"):
         hotloop.Sequential([layers.Dense(2)]).save(tmp_path / "n.hotloop")
     assert [path.name for path in tmp_path.iterdir()] == ["m.hotloop"]

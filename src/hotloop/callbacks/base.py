@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .backup_and_restore import BackupAndRestore
 
 Logs = dict[str, Any]
 
@@ -112,6 +115,16 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after a batch of prediction, with ``logs["outputs"]``."""
 
+    def get_state(self) -> dict[str, Any]:
+        """What a backup of the training keeps of this callback: see `BackupAndRestore`.
+
+        A dict of numbers, strings, arrays, and lists and dicts of them; nothing by default.
+        """
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` gave: after the hooks that begin the training."""
+
     def overrides(self, *hooks: str) -> bool:
         """Whether any of these hooks does something here.
 
@@ -178,6 +191,16 @@ class CallbackList(Callback):
             self.set_model(model)
         if params is not None:
             self.set_params(params)
+
+    @property
+    def backup(self) -> BackupAndRestore | None:
+        """The callback that backs the training up, if there is one."""
+        from .backup_and_restore import BackupAndRestore
+
+        found = [callback for callback in self.callbacks if isinstance(callback, BackupAndRestore)]
+        if len(found) > 1:
+            raise ValueError("callbacks: there can be only one BackupAndRestore")
+        return found[0] if found else None
 
     @cached_property
     def _at_train_batches(self) -> list[Callback]:

@@ -72,6 +72,22 @@ class CSVLogger(Callback):
         """Close the file."""
         self._close()
 
+    def get_state(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"text": self._text(), "names": self._names}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on behind these rows, instead of those in the file."""
+        self._close()
+        self._names = list(state["names"])
+        with self.filename.open("w", newline="", encoding="utf-8") as file:
+            file.write(state["text"])
+        self._open("a")
+
+    def _text(self) -> str:
+        with self.filename.open(newline="", encoding="utf-8") as file:
+            return file.read()
+
     def _widen(self, row: Mapping[str, Any]) -> None:
         """Give this row's new names a column, in the rows before it too: then they are NA."""
         new = [name for name in row if name not in self._names]

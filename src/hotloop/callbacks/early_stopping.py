@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .base import Logs
 from .monitor import MonitorCallback
+
+_STATE = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
 
 class EarlyStopping(MonitorCallback):
@@ -110,6 +113,15 @@ class EarlyStopping(MonitorCallback):
             if self.verbose:
                 print(f"Restored the weights of the best epoch, {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
+
+    def get_state(self) -> dict[str, Any]:
+        """The best epoch, its weights, and the epochs since."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        for name in _STATE:
+            setattr(self, name, state[name])
 
     def _forget(self) -> None:
         """State before the first epoch."""

@@ -171,3 +171,19 @@ class History(Callback):
         count = f"{epochs} epoch" + ("s" if epochs != 1 else "")
         headings = ["metric", "first", "last", "best", "in epoch", ""]
         return notebook.table(f"History: {count}", headings, rows, numbers=(1, 2, 3, 4))
+
+    def get_state(self) -> dict[str, Any]:
+        """All values so far."""
+        return {
+            "history": self.history,
+            "epoch": self.epoch,
+            "epochs": self._epochs,
+            "count": self._count,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from these values."""
+        self.history = {name: list(values) for name, values in state["history"].items()}
+        self.epoch = list(state["epoch"])
+        self._epochs = {name: list(epochs) for name, epochs in state["epochs"].items()}
+        self._count = state["count"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .base import Callback, Logs
 from .monitor import MonitorCallback
@@ -99,6 +100,9 @@ class ReduceLROnPlateau(MonitorCallback):
     0.5
     """
 
+    wait: int
+    cooldown_counter: int
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -144,6 +148,15 @@ class ReduceLROnPlateau(MonitorCallback):
             self.wait += 1
             if self.wait >= self.patience and rate > self.min_lr:
                 self._lower(epoch, rate)
+
+    def get_state(self) -> dict[str, Any]:
+        """The best value, and the epochs since and until."""
+        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self.wait = state["best"], state["wait"]
+        self.cooldown_counter = state["cooldown_counter"]
 
     def _lower(self, epoch: int, rate: float) -> None:
         self.model.optimizer.learning_rate = max(rate * self.factor, self.min_lr)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from .base import Logs
 from .monitor import MonitorCallback
@@ -86,6 +88,14 @@ class ModelCheckpoint(MonitorCallback):
         """Save, unless batches say when."""
         if self.save_freq == "epoch":
             self._save(logs or {}, epoch=epoch + 1)
+
+    def get_state(self) -> dict[str, Any]:
+        """The best value, and the batches so far."""
+        return {"best": self.best, "batches": self._batches}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self._batches = state["best"], state["batches"]
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1

@@ -254,6 +254,11 @@ def fit(
     source = _source(x, "x", steps_per_epoch, "steps_per_epoch", shuffle)
     stream = _Stream(trainer, "train", compilation, class_weight)
     callbacks, bar = hooks(source.steps)
+    if callbacks.backup is not None:
+        raise ValueError(
+            "BackupAndRestore needs arrays: an iterable of batches cannot be told to go on where a "
+            "killed program had stopped; save weights with ModelCheckpoint instead"
+        )
 
     def train(epoch: int) -> dict[str, Any]:
         done, logs = stream.run(

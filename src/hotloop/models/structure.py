@@ -93,7 +93,7 @@ def model_config(model: Model, *, with_draws: bool = False) -> Config:
         if model.inputs:
             config["input"] = {"shape": list(model.inputs[0].dims), "dtype": model.inputs[0].dtype}
         return config
-    made = _Calls(model)
+    made = Calls(model)
     return config | {
         "layers": [layer_config(layer, with_draws=with_draws) for layer in model.layers],
         "calls": made.calls,
@@ -215,19 +215,28 @@ def model_from_json(json_string: str, custom_objects: Classes | None = None) -> 
     return model
 
 
-class _Calls:
-    """The calls of layers between a model's inputs and outputs."""
+class Calls:
+    """The calls of layers between a model's inputs and outputs.
+
+    Attributes
+    ----------
+    calls : list of dict
+        In the order of computation: ``layer``, ``inputs`` (references), ``list``.
+    inputs : list of list of Value
+        What each call reads.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.calls: list[Config] = []
+        self.inputs: list[list[Value]] = []
         self._numbers: dict[Use | Value, int] = {}
         for value in model.inputs:
             if not isinstance(value.layer, InputLayer):
                 raise ValueError(f"{model.describe()}: its inputs must be made by Input")
             self._add(value, value.layer, [], several=False)
         for use in calls(model.outputs, known=model.inputs):
-            self._add(use, use.layer, list(map(self.reference, use.inputs)), several=use.several)
+            self._add(use, use.layer, list(use.inputs), several=use.several)
 
     def reference(self, value: Value) -> list[int]:
         """How calls name a value."""
@@ -247,6 +256,8 @@ class _Calls:
         found = [self.reference(value) for value in values]
         return restructured(form, found) if isinstance(form, dict) else found
 
-    def _add(self, key: Use | Value, layer: Layer, read: list[list[int]], several: bool) -> None:
+    def _add(self, key: Use | Value, layer: Layer, read: list[Value], several: bool) -> None:
+        inputs = [self.reference(value) for value in read]
         self._numbers[key] = len(self.calls)
-        self.calls.append({"layer": layer.name, "inputs": read, "list": several})
+        self.calls.append({"layer": layer.name, "inputs": inputs, "list": several})
+        self.inputs.append(read)

@@ -23,6 +23,7 @@ from ..optimizers.gradient_keeper import GradientKeeper
 from .diagnosis import NonFiniteError, explain
 from .intake import Intake
 from .objective import Compilation, Objective
+from .resumption import Resumption
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
@@ -92,6 +93,7 @@ class Trainer:
         _build_for: Callable[[Any], None]
         describe: Callable[[], str]
         _in_output_form: Callable[[list[Any]], Any]
+        _family: Callable[[], list[Layer]]
 
         @property
         def _records_call(self) -> bool: ...
@@ -297,13 +299,21 @@ class Trainer:
         batch_size = _batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
 
         objective = self._objective(compilation, data)
-        ready = self._ready("train", batch_size, objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         steps = steps_per_epoch or feed.batches(batch_size)
         hooks, bar = self._callbacks(callbacks, verbose, epochs, steps)
-        epoch_steps = _EpochSteps(feed, ready.plan.batch_size, steps_per_epoch, shuffle)
+        epoch_steps = EpochSteps(feed, batch_size, steps_per_epoch, shuffle)
+        resumption: Resumption | None = None
+        if hooks.backup is not None:
+            resumption = Resumption(
+                hooks.backup, self, hooks, objective, epoch_steps, initial_epoch,
+                rows=data.rows, batch_size=batch_size,
+            )  # fmt: skip
+            planned = range(epochs if resumption.over else resumption.epoch, epochs)
+        ready = self._ready("train", batch_size, objective)
         watched = (
-            hooks.wants_train_batches
+            resumption is not None
+            or hooks.wants_train_batches
             or hooks.wants_epochs
             or validate is not None
             or steps_per_epoch is not None
@@ -316,7 +326,7 @@ class Trainer:
                 ready, feed, first, count, objective, data,
                 on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
                 on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
-                progress=bar, steps=steps, during=f"epoch {epoch + 1}, ",
+                progress=bar, steps=steps, during=f"epoch {epoch + 1}, ", resumption=resumption,
             )  # fmt: skip
 
         def train_unwatched() -> dict[str, Any]:
@@ -324,7 +334,7 @@ class Trainer:
 
         return self._train(
             planned, train, validate, hooks, bar, lambda: data,
-            at_once=None if watched else train_unwatched,
+            at_once=None if watched else train_unwatched, resumption=resumption,
         )  # fmt: skip
 
     def _train(
@@ -336,6 +346,7 @@ class Trainer:
         bar: ProgressBar,
         newest: Callable[[], _Data],
         at_once: Callable[[], dict[str, Any]] | None = None,
+        resumption: Resumption | None = None,
     ) -> History:
         """Trains epoch by epoch, or `at_once` what nobody watches.
 
@@ -345,15 +356,21 @@ class Trainer:
         logs: dict[str, Any] = {}
         hooks.on_train_begin()
         try:
+            if resumption is not None:
+                resumption.restore(in_epoch=False)
             if at_once is not None:
                 logs = at_once()
                 epochs = ()
             for epoch in epochs:
                 hooks.on_epoch_begin(epoch)
+                if resumption is not None:
+                    resumption.restore(in_epoch=True)
                 logs = train(epoch)
                 if validate is not None:
                     logs |= validate(epoch, hooks)
                 hooks.on_epoch_end(epoch, logs)
+                if resumption is not None:
+                    resumption.end_epoch(epoch)
                 if self.stop_training:
                     break
             assert self.optimizer is not None
@@ -374,6 +391,8 @@ class Trainer:
         finally:
             bar.close()
         hooks.on_train_end(logs)
+        if resumption is not None:
+            resumption.end()
         self.history = hooks.history
         return hooks.history
 
@@ -895,6 +914,7 @@ class Trainer:
         progress: ProgressBar | None = None,
         steps: int = 1,
         during: str = "",
+        resumption: Resumption | None = None,
     ) -> dict[str, Any]:
         """Runs batches first to first + count - 1, a slice of time at a time."""
         plan = ready.plan
@@ -903,6 +923,9 @@ class Trainer:
         record = _Recorder(plan, feed, objective, data) if objective.records_outputs else None
         objective.reset()
         done, rows = 0, 0
+        if resumption is not None:
+            done = resumption.begin_epoch(sums)
+            rows = min((first + done) * size, feed.rows) - first * size
         logs: dict[str, Any] = {}
         by_batch = on_begin is not None or on_end is not None
         while done < count:
@@ -911,6 +934,8 @@ class Trainer:
             at_once = 1 if by_batch else count - done
             if record is not None:
                 at_once = min(at_once, record.batches)
+            if resumption is not None:
+                at_once = resumption.batches_to_go(at_once)
             with ready.lock:
                 ran, finite = ready.executor.run(
                     feed,
@@ -939,6 +964,8 @@ class Trainer:
                 progress.update(done, steps, logs)
             if last or (self.stop_training and on_end is not None):
                 break
+            if resumption is not None:
+                resumption.advance(ran, last=last)
         return logs
 
     def _run_unwatched(
@@ -1017,7 +1044,7 @@ class _Recorder:
         self._objective.update(y, [out[: stop - start] for out in self.outputs], weight)
 
 
-class _EpochSteps:
+class EpochSteps:
     """Which batches an epoch runs, and when the examples are shuffled anew.
 
     Without steps_per_epoch, all of them. With it, an epoch goes on where the last one
@@ -1031,24 +1058,42 @@ class _EpochSteps:
         self._batches = feed.batches(batch_size)
         self._steps = steps_per_epoch
         self._shuffle = shuffle
-        self._next = 0
+        self._first, self._count = 0, 0  # of the last epoch
+        self._drawn_from: dict[str, Any] = {}  # the state of the generator
+        self._repeats = False
 
     def begin(self) -> tuple[int, int]:
         """First batch and number of batches of the next epoch."""
-        if self._next == 0 and self._shuffle:
-            self._feed.order = random.orders(self._feed.rows, 1)
-        first = self._next
+        self._first = (self._first + self._count) % self._batches
+        if self._first == 0 and self._shuffle and not self._repeats:
+            self._draw()
+        self._repeats = False
         wanted = self._steps or self._batches
-        count = min(wanted, self._batches - first)
-        if count < wanted:
+        self._count = min(wanted, self._batches - self._first)
+        if self._count < wanted:
             warnings.warn(
-                f"the data ran out after {count} of {wanted} steps of this epoch; pass fewer "
-                "steps_per_epoch or more data",
+                f"the data ran out after {self._count} of {wanted} steps of this epoch; pass "
+                "fewer steps_per_epoch or more data",
                 UserWarning,
                 stacklevel=5,
             )
-        self._next = (first + count) % self._batches
-        return first, count
+        return self._first, self._count
+
+    def state(self) -> dict[str, Any]:
+        """Where the running epoch, or the last one, was, and the order of its examples."""
+        return {"first": self._first, "count": self._count, "drawn_from": self._drawn_from}
+
+    def go_on(self, state: Mapping[str, Any], *, repeat: bool) -> None:
+        """Goes on behind the epoch of a state, or begins with that epoch again."""
+        if state["drawn_from"]:
+            random.set_state(state["drawn_from"])
+            self._draw()
+        self._first, self._count = state["first"], 0 if repeat else state["count"]
+        self._repeats = repeat
+
+    def _draw(self) -> None:
+        self._drawn_from = random.get_state()
+        self._feed.order = random.orders(self._feed.rows, 1)
 
 
 def _last(logs: Mapping[str, list[float]]) -> dict[str, float]:

@@ -23,6 +23,7 @@ from .weights import assign, names_of
 
 if TYPE_CHECKING:
     from ..models.model import Model
+    from ..optimizers import Optimizer
     from ..variables import Variable
 
 FORMAT, VERSION = "hotloop-model", 1
@@ -36,7 +37,9 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
     ----------
     model : Model
     filepath : path-like
-        By custom ``NAME.hotloop``.
+        By custom ``NAME.hotloop``. ``NAME.keras`` is a file that Keras 3 reads, with the
+        optimizer's state; it needs h5py (``pip install 'hotloop[keras]'``). Layers of your own
+        are written by name: who reads the file passes them as custom_objects.
     overwrite : bool
         Whether a file that exists is replaced.
 
@@ -46,15 +49,23 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
         If the file exists and `overwrite` is false.
     ValueError
         If the model has no weights yet, or a part that cannot be written down.
+    ImportError
+        For ``.keras`` without h5py.
     """
     from .. import __version__
     from ..models.structure import layer_config
 
     path = Path(filepath)
-    if path.suffix in (".keras", ".h5"):
+    if path.suffix == ".h5":
         raise ValueError(
-            f"{path.name}: hotloop writes files of its own format; name it {path.stem}.hotloop"
+            f"{path.name}: hotloop writes no HDF5 files; name it {path.stem}.hotloop, or "
+            f"{path.stem}.keras for Keras"
         )
+    if path.suffix == ".keras":
+        from . import keras_writing
+
+        keras_writing.save(model, path, overwrite)
+        return
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -81,14 +92,18 @@ def load_model(
     custom_objects: Mapping[str, type[Layer]] | None = None,
     compile: bool = True,
 ) -> Model:
-    """The model that `save_model`, or ``model.save``, wrote.
+    """The model that `save_model`, or ``model.save``, wrote, or Keras 3 did.
 
     It predicts to the bit what the saved one did, and goes on training from where that was: the
-    optimizer's state and the random numbers of its layers come back too.
+    optimizer's state and the random numbers of its layers come back too. Nothing in a file is
+    ever executed.
 
     Parameters
     ----------
     filepath : path-like
+        ``NAME.keras`` is read as Keras's, which needs h5py (``pip install 'hotloop[keras]'``):
+        structure, weights, optimizer with its state, losses and metrics, but no seeds that Keras
+        drew by itself. Keras's Lambda layers, and operations outside of layers, are refused.
     custom_objects : mapping of str to class, optional
         Layers that are not hotloop's, by the names of their classes.
     compile : bool
@@ -98,7 +113,9 @@ def load_model(
     ------
     ValueError
         If the file is truncated, corrupt, of another format or a newer version, or names a layer
-        that is not known.
+        or an argument that is not known.
+    ImportError
+        For ``.keras`` without h5py.
 
     Examples
     --------
@@ -113,6 +130,10 @@ def load_model(
     from ..models.structure import layer_from_config
 
     path = Path(filepath)
+    if path.suffix == ".keras":
+        from . import keras_reading
+
+        return keras_reading.load(path, custom_objects, compile)
     content, weights, state = _read(path)
     model = layer_from_config(content["model"], custom_objects)
     if not isinstance(model, Model):
@@ -126,14 +147,21 @@ def load_model(
 # ------------------------------------------------------------------------ writing
 
 
-def _training(model: Model) -> dict[str, Any] | None:
-    """The arguments of compile, and the optimizer's step."""
+def training_arguments(model: Model) -> dict[str, Any] | None:
+    """The arguments of compile as plain data; None before it was called."""
     if model.optimizer is None or (given := model.compile_arguments()) is None:
         return None
-    return {name: _plain(value) for name, value in given.items()} | {
-        "optimizer": naming.serialize(model.optimizer),
-        "iterations": model.optimizer.iterations,
+    return {"optimizer": naming.serialize(model.optimizer)} | {
+        name: _plain(value) for name, value in given.items()
     }
+
+
+def _training(model: Model) -> dict[str, Any] | None:
+    """The arguments of compile, and the optimizer's step."""
+    given = training_arguments(model)
+    if given is None or model.optimizer is None:
+        return None
+    return given | {"iterations": model.optimizer.iterations}
 
 
 def _plain(given: Any) -> Any:
@@ -192,6 +220,16 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str
 
 def _compile(model: Model, training: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     optimizer = optimizers.get(training["optimizer"])
+    compile_with(model, optimizer, training)
+    optimizer.iterations = training["iterations"]
+    for name, weight in zip(names_of(model), model.weights, strict=True):
+        if f"{name}.0" in state:
+            for i, slot in enumerate(optimizer.all_slots(weight)):
+                slot.assign(np.asarray(state[f"{name}.{i}"]))
+
+
+def compile_with(model: Model, optimizer: Optimizer, training: Mapping[str, Any]) -> None:
+    """Compiles a model with an optimizer and the rest of `training_arguments`."""
     model.compile(
         optimizer,
         _objects(training["loss"], losses.get),
@@ -199,11 +237,6 @@ def _compile(model: Model, training: Mapping[str, Any], state: Mapping[str, Any]
         _objects(training["metrics"], metrics.get),
         _objects(training["weighted_metrics"], metrics.get),
     )
-    optimizer.iterations = training["iterations"]
-    for name, weight in zip(names_of(model), model.weights, strict=True):
-        if f"{name}.0" in state:
-            for i, slot in enumerate(optimizer.all_slots(weight)):
-                slot.assign(np.asarray(state[f"{name}.{i}"]))
 
 
 def _objects(given: Any, get: Any) -> Any:

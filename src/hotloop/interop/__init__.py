@@ -1,0 +1,1 @@
+"""Exchange with other libraries; each module imports its own, and nothing else does."""

@@ -1,0 +1,257 @@
+"""Writing ``.keras`` files that Keras 3 reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import layers
+from ..graph.trace import Value
+from ..layers.base import Layer
+from ..layers.input import InputLayer
+from ..models.model import Model
+from ..models.sequential import Sequential
+from ..models.structure import Calls
+from . import keras_layout as layout
+from .files import written_whole
+from .model import training_arguments
+
+Config = dict[str, Any]
+Places = list[Any]
+
+# The release of Keras whose layout is written.
+_KERAS_VERSION = "3.15.1"
+# Modules of what an argument holds, by the last word of its name.
+_MODULES = {
+    "activation": "keras.layers",
+    "constraint": "keras.constraints",
+    "initializer": "keras.initializers",
+    "loss": "keras.losses",
+    "metrics": "keras.metrics",
+    "optimizer": "keras.optimizers",
+    "rate": "keras.optimizers.schedules",
+    "regularizer": "keras.regularizers",
+}
+
+
+def save(model: Model, path: Path, overwrite: bool) -> None:
+    """Writes a ``.keras`` file, atomically: see `hotloop.models.save_model`."""
+    from .. import __version__
+
+    entry = described(model)
+    training = training_arguments(model)
+    if training is not None:
+        given = {name: _marked(value, name) for name, value in training.items()}
+        entry["compile_config"] = given | {"run_eagerly": False, "steps_per_execution": 1}
+    weights = _weights(entry, model)
+    metadata = {"keras_version": _KERAS_VERSION, "hotloop_version": __version__}
+    with (
+        written_whole(path, overwrite) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        # Of no date, so that the same model makes the same file.
+        for name, data in (
+            (layout.METADATA, json.dumps(metadata).encode()),
+            (layout.CONFIG, json.dumps(entry).encode()),
+            (layout.WEIGHTS, weights),
+        ):
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+
+# ------------------------------------------------------------------------ config.json
+
+
+def described(layer: Layer) -> Config:
+    """Keras's configuration of a layer or model."""
+    kind = type(layer)
+    name = kind.__name__
+    module: str | None = "keras.layers"
+    registered: str | None = None
+    if isinstance(layer, InputLayer):
+        config = _input(layer.name, layer.shape, layer.dtype)
+    elif isinstance(layer, Sequential):
+        config = _sequential(layer)
+    elif isinstance(layer, Model):
+        config = _functional(layer)
+    else:
+        config = {key: _marked(value, key) for key, value in layer.get_config().items()}
+        if layer.trainable:  # some of Keras's layers do not take what others are by default
+            config.pop("trainable", None)
+    if kind is Model:
+        name, module, registered = "Functional", "keras.src.models.functional", "Functional"
+    elif kind is Sequential:
+        module = "keras"
+    elif kind is not getattr(layers, name, None):  # whoever reads it passes custom_objects
+        module, registered = None, name
+    return {
+        "module": module,
+        "class_name": name,
+        "config": config,
+        "registered_name": registered,
+    }
+
+
+def _input(name: str, shape: Sequence[int], dtype: str) -> Config:
+    return {"batch_shape": [None, *shape], "dtype": dtype, "sparse": False, "name": name}
+
+
+def _sequential(model: Sequential) -> Config:
+    entries = [described(one) for one in model.layers]
+    for value in model.inputs:
+        name = "input_layer"
+        while any(one.name == name for one in model.layers):
+            name += "_"
+        first = InputLayer(value.dims, dtype=value.dtype, name=name)
+        entries.insert(0, described(first))
+    return {"name": model.name, "trainable": model.trainable, "layers": entries}
+
+
+def _functional(model: Model) -> Config:
+    """Layers in Keras's order, with the calls of each; a value is [layer, which call, output]."""
+    made = Calls(model)
+    known = {layer.name: layer for layer in model.layers}
+    of_layer: dict[str, list[int]] = {name: [] for name in known}
+    which = []  # of its layer's calls each call is
+    for number, call in enumerate(made.calls):
+        which.append(len(of_layer[call["layer"]]))
+        of_layer[call["layer"]].append(number)
+
+    def history(value: Value) -> list[Any]:
+        maker, output = made.reference(value)
+        return [made.calls[maker]["layer"], which[maker], output]
+
+    def node(number: int) -> Config:
+        read = [
+            {
+                "class_name": "__keras_tensor__",
+                "config": {
+                    "shape": list(value.shape),
+                    "dtype": value.dtype,
+                    "keras_history": history(value),
+                },
+            }
+            for value in made.inputs[number]
+        ]
+        return {"args": [read] if made.calls[number]["list"] else read, "kwargs": {}}
+
+    def end(value: Value) -> list[Any]:
+        name, call, output = history(value)
+        # Only here, Keras counts the calls of a model within a model from 1.
+        return [name, call + (type(known[name]) is Model), output]
+
+    entries = []
+    for name in _order(made.calls, [made.reference(value)[0] for value in model.outputs]):
+        nodes = [node(number) for number in of_layer[name] if made.calls[number]["inputs"]]
+        entries.append(described(known[name]) | {"name": name, "inbound_nodes": nodes})
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": entries,
+        "input_layers": _one_or_list([end(value) for value in model.inputs]),
+        "output_layers": _one_or_list([end(value) for value in model.outputs]),
+    }
+
+
+def _order(calls: Sequence[Config], outputs: Sequence[int]) -> list[str]:
+    """The layers in the order that Keras, which numbers them by it, will find.
+
+    It sorts them by their distance from the outputs, the longest first; of layers at the same
+    distance, that one comes first which a walk from the outputs to the inputs meets first. All
+    calls of a layer count as being at the longest distance of any.
+    """
+    met: dict[str, int] = {}
+    finished: list[int] = []
+    begun: set[int] = set()
+    for output in outputs:
+        waiting = [(output, False)]
+        while waiting:
+            number, over = waiting.pop()
+            if over:
+                finished.append(number)
+            elif number not in begun:
+                begun.add(number)
+                met.setdefault(calls[number]["layer"], len(met))
+                waiting.append((number, True))
+                waiting += [(maker, False) for maker, _ in reversed(calls[number]["inputs"])]
+    distances = dict.fromkeys(finished, 0)
+    farthest: dict[str, int] = {}
+    for number in reversed(finished):
+        name = calls[number]["layer"]
+        farthest[name] = max(distances[number], farthest.get(name, 0))
+        for maker, _ in calls[number]["inputs"]:
+            distances[maker] = max(farthest[name] + 1, distances[maker])
+    for call in calls:
+        if call["layer"] not in farthest:  # inputs that lead nowhere come before their like
+            farthest[call["layer"]], met[call["layer"]] = 0, -1
+    return sorted(farthest, key=lambda name: (-farthest[name], met[name]))
+
+
+def _marked(value: Any, argument: str) -> Any:
+    """The value of an argument, each object in it with the module that Keras has it in."""
+    if isinstance(value, list):
+        return [_marked(one, argument) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "class_name" not in value:
+        return {key: _marked(one, argument) for key, one in value.items()}
+    return {
+        "module": _MODULES.get(argument.rsplit("_", 1)[-1]),
+        "class_name": value["class_name"],
+        "config": {key: _marked(one, key) for key, one in value["config"].items()},
+        "registered_name": None,
+    }
+
+
+def _one_or_list(references: Places) -> Places:
+    return references[0] if len(references) == 1 else references
+
+
+# ------------------------------------------------------------------------ model.weights.h5
+
+
+def _weights(entry: Config, model: Model) -> bytes:
+    content = io.BytesIO()
+    places = list(layout.groups(entry, model))
+    _check_not_shared(places)
+    with layout.h5py().File(content, "w") as file:
+        for place, layer in [("", model), *places]:
+            group = file.create_group(f"{place}/vars")
+            group.attrs["name"] = layer.name
+            for i, weight in enumerate(layout.own_weights(layer)):
+                group[str(i)] = weight.numpy()
+        if model.optimizer is not None:
+            group = file.create_group("optimizer/vars")
+            group.attrs["name"] = model.optimizer.name
+            for i, value in enumerate(_state(places, model)):
+                group[str(i)] = value
+    return content.getvalue()
+
+
+def _check_not_shared(places: Places) -> None:
+    seen: set[int] = set()
+    for _, layer in places:
+        if id(layer) in seen:
+            raise ValueError(
+                f"{layer.describe()} is part of two models, one within the other; a .keras file "
+                "of hotloop cannot say so. Save as .hotloop, or share layers within one model"
+            )
+        seen.add(id(layer))
+
+
+def _state(places: Places, model: Model) -> list[Any]:
+    """The steps done, the learning rate unless a schedule gives it, then the state arrays."""
+    optimizer = model.optimizer
+    assert optimizer is not None
+    weights = layout.trained_weights(places, model)
+    head: list[Any] = [np.int32(optimizer.iterations)]
+    if optimizer.schedule is None:
+        head.append(np.float32(optimizer.learning_rate))
+    order = layout.state_order(optimizer, weights)
+    arrays = [optimizer.all_slots(weight)[slot].numpy() for weight, slot in order]
+    return head + arrays + layout.state_behind(optimizer)

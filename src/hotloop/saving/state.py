@@ -1,0 +1,69 @@
+"""Plain data with arrays in it, in files: numbers by name and JSON, no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import written_whole
+
+_FORMAT = "hotloop-state"
+_ARRAY = "array number"
+
+
+def save(state: Any, path: Path) -> None:
+    """Writes dicts, lists, numbers, strings and arrays; the file appears whole or not at all."""
+    from safetensors.numpy import save as to_bytes
+
+    arrays: dict[str, NDArray[Any]] = {}
+    text = json.dumps(_without_arrays(state, arrays))
+    with written_whole(path) as file:
+        file.write(to_bytes(arrays, metadata={"format": _FORMAT, "state": text}))
+
+
+def load(path: Path) -> Any:
+    """What `save` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is of another format, or not complete.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("format") != _FORMAT:
+            raise ValueError("another format")
+        return _with_arrays(json.loads(metadata["state"]), arrays)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the state of a training: {error}") from None
+
+
+def _without_arrays(state: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """The same with a number in place of each array, which is put aside."""
+    if isinstance(state, dict):
+        return {key: _without_arrays(value, arrays) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [_without_arrays(value, arrays) for value in state]
+    if isinstance(state, np.ndarray | np.generic):
+        name = str(len(arrays))
+        arrays[name] = np.asarray(state, order="C")
+        return {_ARRAY: name}
+    return state
+
+
+def _with_arrays(state: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    if isinstance(state, list):
+        return [_with_arrays(value, arrays) for value in state]
+    if not isinstance(state, dict):
+        return state
+    if state.keys() == {_ARRAY}:
+        return arrays[state[_ARRAY]]
+    return {key: _with_arrays(value, arrays) for key, value in state.items()}
