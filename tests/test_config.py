@@ -126,6 +126,17 @@ def test_threads_by_environment() -> None:
         assert message + repr(wrong) in run(code, HOTLOOP_NUM_THREADS=wrong).stderr
 
 
+def test_openmp_bounds_the_default() -> None:
+    """joblib tells its processes so how many threads each may have."""
+    code = "import hotloop; print(hotloop.config.num_threads())"
+    assert run(code, OMP_NUM_THREADS="1").stdout == "1\n"
+    assert run(code, OMP_NUM_THREADS="1,2").stdout == "1\n"
+    assert run(code, OMP_NUM_THREADS="1", HOTLOOP_NUM_THREADS="3").stdout == "3\n"
+    default = run(code, OMP_NUM_THREADS="").stdout
+    for no_limit in ("1000", "0", "many"):
+        assert run(code, OMP_NUM_THREADS=no_limit).stdout == default
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_a_process_bound_to_one_cpu_uses_one_thread() -> None:
     code = """

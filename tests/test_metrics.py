@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import metrics as sk
 
 from hotloop import metrics
+from sklearn import metrics as sk
 
 # ------------------------------------------------------------ numbers by hand
 

@@ -463,6 +463,7 @@ def test_names_at_the_top():
         ("datasets", "mnist fashion_mnist boston_housing digits"),
         ("regularizers", "L1 L2 L1L2"),
         ("initializers", "GlorotUniform HeNormal Zeros Ones Constant RandomNormal RandomUniform"),
+        ("sklearn", "KerasStyleClassifier KerasStyleRegressor MLPClassifier MLPRegressor"),
     ],
 )
 def test_what_is_promised(module, names):

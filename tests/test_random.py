@@ -63,3 +63,31 @@ def test_threads_never_get_the_same_key():
     for thread in threads:
         thread.join()
     assert len(set(keys)) == 2000
+
+
+def test_drawing_from_a_source_leaves_the_generator_as_it_was():
+    random.set_random_seed(3)
+    expected = [random.next_key() for _ in range(2)]
+    random.set_random_seed(3)
+    found = [random.next_key()]
+    with random.drawing_from(np.random.default_rng(9)):
+        own = (random.next_key(), random.orders(5, 1).tolist())
+        with random.drawing_from(np.random.default_rng(1)):
+            random.next_key()
+        assert random.next_key() != own[0]
+    found.append(random.next_key())
+    assert found == expected
+    with random.drawing_from(np.random.default_rng(9)):
+        assert (random.next_key(), random.orders(5, 1).tolist()) == own
+
+
+def test_another_thread_draws_from_the_generator():
+    random.set_random_seed(3)
+    expected = random.next_key()
+    random.set_random_seed(3)
+    found = []
+    with random.drawing_from(np.random.default_rng(9)):
+        thread = threading.Thread(target=lambda: found.append(random.next_key()))
+        thread.start()
+        thread.join()
+    assert found == [expected]

@@ -58,6 +58,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
-    if name in ("datasets", "profiling"):
+    if name in ("datasets", "profiling", "sklearn"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

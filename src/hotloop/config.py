@@ -83,8 +83,9 @@ def num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Sets how many threads the compiled core may use.
 
-    The default is the number of cores that the process may use (affinity and cgroup
-    limits respected), or ``HOTLOOP_NUM_THREADS``. Results do not depend on it.
+    The default is ``HOTLOOP_NUM_THREADS``, or else the number of cores that the process may
+    use (affinity, cgroup limits and ``OMP_NUM_THREADS`` respected). Results do not depend
+    on it.
 
     Raises
     ------

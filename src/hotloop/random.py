@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import random as python_random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from . import backends
 # A Generator takes a lock of its own in every draw, and replacing it is one assignment:
 # that is all the thread safety that is needed.
 _generator = np.random.default_rng()
+# What takes its place within `drawing_from`, in this thread or task alone.
+_own: ContextVar[np.random.Generator | None] = ContextVar("hotloop_generator", default=None)
 
 
 def set_random_seed(seed: int) -> None:
@@ -51,7 +55,7 @@ def generator() -> np.random.Generator:
     """Generator that everything random in the library draws from.
 
     Seeded from the operating system's entropy until `set_random_seed` is called. Do not
-    keep it: `set_random_seed` replaces it.
+    keep it: `set_random_seed` and `drawing_from` replace it.
 
     Examples
     --------
@@ -59,7 +63,26 @@ def generator() -> np.random.Generator:
     >>> generator().permutation(3).tolist()
     [2, 0, 1]
     """
-    return _generator
+    return _own.get() or _generator
+
+
+@contextmanager
+def drawing_from(source: np.random.Generator) -> Iterator[None]:
+    """Everything random draws from `source` instead, in this thread.
+
+    Examples
+    --------
+    >>> with drawing_from(np.random.default_rng(0)):
+    ...     first = next_key()
+    >>> with drawing_from(np.random.default_rng(0)):
+    ...     first == next_key()
+    True
+    """
+    token = _own.set(source)
+    try:
+        yield
+    finally:
+        _own.reset(token)
 
 
 def get_state() -> dict[str, Any]:
@@ -71,15 +94,12 @@ def get_state() -> dict[str, Any]:
     >>> set_state(state); first == next_key()
     True
     """
-    return dict(_generator.bit_generator.state)
+    return dict(generator().bit_generator.state)
 
 
 def set_state(state: Mapping[str, Any]) -> None:
     """Let the generator go on from where it was when `get_state` was called."""
-    global _generator
-    fresh = np.random.default_rng(0)
-    fresh.bit_generator.state = state
-    _generator = fresh
+    generator().bit_generator.state = dict(state)
 
 
 def orders(rows: int, epochs: int, source: np.random.Generator | None = None) -> NDArray[np.int64]:
@@ -96,7 +116,7 @@ def orders(rows: int, epochs: int, source: np.random.Generator | None = None) ->
     >>> [*orders(3, 1), *orders(3, 1)] == both.tolist()
     True
     """
-    keys = (source or _generator).integers(0, 2**64, size=epochs, dtype=np.uint64)
+    keys = (source or generator()).integers(0, 2**64, size=epochs, dtype=np.uint64)
     numbers = np.empty((epochs, rows), np.int64)
     backends.call("permutations", keys, out=numbers)
     return numbers.reshape(-1)
@@ -110,7 +130,7 @@ def next_key() -> int:
     >>> 0 <= next_key() < 2**64
     True
     """
-    return int(_generator.integers(0, 2**64, dtype=np.uint64))
+    return int(generator().integers(0, 2**64, dtype=np.uint64))
 
 
 def as_seed(seed: object) -> int:

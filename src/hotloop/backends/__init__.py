@@ -204,9 +204,16 @@ def num_threads() -> int:
             _threads = int(setting)
         else:
             module = _load("cython")
-            _threads = module.cpu_count() if module is not None else _cpu_count()
+            cpus = module.cpu_count() if module is not None else _cpu_count()
+            _threads = min(cpus, _openmp_limit() or cpus)
     assert _threads is not None
     return _threads
+
+
+def _openmp_limit() -> int | None:
+    """What OMP_NUM_THREADS allows: joblib shares the CPUs out to its processes with it."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
 def _cpu_count() -> int:

@@ -345,6 +345,14 @@ class Model(Trainer, Layer):
         """The layers as a table, in notebooks."""
         return as_html(self)
 
+    # -- copies -----------------------------------------------------------------
+
+    def __reduce__(self) -> Any:
+        """For pickle and copy: structure, weights, training and the optimizer's state."""
+        from ..saving import pickling
+
+        return pickling.restore, (pickling.content(self),)
+
     def _require_built(self, method: str) -> None:
         if not self.built:
             raise ValueError(

@@ -344,8 +344,8 @@ class Optimizer:
         self._applied[1].run([gradient for _, gradient in pairs])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what `apply` keeps to be fast, which is no state."""
-        return self.__dict__ | {"_applied": (None, None)}
+        """For pickle and copy: without its arrays, which belong to the weights of one model."""
+        return self.__dict__ | {"_slots": {}, "_applied": (None, None)}
 
     def get_config(self) -> dict[str, Any]:
         rate = self._learning_rate if self.schedule is None else naming.serialize(self.schedule)
