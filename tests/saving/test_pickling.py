@@ -84,3 +84,16 @@ def test_frozen_layers_stay_frozen():
     model.layers[0].trainable = False
     other = pickle.loads(pickle.dumps(model))
     assert len(other.trainable_weights) == 2
+
+
+def test_what_accumulation_and_averaging_keep_is_copied_too():
+    x, y = data()
+    model = chain()
+    optimizer = hotloop.optimizers.Adam(use_ema=True, gradient_accumulation_steps=2)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.fit(x, y, 8, epochs=1, verbose=0)  # five batches: one is left in the accumulator
+    other = pickle.loads(pickle.dumps(model))
+    for one in (model, other):
+        one.fit(x, y, 8, epochs=2, shuffle=False, verbose=0)
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers, naming, regularizers
+from .. import constraints, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
 from .base import Layer, Shape
@@ -42,7 +42,7 @@ class Embedding(Layer):
     Raises
     ------
     ValueError
-        For input_dim or output_dim below 1, `mask_zero` and constraints; and, naming the layer,
+        For input_dim or output_dim below 1, and `mask_zero`; and, naming the layer,
         the row and the value, for numbers out of range.
 
     Examples
@@ -72,8 +72,6 @@ class Embedding(Layer):
                 )
         if input_dim > np.iinfo(np.int32).max:
             raise ValueError(f"{self.describe()}: input_dim must be below 2**31, not {input_dim}")
-        if embeddings_constraint is not None:
-            raise ValueError(f"{self.describe()}: constraints are not supported")
         if mask_zero:
             raise ValueError(
                 f"{self.describe()}: mask_zero=True is not supported: 0 is a number like others "
@@ -83,6 +81,7 @@ class Embedding(Layer):
         self.output_dim = int(output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
         if weights is not None:
             self.build((None,))
             one_array = isinstance(weights, list | tuple) and np.ndim(weights[0]) == 2
@@ -94,6 +93,7 @@ class Embedding(Layer):
             self.embeddings_initializer,
             "embeddings",
             self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
         )
 
     def call(self, x: Value) -> Any:
@@ -105,5 +105,6 @@ class Embedding(Layer):
             "output_dim": self.output_dim,
             "embeddings_initializer": naming.serialize(self.embeddings_initializer),
             "embeddings_regularizer": naming.serialize(self.embeddings_regularizer),
+            "embeddings_constraint": naming.serialize(self.embeddings_constraint),
             "mask_zero": False,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import initializers, naming, regularizers
+from .. import constraints, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
 from ..variables import Variable
@@ -64,22 +64,32 @@ class _Affine(_Normalization):
         self.epsilon = _at_least_zero(self, "epsilon", epsilon)
         self.center = bool(center)
         self.scale = bool(scale)
-        if beta[2] is not None or gamma[2] is not None:
-            raise ValueError(f"{self.describe()}: constraints are not supported")
         self.beta_initializer = initializers.get(beta[0])
         self.gamma_initializer = initializers.get(gamma[0])
         self.beta_regularizer = regularizers.get(beta[1])
         self.gamma_regularizer = regularizers.get(gamma[1])
+        self.beta_constraint = constraints.get(beta[2])
+        self.gamma_constraint = constraints.get(gamma[2])
         self.gamma: Variable | None = None
         self.beta: Variable | None = None
 
     def _add_gamma_and_beta(self, shape: tuple[int, ...]) -> None:
         if self.scale:
             self.gamma = self.add_weight(
-                shape, self.gamma_initializer, "gamma", self.gamma_regularizer
+                shape,
+                self.gamma_initializer,
+                "gamma",
+                self.gamma_regularizer,
+                constraint=self.gamma_constraint,
             )
         if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, "beta", self.beta_regularizer)
+            self.beta = self.add_weight(
+                shape,
+                self.beta_initializer,
+                "beta",
+                self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
@@ -90,6 +100,8 @@ class _Affine(_Normalization):
             "gamma_initializer": naming.serialize(self.gamma_initializer),
             "beta_regularizer": naming.serialize(self.beta_regularizer),
             "gamma_regularizer": naming.serialize(self.gamma_regularizer),
+            "beta_constraint": naming.serialize(self.beta_constraint),
+            "gamma_constraint": naming.serialize(self.gamma_constraint),
         }
 
 
@@ -118,8 +130,8 @@ str or Initializer
         First values, each of shape (features,).
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
         Penalties that the loss gains.
-    beta_constraint, gamma_constraint : None
-        Not supported.
+    beta_constraint, gamma_constraint : str or Constraint, optional
+        What they are made to be after each step.
     **options
         As in `Layer`.
 
@@ -214,8 +226,8 @@ class LayerNormalization(_Affine):
         First values, each of shape (features,).
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
         Penalties that the loss gains.
-    beta_constraint, gamma_constraint : None
-        Not supported.
+    beta_constraint, gamma_constraint : str or Constraint, optional
+        What they are made to be after each step.
     **options
         As in `Layer`.
 

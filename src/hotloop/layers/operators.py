@@ -67,6 +67,6 @@ def _number(operator: str, x: Value, other: Any) -> float:
         raise TypeError(
             f"{operator} of a symbolic value of shape {x.shape} and {type(other).__name__} is not "
             "supported; the other side must be a number"
-            + ("" if operator == "/" else ", or a symbolic value of the same shape")
+            + ("" if operator == "/" else ", or a symbolic value")
         )
     return float(other)

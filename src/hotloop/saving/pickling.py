@@ -62,7 +62,7 @@ def restore(of: Content) -> Model:
     if optimizer is not None:
         for weight, arrays in zip(model.weights, of.slots, strict=True):
             if arrays:
-                for slot, array in zip(optimizer.slots(weight), arrays, strict=True):
+                for slot, array in zip(optimizer.all_slots(weight), arrays, strict=True):
                     slot.assign(np.asarray(array))
     return model
 
