@@ -115,8 +115,10 @@ def _report() -> list[str]:
     lines += ["", "versions"]
     lines += [f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")]
     lines += _own_functions()
-    lines += ["", f"{'op':<36}{'served by':<12}why"]
-    lines += [f"  {op:<34}{server:<12}{why}" for op, server, why in backends.routes()]
+    routes = list(backends.routes())
+    width = max(len(op) for op, _, _ in routes) + 2
+    lines += ["", f"{'op':<{width + 2}}{'served by':<12}why"]
+    lines += [f"  {op:<{width}}{server:<12}{why}" for op, server, why in routes]
     return lines
 
 

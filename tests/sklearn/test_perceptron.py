@@ -493,7 +493,7 @@ def test_warnings():
         ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes must hold whole numbers"),
         ({"learning_rate": "fast"}, "learning_rate must be one of constant, invscaling, adaptive"),
         ({"dtype": "float16"}, "dtype must be"),
-        ({"solver": "adma"}, "Did you mean 'adam'"),
+        ({"solver": "adamm"}, "Did you mean 'adam'"),
         ({"activation": "rleu"}, "Did you mean 'relu'"),
         ({"solver": "lbfgs", "dropout": 0.5}, "dropout"),
         ({"early_stopping": True, "validation_fraction": 0.001}, "less than 2|validation_fraction"),

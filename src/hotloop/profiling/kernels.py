@@ -22,6 +22,8 @@ from ..naming import lookup
 from .cases import KERNELS, Arrays, Kernel, Shape
 from .roof import LEVELS, Roof, measure
 
+# Characters of a name in a table of 100 columns.
+LONGEST_NAME = 31
 # From the reference to the fastest: the order of columns, legends and colours.
 BACKENDS = tuple(reversed(backends.NAMES))
 
@@ -205,7 +207,7 @@ class KernelProfile:
             ]
             best = next(by_backend[n] for n in reversed(self.backends) if n in by_backend)
             yield [
-                kernel if kernel != before else "",
+                _shortened(kernel) if kernel != before else "",
                 size,
                 *times,
                 _times(best.speedup) if best.backend != "numpy" else "-",
@@ -389,6 +391,11 @@ def _digits(number: float) -> str:
 def _times(speedup: float | None) -> str:
     """A factor: 0.95x, 12.3x."""
     return "-" if speedup is None else f"{speedup:.{2 if speedup < 10 else 1}f}x"
+
+
+def _shortened(name: str) -> str:
+    """A kernel's name, cut in the middle where it would take the place of a column."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:16]}..{name[-11:]}"
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
