@@ -374,9 +374,10 @@ class Trainer:
                 if self.stop_training:
                     break
             assert self.optimizer is not None
-            self.optimizer.finalize_variable_values(self.trainable_weights)
+            trained = self.trainable_weights
+            self.optimizer.finalize_variable_values(trained)
             # The last batch's loss is finite even where, behind a tanh, its gradient is not.
-            if not all(weight.is_finite() for weight in self.trainable_weights):
+            if not all(weight.is_finite() for weight in trained):
                 what = "the weights are not finite after the last batch"
                 data = newest()
                 rows = np.arange(data.rows)

@@ -539,6 +539,8 @@ def layer_norm_gradient(dy, x, mean, inverse, gamma, *, centered=True, out):
 cdef _of_rows(Step *step, x, mean, inverse, gamma):
     step.state[0], step.state[1] = _vector("mean", mean, x, 0), _vector("inverse", inverse, x, 0)
     step.state[2] = _vector("gamma", gamma, x, 1)
+
+
 def sparsemax(x, *, out):
     _rowwise("sparsemax", x, None, out)
 
@@ -572,6 +574,8 @@ def glu_gradient(dy, x, *, out):
         raise ValueError(f"shapes {x.shape} and {out.shape} differ")
     step.in0 = _address(dy, x.dtype)
     _run(&step, _kernels(x), dy.shape[0])
+
+
 def unit_rows(x, *, out):
     _rowwise("unit_rows", x, None, out)
 
