@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import hotloop
-from hotloop import config
+from hotloop import config, naming
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
@@ -178,6 +178,10 @@ class Recipe:
             "shuffle": False,
             "verbose": 0,
         }
+        if any(kind == "batch norm" for kind, _ in self.blocks):
+            # A batch of one row has no variance: all behind it is at 0, where activations bend and
+            # libraries, even Keras's own backends, do not agree on the slope.
+            self.rows, self.fit["batch_size"] = 64, 16
         if self.rows > 10 and rng.random() < 0.3:
             self.fit["validation_split"] = 0.3
         self.x = rng.normal(size=(self.rows, *self.shape)).astype("float32")
@@ -198,7 +202,8 @@ class Recipe:
             "units": int(rng.choice(WIDTHS)),
             "activation": str(rng.choice(ACTIVATIONS)),
             "bias": bool(rng.random() < 0.8),
-            "regularizer": str(rng.choice(["l2", "l1"])) if rng.random() < 0.15 else None,
+            # Not L1: a weight that it has brought to zero, rounding errors push to either side.
+            "regularizer": "l2" if rng.random() < 0.15 else None,
             "constraint": str(rng.choice(["max_norm", "unit_norm", "non_neg"]))
             if rng.random() < 0.1
             else None,
@@ -257,6 +262,9 @@ class Recipe:
 
 
 def compare(recipe: Recipe) -> None:
+    # Names such as precision_1 count from the start in both.
+    keras.utils.clear_session()
+    naming.clear_names()
     theirs = recipe.model(keras)
     ours = recipe.model(hotloop)
     ours.set_weights(theirs.get_weights())
