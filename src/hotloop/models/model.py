@@ -464,7 +464,8 @@ class Model(Trainer, Layer):
                 self._check_training(training, symbolic=True)
                 alone = isinstance(x, list | tuple) and len(x) == 1 and not self._records_call
                 return self.extend(x[0] if alone else x)
-        self._check_training(training, symbolic=False)
+        if training is not None:
+            self._check_training(training, symbolic=False)
         return self.predict_on_batch(x)
 
 
