@@ -420,9 +420,6 @@ typedef struct hl_kernels {
     /* y[i] = x[i] limited to [-limit, limit]; NaN stays NaN; y may be x. */
     void (*clip)(double limit, const void *x, void *y, ptrdiff_t n);
 
-    /* y[i] = share * a[i] + (1 - share) * b[i]; y may be a or b. */
-    void (*blend)(double share, const void *a, const void *b, void *y, ptrdiff_t n);
-
     /* Each column of a packed panel of k x n times c / (norm + 1e-7), in place, with
      * c = rate * (norm limited to [low, high]) + (1 - rate) * norm. */
     void (*limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n, void *w);

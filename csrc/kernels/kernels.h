@@ -71,7 +71,6 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .penalty = N(penalty),
     .penalty_gradient = N(penalty_gradient),
     .clip = N(clip),
-    .blend = N(blend),
     .limit_norms = N(limit_norms),
     .train_network = N(train_network),
     .network_scratch = N(network_scratch),

@@ -8,15 +8,6 @@ static void N(clip)(double limit, const void *x, void *y, ptrdiff_t n) {
     }
 }
 
-static void N(blend)(double share, const void *a, const void *b, void *y, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
-        const vec of_a = load_n((const T *)a + i, count) * (T)share;
-        store_n((T *)y + i, of_a + unfused(load_n((const T *)b + i, count) * (T)(1 - share)),
-                count);
-    }
-}
-
 /* What a column whose squares add up to these is multiplied by. */
 static HL_INLINE vec N(norm_factor)(double low, double high, double rate, vec squares) {
     const vec norm = vsqrt(squares);

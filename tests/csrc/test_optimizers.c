@@ -259,21 +259,6 @@ static void clip_case(ptrdiff_t n) {
     end();
 }
 
-static void blend_case(ptrdiff_t n) {
-    const double share = below(4) ? uniform(0, 1) : (double)below(2);
-    begin("blend share=%g n=%td", share, n);
-    void *a = room(n), *b = room(n);
-    fill(a, n, -1, 1);
-    fill(b, n, -1, 1);
-    const void *a_was = copy_of(a, n);
-    K->blend(share, a, b, a, n);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double of_a = share * get(a_was, i), of_b = (1 - share) * get(b, i);
-        expect_near("y", i, get(a, i), of_a + of_b, 2 * epsilon() * (fabs(of_a) + fabs(of_b)));
-    }
-    end();
-}
-
 static void norms_case(ptrdiff_t k, ptrdiff_t n) {
     const double low = uniform(0, 1), high = low + uniform(0, 1), rate = uniform(0, 1);
     begin("limit_norms low=%g high=%g rate=%g k=%td n=%td", low, high, rate, k, n);
@@ -307,11 +292,9 @@ void test_optimizers(void) {
         }
     }
     clip_case(0);
-    blend_case(0);
     norms_case(0, 1);
     for (int s = 0; s < COUNT(sizes); s++) {
         clip_case(sizes[s]);
-        blend_case(sizes[s]);
         norms_case(sizes[s], 1);
         norms_case(sizes[s], 1 + below(K->nr));
         norms_case(sizes[s], K->nr);

@@ -397,7 +397,7 @@ class Interpreter:
         average, w = map(self._array, step.inputs)
         # The first updates have nothing to average with.
         momentum = step.attributes["momentum"] if self._updates else 0.0
-        average[...] = momentum * average + (1.0 - momentum) * w
+        self._ops["moving_average"](average, w, momentum=momentum)
 
     def _overwrite(self, step: Node) -> None:
         w, average = map(self._array, step.inputs)

@@ -251,6 +251,10 @@ class Layer:
                 waiting += reversed(parts)
         return list(found)
 
+    def _drawing_parts(self) -> list[Layer]:
+        """The layers that it is made of that draw random numbers."""
+        return [part for part in self._family() if part is not self and part.random_key is not None]
+
     @property
     def weights(self) -> list[Variable]:
         """All its weights, in the order in which they were made, then those of its parts."""

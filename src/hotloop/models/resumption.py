@@ -13,7 +13,6 @@ from ..graph.trace import topological
 
 if TYPE_CHECKING:
     from ..callbacks import BackupAndRestore, CallbackList
-    from ..layers.base import Layer
     from .objective import Objective
     from .trainer import EpochSteps, Trainer
 
@@ -148,7 +147,7 @@ class Resumption:
             "callbacks": [callback.get_state() for callback in self._hooks],
             "steps": self._steps.state(),
             "random": random.get_state(),
-            "keys": [layer.random_key for layer in _drawing(self._model)],
+            "keys": [layer.random_key for layer in self._model._drawing_parts()],
             "stop_training": self._model.stop_training,
         }
 
@@ -161,14 +160,9 @@ class Resumption:
         }
 
 
-def _drawing(model: Trainer) -> list[Layer]:
-    """The layers that draw random numbers, however deep within others."""
-    return [layer for layer in model._family() if layer.random_key is not None]
-
-
 def _change_keys(model: Trainer, keys: list[int]) -> bool:
     """Makes layers draw by these keys, here and in the graph; returns whether any has changed."""
-    layers = list(_drawing(model))
+    layers = model._drawing_parts()
     new = {a.random_key: key for a, key in zip(layers, keys, strict=True) if a.random_key != key}
     for layer in layers:
         layer.random_key = new.get(layer.random_key, layer.random_key)

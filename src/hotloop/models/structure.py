@@ -39,14 +39,9 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
         config["seed"] = layer.random_key
     if isinstance(layer, Model) and layer.built:
         described["input_shape"] = restructured(layer._input_form, [v.shape for v in layer.inputs])
-    if with_draws and (keys := [part.random_key for part in _drawing_parts(layer)]):
+    if with_draws and (keys := [part.random_key for part in layer._drawing_parts()]):
         described["random_keys"] = keys
     return described | {"config": config}
-
-
-def _drawing_parts(layer: Layer) -> list[Layer]:
-    """The layers that it is made of that draw random numbers."""
-    return [part for part in layer._family() if part is not layer and part.random_key is not None]
 
 
 def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None = None) -> Layer:
@@ -72,7 +67,7 @@ def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None 
     if issubclass(cls, Model) and cls.call is Model.call:
         return model_from_config(config["config"], custom_objects, cls=cls)
     layer: Layer = cls.from_config(dict(config["config"]))
-    for part, key in zip(_drawing_parts(layer), config.get("random_keys", ()), strict=False):
+    for part, key in zip(layer._drawing_parts(), config.get("random_keys", ()), strict=False):
         part.random_key = key
     if "input_shape" in config:
         layer.build(config["input_shape"])

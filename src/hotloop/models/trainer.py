@@ -93,7 +93,7 @@ class Trainer:
         _build_for: Callable[[Any], None]
         describe: Callable[[], str]
         _in_output_form: Callable[[list[Any]], Any]
-        _family: Callable[[], list[Layer]]
+        _drawing_parts: Callable[[], list[Layer]]
 
         @property
         def _records_call(self) -> bool: ...

@@ -199,8 +199,6 @@ cdef extern from "hotloop.h" nogil:
         void (*penalty_gradient)(double l1, double l2, const void *w, void *g,
                                  ptrdiff_t n) noexcept nogil
         void (*clip)(double limit, const void *x, void *y, ptrdiff_t n) noexcept nogil
-        void (*blend)(double share, const void *a, const void *b, void *y,
-                      ptrdiff_t n) noexcept nogil
         void (*limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
                             void *w) noexcept nogil
         ptrdiff_t (*train_network)(const hl_network *network, const double *hyper, int64_t steps,

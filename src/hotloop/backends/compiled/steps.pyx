@@ -356,7 +356,7 @@ cdef void _run_elements(const Step *s, Batch *batch, ptrdiff_t n, ptrdiff_t at) 
         kernels.scale(1 - s.option * batch.learning_rate, 0, s.out0 + at, s.out0 + at, n)
     elif s.code == AVERAGE:
         # The first updates have nothing to average with.
-        kernels.blend(s.option if batch.updates else 0, s.out0 + at, s.in0 + at, s.out0 + at, n)
+        kernels.moving_average(s.option if batch.updates else 0, s.in0 + at, s.out0 + at, n)
     elif s.code == OVERWRITE:
         memcpy(s.out0 + at, s.in0 + at, n * kernels.itemsize)
     elif s.code == MOVING_AVERAGE:
