@@ -45,7 +45,7 @@ x = np.memmap({file!r}, np.float32, "r+", shape=({rows}, {columns}))
 x[-1] = 1.0
 y = np.zeros(len(x), np.uint8)
 y[-1] = 1
-model = hotloop.Sequential([layers.Dense(4, "relu"), layers.Dense(2, "softmax")])
+model = hotloop.Sequential([layers.Dense(4, "tanh"), layers.Dense(2, "softmax")])
 model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
 part = slice(0, 2048)
 model.fit(x[part], y[part], batch_size=1024, verbose=0)
