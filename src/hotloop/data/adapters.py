@@ -20,14 +20,15 @@ Array = NDArray[Any]
 _USUAL = frozenset("fdBilq")  # dtypes of most arrays, which need no other look
 
 
-def fits(value: Any, dims: tuple[int, ...]) -> bool:
-    """Whether this is an array of examples of exactly this shape, as most are: a quick look."""
-    return (
-        type(value) is np.ndarray
-        and value.dtype.char in _USUAL
-        and value.shape[1:] == dims
-        and value.shape[:1] > (0,)
-    )
+def examples(value: Any, dims: tuple[int, ...]) -> int:
+    """How many examples of exactly this shape an array holds, as most do: a quick look.
+
+    0 for anything that needs a closer look.
+    """
+    if type(value) is not np.ndarray or value.dtype.char not in _USUAL:
+        return 0
+    shape = value.shape
+    return shape[0] if shape and shape[1:] == dims else 0
 
 
 def as_array(value: Any, argument: str, *, text: bool = False) -> Array:

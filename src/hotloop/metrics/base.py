@@ -127,6 +127,8 @@ class Ratio(Metric):
 
     def of(self, total: Any, count: Any) -> Any:
         """The result for a total and a sum of weights, or for arrays of them."""
+        if isinstance(count, float) and count:  # as of a fit without weights
+            return total / count
         return np.divide(total, count, out=np.zeros(np.shape(total)), where=np.not_equal(count, 0))
 
     def reset_state(self) -> None:

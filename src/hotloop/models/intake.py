@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import adapters
 from ..graph import ops
 from ..graph.trace import Node, Value, topological
 from ..layers.base import Layer
@@ -57,7 +58,12 @@ class Intake:
         self.values += [v for v in dict.fromkeys(n.output for n in nodes) if v in known & read]
         raw = {self._inputs[value] for value in self.values if value in self._inputs}
         self._plain = not known and not self._layers
+        self._dims = inputs[0].dims if self._plain and len(inputs) == 1 else None
         self.text = frozenset(range(len(inputs)) if known else ()) - raw - self._of_numbers()
+
+    def examples(self, x: Any) -> int:
+        """How many examples x holds if it is what plans read, as it is; 0 if it may not be."""
+        return 0 if self._dims is None else adapters.examples(x, self._dims)
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """The arrays of `values`, in place where nothing is to be done to them.

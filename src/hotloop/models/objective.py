@@ -109,7 +109,7 @@ class Objective:
             count = sum_of.get(("weight", use.term), float(rows))
             found[use.name] = use.metric.of(total, count)
             use.metric.reset_state()
-            use.metric.absorb(total[-1], np.ravel(count)[-1])
+            use.metric.absorb(total[-1], count if isinstance(count, float) else count[-1])
         return {name: found[name].tolist() for name in sorted(found)}
 
 

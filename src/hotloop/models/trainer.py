@@ -780,12 +780,12 @@ class Trainer:
 
     def _inputs(self, x: Any) -> tuple[list[Array], int]:
         """The arrays that plans read, of x; builds the model if its input shape was not known."""
+        if self.built and (rows := self.intake.examples(x)):
+            return [x], rows
         arrays, rows = self._checked_inputs(x)
         return self.intake(arrays), rows
 
     def _checked_inputs(self, x: Any) -> tuple[list[Array], int]:
-        if self.built and len(self.inputs) == 1 and adapters.fits(x, self.inputs[0].dims):
-            return [x], len(x)
         if not self.built:
             self._build_for(x)
         arrays = adapters.as_arrays(x, self.input_names, "x", text=self._text_inputs())
@@ -856,7 +856,9 @@ class Trainer:
         """The plan and executor for a mode, batch size and objective; made once for each."""
         # Asked for only where it matters: a prediction costs little more than this question.
         changed = self.changed_weights if mode != "predict" else []
-        key = (mode, batch_size, id(objective), tuple(map(id, changed)), backends.current())
+        key = (mode, batch_size, id(objective), *map(id, changed), backends.current())
+        if ready := self._plans.get(key):
+            return ready
         optimizer = self.optimizer if mode == "train" else None
         if mode == "gradients":
             optimizer = GradientKeeper()
