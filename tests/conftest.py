@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 
 import pytest
+
+# Keras on PyTorch: of its backends here, the one that compiles nothing, for hundreds of models that
+# train for a few steps each.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 # What --without makes unimportable.
 COMPILED = ("runtime", "matmul", "steps", "executor", "kernels")

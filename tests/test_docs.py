@@ -74,7 +74,6 @@ def test_names_that_are_said_to_be_there():
 
 
 def test_names_that_are_said_to_be_missing_are_keras_and_not_ours():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     names = names_in("Missing")
     assert len(names) > 15

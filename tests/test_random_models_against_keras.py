@@ -17,7 +17,6 @@ import pytest
 import hotloop
 from hotloop import config, naming
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
 
 TESTS, MODELS_OF_EACH = 40, 5

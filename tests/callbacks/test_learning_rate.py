@@ -1,15 +1,11 @@
 """Learning rates between epochs, against Keras's own callbacks."""
 
-import os
-
 import numpy as np
 import pytest
 
 import hotloop
 from hotloop import layers
 from hotloop.callbacks import LearningRateScheduler, ReduceLROnPlateau
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 class Optimizer:

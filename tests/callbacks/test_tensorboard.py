@@ -203,7 +203,6 @@ class Recorder:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("update_freq", ["epoch", "batch", 3])
 def test_the_same_as_keras_writes(update_freq, tmp_path):
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     ours = model()
     ours.save(tmp_path / "m.keras")

@@ -1,7 +1,5 @@
 """Embedding and what is made of it: indices, look-ups, errors, training, on every backend."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -245,7 +243,6 @@ def test_the_summary_knows_it(capsys):
 
 def test_the_classic_of_film_reviews_learns_as_in_keras():
     """Embedding, GlobalAveragePooling1D, Dense: words of two kinds tell good reviews from bad."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     rng = np.random.default_rng(3)
     words, length, rows = 300, 40, 500

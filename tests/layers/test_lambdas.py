@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
@@ -129,7 +127,6 @@ def test_behind_the_inputs_it_needs_no_gradient(backend):
 
 
 def test_as_keras_has_it():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     arguments = {"factor": 3.0}

@@ -1,7 +1,5 @@
 """Layers that make one value of several, on every backend."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -88,7 +86,6 @@ SHAPES_OF_DOT = [
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize(("a", "b", "axes"), SHAPES_OF_DOT)
 def test_inner_products_are_those_of_keras(backend, a, b, axes, normalize):
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     parts = [arrays(shape, 1)[0] + 0.5 for shape in (a, b)]
     given = [keras.ops.convert_to_tensor(part) for part in parts]

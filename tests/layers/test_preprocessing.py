@@ -1,6 +1,5 @@
 """Normalization, CategoryEncoding and Discretization, against NumPy and Keras."""
 
-import os
 import tracemalloc
 
 import numpy as np
@@ -13,7 +12,6 @@ from hotloop.layers import CategoryEncoding, Dense, Discretization, Normalizatio
 
 @pytest.fixture(scope="module")
 def keras():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     return pytest.importorskip("keras")
 
 

@@ -274,9 +274,7 @@ def test_a_class_of_ones_own_lists_its_attributes():
 
 
 def test_the_counts_are_those_of_keras():
-    import os
 
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
     found = []
     for k in (hotloop, keras):

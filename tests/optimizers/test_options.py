@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import hotloop
 from hotloop import backends, config, constraints, layers, optimizers
 from hotloop.variables import Variable
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
 
 Array = np.ndarray[Any, Any]

@@ -1,15 +1,11 @@
 """Schedules of learning rates: their values, and training that follows them."""
 
-import os
-
 import numpy as np
 import pytest
 
 import hotloop
 from hotloop import layers, optimizers
 from hotloop.optimizers import schedules
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 SCHEDULES = {
     "exponential": ("ExponentialDecay", (0.1, 40, 0.6), {}),

@@ -213,7 +213,7 @@ class _Translation:
             return value
         if not {"class_name", "config"} <= value.keys():
             return {key: self._plain(one) for key, one in value.items()}
-        name, module = value["class_name"], value.get("module")
+        name, module = value["class_name"], _public(value.get("module") or "")
         if name == "function":
             return str(value["config"])
         if name in ("__tensor__", "__numpy__"):
@@ -221,7 +221,8 @@ class _Translation:
         if name.endswith("DTypePolicy"):
             return value["config"]["name"]
         if name in self._custom_objects or module not in _MODULES:
-            raise ValueError(f"hotloop has no {name} (of {module}), which an argument holds")
+            where = f" (of {module})" if module else ""
+            raise ValueError(f"hotloop has no {name}{where}, which an argument holds")
         if module == "keras.layers":  # as an activation
             from ..models.structure import layer_from_config
 
@@ -232,6 +233,12 @@ class _Translation:
         """What compile was given."""
         names = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
         return {name: self._plain(given.get(name)) for name in names}
+
+
+def _public(module: str) -> str:
+    """Keras's public name of a module: some of its backends have their own Adam, called Adam."""
+    own = module.startswith("keras.src.backend.") and ".optimizers." in module
+    return "keras.optimizers" if own else module
 
 
 def _nodes(entry: Config) -> list[tuple[list[tuple[str, int, int]], bool]]:
