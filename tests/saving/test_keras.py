@@ -68,7 +68,7 @@ LAYERS = {
     "Minimum": [({}, [(5,), (5,)])],
     "Multiply": [({}, [(5,), (5,), (5,)])],
     "Normalization": [({}, [(5,)]), ({"mean": 0.5, "variance": 2.0}, [(5,)])],
-    "PReLU": [({}, [(5,)]), ({"shared_axes": [1]}, [(3, 5)])],
+    "PReLU": [({}, [(5,)]), ({"shared_axes": [1], "alpha_constraint": "non_neg"}, [(3, 5)])],
     "Permute": [({"dims": [2, 1]}, [(3, 5)])],
     "RMSNormalization": [({}, [(5,)]), ({"epsilon": 0.01}, [(3, 5)])],
     "ReLU": [({"max_value": 0.5, "negative_slope": 0.1}, [(5,)])],
