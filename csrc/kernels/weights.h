@@ -12,7 +12,7 @@ static void N(clip)(double limit, const void *x, void *y, ptrdiff_t n) {
 static HL_INLINE vec N(norm_factor)(double low, double high, double rate, vec squares) {
     const vec norm = vsqrt(squares);
     const vec wanted = clamp(norm, (T)low, (T)high) * (T)rate + unfused(norm * (T)(1 - rate));
-    return wanted / (norm + (T)1e-7);
+    return wanted / (norm + EPSILON);
 }
 
 static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
