@@ -235,7 +235,6 @@ def test_models_within_models(tmp_path):
     same(theirs, keras.saving.load_model(tmp_path / "h.keras"), x)
 
 
-@pytest.mark.skipif(not hasattr(hotloop.layers, "StringLookup"), reason="no lookups yet")
 def test_vocabularies_in_files_of_text(tmp_path):
     x = hotloop.Input((2,))
     lookup = hotloop.layers.StringLookup(vocabulary=["a", "b", "c"], output_mode="multi_hot")
