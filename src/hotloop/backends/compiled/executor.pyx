@@ -865,8 +865,8 @@ cdef class Executor:
         step.out0 = self._address(weight)
         step.packed = len(weight.dims) == 2
         # The norms of Keras go over the first axis; a vector is one column.
-        step.inputs = weight.variable.shape[0] if weight.variable.shape else 1
-        step.cols = weight.size // step.inputs
+        first, *rest = weight.variable.shape or (1,)
+        step.inputs, step.cols = first, prod(rest)
         constraint = node.attributes["constraint"]
         if isinstance(constraint, NormConstraint):
             step.low, step.high, step.factor = constraint.low, constraint.high, constraint.rate
