@@ -420,9 +420,10 @@ typedef struct hl_kernels {
     /* y[i] = x[i] limited to [-limit, limit]; NaN stays NaN; y may be x. */
     void (*clip)(double limit, const void *x, void *y, ptrdiff_t n);
 
-    /* Each column of a packed panel of k x n times c / (norm + 1e-7), in place, with
+    /* Each column of k x n numbers, rows ld apart, times c / (norm + 1e-7), in place, with
      * c = rate * (norm limited to [low, high]) + (1 - rate) * norm. */
-    void (*limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n, void *w);
+    void (*limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
+                        ptrdiff_t ld, void *w);
 
     /* -- small networks ------------------------------------------------ */
 

@@ -127,3 +127,6 @@ def test_a_loaded_model_predicts_the_same(tmp_path):
     loaded = TabularModel.load(tmp_path / "m.safetensors")
     assert loaded.target == "y"
     assert loaded.predict(read) == model.predict(read)
+    (tmp_path / "other").touch()
+    modes = {file: (tmp_path / file).stat().st_mode for file in ("other", "m.safetensors")}
+    assert modes["m.safetensors"] == modes["other"]  # whoever may read other files may read it

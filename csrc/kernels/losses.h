@@ -1,9 +1,5 @@
 /* Losses: see hl_kernels.loss, crossentropy and softmax_crossentropy. */
 
-/* Keras's epsilon: probabilities are kept this far from 0 and 1. */
-#undef EPSILON
-#define EPSILON ((T)1e-7)
-#undef ONE_MINUS_EPSILON
 #define ONE_MINUS_EPSILON ((T)(1 - 1e-7))
 
 /* One element's loss and its derivative with respect to the prediction p. */

@@ -182,12 +182,6 @@ static void N(categorical_hinge)(const T *y_true, const T *y_pred, const T *weig
     }
 }
 
-/* 1 / length, of at least 1e-7. */
-static HL_INLINE T N(inverse_length)(T square) {
-    const T inverse = 1 / vsqrt(splat(square))[0];
-    return inverse > 1 / EPSILON ? 1 / EPSILON : inverse;
-}
-
 static void N(cosine_similarity)(const T *y_true, const T *y_pred, const T *weight, ptrdiff_t group,
                                  double scale, T *values, T *gradient, ptrdiff_t rows,
                                  ptrdiff_t cols) {

@@ -46,6 +46,12 @@ static HL_INLINE T N(row_max)(const T *x, ptrdiff_t cols) {
     return max_lanes(most);
 }
 
+/* 1 / |x| where x's squares add up to this; at most 1 / EPSILON, so that a row of zeros has one. */
+static HL_INLINE T N(inverse_length)(T squares) {
+    const T inverse = 1 / vsqrt(splat(squares))[0];
+    return inverse > 1 / EPSILON ? 1 / EPSILON : inverse;
+}
+
 /* sum_j exp(x_j - shift); the terms go to out where it is not NULL (it may be x). */
 static HL_INLINE T N(sum_exp)(const T *x, T shift, T *out, ptrdiff_t cols) {
     vec sum = splat(0);

@@ -75,17 +75,11 @@ static void N(row_products)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a
                 N(inner_product)((const T *)a + i * k, (const T *)b + j * k, k);
 }
 
-/* 1 / |x|, at most 10^7: a row of zeros stays one. */
-static HL_INLINE T N(inverse_row_length)(const T *x, ptrdiff_t cols) {
-    const T length = vsqrt(splat(N(inner_product)(x, x, cols)))[0];
-    return 1 / (length > (T)1e-7 || length != length ? length : (T)1e-7);
-}
-
 static void N(unit_rows)(const void *x_, void *y_, ptrdiff_t rows, ptrdiff_t cols) {
     const T *x = x_;
     T *y = y_;
     for (ptrdiff_t i = 0; i < rows; i++, x += cols, y += cols) {
-        const T factor = N(inverse_row_length)(x, cols);
+        const T factor = N(inverse_length)(N(inner_product)(x, x, cols));
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             store_n(y + j, load_n(x + j, count) * factor, count);
@@ -98,10 +92,10 @@ static void N(unit_rows_gradient)(const void *dy_, const void *x_, void *dx_, pt
     const T *dy = dy_, *x = x_;
     T *dx = dx_;
     for (ptrdiff_t i = 0; i < rows; i++, dy += cols, x += cols, dx += cols) {
-        const T factor = N(inverse_row_length)(x, cols);
-        /* Where the length is taken for 10^-7, it does not depend on x. */
+        const T factor = N(inverse_length)(N(inner_product)(x, x, cols));
+        /* A length that is taken for EPSILON does not depend on x. */
         const T along =
-            factor < (T)0.99e7 ? N(inner_product)(dy, x, cols) * factor * factor : 0;
+            factor < 1 / EPSILON ? N(inner_product)(dy, x, cols) * factor * factor : 0;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec across = load_n(dy + j, count) - unfused(load_n(x + j, count) * along);
@@ -110,9 +104,9 @@ static void N(unit_rows_gradient)(const void *dy_, const void *x_, void *dx_, pt
     }
 }
 
-/* max(sqrt(v), 10^-7); NaN where v is. */
+/* max(sqrt(v), EPSILON); NaN where v is. */
 static HL_INLINE vec N(deviation)(vec v) {
-    return vmax(splat((T)1e-7), vsqrt(v));
+    return vmax(splat(EPSILON), vsqrt(v));
 }
 
 static HL_INLINE vec N(standardized)(const int invert, vec x, vec mean, vec deviation) {

@@ -14,6 +14,9 @@
 
 #define VL (HL_VECTOR_BYTES * 8 / T_BITS)
 
+/* Keras's epsilon: probabilities are kept this far from 0 and 1, and divisors from 0. */
+#define EPSILON ((T)1e-7)
+
 typedef T vec __attribute__((vector_size(HL_VECTOR_BYTES)));
 typedef T_INT ivec __attribute__((vector_size(HL_VECTOR_BYTES)));
 typedef T_UINT uvec __attribute__((vector_size(HL_VECTOR_BYTES)));

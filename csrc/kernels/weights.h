@@ -12,14 +12,13 @@ static void N(clip)(double limit, const void *x, void *y, ptrdiff_t n) {
 static HL_INLINE vec N(norm_factor)(double low, double high, double rate, vec squares) {
     const vec norm = vsqrt(squares);
     const vec wanted = clamp(norm, (T)low, (T)high) * (T)rate + unfused(norm * (T)(1 - rate));
-    return wanted / (norm + (T)1e-7);
+    return wanted / (norm + EPSILON);
 }
 
 static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
-                           void *w_) {
+                           ptrdiff_t ld, void *w_) {
     T *w = w_;
-    const ptrdiff_t width = N(panel_width)(n);
-    if (n == 1) {
+    if (ld == 1) {
         vec squares = splat(0);
         for (ptrdiff_t p = 0; p < k; p += VL) {
             const vec w_p = load_n(w + p, lanes_left(k - p));
@@ -33,11 +32,14 @@ static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, pt
         return;
     }
     for (ptrdiff_t j = 0; j < n; j += VL) {
+        const int count = lanes_left(n - j);
         vec squares = splat(0);
-        for (ptrdiff_t p = 0; p < k; p++)
-            squares += load(w + p * width + j) * load(w + p * width + j);
+        for (ptrdiff_t p = 0; p < k; p++) {
+            const vec w_p = load_n(w + p * ld + j, count);
+            squares += w_p * w_p;
+        }
         const vec factor = N(norm_factor)(low, high, rate, squares);
         for (ptrdiff_t p = 0; p < k; p++)
-            store(w + p * width + j, load(w + p * width + j) * factor);
+            store_n(w + p * ld + j, load_n(w + p * ld + j, count) * factor, count);
     }
 }

@@ -7,6 +7,7 @@ import platform
 import sys
 
 from . import backends
+from .backends.formulas import EPSILON
 
 _floatx = "float32"
 
@@ -41,7 +42,7 @@ def check_floatx(value: str) -> str:
 
 def epsilon() -> float:
     """The constant that keeps probabilities away from 0 and 1 in losses: 1e-7."""
-    return 1e-7
+    return EPSILON
 
 
 def backend() -> str:

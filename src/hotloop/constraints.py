@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import naming
-
-# What keeps the division by a norm away from zero, as in Keras.
-_EPSILON = 1e-7
+from .backends.formulas import EPSILON
 
 
 class Constraint:
@@ -79,7 +77,7 @@ class NormConstraint(Constraint):
         weights = np.asarray(w)
         norm = np.sqrt(np.sum(weights * weights, axis=0, keepdims=True))
         wanted = self.rate * np.clip(norm, self.low, self.high) + (1 - self.rate) * norm
-        return np.asarray(weights * (wanted / (norm + _EPSILON)))
+        return np.asarray(weights * (wanted / (norm + EPSILON)))
 
     def _number(self, argument: str, value: float, high: float = math.inf) -> float:
         number = float(value)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .saving.files import written_whole
+
 if TYPE_CHECKING:
     from .models import Sequential
 
@@ -428,12 +430,13 @@ class TabularModel:
         return self._description.target
 
     def save(self, path: str | Path) -> None:
-        """Write weights and description to one ``.safetensors`` file."""
-        from safetensors.numpy import save_file
+        """Write weights and description to one ``.safetensors`` file, atomically."""
+        from safetensors.numpy import save
 
         weights = {str(i): np.asarray(w) for i, w in enumerate(self._model.get_weights())}
         description = json.dumps(asdict(self._description))
-        save_file(weights, path, metadata={"format": _FORMAT, "model": description})
+        with written_whole(path) as file:
+            file.write(save(weights, metadata={"format": _FORMAT, "model": description}))
 
     @classmethod
     def load(cls, path: str | Path) -> TabularModel:

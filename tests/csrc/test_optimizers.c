@@ -259,26 +259,28 @@ static void clip_case(ptrdiff_t n) {
     end();
 }
 
-static void norms_case(ptrdiff_t k, ptrdiff_t n) {
+static void norms_case(ptrdiff_t k, ptrdiff_t n, ptrdiff_t ld) {
     const double low = uniform(0, 1), high = low + uniform(0, 1), rate = uniform(0, 1);
-    begin("limit_norms low=%g high=%g rate=%g k=%td n=%td", low, high, rate, k, n);
-    const ptrdiff_t width = panel_width(n);
-    void *w = room(k * width);
-    fill(w, k * width, -1, 1);
+    begin("limit_norms low=%g high=%g rate=%g k=%td n=%td ld=%td", low, high, rate, k, n, ld);
+    const ptrdiff_t size = k > 0 ? (k - 1) * ld + n : 0;
+    void *w = room(size);
+    fill(w, size, -1, 1);
     if (k > 0)
-        put(w, below(k) * width, 0);
-    const void *w_was = copy_of(w, k * width);
-    K->limit_norms(low, high, rate, k, n, w);
+        put(w, below(k) * ld, 0);
+    const void *w_was = copy_of(w, size);
+    K->limit_norms(low, high, rate, k, n, ld, w);
+    for (ptrdiff_t p = 0; p < k - 1; p++)
+        for (ptrdiff_t j = n; j < ld; j++)
+            expect_same("between rows", p * ld + j, get(w, p * ld + j), get(w_was, p * ld + j));
     for (ptrdiff_t j = 0; j < n; j++) {
         double squares = 0;
         for (ptrdiff_t p = 0; p < k; p++)
-            squares += get(w_was, p * width + j) * get(w_was, p * width + j);
+            squares += get(w_was, p * ld + j) * get(w_was, p * ld + j);
         const double norm = sqrt(squares), limited = fmin(fmax(norm, low), high);
         const double factor = (rate * limited + (1 - rate) * norm) / (norm + 1e-7);
         for (ptrdiff_t p = 0; p < k; p++)
-            expect_near("w", p * width + j, get(w, p * width + j),
-                        get(w_was, p * width + j) * factor,
-                        (double)(k + 8) * epsilon() * fabs(get(w_was, p * width + j) * factor));
+            expect_near("w", p * ld + j, get(w, p * ld + j), get(w_was, p * ld + j) * factor,
+                        (double)(k + 8) * epsilon() * fabs(get(w_was, p * ld + j) * factor));
     }
     end();
 }
@@ -292,12 +294,13 @@ void test_optimizers(void) {
         }
     }
     clip_case(0);
-    norms_case(0, 1);
+    norms_case(0, 1, 1);
     for (int s = 0; s < COUNT(sizes); s++) {
         clip_case(sizes[s]);
-        norms_case(sizes[s], 1);
-        norms_case(sizes[s], 1 + below(K->nr));
-        norms_case(sizes[s], K->nr);
+        norms_case(sizes[s], 1, 1);
+        norms_case(sizes[s], K->nr, K->nr);
+        const ptrdiff_t n = 1 + below(K->nr);
+        norms_case(sizes[s], n, n + below(3));
     }
     penalty_case(0);
     for (int s = 0; s < COUNT(sizes); s++)

@@ -73,8 +73,8 @@ def test_inputs_that_prelu_was_not_built_for():
             layer(np.ones(shape))
     with pytest.raises(ValueError, match=r"needs inputs of shape \(batch, features\)"):
         layers.PReLU()(np.ones(3))
-    with pytest.raises(ValueError, match="constraints are not supported"):
-        layers.PReLU(alpha_constraint="max_norm")
+    with pytest.raises(ValueError, match="Unknown constraint 'x'"):
+        layers.PReLU(alpha_constraint="x")
 
 
 def test_softmax_of_the_last_axis():
@@ -126,6 +126,7 @@ def test_a_vector_is_repeated(n):
         layers.ReLU(3.0, 0.1),
         layers.LeakyReLU(0.2),
         layers.ELU(0.5),
+        layers.PReLU("ones", "l2", "max_norm", [1]),
         layers.Softmax(),
         layers.Rescaling(0.5, 1.0),
         layers.RepeatVector(3),

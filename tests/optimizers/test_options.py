@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,28 @@ def network(k: Any, constraint: Any = None) -> Any:
     )
 
 
-def trained(k: Any, optimizer: Any, weights: list[Array] | None, **options: Any) -> Any:
+def slopes(k: Any, constraint: Any, shape: tuple[int, ...], shared: list[int] | None) -> Any:
+    """A network whose one limited weight has any number of axes."""
+    return k.Sequential(
+        [
+            k.Input((9,)),
+            k.layers.Dense(math.prod(shape)),
+            k.layers.Reshape(shape),
+            k.layers.PReLU(k.initializers.RandomNormal(0.0, 1.0), None, constraint(k), shared),
+            k.layers.Flatten(),
+            k.layers.Dense(3, "softmax"),
+        ]
+    )
+
+
+def trained(
+    k: Any, optimizer: Any, weights: list[Array] | None, make: Any = network, **options: Any
+) -> Any:
     """A network after three epochs, the losses, and the weights before."""
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(70, 9)).astype("float32"), rng.integers(0, 3, 70)
     k.utils.set_random_seed(3)
-    model = network(k, **options)
+    model = make(k, **options)
     if weights is not None:
         model.set_weights(weights)
     before = model.get_weights()
@@ -125,6 +142,23 @@ def test_constraints_are_those_of_keras(name: str, steps: int | None) -> None:
     assert_as_in_keras(
         lambda k: k.optimizers.SGD(0.1, gradient_accumulation_steps=steps),
         constraint=CONSTRAINTS[name],
+    )
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+@pytest.mark.parametrize(
+    ("shape", "shared"),
+    [((35,), None), ((3, 35), None), ((3, 2, 17), None), ((3, 5), [1])],
+)
+def test_slopes_are_limited_as_in_keras(
+    name: str, shape: tuple[int, ...], shared: list[int] | None
+) -> None:
+    assert_as_in_keras(
+        lambda k: k.optimizers.SGD(0.1),
+        make=slopes,
+        constraint=CONSTRAINTS[name],
+        shape=shape,
+        shared=shared,
     )
 
 

@@ -67,7 +67,7 @@ LAYERS = {
     "Minimum": [({}, [(5,), (5,)])],
     "Multiply": [({}, [(5,), (5,), (5,)])],
     "Normalization": [({}, [(5,)]), ({"mean": 0.5, "variance": 2.0}, [(5,)])],
-    "PReLU": [({}, [(5,)]), ({"shared_axes": [1]}, [(3, 5)])],
+    "PReLU": [({}, [(5,)]), ({"shared_axes": [1], "alpha_constraint": "non_neg"}, [(3, 5)])],
     "Permute": [({"dims": [2, 1]}, [(3, 5)])],
     "RMSNormalization": [({}, [(5,)]), ({"epsilon": 0.01}, [(3, 5)])],
     "ReLU": [({"max_value": 0.5, "negative_slope": 0.1}, [(5,)])],
@@ -235,7 +235,6 @@ def test_models_within_models(tmp_path):
     same(theirs, keras.saving.load_model(tmp_path / "h.keras"), x)
 
 
-@pytest.mark.skipif(not hasattr(hotloop.layers, "StringLookup"), reason="no lookups yet")
 def test_vocabularies_in_files_of_text(tmp_path):
     x = hotloop.Input((2,))
     lookup = hotloop.layers.StringLookup(vocabulary=["a", "b", "c"], output_mode="multi_hot")

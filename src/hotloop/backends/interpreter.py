@@ -405,8 +405,9 @@ class Interpreter:
             w[...] = average
 
     def _constrain(self, step: Node) -> None:
-        w = self._array(step.inputs[0])
-        w[...] = step.attributes["constraint"](w)
+        variable = step.inputs[0].variable
+        assert variable is not None
+        variable.array[...] = step.attributes["constraint"](variable.array)
 
 
 class PythonSteps(Interpreter):

@@ -213,20 +213,14 @@ def unit_rows(x: Array, *, out: Array) -> None:
     >>> out
     array([[0.6, 0.8]])
     """
-    out[...] = x / np.maximum(_length(x), EPSILON)
+    out[...] = x * _inverse_length(x)
 
 
 def unit_rows_gradient(dy: Array, x: Array, *, out: Array) -> None:
     """(dy - u sum(dy u)) / |x| with u = x / |x|; dy / 1e-7 where |x| is no larger than that."""
-    length = _length(x)
-    limited = np.maximum(length, EPSILON)
-    u = x / limited
-    out[...] = (dy - u * np.where(length > EPSILON, _row_sum(dy * u), 0)) / limited
-
-
-def _length(x: Array) -> Array:
-    """The Euclidean length of each row, (rows, 1)."""
-    return np.sqrt(_row_sum(x * x)).astype(x.dtype)
+    inverse = _inverse_length(x)
+    u = x * inverse
+    out[...] = (dy - u * np.where(inverse < 1.0 / EPSILON, _row_sum(dy * u), 0)) * inverse
 
 
 def standardize(x: Array, mean: Array, variance: Array, *, invert: bool, out: Array) -> None:

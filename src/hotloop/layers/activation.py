@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import activations, initializers, naming, regularizers
+from .. import activations, constraints, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
 from .base import Layer, Shape
@@ -112,8 +112,8 @@ class PReLU(Layer):
         First values of alpha: one for each element of an example.
     alpha_regularizer : str or Regularizer, optional
         The penalty that the loss gains for it.
-    alpha_constraint : None
-        Not supported.
+    alpha_constraint : str or Constraint, optional
+        What it is made to be after each step; norms are taken over its first axis.
     shared_axes : int or list of int, optional
         Axes of the input, from 1, along which alpha has one value: the first ones of an example,
         as 1, or 1 and 2.
@@ -141,10 +141,9 @@ class PReLU(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if alpha_constraint is not None:
-            raise ValueError(f"{self.describe()}: constraints are not supported")
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = None if axes is None else list(axes)
 
@@ -162,7 +161,12 @@ class PReLU(Layer):
             )
         shape[: len(shared)] = [1] * len(shared)
         self.alpha = self.add_weight(
-            tuple(shape), self.alpha_initializer, "alpha", self.alpha_regularizer, flat=True
+            tuple(shape),
+            self.alpha_initializer,
+            "alpha",
+            self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+            flat=True,
         )
 
     def call(self, x: Value) -> Any:
@@ -179,6 +183,7 @@ class PReLU(Layer):
         return super().get_config() | {
             "alpha_initializer": naming.serialize(self.alpha_initializer),
             "alpha_regularizer": naming.serialize(self.alpha_regularizer),
+            "alpha_constraint": naming.serialize(self.alpha_constraint),
             "shared_axes": self.shared_axes,
         }
 

@@ -349,6 +349,15 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
+def check_count(layer: Layer, argument: str, value: Any) -> int:
+    """How many there are of something, as an int of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(
+            f"{layer.describe()}: {argument} must be a whole number of at least 1, not {value!r}"
+        )
+    return int(value)
+
+
 def check_shape(layer: Layer, argument: str, shape: Sequence[int]) -> tuple[int, ...]:
     """A shape of one example as a tuple of whole numbers of at least 1."""
     if isinstance(shape, int | np.integer):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import activations, constraints, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
-from .base import Layer, Shape
+from .base import Layer, Shape, check_count
 
 
 class Dense(Layer):
@@ -59,11 +57,7 @@ class Dense(Layer):
         **options: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **options)
-        if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 1:
-            raise ValueError(
-                f"{self.describe()}: units must be a whole number of at least 1, not {units!r}"
-            )
-        self.units = int(units)
+        self.units = check_count(self, "units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import constraints, initializers, naming, regularizers
 from ..graph import ops
 from ..graph.trace import Value
-from .base import Layer, Shape
+from .base import Layer, Shape, check_count
 
 
 class Embedding(Layer):
@@ -65,11 +65,8 @@ class Embedding(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        for name, value in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(
-                    f"{self.describe()}: {name} must be a whole number of at least 1, not {value!r}"
-                )
+        self.input_dim = check_count(self, "input_dim", input_dim)
+        self.output_dim = check_count(self, "output_dim", output_dim)
         if input_dim > np.iinfo(np.int32).max:
             raise ValueError(f"{self.describe()}: input_dim must be below 2**31, not {input_dim}")
         if mask_zero:
@@ -77,8 +74,6 @@ class Embedding(Layer):
                 f"{self.describe()}: mask_zero=True is not supported: 0 is a number like others "
                 "here; pool over all steps, or pad with a number of its own"
             )
-        self.input_dim = int(input_dim)
-        self.output_dim = int(output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

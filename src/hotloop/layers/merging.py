@@ -55,14 +55,25 @@ class Merge(Layer):
         self.check_shapes([value.dims for value in x])
         return list(x)
 
+    def _axis_of_example(self, axis: int, shape: tuple[int, ...]) -> int:
+        """Which axis of one example it is that counts the batch as 0."""
+        found = axis - 1 if axis > 0 else axis + len(shape)
+        if not 0 <= found < len(shape):
+            raise ValueError(
+                f"{self.describe()}: there is no axis {axis} in inputs of shape {(None, *shape)}"
+            )
+        return found
+
 
 class Elementwise(Merge):
-    """Base of the layers that merge element by element.
+    """Base of the layers that merge element by element, two values at a time.
 
     Inputs of several shapes are broadcast as in NumPy: aligned at the last axis, those with fewer
     axes are repeated along the ones that they lack, which stand behind the batch, and those with
     a length of 1 along that axis.
     """
+
+    _of_two: Callable[[Value, Value], Value]
 
     def call(self, x: Sequence[Value]) -> Any:
         values = self._checked(x)
@@ -75,8 +86,11 @@ class Elementwise(Merge):
         except ValueError:
             raise ValueError(
                 f"{self.describe()} needs inputs of one shape, or of shapes that can be broadcast "
-                "to one, got " + " and ".join(str((None, *shape)) for shape in shapes)
+                f"to one, got {_written(shapes)}"
             ) from None
+
+    def merge(self, values: Sequence[Value]) -> Value:
+        return reduce(self._of_two, values)
 
 
 class Add(Elementwise):
@@ -94,8 +108,7 @@ class Add(Elementwise):
     array([[11., 22.]], dtype=float32)
     """
 
-    def merge(self, values: Sequence[Value]) -> Value:
-        return reduce(ops.add, values)
+    _of_two = staticmethod(ops.add)
 
 
 class Subtract(Elementwise):
@@ -114,9 +127,7 @@ class Subtract(Elementwise):
     """
 
     _exactly_two = True
-
-    def merge(self, values: Sequence[Value]) -> Value:
-        return ops.subtract(*values)
+    _of_two = staticmethod(ops.subtract)
 
 
 class Multiply(Elementwise):
@@ -134,8 +145,7 @@ class Multiply(Elementwise):
     array([[10., 40.]], dtype=float32)
     """
 
-    def merge(self, values: Sequence[Value]) -> Value:
-        return reduce(ops.multiply, values)
+    _of_two = staticmethod(ops.multiply)
 
 
 class Average(Elementwise):
@@ -153,8 +163,10 @@ class Average(Elementwise):
     array([[ 5.5, 11. ]], dtype=float32)
     """
 
+    _of_two = staticmethod(ops.add)
+
     def merge(self, values: Sequence[Value]) -> Value:
-        return ops.scale(reduce(ops.add, values), 1 / len(values))
+        return ops.scale(super().merge(values), 1 / len(values))
 
 
 class Maximum(Elementwise):
@@ -174,8 +186,7 @@ class Maximum(Elementwise):
     array([[10., 20.]], dtype=float32)
     """
 
-    def merge(self, values: Sequence[Value]) -> Value:
-        return reduce(ops.maximum, values)
+    _of_two = staticmethod(ops.maximum)
 
 
 class Minimum(Elementwise):
@@ -195,8 +206,7 @@ class Minimum(Elementwise):
     array([[1., 2.]], dtype=float32)
     """
 
-    def merge(self, values: Sequence[Value]) -> Value:
-        return reduce(ops.minimum, values)
+    _of_two = staticmethod(ops.minimum)
 
 
 class Concatenate(Merge):
@@ -231,27 +241,17 @@ class Concatenate(Merge):
         self.axis = int(axis)
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        axis = self._axis(shapes[0])
+        axis = self._axis_of_example(self.axis, shapes[0])
         rest = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
         if len(rest) > 1 or len({len(shape) for shape in shapes}) > 1:
             raise ValueError(
                 f"{self.describe()} needs inputs whose shapes differ in axis {self.axis} only, got "
-                + " and ".join(str((None, *shape)) for shape in shapes)
+                f"{_written(shapes)}"
             )
 
     def merge(self, values: Sequence[Value]) -> Value:
-        axis = self._axis(values[0].dims)
+        axis = self._axis_of_example(self.axis, values[0].dims)
         return _halved(values, lambda a, b: ops.concatenate(a, b, axis))
-
-    def _axis(self, shape: tuple[int, ...]) -> int:
-        """The axis of one example."""
-        axis = self.axis - 1 if self.axis > 0 else self.axis + len(shape)
-        if not 0 <= axis < len(shape):
-            raise ValueError(
-                f"{self.describe()}: there is no axis {self.axis} in inputs of shape "
-                f"{(None, *shape)}"
-            )
-        return axis
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"axis": self.axis}
@@ -291,9 +291,9 @@ class Dot(Merge):
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        pair = tuple(axes) if isinstance(axes, list | tuple) else (axes, axes)
-        whole = all(isinstance(axis, int) and not isinstance(axis, bool) for axis in pair)
-        if len(pair) != 2 or not whole or 0 in pair:
+        self._pair = tuple(axes) if isinstance(axes, list | tuple) else (axes, axes)
+        whole = all(isinstance(axis, int) and not isinstance(axis, bool) for axis in self._pair)
+        if len(self._pair) != 2 or not whole or 0 in self._pair:
             raise ValueError(
                 f"{self.describe()}: axes must be one or two whole numbers other than 0, which is "
                 f"the batch, not {axes!r}"
@@ -306,7 +306,7 @@ class Dot(Merge):
         if len(lengths) > 1:
             raise ValueError(
                 f"{self.describe()} needs inputs whose axes {self.axes} have one length, got "
-                + " and ".join(str((None, *shape)) for shape in shapes)
+                f"{_written(shapes)}"
             )
 
     def merge(self, values: Sequence[Value]) -> Value:
@@ -323,21 +323,15 @@ class Dot(Merge):
 
     def _axes(self, shapes: Sequence[tuple[int, ...]]) -> list[int]:
         """The axis of one example of each input."""
-        pair = self.axes if isinstance(self.axes, list | tuple) else (self.axes, self.axes)
-        found = [
-            axis - 1 if axis > 0 else axis + len(shape)
-            for axis, shape in zip(pair, shapes, strict=True)
-        ]
-        for given, axis, shape in zip(pair, found, shapes, strict=True):
-            if not 0 <= axis < len(shape):
-                raise ValueError(
-                    f"{self.describe()}: there is no axis {given} in inputs of shape "
-                    f"{(None, *shape)}"
-                )
-        return found
+        return list(map(self._axis_of_example, self._pair, shapes))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"axes": self.axes, "normalize": self.normalize}
+
+
+def _written(shapes: Sequence[tuple[int, ...]]) -> str:
+    """For messages: with the batch in front."""
+    return " and ".join(str((None, *shape)) for shape in shapes)
 
 
 def _halved(values: Sequence[Value], join: Callable[[Value, Value], Value]) -> Value:

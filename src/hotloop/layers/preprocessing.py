@@ -14,7 +14,7 @@ from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.trace import Value
 from ..variables import Variable
-from .base import Layer, Shape
+from .base import Layer, Shape, check_count
 
 
 class Rescaling(Layer):
@@ -272,15 +272,9 @@ class CategoryEncoding(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        whole = isinstance(num_tokens, int | np.integer) and not isinstance(num_tokens, bool)
-        if num_tokens is None or not whole or num_tokens < 1:
-            raise ValueError(
-                f"{self.describe()}: num_tokens must be a whole number of at least 1, not "
-                f"{num_tokens!r}"
-            )
+        self.num_tokens = check_count(self, "num_tokens", num_tokens)
         check_output_mode(self, output_mode, ENCODINGS)
         check_dense(self, sparse)
-        self.num_tokens = int(num_tokens)
         self.output_mode = output_mode
 
     def call(self, x: Value) -> Any:
@@ -341,14 +335,9 @@ class Discretization(Layer):
                 f"{self.describe()}: give either bin_boundaries or num_bins, and then call "
                 "adapt(data)"
             )
-        if num_bins is not None and (not isinstance(num_bins, int | np.integer) or num_bins < 1):
-            raise ValueError(
-                f"{self.describe()}: num_bins must be a whole number of at least 1, not "
-                f"{num_bins!r}"
-            )
         check_output_mode(self, output_mode, ("int", *ENCODINGS))
         check_dense(self, sparse)
-        self.num_bins = num_bins
+        self.num_bins = None if num_bins is None else check_count(self, "num_bins", num_bins)
         self.epsilon = epsilon
         self.output_mode = output_mode
         self.bin_boundaries = None if bin_boundaries is None else self._ordered(bin_boundaries)

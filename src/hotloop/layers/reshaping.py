@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..graph import ops
 from ..graph.trace import Value
-from .base import Layer
+from .base import Layer, check_count
 
 
 class Flatten(Layer):
@@ -98,11 +96,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **options: Any) -> None:
         super().__init__(**options)
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(
-                f"{self.describe()}: n must be a whole number of at least 1, not {n!r}"
-            )
-        self.n = int(n)
+        self.n = check_count(self, "n", n)
 
     def call(self, x: Value) -> Any:
         if len(x.dims) != 1:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..backends.formulas import EPSILON
 from .arrays import (
     Array,
     Float64s,
@@ -19,8 +20,6 @@ from .arrays import (
     row_weights,
 )
 from .base import Metric
-
-EPSILON = 1e-7
 
 
 class Confusion:

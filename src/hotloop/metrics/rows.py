@@ -91,8 +91,7 @@ class MeanSquaredError(MeanRowMetric):
     0.25
     """
 
-    op = "mean_squared_error"
-    default_name = "mean_squared_error"
+    op = default_name = "mean_squared_error"
     _direction = "down"
 
 
@@ -133,8 +132,7 @@ class MeanAbsoluteError(MeanRowMetric):
     0.25
     """
 
-    op = "mean_absolute_error"
-    default_name = "mean_absolute_error"
+    op = default_name = "mean_absolute_error"
     _direction = "down"
 
 
@@ -152,8 +150,7 @@ class MeanAbsolutePercentageError(MeanRowMetric):
     25.0
     """
 
-    op = "mean_absolute_percentage_error"
-    default_name = "mean_absolute_percentage_error"
+    op = default_name = "mean_absolute_percentage_error"
     _direction = "down"
 
 
@@ -171,12 +168,22 @@ class MeanSquaredLogarithmicError(MeanRowMetric):
     0.4805
     """
 
-    op = "mean_squared_logarithmic_error"
-    default_name = "mean_squared_logarithmic_error"
+    op = default_name = "mean_squared_logarithmic_error"
     _direction = "down"
 
 
-class CosineSimilarity(MeanRowMetric):
+class _LastAxisMetric(MeanRowMetric):
+    """Base of those that compare the vectors along an axis."""
+
+    _direction = "up"
+
+    def __init__(self, name: str | None = None, dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(name, dtype)
+        if axis != -1:
+            raise ValueError(f"{self.name}: axis must be -1, the last one, not {axis!r}")
+
+
+class CosineSimilarity(_LastAxisMetric):
     """Mean cosine of the angle between y_true and y_pred: 1 where they point one way.
 
     Unlike the loss of that name, which is its opposite.
@@ -199,19 +206,14 @@ class CosineSimilarity(MeanRowMetric):
     0.6
     """
 
-    op = "cosine_similarity"
-    _direction = "up"
-
-    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
-        super().__init__(name, dtype)
-        _check_axis(self, axis)
+    op = default_name = "cosine_similarity"
 
     def of(self, total: Any, count: Any) -> Any:
         """The mean; the op computes the loss."""
         return -super().of(total, count)
 
 
-class PearsonCorrelation(MeanRowMetric):
+class PearsonCorrelation(_LastAxisMetric):
     """Mean over rows of Pearson's correlation of the row's columns (Pearson, 1895).
 
     ``cov(y_true, y_pred) / (std(y_true) * std(y_pred))``, NaN for a row of equal numbers.
@@ -234,17 +236,10 @@ class PearsonCorrelation(MeanRowMetric):
     -1.0
     """
 
-    op = "pearson_correlation"
-    _direction = "up"
-
-    def __init__(
-        self, name: str = "pearson_correlation", dtype: Any = None, axis: int = -1
-    ) -> None:
-        super().__init__(name, dtype)
-        _check_axis(self, axis)
+    op = default_name = "pearson_correlation"
 
 
-class ConcordanceCorrelation(MeanRowMetric):
+class ConcordanceCorrelation(_LastAxisMetric):
     """Mean over rows of the concordance correlation of the row's columns (Lin, 1989).
 
     ``2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p)) ** 2 + 1e-7)``.
@@ -267,14 +262,7 @@ class ConcordanceCorrelation(MeanRowMetric):
     0.6667
     """
 
-    op = "concordance_correlation"
-    _direction = "up"
-
-    def __init__(
-        self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1
-    ) -> None:
-        super().__init__(name, dtype)
-        _check_axis(self, axis)
+    op = default_name = "concordance_correlation"
 
 
 class LogCoshError(MeanRowMetric):
@@ -310,8 +298,7 @@ class KLDivergence(MeanRowMetric):
     0.1438
     """
 
-    op = "kl_divergence"
-    default_name = "kl_divergence"
+    op = default_name = "kl_divergence"
     _direction = "down"
 
 
@@ -329,8 +316,7 @@ class Poisson(MeanRowMetric):
     1.0
     """
 
-    op = "poisson"
-    default_name = "poisson"
+    op = default_name = "poisson"
     _direction = "down"
 
 
@@ -348,8 +334,7 @@ class Hinge(MeanRowMetric):
     0.25
     """
 
-    op = "hinge"
-    default_name = "hinge"
+    op = default_name = "hinge"
     _direction = "down"
 
 
@@ -367,8 +352,7 @@ class SquaredHinge(MeanRowMetric):
     0.125
     """
 
-    op = "squared_hinge"
-    default_name = "squared_hinge"
+    op = default_name = "squared_hinge"
     _direction = "down"
 
 
@@ -386,8 +370,7 @@ class CategoricalHinge(MeanRowMetric):
     0.75
     """
 
-    op = "categorical_hinge"
-    default_name = "categorical_hinge"
+    op = default_name = "categorical_hinge"
     _direction = "down"
 
 
@@ -619,8 +602,7 @@ class CategoricalAccuracy(MeanRowMetric):
     0.5
     """
 
-    op = "categorical_accuracy"
-    default_name = "categorical_accuracy"
+    op = default_name = "categorical_accuracy"
     _direction = "up"
 
 
@@ -638,9 +620,8 @@ class SparseCategoricalAccuracy(MeanRowMetric):
     0.5
     """
 
-    op = "sparse_categorical_accuracy"
+    op = default_name = "sparse_categorical_accuracy"
     sparse = True
-    default_name = "sparse_categorical_accuracy"
     _direction = "up"
 
 
@@ -720,12 +701,6 @@ class SparseTopKCategoricalAccuracy(MeanRowMetric):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {**super().get_config(), "k": self.k, "from_sorted_ids": self.from_sorted_ids}
-
-
-def _check_axis(metric: MeanRowMetric, axis: int) -> None:
-    """Error where axis is not the last one."""
-    if axis != -1:
-        raise ValueError(f"{metric.name}: axis must be -1, the last one, not {axis!r}")
 
 
 _ELEMENTWISE = {

@@ -872,10 +872,12 @@ cdef class Executor:
     def _constrain(self, int at, node):
         cdef Step *step = &self.steps[at]
         step.code = CONSTRAIN
-        step.out0 = self._address(node.inputs[0])
-        dims = node.inputs[0].dims
-        # A vector is one column.
-        step.inputs, step.cols = dims if len(dims) == 2 else (node.inputs[0].size, 1)
+        weight = node.inputs[0]
+        step.out0 = self._address(weight)
+        step.packed = len(weight.dims) == 2
+        # The norms of Keras go over the first axis; a vector is one column.
+        first, *rest = weight.variable.shape or (1,)
+        step.inputs, step.cols = first, prod(rest)
         constraint = node.attributes["constraint"]
         if isinstance(constraint, NormConstraint):
             step.low, step.high, step.factor = constraint.low, constraint.high, constraint.rate

@@ -98,6 +98,7 @@ cdef struct Step:
     bint sparse  # targets are class numbers
     bint summed  # the loss is a sum, not a mean, over rows
     bint clip
+    bint packed  # the weight stands in panels, not row after row
     bint centered
     bint shared  # all threads have read the weights that it updates
     int turns  # done only at each so many-th batch; 0: at every one

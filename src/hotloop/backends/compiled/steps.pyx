@@ -312,18 +312,19 @@ cdef double _penalty(const Step *s, const hl_kernels *kernels) noexcept nogil:
 
 
 cdef void _constrain(const Step *s, const hl_kernels *kernels, Worker *worker) noexcept nogil:
-    """Workers take panels."""
-    cdef ptrdiff_t nr = kernels.nr, panels = (s.cols + nr - 1) // nr, n, panel
+    """Workers take panels, or as many columns of a weight that is not packed."""
+    cdef ptrdiff_t nr = kernels.nr, panels = (s.cols + nr - 1) // nr, n, panel, ld = s.cols
     cdef char *w
     for panel in range(share(panels, worker.number, worker.n_workers),
                        share(panels, worker.number + 1, worker.n_workers)):
-        w = s.out0 + panel * nr * s.inputs * kernels.itemsize
+        w = s.out0 + panel * nr * (s.inputs if s.packed else 1) * kernels.itemsize
         n = min(nr, s.cols - panel * nr)
+        if s.packed:
+            n = ld = panel_width(kernels, n)
         if s.clip:
-            n = s.inputs * panel_width(kernels, n)
-            kernels.activation(csrc.HL_RELU, 0, w, n, w, n, 1, n)
+            kernels.activation(csrc.HL_RELU, 0, w, ld, w, ld, s.inputs, n)
         else:
-            kernels.limit_norms(s.low, s.high, s.factor, s.inputs, n, w)
+            kernels.limit_norms(s.low, s.high, s.factor, s.inputs, n, ld, w)
 
 
 cdef inline double _norm_factor(const Step *s) noexcept nogil:
