@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import naming
-from ..optimizers import Nadam, Optimizer
+from ..optimizers import Adafactor, Nadam, Optimizer
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -87,17 +88,41 @@ def trained_weights(places: Sequence[tuple[str, Layer]], model: Model) -> list[V
     return list(found.values())
 
 
-def state_order(optimizer: Optimizer, weights: Sequence[Variable]) -> list[tuple[Variable, int]]:
-    """The optimizer's state arrays as Keras orders them: of which weight, and which of its."""
-    names = list(optimizer.slot_values())
-    classes = [cls.__name__ for cls in type(optimizer).__mro__]
-    together = next((_TOGETHER[name] for name in classes if name in _TOGETHER), [names])
-    kinds = [[names.index(name) for name in group if name in names] for group in together]
-    if optimizer.gradient_accumulation_steps:
-        kinds.insert(0, [len(names)])
+def state_order(
+    optimizer: Optimizer, weights: Sequence[Variable]
+) -> list[tuple[Variable, Variable | None]]:
+    """The optimizer's state arrays as Keras orders them, each with its weight.
+
+    None stands for the velocity of a matrix: Keras keeps it, and hotloop computes it.
+    """
+    order: list[tuple[Variable, Variable | None]] = []
     if optimizer.use_ema:
-        kinds.insert(0, [-1])
-    return [(weight, number) for group in kinds for weight in weights for number in group]
+        order += [(weight, optimizer.average(weight)) for weight in weights]
+    if optimizer.gradient_accumulation_steps:
+        order += [(weight, optimizer.accumulator(weight)) for weight in weights]
+    classes = [cls.__name__ for cls in type(optimizer).__mro__]
+    names = [list(optimizer.slot_values())]
+    for group in next((_TOGETHER[name] for name in classes if name in _TOGETHER), names):
+        for weight in weights:
+            kept = dict(
+                zip(optimizer.slot_shapes(weight.shape), optimizer.slots(weight), strict=True)
+            )
+            order += [(weight, kept[name]) for name in group if name in kept]
+            if isinstance(optimizer, Adafactor) and "velocity" not in kept:
+                order.append((weight, None))
+    return order
+
+
+def state(optimizer: Optimizer, weights: Sequence[Variable]) -> list[NDArray[Any]]:
+    """What those arrays hold."""
+    arrays = []
+    for weight, slot in state_order(optimizer, weights):
+        if slot is None:
+            assert isinstance(optimizer, Adafactor)
+            arrays.append(optimizer.velocity(weight))
+        else:
+            arrays.append(slot.numpy())
+    return arrays
 
 
 def state_behind(optimizer: Optimizer) -> list[np.float32]:

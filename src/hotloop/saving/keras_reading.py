@@ -323,8 +323,10 @@ def _compile(model: Model, given: Config, stored: Any, trained: list[Variable]) 
     if count == expected:
         for i, (weight, slot) in enumerate(order, first):
             what = f"the state of {weight.path}"
-            value = _array(stored, f"optimizer/vars/{i}", weight.shape, what)
-            optimizer.all_slots(weight)[slot].assign(value)
+            shape = weight.shape if slot is None else slot.shape
+            value = _array(stored, f"optimizer/vars/{i}", shape, what)
+            if slot is not None:
+                slot.assign(value)
     elif count > first:
         warnings.warn(
             f"the state of {type(optimizer).__name__} is left out: the file holds {count} arrays "
