@@ -419,9 +419,10 @@ typedef struct hl_kernels {
     void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0, void *s1,
                    void *s2, ptrdiff_t n);
 
-    /* One step of Adafactor on a whole weight; h from hl_optimizer_prepare. With r and c the means
-     * over steps of the gradient's mean squares over columns and over rows, and u = g / sqrt(r / mean(r) c),
-     * w moves by -h[0] max(rms(w), h[3]) / max(rms(u) / h[4], 1) u.
+    /* One step of Adafactor on a whole weight; h from hl_optimizer_prepare. row and column, r and
+     * c, become (1 - h[1]) r + h[1] mean(g^2 + h[2]), the mean being over the row or the column;
+     * with u = g / sqrt(r c / mean(r)), or g / sqrt(c) of a vector, and rms(x) the root of the mean
+     * of x^2, w -= h[0] max(rms(w), h[3]) / max(rms(u) / h[4], 1) u.
      * The stages 0 .. HL_ADAFACTOR_STAGES - 1 are done one after the other. Of several parts each
      * does a share of a stage, and together they do it; how many they are changes no bit. */
     void (*adafactor)(const hl_factored *weight, const double *h, int stage, int part, int parts);

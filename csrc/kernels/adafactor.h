@@ -4,7 +4,8 @@
  * more than one block is summed over each first and then from block to block, so the order of all
  * sums depends on the weight's shape alone. */
 
-/* What a patch of a weight's rows and columns is multiplied by, or what its squares are added to. */
+/* Some rows and columns of a weight; what gradients there are multiplied by, or what their squares
+ * are added to. */
 typedef struct N(patch) {
     ptrdiff_t rows, cols, ld;
     ptrdiff_t at; /* of its first element in the weight and in the gradient */
@@ -165,7 +166,8 @@ static void N(adafactor_squares)(const hl_factored *weight, const N(blocks) *blo
         for (; patch.cols - j >= 2 * VL; j += 2 * VL)
             N(add_squares)(&patch, j, VL, VL, weight->g, weight->w, &weights);
         for (; j < patch.cols; j += VL)
-            N(add_squares)(&patch, j, lanes_left(patch.cols - j), 0, weight->g, weight->w, &weights);
+            N(add_squares)(&patch, j, lanes_left(patch.cols - j), 0, weight->g, weight->w,
+                           &weights);
     }
     if (weight->row) {
         T *r = (T *)weight->row + block.row;

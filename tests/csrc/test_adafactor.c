@@ -106,7 +106,8 @@ static void check(const problem *p, const double *h) {
             for (ptrdiff_t j = 0; j < f->cols; j++, e++) {
                 const ptrdiff_t k = at(f, m, i, j);
                 const double step = rate * get(f->g, k) / sqrt(v[e]), w = get(p->w, k);
-                expect_near("w", k, get(f->w, k), w - step, slack * fabs(step) + epsilon() * fabs(w));
+                expect_near("w", k, get(f->w, k), w - step,
+                            slack * fabs(step) + epsilon() * fabs(w));
             }
 }
 

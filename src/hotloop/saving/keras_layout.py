@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import naming
 from ..optimizers import Adafactor, Nadam, Optimizer
@@ -93,7 +92,7 @@ def state_order(
 ) -> list[tuple[Variable, Variable | None]]:
     """The optimizer's state arrays as Keras orders them, each with its weight.
 
-    None stands for the velocity of a matrix: Keras keeps it, and hotloop computes it.
+    None stands for what Keras keeps for Adafactor and hotloop does not: see `state`.
     """
     order: list[tuple[Variable, Variable | None]] = []
     if optimizer.use_ema:
@@ -107,21 +106,21 @@ def state_order(
             kept = dict(
                 zip(optimizer.slot_shapes(weight.shape), optimizer.slots(weight), strict=True)
             )
-            order += [(weight, kept[name]) for name in group if name in kept]
-            if isinstance(optimizer, Adafactor) and "velocity" not in kept:
-                order.append((weight, None))
+            all_of_them = isinstance(optimizer, Adafactor)
+            order += [(weight, kept.get(n)) for n in group if all_of_them or n in kept]
     return order
 
 
-def state(optimizer: Optimizer, weights: Sequence[Variable]) -> list[NDArray[Any]]:
+def state(optimizer: Optimizer, weights: Sequence[Variable]) -> list[Any]:
     """What those arrays hold."""
-    arrays = []
+    arrays: list[Any] = []
     for weight, slot in state_order(optimizer, weights):
-        if slot is None:
-            assert isinstance(optimizer, Adafactor)
+        if slot is not None:
+            arrays.append(slot.numpy())
+        elif isinstance(optimizer, Adafactor) and len(weight.shape) > 1:
             arrays.append(optimizer.velocity(weight))
         else:
-            arrays.append(slot.numpy())
+            arrays.append(np.int32(0))  # in place of a vector's rows and columns
     return arrays
 
 

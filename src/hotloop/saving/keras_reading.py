@@ -322,11 +322,9 @@ def _compile(model: Model, given: Config, stored: Any, trained: list[Variable]) 
     expected = first + len(order) + len(layout.state_behind(optimizer))
     if count == expected:
         for i, (weight, slot) in enumerate(order, first):
-            what = f"the state of {weight.path}"
-            shape = weight.shape if slot is None else slot.shape
-            value = _array(stored, f"optimizer/vars/{i}", shape, what)
             if slot is not None:
-                slot.assign(value)
+                what = f"the state of {weight.path}"
+                slot.assign(_array(stored, f"optimizer/vars/{i}", slot.shape, what))
     elif count > first:
         warnings.warn(
             f"the state of {type(optimizer).__name__} is left out: the file holds {count} arrays "
