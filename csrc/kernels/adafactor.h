@@ -75,7 +75,7 @@ static ptrdiff_t N(cols_of_patch)(const hl_factored *weight) {
 
 /* A block's rows of the columns from j on; row and column stand for the block's first of each. */
 static N(patch) N(patch_of)(const hl_factored *weight, N(block) block, ptrdiff_t j, T *row,
-                          T *column) {
+                            T *column) {
     const ptrdiff_t most = N(cols_of_patch)(weight), left = weight->cols - j;
     N(patch) patch = {.rows = block.rows, .cols = left < most ? left : most};
     patch.row = row;
