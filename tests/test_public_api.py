@@ -265,6 +265,8 @@ constraints.max_norm: max_value, axis
 constraints.min_max_norm: min_value, max_value, rate, axis
 constraints.non_neg:
 constraints.unit_norm: axis
+optimizers.Adafactor: learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold,
+  relative_step, weight_decay, clipnorm
 optimizers.Adadelta: learning_rate, rho, epsilon, weight_decay, clipnorm
 optimizers.Adamax: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Ftrl: learning_rate, learning_rate_power, initial_accumulator_value,

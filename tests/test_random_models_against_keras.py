@@ -131,6 +131,7 @@ OPTIMIZERS: list[Callable[[Any, dict[str, Any]], Any]] = [
     lambda k, o: k.optimizers.RMSprop(0.002, momentum=0.5, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Adagrad(0.02, **o),
     lambda k, o: k.optimizers.Adadelta(0.5, epsilon=1e-3, **o),
+    lambda k, o: k.optimizers.Adafactor(0.01, epsilon_1=1e-6, **o),
     lambda k, o: k.optimizers.Adamax(0.002, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Nadam(0.002, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Ftrl(0.05, l1_regularization_strength=0.01, **o),

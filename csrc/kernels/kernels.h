@@ -14,6 +14,7 @@
 #include "row_losses.h"
 #include "metrics.h"
 #include "optimizers.h"
+#include "adafactor.h"
 #include "gemm_update.h"
 #include "weights.h"
 #include "network.h"
@@ -67,6 +68,8 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .row_loss = N(row_loss),
     .metric = N(metric),
     .update = N(update),
+    .adafactor = N(adafactor),
+    .adafactor_room = N(adafactor_room),
     .gemm_update = N(gemm_update),
     .penalty = N(penalty),
     .penalty_gradient = N(penalty_gradient),

@@ -111,6 +111,8 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     case HL_KEEP_GRADIENT:
         store_n(s0 + i, g, count);
         break;
+    case HL_ADAFACTOR: /* takes whole weights: adafactor.h */
+        break;
     }
     store_n(w + i, w_i, count);
 }
@@ -146,6 +148,7 @@ static void N(update)(hl_optimizer kind, const double *h, void *w, const void *g
     case HL_LION: N(update_loop)(HL_LION, h, w, g, s0, s1, s2, n); break;
     case HL_FTRL: N(update_loop)(HL_FTRL, h, w, g, s0, s1, s2, n); break;
     case HL_KEEP_GRADIENT: N(update_loop)(HL_KEEP_GRADIENT, h, w, g, s0, s1, s2, n); break;
+    case HL_ADAFACTOR: break;
     }
 }
 

@@ -105,5 +105,12 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
         h[3] = 2 * hyper[3] + hyper[5] / learning_rate;
         h[4] = 2 * hyper[4];
         break;
+    case HL_ADAFACTOR:
+        h[0] = fmin(learning_rate, 1 / sqrt((double)iteration));
+        h[1] = pow((double)iteration, hyper[1]);
+        h[2] = hyper[2];
+        h[3] = hyper[3];
+        h[4] = hyper[4];
+        break;
     }
 }

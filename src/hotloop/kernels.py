@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import backends, config
 from .backends import formulas
+from .backends.numpy import factored_shapes
 
 Array = NDArray[Any]
 
@@ -63,7 +64,7 @@ def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = 
 
 def _run(op: str, backend: str | None, *arguments: Any, **keywords: Any) -> Any:
     table = backends.operations(backend)
-    if op not in table:  # numba leaves matrix products to NumPy
+    if op not in table:  # numba leaves matrix products and others to NumPy
         table = backends.operations("numpy")
     return table[op](*arguments, **keywords)
 
@@ -433,6 +434,68 @@ def _update(name: str) -> Callable[..., None]:
     rule, _, _ = inspect.cleandoc(formulas.OPTIMIZERS[name].update.__doc__ or "").partition(">>>")
     update.__doc__ = f"{rule.rstrip()}\n\nw and the slots receive the new values in place."
     return update
+
+
+def adafactor(
+    w: Array,
+    g: ArrayLike,
+    slots: Sequence[Array],
+    *,
+    learning_rate: float,
+    beta_2_decay: float = -0.8,
+    epsilon_1: float = 1e-30,
+    epsilon_2: float = 1e-3,
+    clip_threshold: float = 1.0,
+    iteration: int = 1,
+    backend: str | None = None,
+) -> None:
+    """The update rule of `hotloop.optimizers.Adafactor`, for a whole weight of any shape.
+
+    Parameters
+    ----------
+    w : ndarray
+        Receives the new weights.
+    g : array-like
+        Their gradient.
+    slots : sequence of ndarray
+        Mean squares of rows (of w's shape without its last axis) and of columns (without the last
+        but one), or, of a vector, of its elements; they receive the new ones.
+
+    Raises
+    ------
+    ValueError
+        For other shapes and dtypes, and what cannot be written to.
+
+    Examples
+    --------
+    >>> w, row, column = np.ones((2, 2)), np.zeros(2), np.zeros(2)
+    >>> adafactor(w, [[1.0, -1.0], [1.0, 1.0]], (row, column), learning_rate=0.5)
+    >>> w
+    array([[0.5, 1.5],
+           [0.5, 0.5]])
+    """
+    shapes = factored_shapes(np.shape(w))
+    if len(slots) != len(shapes):
+        raise ValueError(f"adafactor: expected {len(shapes)} slots, got {len(slots)}")
+    _output(w, np.shape(w), _floats(w)[0], "w")
+    for i, (slot, shape) in enumerate(zip(slots, shapes, strict=True)):
+        _output(slot, shape, w, f"slots[{i}]")
+    gradient = np.asarray(g, w.dtype, order="C")
+    if gradient.shape != w.shape:
+        raise ValueError(f"adafactor: g has shape {gradient.shape}, expected {w.shape}")
+    _run(
+        "adafactor",
+        backend,
+        w,
+        gradient,
+        tuple(slots),
+        iteration=iteration,
+        learning_rate=learning_rate,
+        beta_2_decay=beta_2_decay,
+        epsilon_1=epsilon_1,
+        epsilon_2=epsilon_2,
+        clip_threshold=clip_threshold,
+    )
 
 
 for _name in ACTIVATIONS:

@@ -613,7 +613,8 @@ static int place_of_epsilon(hl_optimizer kind) {
     case HL_SGD_NESTEROV:
     case HL_LION:
     case HL_FTRL:
-    case HL_KEEP_GRADIENT: return -1;
+    case HL_KEEP_GRADIENT:
+    case HL_ADAFACTOR: return -1;
     }
     return -1;
 }

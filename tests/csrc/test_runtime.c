@@ -170,6 +170,12 @@ static void test_prepare(void) {
         expect_step(HL_NADAM, hyper, t, nadam);
         expect_step(HL_LION, hyper, t, lion);
         expect_step(HL_FTRL, hyper, t, ftrl);
+
+        const double decaying[HL_MAX_HYPER] = {0.05, -0.8, 1e-30, 1e-3, 0.5};
+        const double adafactor[HL_MAX_HYPER] = {
+            t > 400 ? 1 / sqrt((double)t) : 0.05, exp(-0.8 * log((double)t)), 1e-30, 1e-3, 0.5,
+        };
+        expect_step(HL_ADAFACTOR, decaying, t, adafactor);
     }
 }
 

@@ -132,6 +132,16 @@ def test_dropout_is_for_training_only() -> None:
     ]
 
 
+def test_updates_of_whole_weights_are_not_fused() -> None:
+    loss = "sparse_categorical_crossentropy"
+    plan = plan_of(classifier(), loss, optimizer="adafactor", fuse_updates=True)
+    assert steps_of(plan) == [
+        *FORWARD,
+        "input_gradient+relu",
+        *["weight_gradient", "whole_update", "bias_gradient", "whole_update"] * 2,
+    ]
+
+
 def test_only_what_trainable_weights_need_is_differentiated() -> None:
     model = hotloop.Sequential([Dense(3, "tanh", input_dim=2), Dense(3, "tanh"), Dense(1)])
     model.layers[0].trainable = False

@@ -41,6 +41,7 @@ RULES = (
     "RMSprop",
     "Adagrad",
     "Adadelta",
+    "Adafactor",
     "Adamax",
     "Nadam",
     "Lion",
@@ -118,8 +119,9 @@ def test_rules_are_those_of_keras(rule: str) -> None:
     assert_as_in_keras(lambda k: getattr(k.optimizers, rule)(0.01))
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+@pytest.mark.parametrize(
+    ("rule", "name"), [*itertools.product(["SGD", "Adam"], OPTIONS), ("Adafactor", "all of it")]
+)
 def test_options_are_those_of_keras(rule: str, name: str) -> None:
     assert_as_in_keras(lambda k: getattr(k.optimizers, rule)(0.01, **OPTIONS[name]))
 

@@ -276,6 +276,11 @@ OPTIMIZERS = {
     "nadam": ("Nadam", {"learning_rate": 0.01}),
     "lion": ("Lion", {"learning_rate": 0.01}),
     "ftrl": ("Ftrl", {"learning_rate": 0.1}),
+    "adafactor": ("Adafactor", {"learning_rate": 0.05, "clip_threshold": 0.5}),
+    "adafactor with all": (
+        "Adafactor",
+        {"learning_rate": 0.05, "use_ema": True, "gradient_accumulation_steps": 3},
+    ),
 }
 
 

@@ -72,7 +72,7 @@ class Interpreter:
         """The op of the table that a step calls; accumulate, which is in no table, calls none."""
         if step.op in ("loss", "metric"):
             return str(step.attributes["kind"])
-        if step.op == "update":
+        if step.op in ("update", "whole_update"):
             assert self.plan.optimizer is not None
             return self.plan.optimizer.op
         return _OTHER_NAMES.get(step.op, step.op)
@@ -345,6 +345,14 @@ class Interpreter:
         hyper = self._optimizer.hyper()
         self._op(step)(w, gradient, tuple(slots), iteration=self._updates + 1, **hyper)
 
+    def _whole_update(self, step: Node) -> None:
+        """Arrays have the axes of their variables, even where the core sees one row."""
+        weight, gradient, *slots = step.inputs
+        w, *state = (v.variable.array for v in (weight, *slots) if v.variable is not None)
+        g = self._array(gradient).reshape(w.shape)
+        hyper = self._optimizer.hyper()
+        self._op(step)(w, g, tuple(state), iteration=self._updates + 1, **hyper)
+
     # -- around an update: see hotloop.graph.updates --------------------------------
 
     @property
@@ -526,6 +534,7 @@ _RUNNERS: dict[str, Callable[[Interpreter, Node], None]] = {
     "prelu_alpha_gradient": Interpreter._prelu_alpha_gradient,
     "prelu_gradient": Interpreter._prelu,
     "weight_gradient": Interpreter._weight_gradient,
+    "whole_update": _at_updates(Interpreter._whole_update),
 }
 _RUNNERS |= dict.fromkeys((*NOISE, "alpha_dropout_gradient"), Interpreter._noise)
 _RUNNERS |= dict.fromkeys(

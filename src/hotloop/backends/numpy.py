@@ -10,7 +10,7 @@ overflow is an infinity. Sums over a row, a column or an array are taken in floa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -1248,6 +1248,78 @@ def with_settings(update: Op, names: tuple[str, ...]) -> Op:
     return update
 
 
+def factored_shapes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Shapes of the slots that `adafactor` has for a weight: its rows' and columns', or its own.
+
+    >>> factored_shapes((3, 4, 5)), factored_shapes((5,))
+    (((3, 4), (3, 5)), ((5,),))
+    """
+    return (shape[:-1], (*shape[:-2], shape[-1])) if len(shape) > 1 else (shape,)
+
+
+def check_factored(w: Array, g: Array, slots: Sequence[Array]) -> None:
+    """ValueError unless a gradient and slots fit a weight."""
+    expected = factored_shapes(w.shape)
+    if len(slots) != len(expected):
+        raise ValueError(
+            f"adafactor keeps {len(expected)} arrays of a weight of shape {w.shape}, "
+            f"got {len(slots)}"
+        )
+    names = ("g", *(f"slots[{i}]" for i in range(len(slots))))
+    for name, array, shape in zip(names, (g, *slots), (w.shape, *expected), strict=True):
+        if array.shape != shape:
+            raise ValueError(f"adafactor: {name} has shape {array.shape}, expected {shape}")
+
+
+def adafactor(
+    w: Array,
+    g: Array,
+    slots: tuple[Array, ...],
+    *,
+    iteration: int,
+    learning_rate: float,
+    beta_2_decay: float,
+    epsilon_1: float,
+    epsilon_2: float,
+    clip_threshold: float,
+) -> None:
+    """Steps that grow with the weights, by mean squares of rows and columns (Shazeer & Stern 2018).
+
+    With f = iteration^beta_2_decay, the slots r = (1 - f) r + f mean(g^2 + epsilon_1) over the last
+    axis and c, the same over the last but one; u = g / sqrt(r c / mean(r)), the mean being over the
+    last axis; w - min(learning_rate, 1 / sqrt(iteration)) max(epsilon_2, rms(w)) u / max(1,
+    rms(u) / clip_threshold). A vector has one slot, its own mean square, in place of r c / mean(r).
+
+    >>> w, r, c = np.array([[3.0, 4.0], [0.0, 5.0]]), np.zeros(2), np.zeros(2)
+    >>> settings = dict(beta_2_decay=-0.8, epsilon_1=1e-30, epsilon_2=1e-3, clip_threshold=1.0)
+    >>> adafactor(w, np.full((2, 2), 3.0), (r, c), iteration=1, learning_rate=0.1, **settings)
+    >>> w.round(4).tolist(), r.tolist(), c.tolist()
+    ([[2.6464, 3.6464], [-0.3536, 4.6464]], [9.0, 9.0], [9.0, 9.0])
+    """
+    check_factored(w, g, slots)
+    if w.size == 0:
+        return
+    fade = float(iteration) ** beta_2_decay
+    squares = g * g + epsilon_1
+    *rows, c = slots
+    if rows:
+        (r,) = rows
+        r[...] = (1.0 - fade) * r + fade * np.mean(squares, axis=-1, dtype=np.float64)
+        c[...] = (1.0 - fade) * c + fade * np.mean(squares, axis=-2, dtype=np.float64)
+        mean = np.mean(r, axis=-1, keepdims=True, dtype=np.float64).astype(r.dtype)
+        # Each root by itself: of a row without gradients, r / mean(r) may be too small a number.
+        u = g * (np.sqrt(mean) / np.sqrt(r))[..., None] / np.sqrt(c)[..., None, :]
+    else:
+        c[...] = (1.0 - fade) * c + fade * squares
+        u = g / np.sqrt(c)
+    rate = min(learning_rate, float(iteration) ** -0.5) * np.maximum(_rms(w), epsilon_2)
+    w -= u * float(rate / np.maximum(_rms(u) / clip_threshold, 1.0))
+
+
+def _rms(x: Array) -> float:
+    return float(np.sqrt(np.mean(x * x, dtype=np.float64)))
+
+
 def penalty(w: Array, *, l1: float, l2: float) -> float:
     """l1 sum |w| + l2 sum w^2, of any shape.
 
@@ -1382,6 +1454,7 @@ def _table() -> dict[str, Op]:
             sparse_top_k_accuracy,
             pearson_correlation,
             concordance_correlation,
+            adafactor,
             penalty,
             penalty_gradient,
             gather,

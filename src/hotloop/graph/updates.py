@@ -27,6 +27,7 @@ CHANGES_VARIABLES = frozenset(
         "overwrite",
         "update",
         "weight_gradient_update",
+        "whole_update",
     }
 )
 
@@ -103,9 +104,13 @@ def after_gradients(
 
 
 def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
-    """Whether each gradient is followed by its update and nothing else."""
-    return optimizer.uses_gradients_as_they_are and not any(
-        optimizer.use_ema or optimizer.decays(v) or v.constraint is not None for v in trained
+    """Whether each gradient's elements are followed by their update and nothing else."""
+    return (
+        optimizer.elementwise
+        and optimizer.uses_gradients_as_they_are
+        and not any(
+            optimizer.use_ema or optimizer.decays(v) or v.constraint is not None for v in trained
+        )
     )
 
 
@@ -157,7 +162,9 @@ def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]
     if optimizer.decays(variable):
         nodes.append(Node("decay", (weight,), (), {"weight_decay": optimizer.weight_decay}))
     state = tuple(parameter(s) for s in optimizer.slots(variable))
-    nodes.append(Node("update", (weight, gradient, *state), (), {}))
+    # Only the first is fused with what makes the gradient piece by piece.
+    op = "update" if optimizer.elementwise else "whole_update"
+    nodes.append(Node(op, (weight, gradient, *state), (), {}))
     if optimizer.use_ema:
         average = parameter(optimizer.average(variable))
         momentum, frequency = optimizer.ema_momentum, optimizer.ema_overwrite_frequency

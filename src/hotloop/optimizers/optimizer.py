@@ -85,6 +85,8 @@ class Optimizer:
 
     # Whether weights change, so that constraints matter.
     changes_weights = True
+    # Whether each element of a weight is updated by its own gradient alone.
+    elementwise = True
     # Whether the rule takes weight decay among its hyper-parameters.
     _rule_decays = False
 
@@ -204,35 +206,40 @@ class Optimizer:
         """Name and first value of each state array that a weight has."""
         return {}
 
-    def _all_slot_values(self) -> dict[str, float]:
+    def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each state array of a weight of this shape: its own for most rules."""
+        return dict.fromkeys(self.slot_values(), shape)
+
+    def _all_slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Those of the rule, then what accumulation and averaging keep."""
-        values = self.slot_values()
+        shapes = self.slot_shapes(shape)
         if self.gradient_accumulation_steps:
-            values = values | {"gradient_accumulator": 0.0}
-        return values | {"average": 0.0} if self.use_ema else values
+            shapes["gradient_accumulator"] = shape
+        return shapes | {"average": shape} if self.use_ema else shapes
 
     def all_slots(self, weight: Variable) -> tuple[Variable, ...]:
         """Everything that is kept of a weight, made when first asked for: the rule's first."""
         if id(weight) not in self._slots:
+            values = self.slot_values()
             state = tuple(
                 Variable(
-                    np.full(weight.shape, value, weight.dtype),
+                    np.full(shape, values.get(slot, 0.0), weight.dtype),
                     name=f"{weight.path}/{slot}",
                     trainable=False,
-                    flat=weight.flat,
+                    flat=weight.flat or shape != weight.shape,
                 )
-                for slot, value in self._all_slot_values().items()
+                for slot, shape in self._all_slot_shapes(weight.shape).items()
             )
             self._slots[id(weight)] = (weight, state)
         return self._slots[id(weight)][1]
 
     def slots(self, weight: Variable) -> tuple[Variable, ...]:
         """What the rule keeps of a weight."""
-        return self.all_slots(weight)[: len(self.slot_values())]
+        return self.all_slots(weight)[: len(self.slot_shapes(weight.shape))]
 
     def accumulator(self, weight: Variable) -> Variable:
         """The sum of its gradients since the last update."""
-        return self.all_slots(weight)[len(self.slot_values())]
+        return self.all_slots(weight)[len(self.slot_shapes(weight.shape))]
 
     def average(self, weight: Variable) -> Variable:
         """Its moving average."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
-from ..backends.numpy import Array
+from ..backends.numpy import Array, factored_shapes
 
 Shape = tuple[int, ...]
 
@@ -28,6 +28,7 @@ _HYPER = {
     "l2_shrinkage": 0.0,
     "beta": 0.0,
 }
+_ADAFACTOR = {"beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 1e-3, "clip_threshold": 1.0}
 
 
 @dataclass(frozen=True)
@@ -546,6 +547,15 @@ def _update(slots: int, hyper: tuple[str, ...]) -> Callable[[Shape, Arrays], Cal
     return prepare
 
 
+def _adafactor(shape: Shape, new: Arrays) -> Call:
+    w, g = new.normal(*shape), new.normal(*shape)
+    state = tuple(new.empty(*slot) for slot in factored_shapes(shape))
+    # Squares of the gradient and of the weights, the step twice, its squares, the new weights.
+    keywords = {"iteration": 1000, "learning_rate": 0.001, **_ADAFACTOR}
+    flat = _call(13 * w.size, w, g, *state, changed=(w, *state), **keywords)
+    return replace(flat, arguments=(w, g, state))
+
+
 def _penalty(shape: Shape, new: Arrays) -> Call:
     w = new.normal(*shape)
     return _call(5 * w.size, w, l1=0.01, l2=0.01)
@@ -559,6 +569,7 @@ def _penalty_gradient(shape: Shape, new: Arrays) -> Call:
 def _updates() -> Iterator[Kernel]:
     for name, rule in OPTIMIZERS.items():
         yield Kernel(name, "optimizers", _WEIGHTS, _update(rule.slots, rule.hyper))
+    yield Kernel("adafactor", "optimizers", _WEIGHTS, _adafactor)
     yield Kernel("penalty", "penalties", _WEIGHTS, _penalty)
     yield Kernel("penalty_gradient", "penalties", _WEIGHTS, _penalty_gradient)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import naming
-from ..optimizers import Nadam, Optimizer
+from ..optimizers import Adafactor, Nadam, Optimizer
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -87,17 +87,41 @@ def trained_weights(places: Sequence[tuple[str, Layer]], model: Model) -> list[V
     return list(found.values())
 
 
-def state_order(optimizer: Optimizer, weights: Sequence[Variable]) -> list[tuple[Variable, int]]:
-    """The optimizer's state arrays as Keras orders them: of which weight, and which of its."""
-    names = list(optimizer.slot_values())
-    classes = [cls.__name__ for cls in type(optimizer).__mro__]
-    together = next((_TOGETHER[name] for name in classes if name in _TOGETHER), [names])
-    kinds = [[names.index(name) for name in group if name in names] for group in together]
-    if optimizer.gradient_accumulation_steps:
-        kinds.insert(0, [len(names)])
+def state_order(
+    optimizer: Optimizer, weights: Sequence[Variable]
+) -> list[tuple[Variable, Variable | None]]:
+    """The optimizer's state arrays as Keras orders them, each with its weight.
+
+    None stands for what Keras keeps for Adafactor and hotloop does not: see `state`.
+    """
+    order: list[tuple[Variable, Variable | None]] = []
     if optimizer.use_ema:
-        kinds.insert(0, [-1])
-    return [(weight, number) for group in kinds for weight in weights for number in group]
+        order += [(weight, optimizer.average(weight)) for weight in weights]
+    if optimizer.gradient_accumulation_steps:
+        order += [(weight, optimizer.accumulator(weight)) for weight in weights]
+    classes = [cls.__name__ for cls in type(optimizer).__mro__]
+    names = [list(optimizer.slot_values())]
+    for group in next((_TOGETHER[name] for name in classes if name in _TOGETHER), names):
+        for weight in weights:
+            kept = dict(
+                zip(optimizer.slot_shapes(weight.shape), optimizer.slots(weight), strict=True)
+            )
+            all_of_them = isinstance(optimizer, Adafactor)
+            order += [(weight, kept.get(n)) for n in group if all_of_them or n in kept]
+    return order
+
+
+def state(optimizer: Optimizer, weights: Sequence[Variable]) -> list[Any]:
+    """What those arrays hold."""
+    arrays: list[Any] = []
+    for weight, slot in state_order(optimizer, weights):
+        if slot is not None:
+            arrays.append(slot.numpy())
+        elif isinstance(optimizer, Adafactor) and len(weight.shape) > 1:
+            arrays.append(optimizer.velocity(weight))
+        else:
+            arrays.append(np.int32(0))  # in place of a vector's rows and columns
+    return arrays
 
 
 def state_behind(optimizer: Optimizer) -> list[np.float32]:

@@ -329,9 +329,9 @@ def _compile(model: Model, given: Config, stored: Any, trained: list[Variable]) 
     expected = first + len(order) + len(layout.state_behind(optimizer))
     if count == expected:
         for i, (weight, slot) in enumerate(order, first):
-            what = f"the state of {weight.path}"
-            value = _array(stored, f"optimizer/vars/{i}", weight.shape, what)
-            optimizer.all_slots(weight)[slot].assign(value)
+            if slot is not None:
+                what = f"the state of {weight.path}"
+                slot.assign(_array(stored, f"optimizer/vars/{i}", slot.shape, what))
     elif count > first:
         warnings.warn(
             f"the state of {type(optimizer).__name__} is left out: the file holds {count} arrays "

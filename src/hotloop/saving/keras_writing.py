@@ -252,6 +252,4 @@ def _state(places: Places, model: Model) -> list[Any]:
     head: list[Any] = [np.int32(optimizer.iterations)]
     if optimizer.schedule is None:
         head.append(np.float32(optimizer.learning_rate))
-    order = layout.state_order(optimizer, weights)
-    arrays = [optimizer.all_slots(weight)[slot].numpy() for weight, slot in order]
-    return head + arrays + layout.state_behind(optimizer)
+    return head + layout.state(optimizer, weights) + layout.state_behind(optimizer)

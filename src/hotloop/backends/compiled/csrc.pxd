@@ -49,10 +49,23 @@ cdef extern from "hotloop.h" nogil:
         HL_LION
         HL_FTRL
         HL_KEEP_GRADIENT
+        HL_ADAFACTOR
 
     enum:
         HL_MAX_HYPER
         HL_MAX_RANK
+        HL_ADAFACTOR_STAGES
+
+    ctypedef struct hl_factored:
+        ptrdiff_t matrices
+        ptrdiff_t rows
+        ptrdiff_t cols
+        int packed
+        void *w
+        const void *g
+        void *row
+        void *column
+        void *room
 
     ctypedef struct hl_source:
         const char *data
@@ -195,6 +208,9 @@ cdef extern from "hotloop.h" nogil:
                             ptrdiff_t at, const void *b, void *c,
                             hl_optimizer kind, const double *h, void *w, const void *g,
                             void *s0, void *s1, void *s2, ptrdiff_t count) noexcept nogil
+        void (*adafactor)(const hl_factored *weight, const double *h, int stage, int part,
+                          int parts) noexcept nogil
+        size_t (*adafactor_room)(const hl_factored *weight) noexcept nogil
         double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil
         void (*penalty_gradient)(double l1, double l2, const void *w, void *g,
                                  ptrdiff_t n) noexcept nogil

@@ -129,8 +129,10 @@ from .steps cimport (
     UPDATE,
     WEIGHT_GRADIENT,
     WEIGHT_UPDATE,
+    WHOLE_UPDATE,
     Batch,
     Step,
+    describe_factored,
     run_step,
 )
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
@@ -141,6 +143,9 @@ cdef int64_t FLOPS_PER_THREAD = 300_000
 # What the update of a weight counts for where no product does it, as that of embeddings. Adam takes
 # 1.1 ns for each (AVX-512, beside products of 25 to 50 GFLOP/s), and rules with less state less.
 cdef int64_t FLOPS_OF_AN_UPDATE = 16
+
+# Elements of a weight from which a step that all threads do, with waits of its own, is worth them.
+cdef Py_ssize_t SHARED_WEIGHTS = 1 << 14
 
 # Room for what a run adds up and copies out.
 cdef enum:
@@ -497,7 +502,7 @@ cdef class Executor:
     cdef int64_t _n_addresses
     cdef Buffer _addresses
     cdef list _touched  # by each step: (reads, writes), see _Waits
-    cdef list _partial_sums  # of layers whose sums are cut into parts
+    cdef list _rooms  # of single steps: sums of layers that are cut into parts, of whole updates
     cdef list _loops  # of the user's own functions, kept while steps have their addresses
     cdef object _python  # does the steps that only Python can do; None if there are none
     cdef int _not_gathered  # as the steps' waits assume
@@ -520,7 +525,7 @@ cdef class Executor:
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
         self._flops = plan.flops + FLOPS_OF_AN_UPDATE * sum(
-            step.inputs[0].size for step in plan.steps if step.op == "update"
+            step.inputs[0].size for step in plan.steps if step.op in ("update", "whole_update")
         )
         self._asking_flops = plan.batch_size * sum(
             product_flops(step)
@@ -547,7 +552,7 @@ cdef class Executor:
         cdef Step *step
         memset(self.steps, 0, self._room * sizeof(Step))
         self._touched = []
-        self._partial_sums = []
+        self._rooms = []
         self._loops = []
         self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
         self.nodes = [*self.plan.feeds]
@@ -689,7 +694,7 @@ cdef class Executor:
             rows = self.plan.batch_size * step.group
             sums = Buffer(partial_bytes(self.kernels, rows, step.inputs, step.cols))
             step.out1 = sums.data
-            self._partial_sums.append(sums)
+            self._rooms.append(sums)
 
     cdef ptrdiff_t _parts(self, const Step *step):
         """Parts that the sums of a layer are cut into."""
@@ -793,6 +798,23 @@ cdef class Executor:
         step.cols = self._elements(node.inputs[0])
         step.turns = self._turns()
         self._updates(at, (node.inputs[0], *node.inputs[2:]))
+
+    def _whole_update(self, int at, node):
+        cdef Step *step = &self.steps[at]
+        weight, gradient, *state = node.inputs
+        step.code = WHOLE_UPDATE
+        step.turns = self._turns()
+        step.by_one = weight.size < SHARED_WEIGHTS
+        describe_factored(&step.factored, weight.variable.shape)
+        step.factored.packed = len(weight.dims) == 2
+        step.factored.w = self._address(weight)
+        step.factored.g = self._address(gradient)
+        step.factored.column = self._address(state.pop())
+        if state:
+            step.factored.row = self._address(state.pop())
+        room = Buffer(self.kernels.adafactor_room(&step.factored))
+        step.factored.room = room.data
+        self._rooms.append(room)
 
     def _updates(self, int at, values):
         """The weight that a step updates, and its state."""
@@ -1405,6 +1427,7 @@ _LOWER = {
     "standardize": Executor._standardize,
     "standardize_gradient": Executor._standardize,
     "update": Executor._update,
+    "whole_update": Executor._whole_update,
     "weight_gradient": Executor._weight_gradient,
     "weight_gradient_update": Executor._weight_gradient,
 }

@@ -16,7 +16,7 @@ from ..formulas import ACTIVATIONS as ACTIVATION_FORMULAS
 from ..formulas import LOSSES as LOSS_FORMULAS
 from ..formulas import OPTIMIZERS as RULES
 from ..numpy import OPS as REFERENCE
-from ..numpy import alpha_dropout_line, check_labels, with_settings
+from ..numpy import alpha_dropout_line, check_factored, check_labels, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
 from .steps import (
@@ -33,6 +33,7 @@ from .steps import (
 )
 
 from .csrc cimport (
+    HL_ADAFACTOR,
     HL_F32,
     HL_F64,
     HL_LINEAR,
@@ -91,8 +92,10 @@ from .steps cimport (
     SOFTMAX_CROSSENTROPY,
     STANDARDIZE,
     UPDATE,
+    WHOLE_UPDATE,
     Batch,
     Step,
+    describe_factored,
     run_step,
 )
 from .worker cimport Worker
@@ -878,6 +881,40 @@ def _update(name, fields, n_slots):
     return with_settings(update, fields)
 
 
+def adafactor(
+    w,
+    g,
+    slots,
+    *,
+    iteration,
+    learning_rate,
+    beta_2_decay,
+    epsilon_1,
+    epsilon_2,
+    clip_threshold,
+):
+    cdef Step step
+    cdef const hl_kernels *kernels = _kernels(w)
+    cdef double given[5]
+    cdef double h[8]
+    given[0], given[1], given[2] = learning_rate, beta_2_decay, epsilon_1
+    given[3], given[4] = epsilon_2, clip_threshold
+    prepare_update(HL_ADAFACTOR, given, iteration, NULL, h)
+    check_factored(w, g, slots)
+    memset(&step, 0, sizeof(Step))
+    describe_factored(&step.factored, w.shape)
+    step.factored.w, step.factored.g = _address(w, w.dtype), _address(g, w.dtype)
+    *row, column = slots
+    step.factored.column = _address(column, w.dtype)
+    if row:
+        step.factored.row = _address(row[0], w.dtype)
+    room = Buffer(kernels.adafactor_room(&step.factored))
+    step.factored.room = room.data
+    step.code = WHOLE_UPDATE
+    step.cols = w.size
+    _run(&step, kernels, 1, h)
+
+
 def penalty(w, *, l1, l2):
     cdef const hl_kernels *kernels = _kernels(w)
     return kernels.penalty(l1, l2, _address(w, w.dtype), w.size)
@@ -959,6 +996,7 @@ def _table():
             sparse_top_k_accuracy,
             pearson_correlation,
             concordance_correlation,
+            adafactor,
             penalty,
             penalty_gradient,
             permutations,

@@ -1,6 +1,14 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from .csrc cimport HL_MAX_HYPER, HL_MAX_OPTIONS, hl_kernels, hl_network, hl_powers, hl_source
+from .csrc cimport (
+    HL_MAX_HYPER,
+    HL_MAX_OPTIONS,
+    hl_factored,
+    hl_kernels,
+    hl_network,
+    hl_powers,
+    hl_source,
+)
 from .worker cimport Worker
 
 
@@ -15,6 +23,7 @@ cdef enum Code:
     WEIGHT_UPDATE
     BIAS_UPDATE
     UPDATE
+    WHOLE_UPDATE
     ACTIVATION
     ACTIVATION_GRADIENT
     MERGE
@@ -125,6 +134,7 @@ cdef struct Step:
     # deviation, and gamma. Beta or its gradient is in2 then, and gamma's gradient out1.
     char *state[3]
     hl_network *network
+    hl_factored factored  # the weight of a whole update
     hl_source source  # how the numbers of an example stand that are moved one by one
     void *value  # loops of the user's own functions: see hotloop.backends.own
     void *gradient
@@ -159,3 +169,4 @@ cdef struct Batch:
 
 
 cdef void run_step(const Step *step, Batch *batch, Worker *worker) noexcept nogil
+cdef describe_factored(hl_factored *weight, tuple shape)

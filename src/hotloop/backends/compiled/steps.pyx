@@ -5,6 +5,8 @@ from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
+from math import prod
+
 from . cimport csrc
 from .csrc cimport hl_activation, hl_loss, hl_merge, hl_metric, hl_optimizer, hl_row_loss
 from .matmul cimport (
@@ -16,7 +18,14 @@ from .matmul cimport (
     panel_width,
     weight_gradient,
 )
-from .runtime cimport flush_denormals, gather_labels, random_bits, restore_denormals, sum_of
+from .runtime cimport (
+    barrier,
+    flush_denormals,
+    gather_labels,
+    random_bits,
+    restore_denormals,
+    sum_of,
+)
 from .worker cimport Worker, share
 
 # What graphs call things -> what C calls them.
@@ -143,6 +152,7 @@ UPDATES = {
     "lion": csrc.HL_LION,
     "ftrl": csrc.HL_FTRL,
     "keep_gradient": csrc.HL_KEEP_GRADIENT,
+    "adafactor": csrc.HL_ADAFACTOR,
 }
 DTYPES = {
     "f4": csrc.HL_F32,
@@ -162,6 +172,12 @@ DTYPES = {
 # Loops of the user's own functions, of n numbers: the last pointer is written.
 ctypedef void (*unary_loop)(const char *, char *, ptrdiff_t) noexcept nogil
 ctypedef void (*binary_loop)(const char *, const char *, char *, ptrdiff_t) noexcept nogil
+
+
+cdef describe_factored(hl_factored *weight, tuple shape):
+    """A weight of this shape, as an update of the whole of it sees it."""
+    weight.matrices, weight.rows = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
+    weight.cols = shape[-1] if shape else 1
 
 
 cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
@@ -197,6 +213,8 @@ cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     elif s.code == LOOKUP_GRADIENT:
         kernels.lookup_gradient(<const int32_t *> s.in1, rows, s.in0, s.inputs, s.cols,
                                 worker.number, worker.n_workers, s.out0)
+    elif s.code == WHOLE_UPDATE:
+        _whole_update(s, batch, worker)
     elif s.code == NETWORK:
         _train_network(s, batch, worker)
     elif s.code == ACCUMULATE:
@@ -276,6 +294,15 @@ cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
     kernels.sum_rows(s.in0 + at, s.cols, rows, n, worker.scratch)
     kernels.update(<hl_optimizer> s.kind, &batch.h[0], s.out0 + at, worker.scratch,
                    moved(s.state[0], at), moved(s.state[1], at), moved(s.state[2], at), n)
+
+
+cdef void _whole_update(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
+    """What all workers found in one stage is what each reads in the next."""
+    cdef int stage
+    for stage in range(csrc.HL_ADAFACTOR_STAGES):
+        if stage and worker.n_workers > 1:
+            barrier(worker.team)
+        batch.kernels.adafactor(&s.factored, &batch.h[0], stage, worker.number, worker.n_workers)
 
 
 cdef void _run_columns(const Step *s, Batch *batch, ptrdiff_t rows,
