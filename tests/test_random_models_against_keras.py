@@ -234,7 +234,8 @@ class Recipe:
                 y = layers.Dense(o["units"], use_bias=False)(y)
                 y = layers.BatchNormalization(momentum=0.9)(y)
             elif kind == "layer norm":
-                y = layers.LayerNormalization()(y)
+                # Of one unit it makes 0, where Keras's slopes of norms and cosines are NaN.
+                y = layers.LayerNormalization()(y) if y.shape[-1] > 1 else y
             elif kind == "prelu":
                 y = layers.PReLU(alpha_initializer="glorot_uniform")(y)
             else:
