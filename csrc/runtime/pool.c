@@ -4,6 +4,11 @@
  * then sleeps on a condition variable of its own. One caller at a time owns the pool; whoever finds
  * it owned, or is itself inside a task, works alone: no waiting, so no deadlock.
  *
+ * Within a run, too, whoever waits spins for a while and then sleeps. On a busy machine the thread
+ * that is waited for may have no CPU: one that spins on, or offers its CPU by sched_yield, uses up
+ * time slices that the team needs later, and each gets one when the other has none. A network of
+ * 784-256-128-10 took 8 times as long on two CPUs with two other busy processes as it does now.
+ *
  * A worker that finds itself on the CPU of another thread of the pool moves. Schedulers leave two
  * threads that run by turns together for seconds, taking their caches for warm, and not all place a
  * thread that they wake on an idle CPU: guests of a hypervisor may take one that it has put to rest
@@ -19,17 +24,21 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#if defined __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 enum {
     MAX_THREADS = 256,
-    /* About 20 to 50 microseconds of pause instructions: longer than the gaps between the parts of
-     * a training step, shorter than a time slice. */
-    SPINS = 1000,
-    /* At a barrier the others are a few microseconds away, unless they have no CPU: then this
-     * thread may be what keeps them from it. */
-    BARRIER_SPINS = 100,
-    /* Then the CPU is offered to others between looks, before sleeping: waking costs several
-     * microseconds, which a program that trains step by step from Python would pay each time. */
-    YIELDS = 200,
+    /* About 50 to 200 microseconds of pause instructions: longer than the gaps between the parts of
+     * a training step, and between the steps of a program that trains one by one from Python, as
+     * waking costs some ten microseconds; shorter than a time slice. */
+    SPINS = 5000,
+    /* The others are a few microseconds away, unless they have no CPU: then this thread may be what
+     * keeps them from it. */
+    SPINS_BEFORE_A_MOVE = 100,
     /* A move costs some ten microseconds, and may be in vain where all CPUs are busy. */
     NANOSECONDS_BETWEEN_MOVES = 1000000,
 };
@@ -39,6 +48,7 @@ struct hl_team {
     void *argument;
     int n_threads;
     int spins;                     /* 0 with more threads than CPUs: then spinning only delays */
+    atomic_int sleepers;           /* threads that may sleep within a run */
     _Alignas(64) atomic_int inside; /* workers that have not finished */
     _Alignas(64) atomic_int waiting; /* threads at the barrier */
     atomic_int phase;              /* counts barriers passed */
@@ -98,29 +108,56 @@ static void keep_apart(void) {
     note_cpu(hl_current_cpu());
 }
 
-/* One step of waiting: spin first, then offer the CPU. */
-static inline void back_off(int *turns, int spins) {
-    if (*turns < spins) {
-        if (++*turns == spins)
+/* Sleeps until `wake` if *word still is that value, or for no time at all. */
+static void sleep_while(atomic_int *word, int value) {
+#if defined __linux__
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+    (void)word, (void)value;
+    sched_yield();
+#endif
+}
+
+static void wake(atomic_int *word) {
+#if defined __linux__
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, MAX_THREADS, NULL, NULL, 0);
+#else
+    (void)word;
+#endif
+}
+
+/* Waits until *word is no longer that value. */
+static void wait_while(hl_team *t, atomic_int *word, int value) {
+    for (int turn = 0; turn < t->spins; turn++) {
+        if (atomic_load_explicit(word, memory_order_acquire) != value)
+            return;
+        if (turn == SPINS_BEFORE_A_MOVE)
             keep_apart();
         relax();
-    } else {
-        sched_yield();
     }
+    /* Sequentially consistent, as in `changed`: either we see the change before we sleep, or who
+     * makes it sees a sleeper. */
+    atomic_fetch_add(&t->sleepers, 1);
+    while (atomic_load(word) == value)
+        sleep_while(word, value);
+    atomic_fetch_sub(&t->sleepers, 1);
+}
+
+/* To be called by who has changed *word. */
+static void changed(hl_team *t, atomic_int *word) {
+    if (atomic_load(&t->sleepers))
+        wake(word);
 }
 
 /* ------------------------------------------------------------------- workers */
 
 static void wait_for_run(worker *self, unsigned seen) {
-    for (int turn = 0; turn < SPINS + YIELDS; turn++) {
+    for (int turn = 0; turn < SPINS; turn++) {
         if (atomic_load_explicit(&self->runs, memory_order_acquire) != seen)
             return;
-        if (turn == BARRIER_SPINS)
+        if (turn == SPINS_BEFORE_A_MOVE)
             keep_apart();
-        if (turn < SPINS)
-            relax();
-        else
-            sched_yield();
+        relax();
     }
     /* Sequentially consistent, as in call_worker: either we see the new run before we sleep, or
      * the caller sees us asleep and signals. */
@@ -154,7 +191,8 @@ static void *work(void *argument) {
     for (unsigned seen = 0;; seen++) {
         wait_for_run(self, seen);
         team.task(team.argument, &team, me, team.n_threads);
-        atomic_fetch_sub_explicit(&team.inside, 1, memory_order_release);
+        atomic_fetch_sub(&team.inside, 1);
+        changed(&team, &team.inside);
     }
     return NULL;
 }
@@ -187,6 +225,7 @@ static void forget_workers(void) {
     atomic_store(&n_workers, 0);
     atomic_store(&team.inside, 0);
     atomic_store(&team.waiting, 0);
+    atomic_store(&team.sleepers, 0);
     atomic_flag_clear(&owned);
 }
 
@@ -226,7 +265,7 @@ void hl_pool_run(hl_task task, void *argument, int n_threads) {
     team.task = task;
     team.argument = argument;
     team.n_threads = n_threads;
-    team.spins = n_threads <= n_cpus ? BARRIER_SPINS : 0;
+    team.spins = n_threads <= n_cpus ? SPINS : 0;
     atomic_store_explicit(&team.inside, n_threads - 1, memory_order_relaxed);
     note_cpu(hl_current_cpu());
     for (int i = 1; i < n_threads; i++)
@@ -236,8 +275,8 @@ void hl_pool_run(hl_task task, void *argument, int n_threads) {
     task(argument, &team, 0, n_threads);
     inside_task = 0;
 
-    for (int turns = 0; atomic_load_explicit(&team.inside, memory_order_acquire) > 0;)
-        back_off(&turns, team.spins);
+    for (int left; (left = atomic_load_explicit(&team.inside, memory_order_acquire)) > 0;)
+        wait_while(&team, &team.inside, left);
     atomic_flag_clear(&owned);
 }
 
@@ -248,11 +287,11 @@ void hl_team_barrier(hl_team *t) {
     const int phase = atomic_load_explicit(&t->phase, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&t->waiting, 1, memory_order_acq_rel) == t->n_threads - 1) {
         atomic_store_explicit(&t->waiting, 0, memory_order_relaxed);
-        atomic_store_explicit(&t->phase, phase + 1, memory_order_release);
-        return;
+        atomic_store(&t->phase, phase + 1);
+        changed(t, &t->phase);
+    } else {
+        wait_while(t, &t->phase, phase);
     }
-    for (int turns = 0; atomic_load_explicit(&t->phase, memory_order_acquire) == phase;)
-        back_off(&turns, t->spins);
 }
 
 int hl_pool_size(void) {

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST = 8, BARRIERS = 300 };
@@ -95,6 +96,46 @@ static void count_task(void *argument, hl_team *team, int thread, int n_threads)
     (void)thread;
     atomic_store((atomic_int *)argument, n_threads);
 }
+
+#if defined __linux__
+/* What a thread's waiting for one that is late costs it, in seconds of its CPU's time. */
+typedef struct {
+    int late; /* which thread */
+    double waited[MOST];
+} lateness;
+
+static double cpu_seconds(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+static void late_task(void *argument, hl_team *team, int thread, int n_threads) {
+    (void)n_threads;
+    lateness *l = argument;
+    const double before = cpu_seconds();
+    if (thread == l->late)
+        usleep(100000);
+    hl_team_barrier(team);
+    l->waited[thread] = cpu_seconds() - before;
+    if (thread == l->late)
+        usleep(100000);
+}
+
+static void test_waiting(void) {
+    for (int late = 0; late < 3; late++) {
+        begin("thread %d is late", late);
+        lateness l = {.late = late};
+        const double before = cpu_seconds();
+        hl_pool_run(late_task, &l, 3);
+        expect(cpu_seconds() - before < 0.05, "who waits for the last worker sleeps");
+        for (int t = 0; t < 3; t++)
+            expect(l.waited[t] < 0.05, "who waits at a barrier sleeps");
+    }
+}
+#else
+static void test_waiting(void) {}
+#endif
 
 /* Last of all, as the pool keeps them. */
 static void test_most(void) {
@@ -271,6 +312,7 @@ static void test_fork(void) {
 void test_pool(int with_fork) {
     test_teams();
     test_messages();
+    test_waiting();
     test_wake();
     test_nested();
     test_concurrent();
