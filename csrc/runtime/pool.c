@@ -24,7 +24,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#if defined __linux__
+#if defined __linux__ && __has_include(<linux/futex.h>)
+#define FUTEX 1
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -110,7 +111,7 @@ static void keep_apart(void) {
 
 /* Sleeps until `wake` if *word still is that value, or for no time at all. */
 static void sleep_while(atomic_int *word, int value) {
-#if defined __linux__
+#if defined FUTEX
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 #else
     (void)word, (void)value;
@@ -119,7 +120,7 @@ static void sleep_while(atomic_int *word, int value) {
 }
 
 static void wake(atomic_int *word) {
-#if defined __linux__
+#if defined FUTEX
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, MAX_THREADS, NULL, NULL, 0);
 #else
     (void)word;
