@@ -122,7 +122,10 @@ static void loss_case(hl_row_loss kind, ptrdiff_t rows, ptrdiff_t cols, int aske
     for (ptrdiff_t at = 0; at < n; at++) {
         const int free_sign = kind == HL_COSINE_SIMILARITY || kind == HL_CATEGORICAL_HINGE;
         put(y, at, kind == HL_COSINE_SIMILARITY ? uniform(-1, 1) : (double)below(2));
-        put(p, at, of_logits(kind) || free_sign ? uniform(-3, 3) : uniform(0.05, 0.95));
+        double p_at = of_logits(kind) || free_sign ? uniform(-3, 3) : uniform(0.05, 0.95);
+        if (kind == HL_CATEGORICAL_HINGE) /* no two so close that steps of `slope` change places */
+            p_at = 6 * ((below(100) * cols + at % cols) + uniform(0.2, 0.8)) / (100 * cols) - 3;
+        put(p, at, p_at);
         y_was[at] = get(y, at), p_was[at] = get(p, at);
     }
     double all_weights = 0;
