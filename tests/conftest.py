@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -69,6 +70,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         states = importlib.import_module("hotloop.backends").availability()
         here = [name for name, state in states.items() if state == "available"]
         metafunc.parametrize("backend", here, indirect=True)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler, which a process that runs in the background may not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -539,7 +539,7 @@ class Watched:
     [("cython", 4, 1), ("cython", 1 << 17, 3), ("numba", 4, 1), ("numpy", 4, 1)],
 )
 def test_an_interrupted_fit_leaves_a_usable_model(
-    name: str, features: int, threads: int, verbose: int
+    name: str, features: int, threads: int, verbose: int, ctrl_c: None
 ) -> None:
     if backends.availability()[name] != "available":
         pytest.skip(f"{name} is not installed")
@@ -562,7 +562,6 @@ def test_an_interrupted_fit_leaves_a_usable_model(
         before_the_signal[0] = len(watched.seconds)
         os.kill(os.getpid(), signal.SIGINT)
 
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     other = threading.Thread(target=interrupt)
     try:
         other.start()
@@ -571,7 +570,6 @@ def test_an_interrupted_fit_leaves_a_usable_model(
     finally:
         over.set()
         other.join()
-        signal.signal(signal.SIGINT, handler)
     # Not more than the slice that was running, and one that began with the signal on its way.
     assert set(watched.seconds) == {trainer.SLICE_SECONDS}
     assert trainer.SLICE_SECONDS <= 0.1

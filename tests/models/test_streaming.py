@@ -585,14 +585,6 @@ def test_nothing_runs_on_after_an_exception_of_a_callback(error, data):
         model().fit(given, steps_per_epoch=5, callbacks=[Raise()], verbose=0)
 
 
-@pytest.fixture
-def ctrl_c():
-    """Python's own handler, which a process that runs in the background may not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_ctrl_c_while_a_batch_is_waited_for(data, monkeypatch, ctrl_c):
     monkeypatch.setattr("hotloop.data.batches.PATIENCE_SECONDS", 0.01)
     go = threading.Event()
