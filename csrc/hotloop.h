@@ -408,6 +408,27 @@ typedef struct hl_kernels {
                      const int32_t *label, const void *y_pred, const void *weight, ptrdiff_t group,
                      double scale, void *values, void *gradient, ptrdiff_t rows, ptrdiff_t cols);
 
+    /* Losses of several rows. weight may be NULL, and gradient too; room is ctc_room or circle_room
+     * bytes, whose contents do not matter.
+     *
+     * values[i] = weight[i] * -log of the probability of all alignments of example i, steps rows of
+     * logits, with its labels, those of `length` before the first 0; class 0 is the blank. Infinite,
+     * and the gradient NaN, where no alignment fits into the steps. gradient may be logits. */
+    void (*ctc)(ptrdiff_t steps, ptrdiff_t length, const int32_t *label, const void *logits,
+                const void *weight, double scale, void *values, void *gradient, void *room,
+                ptrdiff_t examples, ptrdiff_t cols);
+    size_t (*ctc_room)(ptrdiff_t steps, ptrdiff_t length);
+
+    /* values[i] = weight[i] * log(1 + sum exp(a_j) sum exp(b_j)), over the rows j of the same label
+     * and over the others: with d = max(1 - x_i . x_j, 0), a = gamma (d + margin) (d - margin) and
+     * b = gamma max(1 + margin - d, 0) (1 - margin - d); 0 where there are none of either.
+     * option = gamma, margin, whether a row is no pair of its own, whether values and gradient are
+     * multiplied by rows / rows above 0. gradient is not x. */
+    void (*circle)(const double *option, const int32_t *label, const void *x, const void *weight,
+                   double scale, void *values, void *gradient, void *room, ptrdiff_t rows,
+                   ptrdiff_t cols);
+    size_t (*circle_room)(ptrdiff_t rows);
+
     /* values[i] = weight[i / group] * metric(row i). */
     void (*metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
                    const void *y_pred, const void *weight, ptrdiff_t group, void *values,

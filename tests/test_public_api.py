@@ -158,11 +158,13 @@ layers.subtract: inputs
 losses.BinaryCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
 losses.BinaryFocalCrossentropy: apply_class_balancing, alpha, gamma, from_logits,
   label_smoothing, axis, reduction, name, dtype
+losses.CTC: reduction, name, dtype
 losses.CategoricalCrossentropy: from_logits, label_smoothing, axis, reduction, name, dtype
 losses.CategoricalFocalCrossentropy: alpha, gamma, from_logits, label_smoothing, axis,
   reduction, name, dtype
 losses.CategoricalGeneralizedCrossEntropy: q, reduction, name, dtype
 losses.CategoricalHinge: reduction, name, dtype
+losses.Circle: gamma, margin, remove_diagonal, reduction, name, dtype
 losses.CosineSimilarity: axis, reduction, name, dtype
 losses.Dice: reduction, name, axis, dtype
 losses.Hinge: reduction, name, dtype
@@ -186,7 +188,9 @@ losses.categorical_focal_crossentropy: y_true, y_pred, alpha, gamma, from_logits
   label_smoothing, axis
 losses.categorical_generalized_cross_entropy: y_true, y_pred, q
 losses.categorical_hinge: y_true, y_pred
+losses.circle: y_true, y_pred, ref_labels, ref_embeddings, remove_diagonal, gamma, margin
 losses.cosine_similarity: y_true, y_pred, axis
+losses.ctc: y_true, y_pred
 losses.dice: y_true, y_pred, axis
 losses.get: identifier
 losses.hinge: y_true, y_pred

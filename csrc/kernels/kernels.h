@@ -21,6 +21,8 @@
 #include "gather.h"
 #include "indices.h"
 #include "steps.h"
+#include "ctc.h"
+#include "circle.h"
 
 const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .isa = HL_STRING(HL_ISA),
@@ -66,6 +68,10 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .crossentropy = N(crossentropy),
     .softmax_crossentropy = N(softmax_crossentropy),
     .row_loss = N(row_loss),
+    .ctc = N(ctc),
+    .ctc_room = N(ctc_room),
+    .circle = N(circle),
+    .circle_room = N(circle_room),
     .metric = N(metric),
     .update = N(update),
     .adafactor = N(adafactor),

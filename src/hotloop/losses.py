@@ -20,7 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from . import backends, naming
 from .backends import own
 from .backends.formulas import EPSILON
-from .data.adapters import as_array, as_float, check_labels
+from .data.adapters import (
+    as_array,
+    as_float,
+    check_alignable,
+    check_labels,
+    check_targets,
+    check_whole_numbers,
+)
 from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Node, Value
@@ -59,6 +66,20 @@ class Loss:
     def options(self) -> dict[str, Any]:
         """The op's keyword arguments."""
         return {}
+
+    def target_dims(
+        self, dims: tuple[int, ...], given: tuple[int, ...] | None = None
+    ) -> tuple[int, ...] | None:
+        """The axes of one example's y_true as the op reads it, for those of y_pred.
+
+        `given` are the axes of the user's y; None where they are not known, and then the result is
+        None if they decide.
+        """
+        return dims[:-1] if self.sparse else dims
+
+    def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
+        """That y holds what the loss expects for outputs of these axes; ValueError otherwise."""
+        (check_labels if self.sparse else check_targets)(y, dims, self.name)
 
     def emit(
         self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
@@ -836,6 +857,189 @@ class Tversky(_Overlap):
         return {"alpha": self.alpha, "beta": self.beta, "axis": self.axis}
 
 
+# ------------------------------------------------------ of several rows of the outputs
+
+
+class CTC(Loss):
+    r"""Connectionist temporal classification (Graves et al., 2006): labels that have no places.
+
+    ``-log sum_a prod_t softmax(yhat_t)[a_t]`` over all alignments a: a class for each of the steps
+    t, which reads as the labels when first repetitions and then blanks are taken out of it. Class 0
+    is the blank.
+
+    y_pred are logits of shape (batch, steps, classes); y_true has shape (batch, length), its rows
+    being class numbers from 1 on and zeros behind those that are shorter. Each example has one
+    value, and one sample weight.
+
+    Raises
+    ------
+    ValueError
+        In a model, for outputs of another shape. For labels that are no class numbers, that follow
+        a 0, or that need more steps than there are: one each, and one more between equal ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(CTC()([[1]], np.zeros((1, 2, 2))), 4)  # 11, 01 and 10, of four
+    0.2877
+    """
+
+    op = "ctc"
+    sparse = True
+
+    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = "ctc") -> None:
+        super().__init__(name, reduction)
+
+    def target_dims(
+        self, dims: tuple[int, ...], given: tuple[int, ...] | None = None
+    ) -> tuple[int, ...] | None:
+        return given
+
+    def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
+        if len(dims) != 2:
+            raise ValueError(
+                f"{self.name} needs outputs of shape (batch, steps, classes), but they have shape "
+                f"(batch{''.join(f', {d}' for d in dims)})"
+            )
+        check_alignable(y, dims, self.name)
+
+    def emit(
+        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
+    ) -> Node:
+        """Adds the loss to a graph."""
+        return ops.loss(
+            self.op,
+            y_true,
+            y_pred,
+            weight,
+            reduction=self.reduction,
+            loss_weight=loss_weight,
+            rows=(),
+        )
+
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+        """The loss of each example, (batch,)."""
+        p = as_float(y_pred, f"{self.name}: y_pred")
+        y = as_array(y_true, f"{self.name}: y_true")
+        self.check(y, p.shape[1:])
+        if len(y) != len(p):
+            raise ValueError(f"{self.name}: y_true has {len(y)} examples but y_pred has {len(p)}")
+        values = np.empty(len(p), p.dtype)
+        self._compute(y.astype(np.int32).reshape(-1), p.reshape(-1, p.shape[-1]), values)
+        return values
+
+
+class Circle(Loss):
+    """Circle loss of embeddings (Sun et al., 2020): rows of one class near, others apart.
+
+    ``log(1 + sum_p exp(a_p) sum_n exp(b_n))`` for each row i of a batch. With
+    ``d = max(1 - yhat_i . yhat_j, 0)``, ``a = gamma (d + margin) (d - margin)`` over the rows p of
+    the same class, and ``b = gamma max(1 + margin - d, 0) (1 - margin - d)`` over the others, n.
+
+    y_pred has shape (batch, features), and its rows length 1: put a `UnitNormalization` last.
+    y_true has a class number of at least 0 for each row; how many classes there are does not
+    matter. A row that no other of the batch is like, or that none is unlike, is 0, and means are
+    over the rows above 0.
+
+    Parameters
+    ----------
+    gamma : float
+        Above 0: how sharply the worst pairs count.
+    margin : float
+        At least 0.
+    remove_diagonal : bool
+        Whether a row is no pair with itself.
+
+    Raises
+    ------
+    ValueError
+        If gamma or margin is none of these; in a model, for outputs of another shape.
+
+    Examples
+    --------
+    >>> same = [[1.0, 0.0], [1.0, 0.0]]
+    >>> round(Circle(remove_diagonal=False)([1, 2], same), 4)  # 80 (1.4 * 0.6 - 0.4 * 0.4)
+    54.4
+    """
+
+    op = "circle"
+    sparse = True
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "circle",
+    ) -> None:
+        super().__init__(name, reduction)
+        if not 0 < gamma < np.inf:
+            raise ValueError(f"Circle: gamma must be a finite number above 0, not {gamma!r}")
+        self.gamma = float(gamma)
+        self.margin = _check_not_negative(self, "margin", margin)
+        self.remove_diagonal = bool(remove_diagonal)
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "gamma": self.gamma,
+            "margin": self.margin,
+            "remove_diagonal": self.remove_diagonal,
+        }
+
+    def target_dims(
+        self, dims: tuple[int, ...], given: tuple[int, ...] | None = None
+    ) -> tuple[int, ...] | None:
+        return ()
+
+    def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
+        if len(dims) != 1:
+            raise ValueError(
+                f"{self.name} needs outputs of shape (batch, features), but they have shape "
+                f"(batch{''.join(f', {d}' for d in dims)})"
+            )
+        check_whole_numbers(y, self.name)
+
+    def emit(
+        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
+    ) -> Node:
+        """Adds the loss to a graph."""
+        return ops.loss(
+            self.op,
+            y_true,
+            y_pred,
+            weight,
+            reduction=self.reduction,
+            loss_weight=loss_weight,
+            over_positive=self.reduction != "sum",
+            **self.options(),
+        )
+
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """The loss of a batch, as one number."""
+        values = self.values(y_true, y_pred)
+        rows = 1 if self.reduction == "sum" else max(int(np.count_nonzero(values > 0)), 1)
+        if sample_weight is not None:
+            values = values * np.asarray(sample_weight, values.dtype).reshape(values.shape)
+        return float(values.sum() / rows)
+
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+        """The loss of each row, (batch,)."""
+        p = as_float(y_pred, f"{self.name}: y_pred")
+        y = as_array(y_true, f"{self.name}: y_true")
+        self.check(y, p.shape[1:])
+        if len(y) != len(p):
+            raise ValueError(f"{self.name}: y_true has {len(y)} rows but y_pred has {len(p)}")
+        values = np.empty(len(p), p.dtype)
+        self._compute(y.astype(np.int32).reshape(-1), p, values)
+        return values
+
+    def _config(self) -> dict[str, Any]:
+        return self.options()
+
+
 # ------------------------------------------------------------------ of the user's own
 
 
@@ -1181,6 +1385,29 @@ def tversky(
     return Tversky(alpha, beta, axis=axis).values(y_true, y_pred)
 
 
+def ctc(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+    """`CTC` of each example."""
+    return CTC().values(y_true, y_pred)
+
+
+def circle(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    ref_labels: None = None,
+    ref_embeddings: None = None,
+    remove_diagonal: bool = True,
+    gamma: float = 80.0,
+    margin: float = 0.4,
+) -> NDArray[Any]:
+    """`Circle` of each row; rows are compared with each other only, not with others (`ref_...`)."""
+    if ref_labels is not None or ref_embeddings is not None:
+        raise ValueError(
+            "circle: ref_labels and ref_embeddings are not supported; a row is compared with the "
+            "other rows of y_pred"
+        )
+    return Circle(gamma, margin, remove_diagonal).values(y_true, y_pred)
+
+
 # -------------------------------------------------------------------------- by name
 
 _BY_NAME: dict[str, type[Loss]] = {
@@ -1212,6 +1439,8 @@ _BY_NAME: dict[str, type[Loss]] = {
     "categorical_hinge": CategoricalHinge,
     "dice": Dice,
     "tversky": Tversky,
+    "ctc": CTC,
+    "circle": Circle,
 }
 _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
     mean_squared_error: MeanSquaredError,
@@ -1233,6 +1462,8 @@ _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
     categorical_hinge: CategoricalHinge,
     dice: Dice,
     tversky: Tversky,
+    ctc: CTC,
+    circle: Circle,
 }
 
 # Those of the user's own, and the classes that configurations name.

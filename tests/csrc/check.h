@@ -105,6 +105,7 @@ void test_rows(void);
 void test_normalization(void);
 void test_losses(void);
 void test_row_losses(void);
+void test_multirow_losses(void);
 void test_metrics(void);
 void test_optimizers(void);
 void test_adafactor(void);

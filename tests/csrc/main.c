@@ -37,6 +37,7 @@ static const struct {
     {"elementwise", test_elementwise, 1}, {"noise", test_noise, 1},
     {"rows", test_rows, 1},             {"normalization", test_normalization, 1},
     {"losses", test_losses, 1},         {"row_losses", test_row_losses, 1},
+    {"multirow_losses", test_multirow_losses, 1},
     {"metrics", test_metrics, 1},
     {"optimizers", test_optimizers, 1}, {"adafactor", test_adafactor, 1},
     {"network", test_network, 1},

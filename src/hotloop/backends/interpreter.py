@@ -280,8 +280,7 @@ class Interpreter:
         self._op(step)(*inputs, out=self._array(step.output), **attributes)
 
     def _loss(self, step: Node) -> None:
-        rows = self._rows * step.inputs[1].group
-        reduction = 1 if step.attributes["reduction"] == "sum" else rows
+        reduction = 1 if step.attributes["reduction"] == "sum" else self._rows * step.output.size
         keywords = {
             "scale": step.attributes["loss_weight"] / reduction,
             "gradient": self._optional(step.outputs[1]),
@@ -299,7 +298,7 @@ class Interpreter:
         self._op(step)(
             targets,
             self._matrix(y_pred),
-            np.repeat(self._vector(weight[0]), y_pred.group) if weight else None,
+            np.repeat(self._vector(weight[0]), step.output.size) if weight else None,
             values=self._vector(step.output),
             **keywords,
             **step.attributes["options"],

@@ -47,11 +47,11 @@ from .formulas import (
     uniform_24,
     unless_clipped,
 )
+from .labels import check_labels
 from .numpy import (
     Array,
     Op,
     alpha_dropout_line,
-    check_labels,
     dropout_scale,
     one_hot,
     with_settings,

@@ -38,6 +38,8 @@ from .formulas import (
     uniform_24,
     unless_clipped,
 )
+from .labels import check_labels
+from .multirow_losses import circle, ctc
 
 Array: TypeAlias = npt.NDArray[Any]
 Op: TypeAlias = Callable[..., Any]
@@ -1093,22 +1095,6 @@ def one_hot(label: Array, scores: Array) -> Array:
     return y_true
 
 
-def check_labels(label: Array, classes: int) -> None:
-    """Raises a ValueError unless every label is in [0, classes).
-
-    >>> check_labels(np.array([0, 3]), 3)
-    Traceback (most recent call last):
-    ...
-    ValueError: label: expected class numbers from 0 to 2, one a column of the scores; got 3
-    """
-    wrong = label[(label < 0) | (label >= classes)]
-    if wrong.size:
-        raise ValueError(
-            f"label: expected class numbers from 0 to {classes - 1}, "
-            f"one a column of the scores; got {wrong[0]}"
-        )
-
-
 # ----------------------------------------------------------------------------- metrics
 # values[i] = weight[i] * metric of row i.
 
@@ -1447,6 +1433,8 @@ def _table() -> dict[str, Op]:
             cosine_similarity,
             tversky,
             batch_tversky,
+            circle,
+            ctc,
             binary_accuracy,
             categorical_accuracy,
             sparse_categorical_accuracy,

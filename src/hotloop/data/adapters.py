@@ -207,15 +207,9 @@ def check_labels(y: Array, dims: tuple[int, ...], loss: str) -> None:
         )
     for start in range(0, len(y), _CHUNK):
         part = y[start : start + _CHUNK]
-        if part.dtype.kind == "f":
-            with np.errstate(invalid="ignore"):
-                bad = (part != np.floor(part)) | (part < 0) | (part >= classes)
-        elif part.dtype.kind == "b":
-            bad = part.astype(np.uint8) >= classes
-        elif part.size and part.min() >= 0 and part.max() < classes:
+        if part.dtype.kind in "iu" and part.size and part.min() >= 0 and part.max() < classes:
             continue
-        else:
-            bad = (part < 0) | (part >= classes)
+        bad = _no_labels(part, classes)
         if bad.any():
             row = np.argwhere(bad)[0]
             value = part[tuple(row)]
@@ -231,6 +225,74 @@ def check_labels(y: Array, dims: tuple[int, ...], loss: str) -> None:
             )
 
 
+def check_whole_numbers(y: Array, loss: str) -> None:
+    """That y has one whole number of at least 0 for each example, whatever their range.
+
+    Raises
+    ------
+    ValueError
+        Naming the loss, and the first that is none.
+    """
+    if math.prod(y.shape[1:]) != 1:
+        raise ValueError(
+            f"{loss} expects class numbers of shape ({len(y)},), but y has shape {y.shape}"
+        )
+    for start in range(0, len(y), _CHUNK):
+        part = y[start : start + _CHUNK].reshape(-1)
+        if len(bad := np.flatnonzero(_no_labels(part, _MOST_LABELS))):
+            raise ValueError(
+                f"{loss}: labels must be whole numbers from 0 to {_MOST_LABELS - 1}, but "
+                f"y[{start + bad[0]}] is {part[bad[0]]}"
+            )
+
+
+def check_alignable(y: Array, dims: tuple[int, ...], loss: str) -> None:
+    """That each row of y holds class numbers and then zeros, and fits into the steps of an output.
+
+    Raises
+    ------
+    ValueError
+        Naming the loss, and the first row that does not.
+    """
+    steps, classes = dims
+    if y.ndim != 2:
+        raise ValueError(
+            f"{loss} expects labels of shape (batch, length), but y has shape {y.shape}"
+        )
+    for start in range(0, len(y), _CHUNK):
+        part = y[start : start + _CHUNK]
+        bad = _no_labels(part, classes)
+        if bad.any():
+            row, place = np.argwhere(bad)[0]
+            raise ValueError(
+                f"{loss}: labels must be whole numbers from 0 (no label) to {classes - 1} (the "
+                f"last layer has {classes} units), but y[{start + row}, {place}] is "
+                f"{part[row, place]}"
+            )
+        behind = (part[:, :-1] == 0) & (part[:, 1:] != 0)
+        if behind.any():
+            row = np.argwhere(behind)[0][0]
+            raise ValueError(
+                f"{loss}: class 0 is the blank, so zeros must stand behind all labels, but "
+                f"y[{start + row}] is {part[row]}"
+            )
+        repeated = (part[:, :-1] == part[:, 1:]) & (part[:, 1:] != 0)
+        needed = np.count_nonzero(part, axis=1) + np.count_nonzero(repeated, axis=1)
+        if len(long := np.flatnonzero(needed > steps)):
+            raise ValueError(
+                f"{loss}: the labels of y[{start + long[0]}] need {needed[long[0]]} steps, one "
+                f"each and one more between equal ones, but the outputs have {steps}"
+            )
+
+
+def _no_labels(y: Array, classes: int) -> NDArray[np.bool_]:
+    """Which numbers are no class number below `classes`."""
+    with np.errstate(invalid="ignore"):
+        fractions = y != np.floor(y) if y.dtype.kind == "f" else np.False_
+        return np.asarray(fractions | (y < 0) | (y >= classes))
+
+
+_MOST_LABELS = 1 << 31
 _CHUNK = 1 << 20  # rows checked at once: bounds the memory that a check takes
 
 

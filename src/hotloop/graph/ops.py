@@ -642,18 +642,20 @@ def loss(
     *,
     reduction: str,
     loss_weight: float = 1.0,
+    rows: tuple[int, ...] | None = None,
     **options: Any,
 ) -> Node:
     """A loss node: its outputs are the weighted value of each row, and the gradient.
 
     A loss knows its own gradient: of ``loss_weight * reduce(weight * value)`` with respect
-    to y_pred, where reduce is the mean over all rows of the batch or the sum.
+    to y_pred, where reduce is the mean over all values of the batch or the sum. `rows` are the
+    axes of an example's values, if they are not those of y_pred but the last.
     """
     inputs = (y_true, y_pred) if weight is None else (y_true, y_pred, weight)
     values, _ = emit(
         "loss",
         inputs,
-        y_pred.dims[:-1],
+        y_pred.dims[:-1] if rows is None else rows,
         y_pred.dims,
         dtype=y_pred.dtype,
         kind=kind,

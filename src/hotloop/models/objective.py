@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from .. import losses as losses_module
 from .. import metrics as metrics_module
-from ..data import adapters
 from ..graph.plan import LossTerm, MetricTerm, Slot
 from ..graph.trace import Value
 from ..losses import Loss
@@ -176,17 +175,16 @@ class Compilation:
             return None
         y: list[Array] = [np.empty((1, *v.dims)) for v in outputs]
         for i, loss in enumerate(self._losses(outputs, names, y)):
-            if loss.sparse:
-                y[i] = np.empty((1, *outputs[i].dims[:-1]))
+            dims = loss.target_dims(outputs[i].dims)
+            if dims is None:
+                return None
+            y[i] = np.empty((1, *dims))
         return self._make(outputs, names, y, weighted=False)
 
     def check(self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]) -> None:
         """That y holds what the losses expect; ValueError otherwise."""
         for array, output, loss in zip(y, outputs, self._losses(outputs, names, y), strict=True):
-            if loss.sparse:
-                adapters.check_labels(array, output.dims, loss.name)
-            else:
-                adapters.check_targets(array, output.dims, loss.name)
+            loss.check(array, output.dims)
 
     def _losses(
         self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
@@ -228,24 +226,26 @@ class Compilation:
         objective = Objective([f"{name}_loss" for name in names])
         if weighted:
             objective.sample_weight = Value((), outputs[0].dtype, role="sample_weight")
-        targets: dict[tuple[int, bool], Value] = {}
+        targets: dict[Any, Value] = {}
 
-        def target(index: int, sparse: bool) -> Value:
-            if (index, sparse) not in targets:
-                pred = outputs[index]
-                value = Value(
-                    pred.dims[:-1] if sparse else pred.dims,
-                    "int32" if sparse else pred.dtype,
-                    role="target",
-                )
-                targets[index, sparse] = value
-                objective.targets.append((index, value))
-            return targets[index, sparse]
+        def target(index: int, sparse: bool, dims: tuple[int, ...]) -> Value:
+            key = index, sparse, dims
+            if key not in targets:
+                dtype = "int32" if sparse else outputs[index].dtype
+                targets[key] = Value(dims, dtype, role="target")
+                objective.targets.append((index, targets[key]))
+            return targets[key]
 
         for i, (loss, factor) in enumerate(zip(losses, factors, strict=True)):
+            dims = loss.target_dims(outputs[i].dims, y[i].shape[1:])
+            assert dims is not None
             objective.losses.append(
                 LossTerm(
-                    loss, target(i, loss.sparse), outputs[i], objective.sample_weight, float(factor)
+                    loss,
+                    target(i, loss.sparse, dims),
+                    outputs[i],
+                    objective.sample_weight,
+                    float(factor),
                 )
             )
         for use in self._uses(names, outputs, y, weighted):
@@ -255,7 +255,8 @@ class Compilation:
                 assert metric.op is not None
                 use.term = len(objective.terms)
                 weight = objective.sample_weight if use.weighted else None
-                y_true = target(use.output, metric.sparse)
+                dims = outputs[use.output].dims
+                y_true = target(use.output, metric.sparse, dims[:-1] if metric.sparse else dims)
                 objective.terms.append(
                     MetricTerm(metric.op, metric.options(), y_true, outputs[use.output], weight)
                 )

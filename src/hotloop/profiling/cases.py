@@ -499,6 +499,26 @@ def _of_scores(
     return prepare
 
 
+def _ctc(shape: Shape, new: Arrays) -> Call:
+    """Sequences of 32 rows with up to 8 labels; operations of the sums over alignments alone."""
+    rows, cols = shape
+    steps, length = 32, 8
+    examples = rows // steps
+    label = new.labels(examples * length, cols)
+    x, gradient = new.normal(examples * steps, cols), new.empty(examples * steps, cols)
+    work = 2 * 12 * (2 * length + 1) * examples * steps
+    return _call(work, label, x, None, values=new.empty(examples), gradient=gradient)
+
+
+def _circle(shape: Shape, new: Arrays) -> Call:
+    rows, cols = shape
+    x = new.normal(rows, cols)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    label, values, gradient = new.labels(rows, 10), new.empty(rows), new.empty(rows, cols)
+    work = 6 * rows * rows * cols
+    return _call(work, label, x, None, values=values, gradient=gradient, scale=1 / rows)
+
+
 def _losses() -> Iterator[Kernel]:
     for name in LOSSES:
         yield Kernel(name, "losses", _SCORES, _of_scores(4, gradient=True))
@@ -516,6 +536,8 @@ def _losses() -> Iterator[Kernel]:
     yield Kernel("generalized_crossentropy", "losses", _SCORES, generalized)
     for name in ("categorical_hinge", "cosine_similarity", "tversky", "batch_tversky"):
         yield Kernel(name, "losses", _SCORES, _of_scores(6, one_hot=True, gradient=True))
+    yield Kernel("ctc", "losses", _SCORES, _ctc)
+    yield Kernel("circle", "losses", ((32, 64), (256, 64)), _circle)
 
 
 def _metrics() -> Iterator[Kernel]:

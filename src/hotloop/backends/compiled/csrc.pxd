@@ -199,6 +199,14 @@ cdef extern from "hotloop.h" nogil:
                          const int32_t *label, const void *y_pred, const void *weight,
                          ptrdiff_t group, double scale, void *values, void *gradient,
                          ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        void (*ctc)(ptrdiff_t steps, ptrdiff_t length, const int32_t *label, const void *logits,
+                    const void *weight, double scale, void *values, void *gradient, void *room,
+                    ptrdiff_t examples, ptrdiff_t cols) noexcept nogil
+        size_t (*ctc_room)(ptrdiff_t steps, ptrdiff_t length) noexcept nogil
+        void (*circle)(const double *option, const int32_t *label, const void *x,
+                       const void *weight, double scale, void *values, void *gradient, void *room,
+                       ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+        size_t (*circle_room)(ptrdiff_t rows) noexcept nogil
         void (*metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,
                        const void *y_pred, const void *weight, ptrdiff_t group, void *values,
                        ptrdiff_t rows, ptrdiff_t cols) noexcept nogil

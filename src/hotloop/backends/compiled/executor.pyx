@@ -31,6 +31,7 @@ from ..interpreter import PythonSteps
 from .steps import (
     ACTIVATIONS,
     BATCH_LOSSES,
+    CIRCLE_OPTIONS,
     CROSSENTROPIES,
     DTYPES,
     LOSSES,
@@ -83,6 +84,8 @@ from .steps cimport (
     CLIP_BY_VALUE,
     ALPHA_DROPOUT,
     COLUMN_MOMENTS,
+    CIRCLE,
+    CTC,
     COLUMNS,
     CONCATENATE,
     CONSTRAIN,
@@ -920,7 +923,16 @@ cdef class Executor:
         if kind == "array_loss":
             self._in_python(at, node)
             return
-        if kind in CROSSENTROPIES:
+        if kind == "ctc":
+            self._rows_of_loss(at, CTC, node)
+            step.inputs = node.inputs[0].size
+            self._need_scratch(self.kernels.ctc_room(step.group, step.inputs))
+        elif kind == "circle":
+            self._rows_of_loss(at, CIRCLE, node)
+            for i, name in enumerate(CIRCLE_OPTIONS):
+                step.options[i] = options[name]
+            self._need_scratch(self.kernels.circle_room(self.plan.batch_size))
+        elif kind in CROSSENTROPIES:
             self._rows_of_loss(at, CROSSENTROPIES[kind], node)
             step.option = options.get("smoothing", 0.0)
             step.clip = options.get("clip", False)
@@ -933,7 +945,7 @@ cdef class Executor:
             self._rows_of_loss(at, LOSS, node)
             step.kind = LOSSES[kind]
             step.option = options.get("param", 0.0)
-        step.by_one = kind in BATCH_LOSSES
+        step.by_one = kind in BATCH_LOSSES or kind == "circle"
         step.summed = node.attributes.get("reduction") == "sum"
         step.factor = node.attributes.get("loss_weight", 1.0)
 

@@ -15,8 +15,9 @@ from ... import backends
 from ..formulas import ACTIVATIONS as ACTIVATION_FORMULAS
 from ..formulas import LOSSES as LOSS_FORMULAS
 from ..formulas import OPTIMIZERS as RULES
+from ..labels import check_labels
 from ..numpy import OPS as REFERENCE
-from ..numpy import alpha_dropout_line, check_factored, check_labels, with_settings
+from ..numpy import alpha_dropout_line, check_factored, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
 from .steps import (
@@ -61,6 +62,8 @@ from .steps cimport (
     BIAS_GRADIENT,
     CHOICE_GRADIENT,
     COLUMN_MOMENTS,
+    CIRCLE,
+    CTC,
     COLUMNS,
     CONCATENATE,
     DROPOUT,
@@ -110,6 +113,8 @@ cdef int64_t PRODUCT_GRAIN = 1 << 20
 cdef struct Call:
     const Step *step
     Batch *batch
+    char *scratch
+    size_t scratch_bytes
 
 
 cdef struct Product:
@@ -136,6 +141,7 @@ cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noe
     cdef Worker worker
     memset(&worker, 0, sizeof(Worker))
     worker.number, worker.n_workers, worker.team = thread, n_threads, team
+    worker.scratch = call.scratch + thread * call.scratch_bytes
     run_step(call.step, call.batch, &worker)
 
 
@@ -171,8 +177,9 @@ cdef int _team_size(int64_t work, int64_t grain):
     return min(backends.num_threads(), max(1, work // grain))
 
 
-cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h=NULL):
-    """Runs one step on `rows` examples."""
+cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h=NULL,
+          size_t scratch_bytes=0):
+    """Runs one step on `rows` examples, with so much scratch memory for each thread."""
     cdef Batch batch
     cdef Call call
     cdef ptrdiff_t size = step.cols * (rows * step.group if step.group else 1)
@@ -184,8 +191,11 @@ cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h
     batch.rows = rows
     if h != NULL:
         memcpy(batch.h, h, sizeof(batch.h))
-    call.step, call.batch = step, &batch
     n_threads = 1 if step.by_one else _team_size(size, GRAIN)
+    call.step, call.batch = step, &batch
+    call.scratch_bytes = (scratch_bytes + 63) // 64 * 64
+    scratch = Buffer(call.scratch_bytes * n_threads) if scratch_bytes else None
+    call.scratch = (<Buffer> scratch).data if scratch_bytes else NULL
     with nogil:
         run_on_team(run_call, &call, n_threads)
 
@@ -816,6 +826,41 @@ def _row_loss(name, reference):
     return loss
 
 
+def ctc(label, x, weight, *, values, gradient=None, scale=1.0):
+    cdef Step step
+    cdef const hl_kernels *kernels = _kernels(x)
+    examples, (rows, cols) = len(values), x.shape
+    if not examples or rows % examples or len(label) % examples:
+        raise ValueError(
+            f"labels {label.shape} and logits {x.shape} are not those of {examples} examples"
+        )
+    if weight is not None and weight.shape != values.shape:
+        raise ValueError(f"weight has shape {weight.shape}, expected {values.shape}")
+    check_labels(label, cols)
+    memset(&step, 0, sizeof(Step))
+    step.code = CTC
+    step.group, step.inputs, step.cols = rows // examples, len(label) // examples, cols
+    step.sparse = True
+    step.in0, step.in1 = _address(label, "int32"), _address(x, x.dtype)
+    step.in2, step.out0 = _address(weight, x.dtype), _address(values, x.dtype)
+    step.out1 = _address(gradient, x.dtype)
+    step.summed, step.factor = True, scale
+    _run(&step, kernels, examples, NULL, kernels.ctc_room(step.group, step.inputs))
+
+
+def circle(
+    label, x, weight, *, values, gradient=None, scale=1.0, gamma=80.0, margin=0.4,
+    remove_diagonal=True, over_positive=False,
+):
+    cdef Step step = _rows_of_loss(CIRCLE, label, x, weight, values, True)
+    for i, option in enumerate((gamma, margin, remove_diagonal, over_positive)):
+        step.options[i] = option
+    step.by_one = True
+    step.out1 = _address(gradient, x.dtype)
+    step.summed, step.factor = True, scale
+    _run(&step, _kernels(x), len(x), NULL, _kernels(x).circle_room(len(x)))
+
+
 cdef _metric(str name, y_true, y_pred, weight, values, double param, bint sparse):
     cdef Step step = _rows_of_loss(METRIC, y_true, y_pred, weight, values, sparse)
     step.kind, step.option = METRICS[name], param
@@ -989,6 +1034,8 @@ def _table():
             sparse_categorical_crossentropy,
             softmax_crossentropy,
             sparse_softmax_crossentropy,
+            ctc,
+            circle,
             binary_accuracy,
             categorical_accuracy,
             sparse_categorical_accuracy,

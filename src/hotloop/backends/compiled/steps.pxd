@@ -57,6 +57,8 @@ cdef enum Code:
     ROW_LOSS
     CROSSENTROPY
     SOFTMAX_CROSSENTROPY
+    CTC
+    CIRCLE
     METRIC
     ACCUMULATE
     PENALTY

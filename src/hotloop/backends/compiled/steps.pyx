@@ -96,6 +96,7 @@ ROW_LOSSES = {
     "tversky": (csrc.HL_TVERSKY, TVERSKY),
     "batch_tversky": (csrc.HL_BATCH_TVERSKY, TVERSKY),
 }
+CIRCLE_OPTIONS = ("gamma", "margin", "remove_diagonal", "over_positive")
 CROSSENTROPIES = {
     "categorical_crossentropy": CROSSENTROPY,
     "sparse_categorical_crossentropy": CROSSENTROPY,
@@ -492,7 +493,17 @@ cdef void _run_rows(const Step *s, Batch *batch, ptrdiff_t first, ptrdiff_t n,
         label = <const int32_t *> s.in0 + first if s.sparse else NULL
         y_true = NULL if s.sparse else s.in0 + at
         scale = s.factor if s.summed else s.factor / (batch.rows * s.group)
-        if s.code == METRIC:
+        if s.code == CTC:
+            # Whole examples: group are the steps of one, inputs its labels.
+            scale = s.factor if s.summed else s.factor / batch.rows
+            label = <const int32_t *> s.in0 + first // s.group * s.inputs
+            kernels.ctc(s.group, s.inputs, label, s.in1 + at, weight, scale,
+                        s.out0 + first // s.group * item, moved(s.out1, at), scratch,
+                        n // s.group, s.cols)
+        elif s.code == CIRCLE:
+            kernels.circle(s.options, label, s.in1, weight, scale, s.out0, s.out1, scratch, n,
+                           s.cols)
+        elif s.code == METRIC:
             kernels.metric(<hl_metric> s.kind, s.option, y_true, label, s.in1 + at, weight,
                            s.group, s.out0 + first * item, n, s.cols)
         elif s.code == LOSS:
