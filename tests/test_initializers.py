@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -203,3 +205,55 @@ def test_unknown_names_and_things():
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
         initializers.VarianceScaling(**arguments)
+
+
+def test_no_initializer_of_keras_is_missing():
+    keras = pytest.importorskip("keras")
+    names = {name for name in dir(keras.initializers) if not name.startswith("_")}
+    assert names - set(dir(initializers)) == {"serialize", "deserialize"}
+
+
+@pytest.mark.parametrize("side", ["real", "imag"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window": None},
+        {"window": "hamming", "scaling": "spectrum", "periodic": True},
+        {"window": np.linspace(-1.0, 2.0, 16), "scaling": None},
+    ],
+)
+def test_stft_is_that_of_keras(side, options):
+    pytest.importorskip("scipy")
+    keras = pytest.importorskip("keras")
+    for frequencies in (2, 9, 17):
+        shape = (16, 1, frequencies)
+        wanted = keras.initializers.STFT(side, **options)(shape)
+        found = initializers.STFT(side, **options)
+        np.testing.assert_allclose(found(shape), np.asarray(wanted), atol=2e-5)
+        again = initializers.get({"class_name": "STFT", "config": found.get_config()})
+        np.testing.assert_array_equal(again(shape, "float64"), found(shape, "float64"))
+
+
+def test_stft_transforms():
+    frame, window = np.random.default_rng(1).normal(size=16), np.hanning(16)
+    parts = (initializers.STFT(side, window, None) for side in ("real", "imag"))
+    real, imaginary = (frame @ part((16, 1, 9), "float64")[:, 0] for part in parts)
+    np.testing.assert_allclose(real + 1j * imaginary, np.fft.rfft(frame * window), atol=1e-12)
+
+
+def test_stft_refuses(monkeypatch):
+    for arguments, words in (
+        (("complex",), "side must be"),
+        (("real", None, "power"), "scaling must be"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            initializers.STFT(*arguments)
+    for shape in ((16, 9), (16, 2, 9), (16, 1, 1)):
+        with pytest.raises(ValueError, match="frame length, 1, frequencies"):
+            initializers.STFT()(shape)
+    with pytest.raises(ValueError, match=r"shape \(3,\); frames of 16"):
+        initializers.STFT(window=[1, 2, 3])((16, 1, 9))
+    monkeypatch.setitem(sys.modules, "scipy.signal", None)
+    with pytest.raises(ImportError, match=r"comes from SciPy: pip install 'hotloop\[sklearn\]'"):
+        initializers.STFT()((16, 1, 9))

@@ -77,6 +77,8 @@ initializers.Orthogonal: gain, seed
 initializers.OrthogonalInitializer: gain, seed
 initializers.RandomNormal: mean, stddev, seed
 initializers.RandomUniform: minval, maxval, seed
+initializers.STFT: side, window, scaling, periodic
+initializers.STFTInitializer: side, window, scaling, periodic
 initializers.TruncatedNormal: mean, stddev, seed
 initializers.VarianceScaling: scale, mode, distribution, seed, input_axes, output_axes
 initializers.Zeros:
@@ -93,6 +95,7 @@ initializers.ones:
 initializers.orthogonal: gain, seed
 initializers.random_normal: mean, stddev, seed
 initializers.random_uniform: minval, maxval, seed
+initializers.stft: side, window, scaling, periodic
 initializers.truncated_normal: mean, stddev, seed
 initializers.variance_scaling: scale, mode, distribution, seed, input_axes, output_axes
 initializers.zeros:

@@ -145,6 +145,111 @@ class Identity(Initializer):
         return {"gain": self.gain}
 
 
+class STFT(Initializer):
+    """Kernel of a convolution that is a short-time Fourier transform.
+
+    ``cos(2 pi f t / n) w[t] / s`` for the shape (T, 1, F), t = 0 .. T - 1 and f = 0 .. F - 1, with
+    ``n = 2 (F - 1)`` and a window w; ``-sin(2 pi f t / n)`` for the imaginary part.
+
+    Parameters
+    ----------
+    side : {"real", "imag"}
+        Which part.
+    window : str or array_like of length T, optional
+        The window, or the name of one in ``scipy.signal.windows``, which needs SciPy: ``pip
+        install 'hotloop[sklearn]'``. None: no window and no scaling.
+    scaling : {"density", "spectrum"}, optional
+        s: the root of the sum of the window's squares, or the sum of its absolute values. None: 1.
+    periodic : bool
+        Whether a window that is named is one period, or symmetric.
+
+    Raises
+    ------
+    ValueError
+        For arguments that are none of these; when called, for a shape that is not (T, 1, F) with F
+        of at least 2, or a window of another length.
+    ImportError
+        When called, for the name of a window without SciPy.
+
+    Examples
+    --------
+    >>> STFT(window=None)((3, 1, 3))[:, 0].round(3) + 0.0
+    array([[ 1.,  1.,  1.],
+           [ 1.,  0., -1.],
+           [ 1., -1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        side: str = "real",
+        window: str | ArrayLike | None = "hann",
+        scaling: str | None = "density",
+        periodic: bool = False,
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ValueError(f"STFT: side must be 'real' or 'imag', not {side!r}")
+        if scaling not in (None, "density", "spectrum"):
+            raise ValueError(
+                f"STFT: scaling must be 'density', 'spectrum' or None, not {scaling!r}"
+            )
+        self.side = side
+        self.window = window
+        self.scaling = scaling
+        self.periodic = bool(periodic)
+
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None) -> Array:
+        """New array of that shape and dtype."""
+        if len(shape) != 3 or shape[1] != 1 or shape[2] < 2:
+            raise ValueError(
+                f"STFT: the shape must be (frame length, 1, frequencies), two or more, not {shape}"
+            )
+        steps, _, frequencies = shape
+        # Multiples of a whole turn are left out of the angle before it is rounded.
+        turns = np.outer(np.arange(steps), np.arange(frequencies)) % (2 * (frequencies - 1))
+        angle = turns * (math.pi / (frequencies - 1))
+        kernel = np.cos(angle) if self.side == "real" else -np.sin(angle)
+        if self.window is not None:
+            kernel *= self._window(steps)[:, np.newaxis]
+        made: Array = kernel[:, np.newaxis].astype(dtype or np.float32)
+        return made
+
+    def _window(self, steps: int) -> NDArray[np.float64]:
+        """The window, scaled."""
+        if isinstance(self.window, str):
+            try:
+                from scipy.signal import get_window
+            except ImportError:
+                raise ImportError(
+                    f"STFT: the window {self.window!r} comes from SciPy: pip install "
+                    "'hotloop[sklearn]', or give the window as an array"
+                ) from None
+            window = np.asarray(get_window(self.window, steps, self.periodic), np.float64)
+        else:
+            window = np.asarray(self.window, np.float64)
+        if window.shape != (steps,):
+            raise ValueError(
+                f"STFT: the window has shape {window.shape}; frames of {steps} need ({steps},)"
+            )
+        size = 1.0
+        if self.scaling is not None:
+            density = self.scaling == "density"
+            size = float(np.linalg.norm(window) if density else np.abs(window).sum())
+        scaled: NDArray[np.float64] = window / size
+        return scaled
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        window = self.window
+        return {
+            "side": self.side,
+            "window": window
+            if window is None or isinstance(window, str)
+            else np.asarray(window).tolist(),
+            "scaling": self.scaling,
+            "periodic": self.periodic,
+        }
+
+
 class RandomInitializer(Initializer):
     """Base of the random initializers.
 
@@ -522,6 +627,8 @@ lecun_normal = LecunNormal
 orthogonal = Orthogonal
 IdentityInitializer = Identity
 OrthogonalInitializer = Orthogonal
+STFTInitializer = STFT
+stft = STFT
 
 
 def compute_fans(
@@ -620,6 +727,9 @@ _TABLE = {
     "orthogonal": Orthogonal,
     "IdentityInitializer": Identity,
     "OrthogonalInitializer": Orthogonal,
+    "STFT": STFT,
+    "STFTInitializer": STFT,
+    "stft": STFT,
     "zero": Zeros,
     "one": Ones,
     "normal": RandomNormal,
