@@ -257,6 +257,13 @@ metrics.Sum: name, dtype
 metrics.TopKCategoricalAccuracy: k, name, dtype
 metrics.TrueNegatives: thresholds, name, dtype
 metrics.TruePositives: thresholds, name, dtype
+metrics.binary_accuracy: y_true, y_pred, threshold
+metrics.categorical_accuracy: y_true, y_pred
+metrics.concordance_correlation: y_true, y_pred, axis
+metrics.pearson_correlation: y_true, y_pred, axis
+metrics.sparse_categorical_accuracy: y_true, y_pred
+metrics.sparse_top_k_categorical_accuracy: y_true, y_pred, k, from_sorted_ids
+metrics.top_k_categorical_accuracy: y_true, y_pred, k
 metrics.get: identifier
 models.clone_model: model, input_tensors, clone_function, call_function, recursive
 models.load_model: filepath, custom_objects, compile, safe_mode

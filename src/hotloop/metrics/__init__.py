@@ -2,7 +2,7 @@
 
 `base` holds the state, `rows` the metrics that are a weighted mean of one value a row and that
 a backend can compute by itself, `counts`, `confusion`, `overlap` and `regression` the ones that
-need more.
+need more. `functions` are rows without a state.
 """
 
 from __future__ import annotations
@@ -10,6 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from ..losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 from ..naming import instantiate
 from .base import (
     Mean,
@@ -33,6 +51,16 @@ from .counts import (
     FBetaScore,
     Precision,
     Recall,
+)
+from .functions import (
+    METRICS,
+    binary_accuracy,
+    categorical_accuracy,
+    concordance_correlation,
+    pearson_correlation,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
 )
 from .overlap import (
     BinaryIoU,
@@ -119,11 +147,34 @@ __all__ = [
     "TopKCategoricalAccuracy",
     "TrueNegatives",
     "TruePositives",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "concordance_correlation",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "pearson_correlation",
+    "poisson",
     "resolve",
     "resolve_accuracy",
     "resolve_crossentropy",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
     "target_kind",
+    "top_k_categorical_accuracy",
 ]
 
 TargetKind = Literal["binary", "sparse_categorical", "categorical"]
@@ -132,7 +183,8 @@ TargetKind = Literal["binary", "sparse_categorical", "categorical"]
 def get(identifier: str | Mapping[str, Any] | Metric | Callable[..., Any] | None) -> Any:
     """Metric of a name, a configuration, a class, an instance or a function; None of None.
 
-    A function ``fn(y_true, y_pred)`` becomes a `MeanMetricWrapper`. What ``"accuracy"`` means
+    A function of this module becomes the metric that it is the value of; another, ``fn(y_true,
+    y_pred)``, a `MeanMetricWrapper`. What ``"accuracy"`` means
     in ``compile`` depends on shapes: see `resolve`.
 
     Raises
@@ -148,7 +200,11 @@ def get(identifier: str | Mapping[str, Any] | Metric | Callable[..., Any] | None
     if identifier is None:
         return None
     found = instantiate("metric", identifier, _TABLE)
-    return found if isinstance(found, Metric) else MeanMetricWrapper(found)
+    if isinstance(found, Metric):
+        return found
+    if found in METRICS:
+        return METRICS[found](name=found.__name__)
+    return MeanMetricWrapper(found)
 
 
 def resolve(
