@@ -52,9 +52,10 @@ HL_EACH_DTYPE(HL_RUN)
 static HL_INLINE void N(copy_short_rows)(const size_t bytes, const hl_source *source,
                                          const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                                          char *out) {
-    for (ptrdiff_t i = 0; i < n; i++, out += bytes)
-        memcpy(out, source->data + (order ? order[first + i] : first + i) * source->row_stride,
-               bytes);
+    const char *const data = source->data;
+    const ptrdiff_t stride = source->row_stride; /* for all that is known, out might be source */
+    for (ptrdiff_t i = first; i < first + n; i++, out += bytes)
+        memcpy(out, data + (order ? order[i] : i) * stride, bytes);
 }
 
 /* Rows that need no cast: what most programs pass, and where rows are short, all of the cost. */

@@ -62,64 +62,81 @@ static int N(loss_in_lanes)(const N(examples) *e, ptrdiff_t i, int rows, double 
 
 /* ---------------------------------------------------------- layers, rows in the lanes */
 
+/* Groups of VL rows that go through the layers side by side, for one not to wait for itself: of
+ * `groups` of them, each has its units one behind the other, and then comes the next. */
+#undef GROUPS
+#define GROUPS 2
+
 /* Columns whose sums are formed side by side. */
 #undef ABREAST
 #define ABREAST (VL < 4 ? VL : 4)
 
 /* y = x w + b for columns j .. j + count - 1 of w, whose rows are units apart. */
-static HL_INLINE void N(layer_forward_part)(const int count, ptrdiff_t units, ptrdiff_t inputs,
-                                            const T *w, const T *b, const vec *x, ptrdiff_t j,
-                                            vec *y) {
-    vec sum[ABREAST];
-    HL_UNROLL for (int q = 0; q < count; q++)
-        sum[q] = splat(b ? b[j + q] : 0);
-    for (ptrdiff_t i = 0; i < inputs; i++)
+static HL_INLINE void N(layer_forward_part)(const int groups, const int count, ptrdiff_t units,
+                                            ptrdiff_t inputs, const T *w, const T *b, const vec *x,
+                                            ptrdiff_t j, vec *y) {
+    vec sum[GROUPS][ABREAST];
+    HL_UNROLL for (int g = 0; g < groups; g++)
         HL_UNROLL for (int q = 0; q < count; q++)
-            sum[q] += x[i] * splat(w[i * units + j + q]);
-    HL_UNROLL for (int q = 0; q < count; q++)
-        y[j + q] = sum[q];
+            sum[g][q] = splat(b ? b[j + q] : 0);
+    for (ptrdiff_t i = 0; i < inputs; i++)
+        HL_UNROLL for (int g = 0; g < groups; g++)
+            HL_UNROLL for (int q = 0; q < count; q++)
+                sum[g][q] += x[g * inputs + i] * splat(w[i * units + j + q]);
+    HL_UNROLL for (int g = 0; g < groups; g++)
+        HL_UNROLL for (int q = 0; q < count; q++)
+            y[g * units + j + q] = sum[g][q];
 }
 
-static HL_INLINE void N(layer_forward)(ptrdiff_t units, ptrdiff_t inputs, const T *w, const T *b,
-                                       const vec *x, vec *y) {
+static HL_INLINE void N(layer_forward)(const int groups, ptrdiff_t units, ptrdiff_t inputs,
+                                       const T *w, const T *b, const vec *x, vec *y) {
     ptrdiff_t j = 0;
     for (; j + ABREAST <= units; j += ABREAST)
-        N(layer_forward_part)(ABREAST, units, inputs, w, b, x, j, y);
+        N(layer_forward_part)(groups, ABREAST, units, inputs, w, b, x, j, y);
     for (; j < units; j++)
-        N(layer_forward_part)(1, units, inputs, w, b, x, j, y);
+        N(layer_forward_part)(groups, 1, units, inputs, w, b, x, j, y);
 }
 
 /* dx = dy w^T for inputs i .. i + count - 1 of the layer. */
-static HL_INLINE void N(layer_backward_part)(const int count, ptrdiff_t units, const T *w,
-                                             const vec *dy, ptrdiff_t i, vec *dx) {
-    vec sum[ABREAST];
-    HL_UNROLL for (int q = 0; q < count; q++)
-        sum[q] = splat(0);
+static HL_INLINE void N(layer_backward_part)(const int groups, const int count, ptrdiff_t units,
+                                             ptrdiff_t inputs, const T *w, const vec *dy,
+                                             ptrdiff_t i, vec *dx) {
+    vec sum[GROUPS][ABREAST] = {{{0}}};
     for (ptrdiff_t j = 0; j < units; j++)
+        HL_UNROLL for (int g = 0; g < groups; g++)
+            HL_UNROLL for (int q = 0; q < count; q++)
+                sum[g][q] += dy[g * units + j] * splat(w[(i + q) * units + j]);
+    HL_UNROLL for (int g = 0; g < groups; g++)
         HL_UNROLL for (int q = 0; q < count; q++)
-            sum[q] += dy[j] * splat(w[(i + q) * units + j]);
-    HL_UNROLL for (int q = 0; q < count; q++)
-        dx[i + q] = sum[q];
+            dx[g * inputs + i + q] = sum[g][q];
 }
 
-static HL_INLINE void N(layer_backward)(ptrdiff_t units, ptrdiff_t inputs, const T *w,
-                                        const vec *dy, vec *dx) {
+static HL_INLINE void N(layer_backward)(const int groups, ptrdiff_t units, ptrdiff_t inputs,
+                                        const T *w, const vec *dy, vec *dx) {
     ptrdiff_t i = 0;
     for (; i + ABREAST <= inputs; i += ABREAST)
-        N(layer_backward_part)(ABREAST, units, w, dy, i, dx);
+        N(layer_backward_part)(groups, ABREAST, units, inputs, w, dy, i, dx);
     for (; i < inputs; i++)
-        N(layer_backward_part)(1, units, w, dy, i, dx);
+        N(layer_backward_part)(groups, 1, units, inputs, w, dy, i, dx);
 }
 
-/* Adds x^T dy, and the sum of dy where there is a bias, each lane by itself. */
-static void N(layer_sums)(int begin, int biased, ptrdiff_t inputs, ptrdiff_t units, const vec *x,
-                          const vec *dy, vec *sums) {
+/* Adds x^T dy, and the sum of dy where there is a bias, each lane by itself and the groups one
+ * after the other. */
+static HL_INLINE void N(layer_sums)(const int groups, int begin, int biased, ptrdiff_t inputs,
+                                    ptrdiff_t units, const vec *x, const vec *dy, vec *sums) {
     for (ptrdiff_t i = 0; i < inputs; i++, sums += units)
-        for (ptrdiff_t j = 0; j < units; j++)
-            sums[j] = begin ? x[i] * dy[j] : sums[j] + x[i] * dy[j];
-    if (biased)
-        for (ptrdiff_t j = 0; j < units; j++)
-            sums[j] = begin ? dy[j] : sums[j] + dy[j];
+        for (ptrdiff_t j = 0; j < units; j++) {
+            vec sum = begin ? x[i] * dy[j] : sums[j] + x[i] * dy[j];
+            HL_UNROLL for (int g = 1; g < groups; g++)
+                sum += x[g * inputs + i] * dy[g * units + j];
+            sums[j] = sum;
+        }
+    for (ptrdiff_t j = 0; biased && j < units; j++) {
+        vec sum = begin ? dy[j] : sums[j] + dy[j];
+        HL_UNROLL for (int g = 1; g < groups; g++)
+            sum += dy[g * units + j];
+        sums[j] = sum;
+    }
 }
 
 static int N(gradient_reads_input)(hl_activation kind) {
@@ -174,8 +191,68 @@ static void N(exchange_layers)(int out, const hl_network *network, int which, T 
  * the sums of the gradient; then the gradient, the weights and the optimizer's three arrays. */
 static size_t N(network_scratch)(const hl_network *network) {
     const size_t weights = (size_t)N(network_weights)(network);
-    const size_t vectors = NARROW * (3 + 2 * (size_t)network->depth) + weights;
+    const size_t vectors = GROUPS * NARROW * (3 + 2 * (size_t)network->depth) + weights;
     return vectors * sizeof(vec) + 5 * weights * sizeof(T);
+}
+
+/* What a batch's rows go through. */
+typedef struct N(layers) {
+    const hl_network *network;
+    const T *w_of[HL_MAX_LAYERS];
+    vec *before[HL_MAX_LAYERS], *after[HL_MAX_LAYERS + 1];
+    vec *dy, *dx, *sums;
+} N(layers);
+
+/* Adds what rows i .. i + rows - 1, up to VL a group, add to a batch's gradient. Returns whether
+ * their losses are finite. */
+static HL_INLINE int N(train_rows)(const int groups, const N(examples) *e, const N(layers) *t,
+                                   ptrdiff_t i, ptrdiff_t rows, int begin, double scale) {
+    const hl_network *network = t->network;
+    const int depth = network->depth, outputs = (int)network->layer[depth - 1].units;
+    ptrdiff_t inputs = network->inputs;
+    for (int g = 0; g < groups; g++) {
+        const int count = lanes_left(rows - g * VL);
+        vec *x = t->after[0] + g * inputs;
+        N(rows_to_lanes)(e->x + (i + g * VL) * inputs, count, (int)inputs, x);
+        /* Zeros in lanes without a row could overflow where no row does, and 0 * infinity would get
+         * into the sums: such lanes compute what the first row does. */
+        for (ptrdiff_t j = 0; count < VL && j < inputs; j++)
+            x[j] = select(first_lanes(count), x[j], splat(x[j][0]));
+    }
+    for (int l = 0; l < depth; l++) {
+        const hl_layer *layer = &network->layer[l];
+        const T *b = layer->b ? t->w_of[l] + inputs * layer->units : NULL;
+        N(layer_forward)(groups, layer->units, inputs, t->w_of[l], b, t->after[l], t->before[l]);
+        inputs = layer->units;
+        const ptrdiff_t n = groups * inputs * VL;
+        if (layer->activation != HL_LINEAR)
+            N(activation)(layer->activation, layer->alpha, t->before[l], n, t->after[l + 1], n, 1,
+                          n);
+    }
+    int finite = 1;
+    vec *dy = t->dy, *dx = t->dx, *end = t->sums;
+    for (int g = 0; g < groups; g++)
+        finite &= N(loss_in_lanes)(e, i + g * VL, lanes_left(rows - g * VL), scale, outputs,
+                                   t->after[depth] + g * outputs, dy + g * outputs);
+    for (int l = depth - 1; l >= 0; l--) {
+        const hl_layer *layer = &network->layer[l];
+        const ptrdiff_t units = layer->units, n = groups * units * VL;
+        inputs = N(layer_inputs)(network, l);
+        if (layer->activation != HL_LINEAR)
+            N(activation_gradient)(
+                layer->activation, layer->alpha, dy,
+                N(gradient_reads_input)(layer->activation) ? t->before[l] : t->after[l + 1], dy, n,
+                1, n);
+        N(layer_sums)(groups, begin, layer->b != NULL, inputs, units, t->after[l], dy, end);
+        end += N(layer_weights)(network, l);
+        if (l) {
+            N(layer_backward)(groups, units, inputs, t->w_of[l], dy, dx);
+            vec *swapped = dy;
+            dy = dx;
+            dx = swapped;
+        }
+    }
+    return finite;
 }
 
 static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int64_t steps,
@@ -183,15 +260,18 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
                                  void *scratch) {
     const hl_network *network = e->network;
     const ptrdiff_t weights = N(network_weights)(network);
-    const int depth = network->depth, outputs = (int)network->layer[depth - 1].units;
-    vec *before[HL_MAX_LAYERS], *after[HL_MAX_LAYERS + 1], *next = scratch;
-    after[0] = next; /* after layer l - 1, before layer l: its input */
-    next += NARROW;
-    for (int l = 0; l < depth; l++, next += 2 * NARROW) {
-        before[l] = next;
-        after[l + 1] = network->layer[l].activation == HL_LINEAR ? next : next + NARROW;
+    const int depth = network->depth;
+    vec *next = scratch;
+    N(layers) t = {.network = network, .after = {next}}; /* after layer l - 1: the input of l */
+    next += GROUPS * NARROW;
+    for (int l = 0; l < depth; l++, next += 2 * GROUPS * NARROW) {
+        t.before[l] = next;
+        t.after[l + 1] =
+            network->layer[l].activation == HL_LINEAR ? next : next + GROUPS * NARROW;
     }
-    vec *dy = next, *dx = dy + NARROW, *const sums = dx + NARROW;
+    t.dy = next;
+    t.dx = t.dy + GROUPS * NARROW;
+    vec *const sums = t.sums = t.dx + GROUPS * NARROW;
     T *const gradient = (T *)(sums + weights), *const w = gradient + weights;
     T *const state[3] = {w + weights, w + 2 * weights, w + 3 * weights};
     /* Lanes that no weight has. */
@@ -201,9 +281,9 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
         store(w + (s + 1) * weights - VL, splat(0));
     for (int s = 0; s < 4; s++)
         N(exchange_layers)(0, network, s, w + s * weights);
-    const T *w_of[HL_MAX_LAYERS], *at = w;
+    const T *at = w;
     for (int l = depth - 1; l >= 0; l--) {
-        w_of[l] = at;
+        t.w_of[l] = at;
         at += N(layer_weights)(network, l);
     }
 
@@ -212,52 +292,16 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
         const ptrdiff_t size = rows - first < batch_size ? rows - first : batch_size;
         const double scale = network->loss_weight / (double)size;
         int finite = 1;
-        for (ptrdiff_t r = 0; r < size; r += VL) {
-            const int count = lanes_left(size - r);
-            N(rows_to_lanes)(e->x + (first + r) * network->inputs, count, (int)network->inputs,
-                             after[0]);
-            /* Zeros in lanes without a row could overflow where no row does, and 0 * infinity
-             * would get into the sums: such lanes compute what the first row does. */
-            if (count < VL)
-                for (ptrdiff_t i = 0; i < network->inputs; i++)
-                    after[0][i] = select(first_lanes(count), after[0][i], splat(after[0][i][0]));
-            ptrdiff_t inputs = network->inputs;
-            for (int l = 0; l < depth; l++) {
-                const hl_layer *layer = &network->layer[l];
-                const T *b = layer->b ? w_of[l] + inputs * layer->units : NULL;
-                N(layer_forward)(layer->units, inputs, w_of[l], b, after[l], before[l]);
-                inputs = layer->units;
-                if (layer->activation != HL_LINEAR)
-                    N(activation)(layer->activation, layer->alpha, before[l], inputs * VL,
-                                  after[l + 1], inputs * VL, 1, inputs * VL);
-            }
-            finite &= N(loss_in_lanes)(e, first + r, count, scale, outputs, after[depth], dy);
-
-            vec *end = sums;
-            for (int l = depth - 1; l >= 0; l--) {
-                const hl_layer *layer = &network->layer[l];
-                const ptrdiff_t units = layer->units;
-                inputs = N(layer_inputs)(network, l);
-                if (layer->activation != HL_LINEAR)
-                    N(activation_gradient)(
-                        layer->activation, layer->alpha, dy,
-                        N(gradient_reads_input)(layer->activation) ? before[l] : after[l + 1], dy,
-                        units * VL, 1, units * VL);
-                N(layer_sums)(r == 0, layer->b != NULL, inputs, units, after[l], dy, end);
-                end += N(layer_weights)(network, l);
-                if (l) {
-                    N(layer_backward)(units, inputs, w_of[l], dy, dx);
-                    vec *swapped = dy;
-                    dy = dx;
-                    dx = swapped;
-                }
-            }
-        }
+        for (ptrdiff_t r = 0; r < size; r += GROUPS * VL)
+            finite &= size - r > VL
+                          ? N(train_rows)(GROUPS, e, &t, first + r, size - r, r == 0, scale)
+                          : N(train_rows)(1, e, &t, first + r, size - r, r == 0, scale);
         if (!finite)
             break;
         for (ptrdiff_t p = 0; p < weights; p += VL) {
             vec some[VL];
-            memcpy(some, sums + p, sizeof some);
+            HL_UNROLL for (int q = 0; q < VL; q++)
+                some[q] = sums[p + q];
             store(gradient + p, N(sums_of_lanes)(some));
         }
         double h[HL_MAX_HYPER];
