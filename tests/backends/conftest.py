@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-import hotloop
-
 
 def fresh_python(code: str, *arguments: str, **environment: str) -> list[str]:
     """What a new process with this library prints, line by line."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HOTLOOP_")}
+    # Not at the top: --without hides extensions before the library is imported.
+    import hotloop
+
     source = str(Path(hotloop.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
