@@ -75,7 +75,7 @@ static HL_INLINE void N(layer_forward_part)(const int count, ptrdiff_t units, pt
         sum[q] = splat(b ? b[j + q] : 0);
     for (ptrdiff_t i = 0; i < inputs; i++)
         HL_UNROLL for (int q = 0; q < count; q++)
-            sum[q] += x[i] * splat(w[i * units + j + q]);
+            sum[q] = mul_add(x[i], splat(w[i * units + j + q]), sum[q]);
     HL_UNROLL for (int q = 0; q < count; q++)
         y[j + q] = sum[q];
 }
@@ -97,7 +97,7 @@ static HL_INLINE void N(layer_backward_part)(const int count, ptrdiff_t units, c
         sum[q] = splat(0);
     for (ptrdiff_t j = 0; j < units; j++)
         HL_UNROLL for (int q = 0; q < count; q++)
-            sum[q] += dy[j] * splat(w[(i + q) * units + j]);
+            sum[q] = mul_add(dy[j], splat(w[(i + q) * units + j]), sum[q]);
     HL_UNROLL for (int q = 0; q < count; q++)
         dx[i + q] = sum[q];
 }
@@ -116,7 +116,7 @@ static void N(layer_sums)(int begin, int biased, ptrdiff_t inputs, ptrdiff_t uni
                           const vec *dy, vec *sums) {
     for (ptrdiff_t i = 0; i < inputs; i++, sums += units)
         for (ptrdiff_t j = 0; j < units; j++)
-            sums[j] = begin ? x[i] * dy[j] : sums[j] + x[i] * dy[j];
+            sums[j] = begin ? x[i] * dy[j] : mul_add(x[i], dy[j], sums[j]);
     if (biased)
         for (ptrdiff_t j = 0; j < units; j++)
             sums[j] = begin ? dy[j] : sums[j] + dy[j];
@@ -364,8 +364,8 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             x = e->x + r * inputs;
             for (int l = 0; l < count; l++, x += inputs)
                 for (int v = 0; v < vecs; v++)
-                    g[v] += (load_n(x + v * VL, count_of[v]) + one[v]) *
-                            (alone ? dy : splat(each[l]));
+                    g[v] = mul_add(load_n(x + v * VL, count_of[v]) + one[v],
+                                   alone ? dy : splat(each[l]), g[v]);
         }
         if (!finite)
             break;
