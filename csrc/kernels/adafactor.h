@@ -106,12 +106,12 @@ static HL_INLINE void N(add_squares)(const N(patch) *t, ptrdiff_t j, const int c
         const ptrdiff_t at = t->at + i * t->ld + j;
         const vec g_i = load_n(g + at, count), g_i_2 = load_n(g + at + count, second);
         const vec w_i = load_n(w + at, count), w_i_2 = load_n(w + at + count, second);
-        const vec square = unfused(g_i * g_i), square_2 = unfused(g_i_2 * g_i_2);
+        const vec square = g_i * g_i, square_2 = g_i_2 * g_i_2;
         column += square;
         column_2 += square_2;
         t->row[i] += sum_lanes(square + square_2);
-        of_w += w_i * w_i;
-        of_w_2 += w_i_2 * w_i_2;
+        of_w = mul_add(w_i, w_i, of_w);
+        of_w_2 = mul_add(w_i_2, w_i_2, of_w_2);
     }
     store_n(t->column + j, column, count);
     store_n(t->column + j + count, column_2, second);
@@ -119,7 +119,7 @@ static HL_INLINE void N(add_squares)(const N(patch) *t, ptrdiff_t j, const int c
 }
 
 static HL_INLINE vec N(direction)(vec g, T row, vec column) {
-    return unfused(g * row * column);
+    return g * row * column;
 }
 
 static HL_INLINE void N(add_steps)(const N(patch) *t, ptrdiff_t j, const int count,
@@ -131,8 +131,8 @@ static HL_INLINE void N(add_steps)(const N(patch) *t, ptrdiff_t j, const int cou
         const ptrdiff_t at = t->at + i * t->ld + j;
         const vec u = N(direction)(load_n(g + at, count), t->row[i], column);
         const vec u_2 = N(direction)(load_n(g + at + count, second), t->row[i], column_2);
-        sum += u * u;
-        sum_2 += u_2 * u_2;
+        sum = mul_add(u, u, sum);
+        sum_2 = mul_add(u_2, u_2, sum_2);
     }
     *steps += (double)sum_lanes(sum + sum_2);
 }
@@ -143,13 +143,13 @@ static HL_INLINE void N(take_step)(const N(patch) *t, ptrdiff_t j, const int cou
     for (ptrdiff_t i = 0; i < t->rows; i++) {
         const ptrdiff_t at = t->at + i * t->ld + j;
         const vec u = N(direction)(load_n(g + at, count), t->row[i], column);
-        store_n(w + at, load_n(w + at, count) - u * rate, count);
+        store_n(w + at, mul_add(-u, splat(rate), load_n(w + at, count)), count);
     }
 }
 
 /* A mean over steps: both terms positive, so that none is lost in a difference. */
 static HL_INLINE vec N(faded)(const double *h, vec before, vec now) {
-    return before * (T)(1 - h[1]) + unfused(now * (T)h[1]);
+    return mul_add(before, splat((T)(1 - h[1])), now * (T)h[1]);
 }
 
 /* The block's share in all sums, and the mean squares of its rows. */

@@ -39,7 +39,7 @@ static int N(count_pairs)(N(pairs) *pairs, ptrdiff_t n) {
 static HL_INLINE void N(add_multiple)(T a, const T *x, T *y, ptrdiff_t n) {
     for (ptrdiff_t j = 0; j < n; j += VL) {
         const int count = lanes_left(n - j);
-        store_n(y + j, splat(a) * load_n(x + j, count) + load_n(y + j, count), count);
+        store_n(y + j, mul_add(splat(a), load_n(x + j, count), load_n(y + j, count)), count);
     }
 }
 

@@ -63,7 +63,7 @@ static HL_INLINE vec N(gelu)(vec x, vec alpha) {
 static HL_INLINE vec N(gelu_tanh)(vec x, vec alpha) {
     (void)alpha;
     /* (1 + tanh(u)) / 2 = sigmoid(2 u), which does not cancel for negative u. */
-    return x * vsigmoid((x * x * GELU_CUBIC + 1) * x * (2 * GELU_SCALE));
+    return x * vsigmoid(mul_add(x * x, splat(GELU_CUBIC), splat(1)) * x * (2 * GELU_SCALE));
 }
 
 static HL_INLINE vec N(silu)(vec x, vec alpha) {
@@ -73,7 +73,7 @@ static HL_INLINE vec N(silu)(vec x, vec alpha) {
 
 static HL_INLINE vec N(hard_sigmoid)(vec x, vec alpha) {
     (void)alpha;
-    return clamp(x * (T)(1.0 / 6) + (T)0.5, 0, 1);
+    return clamp(mul_add(x, splat((T)(1.0 / 6)), splat((T)0.5)), 0, 1);
 }
 
 static HL_INLINE vec N(hard_silu)(vec x, vec alpha) {
@@ -86,7 +86,7 @@ static HL_INLINE vec N(tanh_softplus)(vec x, vec *rest) {
     const vec e = vexp(-vabs(x));
     const ivec negative = (ivec)(x < 0);
     *rest = select(negative, splat(2), e * e * 2);
-    return select(negative, e * (e + 2), e * 2 + 1);
+    return select(negative, e * (e + 2), mul_add(e, splat(2), splat(1)));
 }
 
 static HL_INLINE vec N(mish)(vec x, vec alpha) {
@@ -112,7 +112,8 @@ static HL_INLINE vec N(squareplus)(vec x, vec alpha) {
     const vec size = vabs(x), root = vsqrt(alpha);
     const vec larger = vmax(root, size), smaller = vmin(root, size);
     const vec ratio = smaller / select((ivec)(larger == 0), splat(1), larger);
-    const vec half = size * (T)0.5 + larger * (T)0.5 * vsqrt(ratio * ratio + 1);
+    const vec stretch = vsqrt(mul_add(ratio, ratio, splat(1)));
+    const vec half = mul_add(larger * (T)0.5, stretch, size * (T)0.5);
     return select((ivec)(x < 0), alpha * (T)0.25 / half, half);
 }
 
@@ -134,7 +135,7 @@ static HL_INLINE vec N(sigmoid)(vec x, vec alpha) {
 
 static HL_INLINE vec N(sparse_sigmoid)(vec x, vec alpha) {
     (void)alpha;
-    return clamp(x * (T)0.5 + (T)0.5, 0, 1);
+    return clamp(mul_add(x, splat((T)0.5), splat((T)0.5)), 0, 1);
 }
 
 static HL_INLINE vec N(tanh)(vec x, vec alpha) {
@@ -251,28 +252,29 @@ static HL_INLINE vec N(selu_gradient)(vec dy, vec y, vec alpha) {
 static HL_INLINE vec N(gelu_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
     const vec density = vexp(x * x * (T)-0.5) * (T)0.39894228040143267794; /* 1 / sqrt(2 pi) */
-    return dy * (x * density + unfused(N(normal_cdf)(x)));
+    return dy * mul_add(x, density, N(normal_cdf)(x));
 }
 
 static HL_INLINE vec N(gelu_tanh_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
     x = clamp(x, -50, 50); /* 0 or 1 beyond, where the square may overflow */
     const vec square = x * x;
-    const vec s = vsigmoid((square * GELU_CUBIC + 1) * x * (2 * GELU_SCALE));
-    const vec inner = (square * (3 * GELU_CUBIC) + 1) * (2 * GELU_SCALE);
-    return dy * s * (x * inner * (1 - s) + 1);
+    const vec one = splat(1);
+    const vec s = vsigmoid(mul_add(square, splat(GELU_CUBIC), one) * x * (2 * GELU_SCALE));
+    const vec inner = mul_add(square, splat(3 * GELU_CUBIC), one) * (2 * GELU_SCALE);
+    return dy * s * mul_add(x * inner, 1 - s, one);
 }
 
 static HL_INLINE vec N(silu_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
     const vec s = vsigmoid(x);
-    return dy * s * (x * (1 - s) + 1);
+    return dy * s * mul_add(x, 1 - s, splat(1));
 }
 
 static HL_INLINE vec N(hard_silu_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
-    const vec inner = select((ivec)(x >= 3), dy, dy * (x * (T)(1.0 / 3) + (T)0.5));
-    return only(~(ivec)(x <= -3), inner);
+    const vec slope = mul_add(x, splat((T)(1.0 / 3)), splat((T)0.5));
+    return only(~(ivec)(x <= -3), select((ivec)(x >= 3), dy, dy * slope));
 }
 
 static HL_INLINE vec N(mish_gradient)(vec dy, vec x, vec alpha) {
@@ -281,7 +283,7 @@ static HL_INLINE vec N(mish_gradient)(vec dy, vec x, vec alpha) {
     vec rest;
     const vec numerator = N(tanh_softplus)(x, &rest), whole = numerator + rest;
     const vec t = numerator / whole;
-    return dy * (x * (rest / whole) * (t + 1) * vsigmoid(x) + t);
+    return dy * mul_add(x * (rest / whole) * (t + 1), vsigmoid(x), t);
 }
 
 static HL_INLINE vec N(softplus_gradient)(vec dy, vec y, vec alpha) {
@@ -448,10 +450,10 @@ static void N(choice_gradient)(hl_merge kind, const void *dy, const void *a_, co
 }
 
 static void N(scale)(double factor, double offset, const void *x, void *y, ptrdiff_t n) {
-    const vec shift = splat((T)offset);
+    const vec slope = splat((T)factor), shift = splat((T)offset);
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        store_n((T *)y + i, load_n((const T *)x + i, count) * (T)factor + shift, count);
+        store_n((T *)y + i, mul_add(load_n((const T *)x + i, count), slope, shift), count);
     }
 }
 

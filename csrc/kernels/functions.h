@@ -53,23 +53,34 @@
 #define SQRT_HALF_BITS UINT64_C(0x3fe6a09e667f3bcd)
 #endif
 
+/* A polynomial in x by Horner's rule; its coefficients, from the highest power down. */
+#undef HL_POLYNOMIAL
+#define HL_POLYNOMIAL(x, ...)                                                                      \
+    polynomial(x, (const T[]){__VA_ARGS__}, sizeof((const T[]){__VA_ARGS__}) / sizeof(T))
+
+static HL_INLINE vec polynomial(vec x, const T *coefficient, const int count) {
+    vec y = splat(coefficient[0]);
+    HL_UNROLL for (int i = 1; i < count; i++)
+        y = mul_add(y, x, splat(coefficient[i]));
+    return y;
+}
+
 /* x = n ln 2 + r with |r| <= ln(2) / 2: returns exp(r) - 1, and n in the low bits of *n_bits. */
 static HL_INLINE vec expm1_reduced(vec x, ivec *n_bits) {
-    const vec shifted = x * (T)1.4426950408889634 + ROUND;
+    const vec shifted = mul_add(x, splat((T)1.4426950408889634), splat(ROUND));
     *n_bits = (ivec)shifted;
     const vec n = shifted - ROUND;
-    const vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    const vec r = mul_add(n, splat(-LN2_LOW), mul_add(n, splat(-LN2_HIGH), x));
 #if T_BITS == 32
-    const vec q = (((0x1.6db452p-10f * r + 0x1.123b92p-7f) * r + 0x1.55545ep-5f) * r +
-                   0x1.55548ep-3f) * r + 0.5f;
+    const vec q = HL_POLYNOMIAL(r, 0x1.6db452p-10f, 0x1.123b92p-7f, 0x1.55545ep-5f, 0x1.55548ep-3f,
+                                0.5f);
 #else
-    const vec q = (((((((((0x1.af85c10466ccep-26 * r + 0x1.28b0722291e6ep-22) * r +
-                          0x1.71dddfa8316b5p-19) * r + 0x1.a0199668a0de7p-16) * r +
-                        0x1.a01a01baf1ed5p-13) * r + 0x1.6c16c185b6b92p-10) * r +
-                      0x1.111111110d60cp-7) * r + 0x1.555555554ffecp-5) * r +
-                    0x1.5555555555561p-3) * r + 0x1.000000000000cp-1);
+    const vec q = HL_POLYNOMIAL(r, 0x1.af85c10466ccep-26, 0x1.28b0722291e6ep-22,
+                                0x1.71dddfa8316b5p-19, 0x1.a0199668a0de7p-16, 0x1.a01a01baf1ed5p-13,
+                                0x1.6c16c185b6b92p-10, 0x1.111111110d60cp-7, 0x1.555555554ffecp-5,
+                                0x1.5555555555561p-3, 0x1.000000000000cp-1);
 #endif
-    return (r * r) * q + r;
+    return mul_add(r * r, q, r);
 }
 
 /* exp(x), denormal results included. */
@@ -90,25 +101,24 @@ static HL_INLINE vec vexpm1_negative(vec x) {
     ivec n_bits;
     const vec p = expm1_reduced(vmax(splat(EXPM1_FLOOR), x), &n_bits);
     const vec scale = (vec)(((uvec)n_bits + EXPONENT_BIAS) << DIGITS);
-    return p * scale + (scale - 1);
+    return mul_add(p, scale, scale - 1);
 }
 
 /* e ln 2 + log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)], after Tang: with s = f / (2 + f),
- * log(1 + f) = 2 atanh(s) = f - s (f - R(s^2)). */
+ * log(1 + f) = 2 atanh(s) = f - s (f - s^2 r(s^2)). */
 static HL_INLINE vec log_near_one(vec f, vec e) {
     const vec s = f / (f + 2);
     const vec z = s * s;
 #if T_BITS == 32
-    const vec r = ((0x1.31e686p-2f * z + 0x1.995e9ap-2f) * z + 0x1.55557ap-1f) * z;
+    const vec r = HL_POLYNOMIAL(z, 0x1.31e686p-2f, 0x1.995e9ap-2f, 0x1.55557ap-1f);
 #else
-    const vec r = ((((((0x1.2f0d8d9b414b8p-3 * z + 0x1.39a0f51f655fep-3) * z +
-                       0x1.7466462b47d94p-3) * z + 0x1.c71c51e7fe70ap-3) * z +
-                     0x1.2492494217965p-2) * z + 0x1.999999997fb33p-2) * z +
-                   0x1.5555555555593p-1) * z;
+    const vec r = HL_POLYNOMIAL(z, 0x1.2f0d8d9b414b8p-3, 0x1.39a0f51f655fep-3, 0x1.7466462b47d94p-3,
+                                0x1.c71c51e7fe70ap-3, 0x1.2492494217965p-2, 0x1.999999997fb33p-2,
+                                0x1.5555555555593p-1);
 #endif
     const vec half_square = f * f * (T)0.5;
-    const vec low = s * (half_square + r) + unfused(e * LN2_LOW);
-    return e * LN2_HIGH - ((half_square - low) - f);
+    const vec low = mul_add(s, mul_add(r, z, half_square), e * LN2_LOW);
+    return mul_add(e, splat(LN2_HIGH), f - (half_square - low));
 }
 
 /* log(x), denormal arguments included; -infinity at 0, NaN below. */
@@ -160,33 +170,30 @@ static HL_INLINE vec vsoftplus(vec x) {
 static HL_INLINE void vsincos(vec x, vec *sine, vec *cosine) {
     const vec z = x * x;
 #if T_BITS == 32
-    const vec s = ((z * (T)(1 / 362880.) - (T)(1 / 5040.)) * z + (T)(1 / 120.)) * z - (T)(1 / 6.);
-    const vec c = ((z * (T)(-1 / 3628800.) + (T)(1 / 40320.)) * z - (T)(1 / 720.)) * z +
-                  (T)(1 / 24.);
+    const vec s = HL_POLYNOMIAL(z, (T)(1 / 362880.), (T)(-1 / 5040.), (T)(1 / 120.), (T)(-1 / 6.));
+    const vec c = HL_POLYNOMIAL(z, (T)(-1 / 3628800.), (T)(1 / 40320.), (T)(-1 / 720.),
+                                (T)(1 / 24.));
 #else
-    const vec s = ((((((z * (1 / 355687428096000.) - 1 / 1307674368000.) * z + 1 / 6227020800.) * z -
-                      1 / 39916800.) * z + 1 / 362880.) * z - 1 / 5040.) * z + 1 / 120.) * z -
-                  1 / 6.;
-    const vec c = (((((((z * (-1 / 6402373705728000.) + 1 / 20922789888000.) * z -
-                        1 / 87178291200.) * z + 1 / 479001600.) * z - 1 / 3628800.) * z +
-                     1 / 40320.) * z - 1 / 720.) * z + 1 / 24.);
+    const vec s = HL_POLYNOMIAL(z, 1 / 355687428096000., -1 / 1307674368000., 1 / 6227020800.,
+                                -1 / 39916800., 1 / 362880., -1 / 5040., 1 / 120., -1 / 6.);
+    const vec c = HL_POLYNOMIAL(z, -1 / 6402373705728000., 1 / 20922789888000., -1 / 87178291200.,
+                                1 / 479001600., -1 / 3628800., 1 / 40320., -1 / 720., 1 / 24.);
 #endif
-    *sine = x * z * s + x;
-    *cosine = z * z * c + (1 - z * (T)0.5);
+    *sine = mul_add(x * z, s, x);
+    *cosine = mul_add(z * z, c, mul_add(z, splat((T)-0.5), splat(1)));
 }
 
 static HL_INLINE vec verf(vec x) {
 #if T_BITS == 32
     const vec t = vabs(x);
     const vec z = x * x;
-    const vec near = ((((((0x1.496a16p-14f * z - 0x1.a3f6f6p-11f) * z + 0x1.5405b0p-8f) * z -
-                         0x1.b7f90cp-6f) * z + 0x1.ce2cf8p-4f) * z - 0x1.81273ep-2f) * z +
-                      0x1.20dd74p+0f) * x;
+    const vec near = HL_POLYNOMIAL(z, 0x1.496a16p-14f, -0x1.a3f6f6p-11f, 0x1.5405b0p-8f,
+                                   -0x1.b7f90cp-6f, 0x1.ce2cf8p-4f, -0x1.81273ep-2f,
+                                   0x1.20dd74p+0f) * x;
     /* -log(1 - erf(t)) over [1, 4]; erf rounds to 1 beyond. */
     const vec u = vmin(splat(4), t);
-    const vec g = (((((-0x1.852bd4p-13f * u + 0x1.814bf8p-9f) * u - 0x1.6541b2p-6f) * u +
-                     0x1.a60a4ap-4f) * u + 0x1.46c58cp-1f) * u + 0x1.2085b0p+0f) * u +
-                  0x1.72f04ep-12f;
+    const vec g = HL_POLYNOMIAL(u, -0x1.852bd4p-13f, 0x1.814bf8p-9f, -0x1.6541b2p-6f,
+                                0x1.a60a4ap-4f, 0x1.46c58cp-1f, 0x1.2085b0p+0f, 0x1.72f04ep-12f);
     const vec far = -vexpm1_negative(-g);
     return select((ivec)(t < 1), near, select((ivec)(x < 0), -far, far));
 #else

@@ -29,9 +29,9 @@ static HL_INLINE void N(start_row)(const int vecs, vec acc[2], const T *init, in
 }
 
 static HL_INLINE void N(step_row)(const int vecs, vec acc[2], T a_ip, const vec b_p[2]) {
-    acc[0] += splat(a_ip) * b_p[0];
+    acc[0] = mul_add(splat(a_ip), b_p[0], acc[0]);
     if (vecs == 2)
-        acc[1] += splat(a_ip) * b_p[1];
+        acc[1] = mul_add(splat(a_ip), b_p[1], acc[1]);
 }
 
 static HL_INLINE void N(finish_row)(const int vecs, const vec acc[2], T *c, int last) {
@@ -116,8 +116,8 @@ static HL_INLINE void N(row_of_panels)(const int panels, ptrdiff_t k, const T *a
         const vec a_p = splat(a[p]);
         HL_UNROLL for (int q = 0; q < panels; q++) {
             const T *b_p = b + q * b_panel + p * 2 * VL;
-            acc[2 * q] += a_p * load(b_p);
-            acc[2 * q + 1] += a_p * load(b_p + VL);
+            acc[2 * q] = mul_add(a_p, load(b_p), acc[2 * q]);
+            acc[2 * q + 1] = mul_add(a_p, load(b_p + VL), acc[2 * q + 1]);
         }
     }
     HL_UNROLL for (int v = 0; v < 2 * panels; v++)
@@ -150,9 +150,11 @@ static HL_INLINE T N(dot)(ptrdiff_t k, const T *a, const T *b) {
     ptrdiff_t p = 0;
     for (; p + chains * VL <= k; p += chains * VL)
         HL_UNROLL for (int q = 0; q < chains; q++)
-            sum[q] += load(a + p + q * VL) * load(b + p + q * VL);
-    for (; p < k; p += VL)
-        sum[0] += load_n(a + p, lanes_left(k - p)) * load_n(b + p, lanes_left(k - p));
+            sum[q] = mul_add(load(a + p + q * VL), load(b + p + q * VL), sum[q]);
+    for (; p < k; p += VL) {
+        const int count = lanes_left(k - p);
+        sum[0] = mul_add(load_n(a + p, count), load_n(b + p, count), sum[0]);
+    }
     return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
@@ -182,7 +184,7 @@ static void N(column)(ptrdiff_t m, ptrdiff_t k, const T *const *a, ptrdiff_t at,
                 column[l] = c[(i + l) * c_row];
         vec sum = accumulate ? load(column) : splat(init ? init[0] : 0);
         for (ptrdiff_t p = 0; p < k; p++)
-            sum += load_n(a[p] + at + i, count) * splat(b[p]);
+            sum = mul_add(load_n(a[p] + at + i, count), splat(b[p]), sum);
         if (c_row == 1) {
             store_n(c + i, sum, count);
             continue;

@@ -58,16 +58,16 @@ static HL_INLINE N(term) N(log_cosh)(vec y, vec p, vec param) {
 }
 
 static HL_INLINE N(term) N(binary_crossentropy)(vec y, vec p, vec smoothing) {
-    const vec t = y * (1 - smoothing) + unfused(smoothing * (T)0.5);
+    const vec t = mul_add(y, 1 - smoothing, smoothing * (T)0.5);
     const vec q = clamp(p, EPSILON, ONE_MINUS_EPSILON);
-    const vec value = -(t * vlog(q)) - unfused((1 - t) * vlog(1 - q));
+    const vec value = mul_add(-t, vlog(q), (t - 1) * vlog(1 - q));
     const vec slope = (q - t) / (q * (1 - q));
     return (N(term)){value, only(N(within)(p, EPSILON, ONE_MINUS_EPSILON), slope)};
 }
 
 static HL_INLINE N(term) N(binary_crossentropy_logits)(vec y, vec x, vec smoothing) {
-    const vec t = y * (1 - smoothing) + unfused(smoothing * (T)0.5);
-    return (N(term)){vsoftplus(x) - x * t, vsigmoid(x) - t};
+    const vec t = mul_add(y, 1 - smoothing, smoothing * (T)0.5);
+    return (N(term)){mul_add(-x, t, vsoftplus(x)), vsigmoid(x) - t};
 }
 
 static HL_INLINE N(term) N(kl_divergence)(vec y, vec p, vec param) {
@@ -80,13 +80,13 @@ static HL_INLINE N(term) N(kl_divergence)(vec y, vec p, vec param) {
 static HL_INLINE N(term) N(poisson)(vec y, vec p, vec param) {
     (void)param;
     const vec q = p + EPSILON;
-    return (N(term)){p - y * vlog(q), 1 - y / q};
+    return (N(term)){mul_add(-y, vlog(q), p), 1 - y / q};
 }
 
 /* binary: 1 where labels 0 and 1 stand for -1 and +1, else 0. */
 static HL_INLINE N(term) N(hinge)(vec y, vec p, vec binary) {
-    const vec t = y * (binary + 1) - binary;
-    const vec margin = 1 - t * p;
+    const vec t = mul_add(y, binary + 1, -binary);
+    const vec margin = mul_add(-t, p, splat(1));
     return (N(term)){vmax(splat(0), margin), only((ivec)(margin > 0), -t)};
 }
 
@@ -216,8 +216,9 @@ static HL_INLINE vec N(targets_at)(const N(targets) *t, ptrdiff_t i, ptrdiff_t j
                                    int count) {
     if (!t->y_true)
         return only((ivec)(lane_numbers() == (T_INT)(t->label[i] - j)), splat(1));
-    const vec y = load_n(t->y_true + i * cols + j, count) * t->keep + t->share;
-    return count == VL ? y : only(first_lanes(count), y);
+    const vec y = load_n(t->y_true + i * cols + j, count);
+    const vec smoothed = mul_add(y, splat(t->keep), splat(t->share));
+    return count == VL ? smoothed : only(first_lanes(count), smoothed);
 }
 
 /* A label outside 0 .. cols - 1 has no loss: NaN says so, and nothing outside the row is read. */
@@ -254,7 +255,7 @@ static void N(crossentropy)(double smoothing, const void *y_true, const int32_t 
             const int count = lanes_left(cols - j);
             const vec q = load_n(p + j, count) / sum;
             const vec t_j = N(targets_at)(&t, i, j, cols, count);
-            loss -= t_j * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
+            loss = mul_add(-t_j, vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON)), loss);
             mass += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j);
         }
         values[i] = sum_lanes(loss) * w;
@@ -284,7 +285,7 @@ static vec N(softmax_crossentropy_in_lanes)(int clip, const N(targets) *t, ptrdi
     if (t->y_true) {
         N(rows_to_lanes)(t->y_true + i * cols, rows, cols, target);
         for (int j = 0; j < cols; j++)
-            target[j] = target[j] * t->keep + t->share;
+            target[j] = mul_add(target[j], splat(t->keep), splat(t->share));
     } else {
         const ivec label = N(labels_to_lanes)(t->label + i, rows);
         w = select((ivec)(label >= 0) & (ivec)(label < cols), w, splat((T)NAN));
@@ -307,7 +308,7 @@ static vec N(softmax_crossentropy_in_lanes)(int clip, const N(targets) *t, ptrdi
 
     vec loss;
     if (!clip) {
-        loss = mass * vlog(sum) - dots;
+        loss = mul_add(mass, vlog(sum), -dots);
     } else if (!t->y_true) {
         vec own = splat(0);
         for (int j = 0; j < cols; j++)
@@ -319,7 +320,7 @@ static vec N(softmax_crossentropy_in_lanes)(int clip, const N(targets) *t, ptrdi
         loss = mass = splat(0);
         for (int j = 0; j < cols; j++) {
             const vec q = e[j] * inverse;
-            loss -= target[j] * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
+            loss = mul_add(-target[j], vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON)), loss);
             mass += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), target[j]);
         }
     }
@@ -329,7 +330,7 @@ static vec N(softmax_crossentropy_in_lanes)(int clip, const N(targets) *t, ptrdi
         e[j] *= inverse;
         const vec own =
             clip ? only(N(within)(e[j], EPSILON, ONE_MINUS_EPSILON), target[j]) : target[j];
-        gradient[j] = (e[j] * mass - own) * factor;
+        gradient[j] = mul_add(e[j], mass, -own) * factor;
     }
     return loss * w;
 }
@@ -383,7 +384,8 @@ static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_tr
 
         if (!clip) {
             mass = y_true ? sum_lanes(targets) : 1;
-            values[i] = (mass * vlog(splat(sum))[0] - sum_lanes(dots)) * w;
+            values[i] =
+                mul_add(splat(mass), vlog(splat(sum)), splat(-sum_lanes(dots)))[0] * w;
         } else if (!y_true) {
             int inside = 0;
             const ptrdiff_t l = w == w ? label[i] : 0;
@@ -397,7 +399,7 @@ static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_tr
                 const vec e = kept ? load_n(kept + j, count) : vexp(load_n(x + j, count) - most);
                 const vec q = e * inverse;
                 const vec t_j = N(targets_at)(&t, i, j, cols, count);
-                loss -= t_j * vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON));
+                loss = mul_add(-t_j, vlog(clamp(q, EPSILON, ONE_MINUS_EPSILON)), loss);
                 inside += only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j);
             }
             values[i] = sum_lanes(loss) * w;
@@ -413,7 +415,7 @@ static void N(softmax_crossentropy)(int clip, double smoothing, const void *y_tr
             if (gradient) {
                 const vec t_j = N(targets_at)(&t, i, j, cols, count);
                 const vec own = clip ? only(N(within)(q, EPSILON, ONE_MINUS_EPSILON), t_j) : t_j;
-                store_n(gradient + j, (q * mass - own) * factor, count);
+                store_n(gradient + j, mul_add(q, splat(mass), -own) * factor, count);
             }
             if (probability)
                 store_n(probability + j, q, count);

@@ -89,9 +89,9 @@ static T N(correlation)(hl_metric kind, const T *y, const T *p, ptrdiff_t cols) 
         const int count = lanes_left(cols - j);
         const vec u = only(first_lanes(count), load_n(y + j, count) - y_mean);
         const vec v = only(first_lanes(count), load_n(p + j, count) - p_mean);
-        yy += u * u;
-        pp += v * v;
-        yp += u * v;
+        yy = mul_add(u, u, yy);
+        pp = mul_add(v, v, pp);
+        yp = mul_add(u, v, yp);
     }
     const T y_variance = sum_lanes(yy) / n, p_variance = sum_lanes(pp) / n;
     const T covariance = sum_lanes(yp) / n, apart = y_mean - p_mean;

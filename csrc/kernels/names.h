@@ -20,7 +20,7 @@
 #define lanes_left N(lanes_left)
 #define first_lanes N(first_lanes)
 #define lane_numbers N(lane_numbers)
-#define unfused N(unfused)
+#define mul_add N(mul_add)
 #define load N(load)
 #define store N(store)
 #define load_n N(load_n)
@@ -43,6 +43,7 @@
 #define add_lanes N(add_lanes)
 
 /* functions.h */
+#define polynomial N(polynomial)
 #define expm1_reduced N(expm1_reduced)
 #define vexp N(vexp)
 #define vexpm1_negative N(vexpm1_negative)

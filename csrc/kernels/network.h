@@ -82,7 +82,7 @@ static HL_INLINE void N(layer_forward_part)(const int groups, const int count, p
     for (ptrdiff_t i = 0; i < inputs; i++)
         HL_UNROLL for (int g = 0; g < groups; g++)
             HL_UNROLL for (int q = 0; q < count; q++)
-                sum[g][q] += x[g * inputs + i] * splat(w[i * units + j + q]);
+                sum[g][q] = mul_add(x[g * inputs + i], splat(w[i * units + j + q]), sum[g][q]);
     HL_UNROLL for (int g = 0; g < groups; g++)
         HL_UNROLL for (int q = 0; q < count; q++)
             y[g * units + j + q] = sum[g][q];
@@ -105,7 +105,7 @@ static HL_INLINE void N(layer_backward_part)(const int groups, const int count, 
     for (ptrdiff_t j = 0; j < units; j++)
         HL_UNROLL for (int g = 0; g < groups; g++)
             HL_UNROLL for (int q = 0; q < count; q++)
-                sum[g][q] += dy[g * units + j] * splat(w[(i + q) * units + j]);
+                sum[g][q] = mul_add(dy[g * units + j], splat(w[(i + q) * units + j]), sum[g][q]);
     HL_UNROLL for (int g = 0; g < groups; g++)
         HL_UNROLL for (int q = 0; q < count; q++)
             dx[g * inputs + i + q] = sum[g][q];
@@ -126,9 +126,9 @@ static HL_INLINE void N(layer_sums)(const int groups, int begin, int biased, ptr
                                     ptrdiff_t units, const vec *x, const vec *dy, vec *sums) {
     for (ptrdiff_t i = 0; i < inputs; i++, sums += units)
         for (ptrdiff_t j = 0; j < units; j++) {
-            vec sum = begin ? x[i] * dy[j] : sums[j] + x[i] * dy[j];
+            vec sum = begin ? x[i] * dy[j] : mul_add(x[i], dy[j], sums[j]);
             HL_UNROLL for (int g = 1; g < groups; g++)
-                sum += x[g * inputs + i] * dy[g * units + j];
+                sum = mul_add(x[g * inputs + i], dy[g * units + j], sum);
             sums[j] = sum;
         }
     for (ptrdiff_t j = 0; biased && j < units; j++) {
@@ -408,8 +408,8 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             x = e->x + r * inputs;
             for (int l = 0; l < count; l++, x += inputs)
                 for (int v = 0; v < vecs; v++)
-                    g[v] += (load_n(x + v * VL, count_of[v]) + one[v]) *
-                            (alone ? dy : splat(each[l]));
+                    g[v] = mul_add(load_n(x + v * VL, count_of[v]) + one[v],
+                                   alone ? dy : splat(each[l]), g[v]);
         }
         if (!finite)
             break;

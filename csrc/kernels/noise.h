@@ -29,7 +29,7 @@ static void N(gaussian)(int multiply, double stddev, uint64_t key, ptrdiff_t fir
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
         const vec x = load_n((const T *)x_ + i, count);
-        const vec noise = unfused(N(normal)(key, first + i) * (T)stddev);
+        const vec noise = N(normal)(key, first + i) * (T)stddev;
         store_n((T *)y + i, multiply ? x * (noise + 1) : x + noise, count);
     }
 }
@@ -58,9 +58,10 @@ static void N(dropout)(double rate, uint64_t key, ptrdiff_t first, const void *x
 
 static void N(alpha_dropout)(double rate, double factor, double offset, double dropped,
                              uint64_t key, ptrdiff_t first, const void *x, void *y, ptrdiff_t n) {
+    const vec slope = splat((T)factor), shift = splat((T)offset);
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        const vec scaled = load_n((const T *)x + i, count) * (T)factor + (T)offset;
+        const vec scaled = mul_add(load_n((const T *)x + i, count), slope, shift);
         store_n((T *)y + i,
                 select(N(kept)(rate, key, first + i), scaled, splat((T)dropped)), count);
     }

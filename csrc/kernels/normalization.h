@@ -11,23 +11,23 @@ static HL_INLINE vec N(load_or)(const T *p, ptrdiff_t j, int count, T missing) {
     return p ? load_n(p + j, count) : splat(missing);
 }
 
-/* Terms of sums over columns; shift is the column's mean. */
-static HL_INLINE vec N(itself)(vec x, vec dy, vec shift) {
+/* What a sum over a column is with one more term; shift is the column's mean. */
+static HL_INLINE vec N(add_itself)(vec sum, vec x, vec dy, vec shift) {
     (void)dy, (void)shift;
-    return x;
+    return sum + x;
 }
 
-static HL_INLINE vec N(squared_distance)(vec x, vec dy, vec shift) {
+static HL_INLINE vec N(add_squared_distance)(vec sum, vec x, vec dy, vec shift) {
     (void)dy;
-    return (x - shift) * (x - shift);
+    return mul_add(x - shift, x - shift, sum);
 }
 
-static HL_INLINE vec N(weighted_distance)(vec x, vec dy, vec shift) {
-    return dy * (x - shift);
+static HL_INLINE vec N(add_weighted_distance)(vec sum, vec x, vec dy, vec shift) {
+    return mul_add(dy, x - shift, sum);
 }
 
-/* sum[v] = the sum of a term over rows, for vecs vectors of columns, the last of `last` lanes. */
-static HL_INLINE void N(sum_terms)(const int vecs, vec (*term)(vec x, vec dy, vec shift),
+/* sum[v] = what add makes of all rows, for vecs vectors of columns, the last of `last` lanes. */
+static HL_INLINE void N(sum_terms)(const int vecs, vec (*add)(vec sum, vec x, vec dy, vec shift),
                                    const T *x, const T *dy, const vec *shift, ptrdiff_t ld,
                                    ptrdiff_t rows, int last, vec *sum) {
     HL_UNROLL for (int v = 0; v < vecs; v++)
@@ -39,7 +39,7 @@ static HL_INLINE void N(sum_terms)(const int vecs, vec (*term)(vec x, vec dy, ve
             HL_UNROLL for (int v = 0; v < vecs; v++) {
                 const int count = v == vecs - 1 ? last : VL;
                 const ptrdiff_t at = i * ld + v * VL;
-                part[v] += term(load_n(x + at, count), load_n(dy + at, count), shift[v]);
+                part[v] = add(part[v], load_n(x + at, count), load_n(dy + at, count), shift[v]);
             }
         HL_UNROLL for (int v = 0; v < vecs; v++)
             sum[v] += part[v];
@@ -61,10 +61,10 @@ static HL_INLINE void N(moments_at)(const int vecs, ptrdiff_t j, int last, const
                                     ptrdiff_t rows, T *mean, T *variance) {
     vec center[4] = {splat(0), splat(0), splat(0), splat(0)}, spread[4];
     x += j;
-    N(sum_terms)(vecs, N(itself), x, x, center, ld, rows, last, center);
+    N(sum_terms)(vecs, N(add_itself), x, x, center, ld, rows, last, center);
     HL_UNROLL for (int v = 0; v < vecs; v++)
         center[v] /= (T)rows;
-    N(sum_terms)(vecs, N(squared_distance), x, x, center, ld, rows, last, spread);
+    N(sum_terms)(vecs, N(add_squared_distance), x, x, center, ld, rows, last, spread);
     HL_UNROLL for (int v = 0; v < vecs; v++) {
         const int count = v == vecs - 1 ? last : VL;
         store_n(mean + j + v * VL, center[v], count);
@@ -98,7 +98,8 @@ static HL_INLINE void N(normalize_at)(const int vecs, ptrdiff_t j, int last, T e
         HL_UNROLL for (int v = 0; v < vecs; v++) {
             const int count = v == vecs - 1 ? last : VL;
             const ptrdiff_t at = i * cols + j + v * VL;
-            store_n(y + at, (load_n(x + at, count) - center[v]) * factor[v] + offset[v], count);
+            const vec distance = load_n(x + at, count) - center[v];
+            store_n(y + at, mul_add(distance, factor[v], offset[v]), count);
         }
 }
 
@@ -115,7 +116,7 @@ static HL_INLINE void N(scale_gradient_at)(const int vecs, ptrdiff_t j, int last
     vec center[4], sum[4];
     HL_UNROLL for (int v = 0; v < vecs; v++)
         center[v] = load_n(mean + j + v * VL, v == vecs - 1 ? last : VL);
-    N(sum_terms)(vecs, N(weighted_distance), x + j, dy + j, center, ld, rows, last, sum);
+    N(sum_terms)(vecs, N(add_weighted_distance), x + j, dy + j, center, ld, rows, last, sum);
     HL_UNROLL for (int v = 0; v < vecs; v++) {
         const int count = v == vecs - 1 ? last : VL;
         const ptrdiff_t at = j + v * VL;
@@ -149,8 +150,8 @@ static HL_INLINE void N(normalize_gradient_at)(const int vecs, ptrdiff_t j, int 
             const int count = v == vecs - 1 ? last : VL;
             const ptrdiff_t at = i * cols + j + v * VL;
             const vec rest = load_n(dy + at, count) - shift[v];
-            store_n(dx + at, (rest - (load_n(x + at, count) - center[v]) * slope[v]) * factor[v],
-                    count);
+            const vec below = center[v] - load_n(x + at, count);
+            store_n(dx + at, mul_add(below, slope[v], rest) * factor[v], count);
         }
 }
 
@@ -163,11 +164,11 @@ static void N(normalize_gradient)(double epsilon, ptrdiff_t total, const void *d
 }
 
 static void N(moving_average)(double momentum_, const void *value, void *average, ptrdiff_t n) {
-    const T momentum = (T)momentum_, rest = (T)(1 - momentum_);
+    const vec momentum = splat((T)momentum_), rest = splat((T)(1 - momentum_));
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        const vec kept = unfused(load_n((const T *)average + i, count) * momentum);
-        store_n((T *)average + i, load_n((const T *)value + i, count) * rest + kept, count);
+        const vec kept = load_n((const T *)average + i, count) * momentum;
+        store_n((T *)average + i, mul_add(load_n((const T *)value + i, count), rest, kept), count);
     }
 }
 
@@ -184,15 +185,14 @@ static void N(layer_norm)(int centered, double epsilon, const void *x_, const vo
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec d = only(first_lanes(count), load_n(x + j, count) - center);
-            squares += d * d;
+            squares = mul_add(d, d, squares);
         }
         const T factor = (1 / vsqrt(splat(sum_lanes(squares) / (T)cols + (T)epsilon)))[0];
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec normal = unfused((load_n(x + j, count) - center) * factor);
-            store_n(y + j,
-                    normal * N(load_or)(gamma, j, count, 1) + N(load_or)(beta, j, count, 0),
-                    count);
+            const vec normal = (load_n(x + j, count) - center) * factor;
+            const vec scale = N(load_or)(gamma, j, count, 1);
+            store_n(y + j, mul_add(normal, scale, N(load_or)(beta, j, count, 0)), count);
         }
         if (mean)
             ((T *)mean)[i] = center;
@@ -213,7 +213,7 @@ static HL_INLINE void N(layer_scale_gradient_at)(const int vecs, ptrdiff_t j, in
                 const int count = v == vecs - 1 ? last : VL;
                 const ptrdiff_t at = i * ld + j + v * VL;
                 const vec normal = (load_n(x + at, count) - mean[i]) * inverse[i];
-                part[v] += load_n(dy + at, count) * normal;
+                part[v] = mul_add(load_n(dy + at, count), normal, part[v]);
             }
         HL_UNROLL for (int v = 0; v < vecs; v++)
             sum[v] += part[v];
@@ -238,19 +238,18 @@ static void N(layer_norm_gradient)(int centered, const void *dy_, const void *x_
         vec sum = splat(0), dot = splat(0);
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec g =
-                unfused(load_n(dy + j, count) * N(load_or)(gamma, j, count, 1));
+            const vec g = load_n(dy + j, count) * N(load_or)(gamma, j, count, 1);
             sum += g;
-            dot += g * (load_n(x + j, count) - center); /* g is 0 in lanes beyond the end */
+            /* g is 0 in lanes beyond the end. */
+            dot = mul_add(g, load_n(x + j, count) - center, dot);
         }
         const T shift = centered ? sum_lanes(sum) / (T)cols : 0;
         const T slope = sum_lanes(dot) * factor * factor / (T)cols;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec g =
-                unfused(load_n(dy + j, count) * N(load_or)(gamma, j, count, 1));
-            const vec rest = g - shift;
-            store_n(dx + j, (rest - (load_n(x + j, count) - center) * slope) * factor, count);
+            const vec g = load_n(dy + j, count) * N(load_or)(gamma, j, count, 1);
+            const vec below = center - load_n(x + j, count);
+            store_n(dx + j, mul_add(below, splat(slope), g - shift) * factor, count);
         }
     }
 }

@@ -9,27 +9,27 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     vec w_i = load_n(w + i, count);
     switch (kind) {
     case HL_SGD: /* h: learning rate */
-        w_i -= h0 * g;
+        w_i = mul_add(-g, h0, w_i);
         break;
     case HL_SGD_MOMENTUM: /* h: learning rate, momentum */
     case HL_SGD_NESTEROV: {
-        const vec velocity = h1 * load_n(s0 + i, count) - unfused(h0 * g);
+        const vec step = -h0 * g, velocity = mul_add(h1, load_n(s0 + i, count), step);
         store_n(s0 + i, velocity, count);
-        w_i += kind == HL_SGD_NESTEROV ? h1 * velocity - unfused(h0 * g) : velocity;
+        w_i += kind == HL_SGD_NESTEROV ? mul_add(h1, velocity, step) : velocity;
         break;
     }
     case HL_ADAM: /* h: corrected learning rate, 1 - beta_1, 1 - beta_2, epsilon, decay */
     case HL_ADAM_AMSGRAD: {
         vec m = load_n(s0 + i, count), v = load_n(s1 + i, count);
-        m += (g - m) * h1;
-        v += (g * g - v) * h2;
+        m = mul_add(g - m, h1, m);
+        v = mul_add(-mul_add(-g, g, v), h2, v);
         store_n(s0 + i, m, count);
         store_n(s1 + i, v, count);
         if (kind == HL_ADAM_AMSGRAD) {
             v = vmax(load_n(s2 + i, count), v); /* NaN in v stays */
             store_n(s2 + i, v, count);
         }
-        w_i -= w_i * h4;
+        w_i = mul_add(-w_i, h4, w_i);
         w_i -= h0 * m / (vsqrt(v) + h3);
         break;
     }
@@ -38,42 +38,42 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     case HL_RMSPROP_CENTERED:
     case HL_RMSPROP_CENTERED_MOMENTUM: {
         const int centered = kind == HL_RMSPROP_CENTERED || kind == HL_RMSPROP_CENTERED_MOMENTUM;
-        const vec square = h1 * load_n(s0 + i, count) + unfused(h2 * (g * g));
+        const vec square = mul_add(h1, load_n(s0 + i, count), h2 * (g * g));
         store_n(s0 + i, square, count);
         vec spread = square + h3;
         if (centered) {
-            const vec mean = h1 * load_n(s1 + i, count) + unfused(h2 * g);
+            const vec mean = mul_add(h1, load_n(s1 + i, count), h2 * g);
             store_n(s1 + i, mean, count);
-            spread = square - mean * mean + h3;
+            spread = mul_add(-mean, mean, square) + h3;
         }
         vec step = h0 * g / vsqrt(spread);
         if (kind == HL_RMSPROP_MOMENTUM || kind == HL_RMSPROP_CENTERED_MOMENTUM) {
             T *slot = centered ? s2 : s1;
-            step += h4 * load_n(slot + i, count);
+            step = mul_add(h4, load_n(slot + i, count), step);
             store_n(slot + i, step, count);
         }
         w_i -= step;
         break;
     }
     case HL_ADAGRAD: { /* h: learning rate, epsilon */
-        const vec square = load_n(s0 + i, count) + g * g;
+        const vec square = mul_add(g, g, load_n(s0 + i, count));
         store_n(s0 + i, square, count);
         w_i -= h0 * g / vsqrt(square + h1);
         break;
     }
     case HL_ADADELTA: { /* h: learning rate, rho, 1 - rho, epsilon */
-        const vec square = h1 * load_n(s0 + i, count) + unfused(h2 * (g * g));
+        const vec square = mul_add(h1, load_n(s0 + i, count), h2 * (g * g));
         vec move = load_n(s1 + i, count);
         const vec step = vsqrt(move + h3) / vsqrt(square + h3) * g;
-        move = h1 * move + unfused(h2 * (step * step));
+        move = mul_add(h1, move, h2 * (step * step));
         store_n(s0 + i, square, count);
         store_n(s1 + i, move, count);
-        w_i -= h0 * step;
+        w_i = mul_add(-step, h0, w_i);
         break;
     }
     case HL_ADAMAX: { /* h: corrected learning rate, 1 - beta_1, beta_2, epsilon */
         vec m = load_n(s0 + i, count);
-        m += (g - m) * h1;
+        m = mul_add(g - m, h1, m);
         const vec most = vmax(h2 * load_n(s1 + i, count), vabs(g)); /* NaN in g stays */
         store_n(s0 + i, m, count);
         store_n(s1 + i, most, count);
@@ -82,27 +82,28 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     }
     case HL_NADAM: { /* h: learning rate of m, 1 - beta_1, 1 - beta_2, epsilon, rate of g */
         vec m = load_n(s0 + i, count), v = load_n(s1 + i, count);
-        m += (g - m) * h1;
-        v += (g * g - v) * h2;
+        m = mul_add(g - m, h1, m);
+        v = mul_add(-mul_add(-g, g, v), h2, v);
         store_n(s0 + i, m, count);
         store_n(s1 + i, v, count);
-        w_i -= (h0 * m + unfused(h4 * g)) / (vsqrt(v) + h3);
+        w_i -= mul_add(h0, m, h4 * g) / (vsqrt(v) + h3);
         break;
     }
     case HL_LION: { /* h: learning rate, beta_1, 1 - beta_1, beta_2, 1 - beta_2 */
         const vec m = load_n(s0 + i, count);
-        const vec way = h1 * m + unfused(h2 * g);
-        store_n(s0 + i, h3 * m + unfused(h4 * g), count);
+        const vec way = mul_add(h1, m, h2 * g);
+        store_n(s0 + i, mul_add(h3, m, h4 * g), count);
         /* The sign of 0 and of NaN is itself. */
         const vec sign = select((ivec)(way > 0), splat(1), select((ivec)(way < 0), splat(-1), way));
-        w_i -= h0 * sign;
+        w_i = mul_add(-sign, h0, w_i);
         break;
     }
     case HL_FTRL: { /* h: learning rate, -power, l1, 2 (l2 + beta / (2 rate)), 2 shrinkage */
-        const vec square = load_n(s0 + i, count), sum = square + g * g;
+        const vec square = load_n(s0 + i, count), sum = mul_add(g, g, square);
         const vec root = N(power)(sum, h[1]);
-        vec linear = load_n(s1 + i, count) + (g + h4 * w_i);
-        linear -= (root - N(power)(square, h[1])) / h0 * w_i;
+        const vec growth = (root - N(power)(square, h[1])) / h0;
+        const vec linear =
+            mul_add(-growth, w_i, load_n(s1 + i, count) + mul_add(h4, w_i, g));
         store_n(s0 + i, sum, count);
         store_n(s1 + i, linear, count);
         w_i = (clamp(linear, -h[2], h[2]) - linear) / (root / h0 + h3);
@@ -174,12 +175,11 @@ static double N(penalty)(double l1, double l2, const void *w_, ptrdiff_t n) {
 }
 
 static void N(penalty_gradient)(double l1, double l2, const void *w, void *g, ptrdiff_t n) {
-    const vec step = splat((T)l1);
-    const T slope = (T)(2 * l2);
+    const vec step = splat((T)l1), slope = splat((T)(2 * l2));
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
         const vec w_i = load_n((const T *)w + i, count);
         const vec sign = only((ivec)(w_i > 0), step) - only((ivec)(w_i < 0), step);
-        store_n((T *)g + i, load_n((T *)g + i, count) + (w_i * slope + sign), count);
+        store_n((T *)g + i, load_n((T *)g + i, count) + mul_add(w_i, slope, sign), count);
     }
 }

@@ -23,9 +23,9 @@ static void N(prelu_gradient)(const void *dy_, const void *x_, const void *alpha
         }
 }
 
-static HL_INLINE vec N(weighted_negative)(vec x, vec dy, vec shift) {
+static HL_INLINE vec N(add_weighted_negative)(vec sum, vec x, vec dy, vec shift) {
     (void)shift;
-    return only((ivec)(x < 0), dy * x);
+    return sum + only((ivec)(x < 0), dy * x);
 }
 
 static HL_INLINE void N(prelu_alpha_gradient_at)(const int vecs, ptrdiff_t j, int last,
@@ -33,7 +33,7 @@ static HL_INLINE void N(prelu_alpha_gradient_at)(const int vecs, ptrdiff_t j, in
                                                  ptrdiff_t rows, T *dalpha) {
     const vec none[4] = {splat(0), splat(0), splat(0), splat(0)};
     vec sum[4];
-    N(sum_terms)(vecs, N(weighted_negative), x + j, dy + j, none, ld, rows, last, sum);
+    N(sum_terms)(vecs, N(add_weighted_negative), x + j, dy + j, none, ld, rows, last, sum);
     HL_UNROLL for (int v = 0; v < vecs; v++)
         store_n(dalpha + j + v * VL, sum[v], v == vecs - 1 ? last : VL);
 }

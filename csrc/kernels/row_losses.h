@@ -23,14 +23,14 @@ static HL_INLINE vec N(power_slope)(vec u, T gamma) {
 
 static HL_INLINE N(term) N(binary_focal)(vec y, vec p, const double *option) {
     const T gamma = (T)option[0];
-    const T positive = (T)option[1], negative = (T)option[2], smoothing = (T)option[3];
-    const vec t = y * (1 - smoothing) + smoothing * (T)0.5;
-    const vec rest = 1 - t, balance = t * positive + unfused(rest * negative);
-    const N(term) plain = N(binary_crossentropy)(y, p, splat(smoothing));
-    const vec u = t * (1 - p) + unfused(rest * p);
+    const vec positive = splat((T)option[1]), smoothing = splat((T)option[3]);
+    const vec t = mul_add(y, 1 - smoothing, smoothing * (T)0.5);
+    const vec rest = 1 - t, balance = mul_add(t, positive, rest * (T)option[2]);
+    const N(term) plain = N(binary_crossentropy)(y, p, smoothing);
+    const vec u = mul_add(t, 1 - p, rest * p);
     const vec focus = N(power)(u, gamma);
     const vec slope =
-        N(power_slope)(u, gamma) * (rest - t) * plain.value + unfused(focus * plain.slope);
+        mul_add(N(power_slope)(u, gamma) * (rest - t), plain.value, focus * plain.slope);
     return (N(term)){balance * focus * plain.value, balance * slope};
 }
 
@@ -72,7 +72,7 @@ static HL_INLINE N(term) N(focal_class)(vec t, vec p, T gamma, T alpha) {
     const vec q = clamp(p, EPSILON, ONE_MINUS_EPSILON), rest = 1 - q;
     const vec log_q = vlog(q), focus = N(power)(rest, gamma);
     const vec scaled = t * -alpha;
-    const vec slope = scaled * (focus / q - unfused(N(power_slope)(rest, gamma) * log_q));
+    const vec slope = scaled * mul_add(-N(power_slope)(rest, gamma), log_q, focus / q);
     return (N(term)){scaled * focus * log_q, only(N(within)(p, EPSILON, ONE_MINUS_EPSILON), slope)};
 }
 
@@ -112,7 +112,7 @@ static HL_INLINE void N(categorical_focal)(const int logits, const double *optio
             const N(term) term =
                 N(focal_class)(N(targets_at)(&t, i, j, cols, count), p, gamma, alpha);
             loss += term.value;
-            dot += term.slope * p;
+            dot = mul_add(term.slope, p, dot);
         }
         values[i] = sum_lanes(loss) * w;
         if (!gradient)
@@ -158,7 +158,7 @@ static void N(categorical_hinge)(const T *y_true, const T *y_pred, const T *weig
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec y_j = load_n(y + j, count), p_j = load_n(p + j, count);
-            own += y_j * p_j;
+            own = mul_add(y_j, p_j, own);
             other = vmax(select(first_lanes(count), (1 - y_j) * p_j, other), other);
         }
         const T most = max_lanes(other), margin = most - sum_lanes(own) + 1;
@@ -192,9 +192,9 @@ static void N(cosine_similarity)(const T *y_true, const T *y_pred, const T *weig
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec y_j = load_n(y + j, count), p_j = load_n(p + j, count);
-            yy += y_j * y_j;
-            pp += p_j * p_j;
-            yp += y_j * p_j;
+            yy = mul_add(y_j, y_j, yy);
+            pp = mul_add(p_j, p_j, pp);
+            yp = mul_add(y_j, p_j, yp);
         }
         const T square = sum_lanes(pp);
         const T of_p = N(inverse_length)(square), of_y = N(inverse_length)(sum_lanes(yy));
@@ -208,7 +208,8 @@ static void N(cosine_similarity)(const T *y_true, const T *y_pred, const T *weig
         const T factor = -w * (T)scale, along = of_y * of_p;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec slope = load_n(y + j, count) * along - unfused(load_n(p + j, count) * own);
+            const vec away = load_n(p + j, count) * -own;
+            const vec slope = mul_add(load_n(y + j, count), splat(along), away);
             store_n(gradient + i * cols + j, slope * factor, count);
         }
     }
@@ -226,7 +227,7 @@ static void N(tversky_of)(const double *option, const T *y_true, const T *y_pred
             const int count = lanes_left(cols - j);
             const vec y = load_n(y_true + i * cols + j, count);
             const vec p = load_n(y_pred + i * cols + j, count);
-            yp += y * p;
+            yp = mul_add(y, p, yp);
             y_sum += y;
             p_sum += p;
         }
@@ -244,11 +245,11 @@ static void N(tversky_of)(const double *option, const T *y_true, const T *y_pred
 
     /* d(both / whole)/dp = (y whole - both (y (1 - alpha) + beta (1 - y))) / whole^2 */
     const double factor = weights * scale / (whole * whole);
-    const T of_target = (T)(factor * (both * (1 - alpha - beta) - whole));
+    const vec of_target = splat((T)(factor * (both * (1 - alpha - beta) - whole)));
     const vec constant = splat((T)(factor * both * beta));
     for (ptrdiff_t at = first * cols; at < (first + rows) * cols; at += VL) {
         const int count = lanes_left((first + rows) * cols - at);
-        store_n(gradient + at, load_n(y_true + at, count) * of_target + constant, count);
+        store_n(gradient + at, mul_add(load_n(y_true + at, count), of_target, constant), count);
     }
 }
 

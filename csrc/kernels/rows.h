@@ -98,7 +98,7 @@ static void N(softmax_gradient)(const void *dy, const void *y, void *dx, ptrdiff
         vec dot = splat(0);
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            dot += load_n(dy_i + j, count) * load_n(y_i + j, count);
+            dot = mul_add(load_n(dy_i + j, count), load_n(y_i + j, count), dot);
         }
         const T sum = sum_lanes(dot);
         for (ptrdiff_t j = 0; j < cols; j += VL) {
@@ -119,7 +119,8 @@ static void N(log_softmax_gradient)(const void *dy, const void *y, void *dx, ptr
         const T sum = sum_lanes(total);
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            store_n(dx_i + j, load_n(dy_i + j, count) - vexp(load_n(y_i + j, count)) * sum, count);
+            const vec share = vexp(load_n(y_i + j, count));
+            store_n(dx_i + j, mul_add(-share, splat(sum), load_n(dy_i + j, count)), count);
         }
     }
 }

@@ -59,11 +59,13 @@ static HL_INLINE T N(inner_product)(const T *a, const T *b, ptrdiff_t n) {
     ptrdiff_t p = 0;
     for (; n - p > VL; p += 2 * VL) {
         const int count = lanes_left(n - p - VL);
-        sum[0] += load(a + p) * load(b + p);
-        sum[1] += load_n(a + p + VL, count) * load_n(b + p + VL, count);
+        sum[0] = mul_add(load(a + p), load(b + p), sum[0]);
+        sum[1] = mul_add(load_n(a + p + VL, count), load_n(b + p + VL, count), sum[1]);
     }
-    if (p < n)
-        sum[0] += load_n(a + p, lanes_left(n - p)) * load_n(b + p, lanes_left(n - p));
+    if (p < n) {
+        const int count = lanes_left(n - p);
+        sum[0] = mul_add(load_n(a + p, count), load_n(b + p, count), sum[0]);
+    }
     return sum_lanes(sum[0] + sum[1]);
 }
 
@@ -98,7 +100,8 @@ static void N(unit_rows_gradient)(const void *dy_, const void *x_, void *dx_, pt
             factor < 1 / EPSILON ? N(inner_product)(dy, x, cols) * factor * factor : 0;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            const vec across = load_n(dy + j, count) - unfused(load_n(x + j, count) * along);
+            const vec across =
+                mul_add(-load_n(x + j, count), splat(along), load_n(dy + j, count));
             store_n(dx + j, across * factor, count);
         }
     }
@@ -110,7 +113,7 @@ static HL_INLINE vec N(deviation)(vec v) {
 }
 
 static HL_INLINE vec N(standardized)(const int invert, vec x, vec mean, vec deviation) {
-    return invert ? x * deviation + mean : (x - mean) / deviation;
+    return invert ? mul_add(x, deviation, mean) : (x - mean) / deviation;
 }
 
 static HL_INLINE void N(standardize_rows)(const int invert, const T *x, const T *mean,

@@ -113,15 +113,20 @@ static HL_INLINE vec vsqrt(vec x) {
 #endif
 }
 
-/* x, kept from fusing into a sum: of a * b + c * d either product may be fused, and compilers choose
- * anew in each copy of a loop, which would give its ends other bits. */
-static HL_INLINE vec unfused(vec x) {
-#if defined __x86_64__
-    __asm__("" : "+v"(x));
+/* a * b + c, rounded once where the instruction set fuses the two. Compilers may not fuse by
+ * themselves (-ffp-contract=off): they would choose anew in each copy of a loop, such as that for
+ * the end of a range, and give it other bits. A minus before an argument costs no instruction but
+ * that of c on aarch64. */
+static HL_INLINE vec mul_add(vec a, vec b, vec c) {
+#if defined __FMA__
+    return (vec)HL_X86(fmadd)(a, b, c);
+#elif defined __aarch64__ && T_BITS == 32
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #elif defined __aarch64__
-    __asm__("" : "+w"(x));
+    return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
 #endif
-    return x;
 }
 
 /* The first count elements at p, zero in the other lanes; nothing beyond them is read. */

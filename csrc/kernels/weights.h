@@ -11,7 +11,8 @@ static void N(clip)(double limit, const void *x, void *y, ptrdiff_t n) {
 /* What a column whose squares add up to these is multiplied by. */
 static HL_INLINE vec N(norm_factor)(double low, double high, double rate, vec squares) {
     const vec norm = vsqrt(squares);
-    const vec wanted = clamp(norm, (T)low, (T)high) * (T)rate + unfused(norm * (T)(1 - rate));
+    const vec limited = clamp(norm, (T)low, (T)high);
+    const vec wanted = mul_add(limited, splat((T)rate), norm * (T)(1 - rate));
     return wanted / (norm + EPSILON);
 }
 
@@ -22,7 +23,7 @@ static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, pt
         vec squares = splat(0);
         for (ptrdiff_t p = 0; p < k; p += VL) {
             const vec w_p = load_n(w + p, lanes_left(k - p));
-            squares += w_p * w_p;
+            squares = mul_add(w_p, w_p, squares);
         }
         const vec factor = N(norm_factor)(low, high, rate, splat_sum(squares));
         for (ptrdiff_t p = 0; p < k; p += VL) {
@@ -36,7 +37,7 @@ static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, pt
         vec squares = splat(0);
         for (ptrdiff_t p = 0; p < k; p++) {
             const vec w_p = load_n(w + p * ld + j, count);
-            squares += w_p * w_p;
+            squares = mul_add(w_p, w_p, squares);
         }
         const vec factor = N(norm_factor)(low, high, rate, squares);
         for (ptrdiff_t p = 0; p < k; p++)

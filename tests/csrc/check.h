@@ -8,14 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether bits are those of the build that is shipped. Clang's sanitizers put their checks between
- * products and sums, which then fuse in some places and not in others. */
-#if defined __has_feature
-#define FUSES_ALL (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
-#else
-#define FUSES_ALL 1
-#endif
-
 #define COUNT(array) ((ptrdiff_t)(sizeof(array) / sizeof *(array)))
 
 /* Around the vector lengths, and far from all of them. */
@@ -48,7 +40,15 @@ double uniform(double low, double high);
 ptrdiff_t below(ptrdiff_t n); /* 0 .. n - 1 */
 ptrdiff_t any_size(void);     /* one of sizes */
 
+/* How many of the elements left to take next: of pieces of up to two vectors, many elements stand
+ * in a vector that is not whole. */
+ptrdiff_t any_piece(ptrdiff_t left);
+
 void fill(void *x, ptrdiff_t n, double low, double high);
+
+/* Either sign, and sizes from 2^least to 2^most alike: any term of a sum may be the one whose last
+ * bits show. */
+void fill_sizes(void *x, ptrdiff_t n, double least, double most);
 
 /* As fill, but one element in eight is 0, infinite, NaN, huge or minute. */
 void fill_special(void *x, ptrdiff_t n, double low, double high);
@@ -88,7 +88,7 @@ void expect_same(const char *what, ptrdiff_t i, double got, double want);
 /* Within slack, or both NaN, or the same infinity. What overflows K's type counts as infinite. */
 void expect_near(const char *what, ptrdiff_t i, double got, double want, double slack);
 
-/* The same bits in n elements, where FUSES_ALL. */
+/* The same bits in n elements. */
 void expect_equal(const char *what, const void *got, const void *want, ptrdiff_t n);
 
 long failures(void);

@@ -246,12 +246,12 @@ static void cut_case(hl_activation kind, ptrdiff_t n) {
     begin("activation in pieces, kind=%d n=%td", kind, n);
     void *x = room(n), *dy = room(n), *whole = room(n), *pieces = room(n), *dx_whole = room(n),
          *dx_pieces = room(n);
-    fill(x, n, -4, 4);
+    fill_sizes(x, n, -4, 4);
     fill(dy, n, -1, 1);
     K->activation(kind, 1, x, n, whole, n, 1, n);
     K->activation_gradient(kind, 1, dy, x, dx_whole, n, 1, n);
     for (ptrdiff_t i = 0, count; i < n; i += count) {
-        count = 1 + below(n - i);
+        count = any_piece(n - i);
         const ptrdiff_t b = i * K->itemsize;
         K->activation(kind, 1, (char *)x + b, count, (char *)pieces + b, count, 1, count);
         K->activation_gradient(kind, 1, (char *)dy + b, (char *)x + b, (char *)dx_pieces + b, count,

@@ -358,7 +358,7 @@ typedef struct {
     int kind; /* of a loss, or past all of those a cross-entropy */
     targets t;
     ptrdiff_t cols;
-    double scale;
+    double param, scale;
     const void *y, *p;
     void *values[2], *gradient[2], *probability[2];
 } cut;
@@ -374,9 +374,9 @@ static void run_cut(const cut *c, int piece, ptrdiff_t first, ptrdiff_t rows) {
     void *values = from_row(c->values[piece], first, 1);
     void *gradient = from_row(c->gradient[piece], first, c->cols);
     const int clip_probabilities = c->kind == HL_SQUARED_HINGE + 3;
-    if (c->kind < HL_HINGE)
-        K->loss((hl_loss)c->kind, 0.5, from_row(c->y, first, c->cols), p, NULL, 1, c->scale, values,
-                gradient, rows, c->cols);
+    if (c->kind <= HL_SQUARED_HINGE)
+        K->loss((hl_loss)c->kind, c->param, from_row(c->y, first, c->cols), p, NULL, 1, c->scale,
+                values, gradient, rows, c->cols);
     else if (c->kind == HL_SQUARED_HINGE + 1)
         K->crossentropy(c->t.smoothing, y_true, labels, p, NULL, 1, c->scale, values, gradient,
                         rows, c->cols);
@@ -386,15 +386,17 @@ static void run_cut(const cut *c, int piece, ptrdiff_t first, ptrdiff_t rows) {
                                 gradient, rows, c->cols);
 }
 
-/* A row's bits do not depend on the rows that one call takes beside it. The hinge losses look at all of
- * them: they are left out. */
+/* A row's bits do not depend on the rows that one call takes beside it. The hinge losses look at
+ * all labels: none is 0 or 1 here. */
 static void cut_case(int kind, ptrdiff_t rows, ptrdiff_t cols, int sparse) {
     begin("loss in pieces, kind=%d rows=%td cols=%td sparse=%d", kind, rows, cols, sparse);
     const ptrdiff_t n = rows * cols;
     void *y = room(n), *p = room(n);
     fill(y, n, 0.1, 0.9);
     fill(p, n, 0.1, 0.9);
-    cut c = {.kind = kind, .cols = cols, .scale = uniform(0.1, 2), .y = y, .p = p};
+    cut c = {.kind = kind, .cols = cols, .y = y, .p = p};
+    c.param = uniform(0.1, 0.9);
+    c.scale = uniform(0.1, 2);
     c.t = random_targets(rows, cols, sparse);
     for (int piece = 0; piece < 2; piece++) {
         c.values[piece] = room(rows);
@@ -403,7 +405,7 @@ static void cut_case(int kind, ptrdiff_t rows, ptrdiff_t cols, int sparse) {
     }
     run_cut(&c, 0, 0, rows);
     for (ptrdiff_t first = 0, count; first < rows; first += count) {
-        count = 1 + below(rows - first);
+        count = any_piece(rows - first);
         run_cut(&c, 1, first, count);
     }
     expect_equal("values", c.values[1], c.values[0], rows);
@@ -417,8 +419,7 @@ static void test_cuts(void) {
     for (int c = 0; c < COUNT(sizes); c++)
         for (int r = 0; r < COUNT(sizes) - 1; r++)
             for (int kind = HL_MEAN_SQUARED_ERROR; kind <= HL_SQUARED_HINGE + 3; kind++)
-                if (!is_signed(kind))
-                    cut_case(kind, sizes[r], sizes[c], (int)below(2));
+                cut_case(kind, sizes[r], sizes[c], (int)below(2));
 }
 
 void test_losses(void) {

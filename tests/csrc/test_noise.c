@@ -62,6 +62,13 @@ static void gaussian_case(int multiply, double stddev, ptrdiff_t n, int in_place
         expect_near("y", i, get(y, i), multiply ? v * (1 + noise) : v + noise,
                     6 * epsilon() * ((1 + fabs(noise)) * fabs(v) + fabs(noise)) + 0x1p-49);
     }
+    char *pieces = copy_of(x_was, n);
+    for (ptrdiff_t i = 0, count; i < n; i += count) {
+        count = any_piece(n - i);
+        char *at = pieces + i * K->itemsize;
+        K->gaussian(multiply, stddev, key, first + i, at, at, count);
+    }
+    expect_equal("y in pieces", pieces, y, n);
     end();
 }
 

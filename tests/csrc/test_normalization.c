@@ -30,6 +30,15 @@ static void *batch_of(ptrdiff_t rows, ptrdiff_t cols) {
     return x;
 }
 
+/* Columns j .. j + count - 1, by themselves. */
+static void take_columns(const char *x, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t j,
+                         ptrdiff_t count, char *out) {
+    const size_t item = (size_t)K->itemsize;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        memcpy(out + (size_t)(i * count) * item, x + (size_t)(i * cols + j) * item,
+               (size_t)count * item);
+}
+
 static void moments_case(ptrdiff_t rows, ptrdiff_t cols) {
     begin("column_moments rows=%td cols=%td", rows, cols);
     const void *x = batch_of(rows, cols);
@@ -114,6 +123,48 @@ static void normalize_gradient_case(ptrdiff_t rows, ptrdiff_t cols, int scale, i
             const double factor = inverse * or_value(gamma, j, 1);
             expect_near("dx", i, get(dx, i), rest * factor, 10 * epsilon() * scale_of * factor);
         }
+    }
+    end();
+}
+
+/* A column's bits do not depend on those beside it. */
+static void cut_case(ptrdiff_t rows, ptrdiff_t cols) {
+    begin("normalization in pieces, rows=%td cols=%td", rows, cols);
+    const ptrdiff_t n = rows * cols, item = K->itemsize;
+    char *x = batch_of(rows, cols), *dy = room(n), *mean = room(cols), *row_mean = room(rows);
+    char *variance = maybe(1, cols), *gamma = maybe(1, cols), *beta = maybe(1, cols);
+    const void *inverse = maybe(1, rows);
+    fill(dy, n, -1, 1);
+    fill(mean, cols, -1, 1);
+    fill(row_mean, rows, -1, 1);
+    char *y = room(n), *dx = room(n), *dgamma = room(cols), *of_rows = room(cols);
+    char *dalpha = room(cols);
+    K->normalize(1e-3, x, mean, variance, gamma, beta, y, rows, cols);
+    K->normalize_scale_gradient(1e-3, dy, x, mean, variance, cols, rows, cols, dgamma);
+    K->normalize_gradient(1e-3, rows, dy, x, mean, variance, gamma, dgamma, beta, dx, rows, cols);
+    K->layer_norm_scale_gradient(dy, x, row_mean, inverse, cols, rows, cols, of_rows);
+    K->prelu_alpha_gradient(dy, x, cols, rows, cols, dalpha);
+    char *some_x = room(n), *some_dy = room(n), *some = room(n), *want = room(n);
+    for (ptrdiff_t j = 0, count; j < cols; j += count) {
+        count = any_piece(cols - j);
+        const ptrdiff_t at = j * item;
+        K->normalize_scale_gradient(1e-3, dy + at, x + at, mean + at, variance + at, cols, rows,
+                                    count, some);
+        expect_equal("dgamma", some, dgamma + at, count);
+        K->layer_norm_scale_gradient(dy + at, x + at, row_mean, inverse, cols, rows, count, some);
+        expect_equal("dgamma of rows", some, of_rows + at, count);
+        K->prelu_alpha_gradient(dy + at, x + at, cols, rows, count, some);
+        expect_equal("dalpha", some, dalpha + at, count);
+        take_columns(x, rows, cols, j, count, some_x);
+        take_columns(y, rows, cols, j, count, want);
+        K->normalize(1e-3, some_x, mean + at, variance + at, gamma + at, beta + at, some, rows,
+                     count);
+        expect_equal("y", some, want, rows * count);
+        take_columns(dy, rows, cols, j, count, some_dy);
+        take_columns(dx, rows, cols, j, count, want);
+        K->normalize_gradient(1e-3, rows, some_dy, some_x, mean + at, variance + at, gamma + at,
+                              dgamma + at, beta + at, some, rows, count);
+        expect_equal("dx", some, want, rows * count);
     }
     end();
 }
@@ -231,6 +282,7 @@ void test_normalization(void) {
         average_case(cols);
         for (int r = 0; r < COUNT(many); r++) {
             moments_case(many[r], cols);
+            cut_case(many[r], cols);
             for (int bits = 0; bits < 8; bits++) {
                 normalize_case(many[r], cols, bits & 1, bits >> 1 & 1, bits >> 2);
                 normalize_gradient_case(many[r], cols, bits & 1, bits >> 1 & 1, bits >> 2);
