@@ -132,6 +132,8 @@ typedef enum hl_optimizer {
     HL_LION,           /* hyper: learning_rate, beta_1, beta_2; s0 = m */
     HL_FTRL,           /* hyper: learning_rate, learning_rate_power, l1, l2, l2_shrinkage, beta;
                           s0 = sum of squares, s1 = linear */
+    HL_SCHEDULE_FREE_ADAMW, /* hyper: learning_rate, beta_1, beta_2, epsilon, warmup_steps;
+                          s0 = z, at first the weights; s1 = v */
     HL_KEEP_GRADIENT,  /* s0 = the gradient; weights stay */
     HL_ADAFACTOR       /* hyper: learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold;
                           takes whole weights: hl_kernels.adafactor, not update */

@@ -283,6 +283,8 @@ optimizers.Adam: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, 
 optimizers.AdamW: learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad, clipnorm
 optimizers.RMSprop: learning_rate, rho, momentum, epsilon, centered, weight_decay, clipnorm
 optimizers.SGD: learning_rate, momentum, nesterov, weight_decay, clipnorm
+optimizers.ScheduleFreeAdamW: learning_rate, beta_1, beta_2, epsilon, warmup_steps, weight_decay,
+  clipnorm
 optimizers.get: identifier
 regularizers.L1: l1
 regularizers.L1L2: l1, l2

@@ -134,6 +134,7 @@ OPTIMIZERS: list[Callable[[Any, dict[str, Any]], Any]] = [
     lambda k, o: k.optimizers.Adafactor(0.01, epsilon_1=1e-6, **o),
     lambda k, o: k.optimizers.Adamax(0.002, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Nadam(0.002, epsilon=1e-3, **o),
+    lambda k, o: k.optimizers.ScheduleFreeAdamW(0.002, epsilon=1e-3, warmup_steps=3, **o),
     lambda k, o: k.optimizers.Ftrl(0.05, l1_regularization_strength=0.01, **o),
     lambda k, o: k.optimizers.Adam(
         k.optimizers.schedules.CosineDecay(0.003, 12, warmup_target=0.004, warmup_steps=4),

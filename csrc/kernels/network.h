@@ -394,6 +394,7 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             HL_UPDATE_LINEAR(HL_NADAM)
             HL_UPDATE_LINEAR(HL_LION)
             HL_UPDATE_LINEAR(HL_FTRL)
+            HL_UPDATE_LINEAR(HL_SCHEDULE_FREE_ADAMW)
             HL_UPDATE_LINEAR(HL_KEEP_GRADIENT)
         case HL_ADAFACTOR: break;
         }

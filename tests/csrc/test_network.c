@@ -602,7 +602,8 @@ static int place_of_epsilon(hl_optimizer kind) {
     case HL_ADAM:
     case HL_ADAM_AMSGRAD:
     case HL_ADAMAX:
-    case HL_NADAM: return 3;
+    case HL_NADAM:
+    case HL_SCHEDULE_FREE_ADAMW: return 3;
     case HL_RMSPROP:
     case HL_RMSPROP_MOMENTUM:
     case HL_RMSPROP_CENTERED:

@@ -22,6 +22,7 @@ ALL = [
     optimizers.Nadam,
     optimizers.Lion,
     optimizers.Ftrl,
+    optimizers.ScheduleFreeAdamW,
 ]
 
 
@@ -51,12 +52,14 @@ def test_by_name_class_object_and_config(cls):
         (optimizers.Nadam, "nadam", 0.001),
         (optimizers.Lion, "lion", 0.001),
         (optimizers.Ftrl, "ftrl", 0.001),
+        (optimizers.ScheduleFreeAdamW, "schedule_free_adam_w", 0.0025),
     ],
 )
 def test_defaults_are_those_of_keras(cls, name, rate):
     assert cls().name == name
     assert cls().learning_rate == rate
-    assert cls().get_config().get("epsilon", 1e-7) == 1e-7
+    epsilon = 1e-8 if cls is optimizers.ScheduleFreeAdamW else 1e-7
+    assert cls().get_config().get("epsilon", epsilon) == epsilon
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,9 @@ def test_learning_rates_that_are_no_numbers(rate):
         (lambda: optimizers.Adafactor(clip_threshold=0), "clip_threshold must be above 0, not 0"),
         (lambda: optimizers.Lion(beta_1=0.0), "beta_1 must be above 0"),
         (lambda: optimizers.Ftrl(learning_rate_power=0.1), "learning_rate_power must be at most 0"),
+        (lambda: optimizers.ScheduleFreeAdamW(beta_1=1.0), "beta_1 must be at least 0 and below 1"),
+        (lambda: optimizers.ScheduleFreeAdamW(warmup_steps=-1), "warmup_steps must be a whole"),
+        (lambda: optimizers.ScheduleFreeAdamW(warmup_steps=0.5), "warmup_steps must be a whole"),
         (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0), "l1_regularization_strength"),
     ],
 )

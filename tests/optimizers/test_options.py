@@ -46,6 +46,7 @@ RULES = (
     "Nadam",
     "Lion",
     "Ftrl",
+    "ScheduleFreeAdamW",
 )
 
 
@@ -120,7 +121,8 @@ def test_rules_are_those_of_keras(rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "name"), [*itertools.product(["SGD", "Adam"], OPTIONS), ("Adafactor", "all of it")]
+    ("rule", "name"),
+    [*itertools.product(["SGD", "Adam", "ScheduleFreeAdamW"], OPTIONS), ("Adafactor", "all of it")],
 )
 def test_options_are_those_of_keras(rule: str, name: str) -> None:
     assert_as_in_keras(lambda k: getattr(k.optimizers, rule)(0.01, **OPTIONS[name]))

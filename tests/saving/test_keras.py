@@ -276,6 +276,11 @@ OPTIMIZERS = {
     "nadam": ("Nadam", {"learning_rate": 0.01}),
     "lion": ("Lion", {"learning_rate": 0.01}),
     "ftrl": ("Ftrl", {"learning_rate": 0.1}),
+    "schedule-free": ("ScheduleFreeAdamW", {"learning_rate": 0.01, "warmup_steps": 4}),
+    "schedule-free with all": (
+        "ScheduleFreeAdamW",
+        {"weight_decay": 0.1, "use_ema": True, "gradient_accumulation_steps": 3},
+    ),
     "adafactor": ("Adafactor", {"learning_rate": 0.05, "clip_threshold": 0.5}),
     "adafactor with all": (
         "Adafactor",

@@ -18,6 +18,7 @@ from .lion import Lion
 from .nadam import Nadam
 from .optimizer import Optimizer
 from .rmsprop import RMSprop
+from .schedule_free_adamw import ScheduleFreeAdamW
 from .sgd import SGD
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "get",
     "schedules",
 ]
@@ -48,6 +50,7 @@ _BY_NAME: dict[str, type[Optimizer]] = {
     "lion": Lion,
     "nadam": Nadam,
     "rmsprop": RMSprop,
+    "schedulefreeadamw": ScheduleFreeAdamW,
     "sgd": SGD,
 }
 

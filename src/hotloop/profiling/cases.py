@@ -27,6 +27,7 @@ _HYPER = {
     "l2": 0.0,
     "l2_shrinkage": 0.0,
     "beta": 0.0,
+    "warmup_steps": 0,
 }
 _ADAFACTOR = {"beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 1e-3, "clip_threshold": 1.0}
 

@@ -48,6 +48,7 @@ cdef extern from "hotloop.h" nogil:
         HL_NADAM
         HL_LION
         HL_FTRL
+        HL_SCHEDULE_FREE_ADAMW
         HL_KEEP_GRADIENT
         HL_ADAFACTOR
 

@@ -152,6 +152,7 @@ UPDATES = {
     "nadam": csrc.HL_NADAM,
     "lion": csrc.HL_LION,
     "ftrl": csrc.HL_FTRL,
+    "schedule_free_adamw": csrc.HL_SCHEDULE_FREE_ADAMW,
     "keep_gradient": csrc.HL_KEEP_GRADIENT,
     "adafactor": csrc.HL_ADAFACTOR,
 }
