@@ -276,6 +276,7 @@ optimizers.Adamax: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnor
 optimizers.Ftrl: learning_rate, learning_rate_power, initial_accumulator_value,
   l1_regularization_strength, l2_regularization_strength, l2_shrinkage_regularization_strength,
   beta, weight_decay, clipnorm
+optimizers.Lamb: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Lion: learning_rate, beta_1, beta_2, weight_decay, clipnorm
 optimizers.Nadam: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Adagrad: learning_rate, initial_accumulator_value, epsilon, weight_decay, clipnorm

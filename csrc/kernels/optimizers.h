@@ -122,7 +122,8 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     case HL_KEEP_GRADIENT:
         store_n(s0 + i, g, count);
         break;
-    case HL_ADAFACTOR: /* takes whole weights: adafactor.h */
+    case HL_ADAFACTOR: /* they take whole weights: whole_update.h */
+    case HL_LAMB:
         break;
     }
     store_n(w + i, w_i, count);
@@ -162,7 +163,8 @@ static void N(update)(hl_optimizer kind, const double *h, void *w, const void *g
         N(update_loop)(HL_SCHEDULE_FREE_ADAMW, h, w, g, s0, s1, s2, n);
         break;
     case HL_KEEP_GRADIENT: N(update_loop)(HL_KEEP_GRADIENT, h, w, g, s0, s1, s2, n); break;
-    case HL_ADAFACTOR: break;
+    case HL_ADAFACTOR:
+    case HL_LAMB: break;
     }
 }
 

@@ -124,5 +124,14 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
         h[3] = hyper[3];
         h[4] = hyper[4];
         break;
+    case HL_LAMB: {
+        /* v's correction is taken out of the root, as in Nadam. */
+        const double root = sqrt(1 - hl_power(&kept[1], hyper[2], iteration));
+        h[1] = 1 - hyper[1];
+        h[2] = 1 - hyper[2];
+        h[3] = hyper[3] * root;
+        h[4] = root / (1 - hl_power(&kept[0], hyper[1], iteration));
+        break;
+    }
     }
 }

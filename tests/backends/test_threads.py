@@ -286,6 +286,7 @@ OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {
     "ftrl": lambda: optimizers.Ftrl(0.1),
     "schedule-free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
     "adafactor": lambda: optimizers.Adafactor(0.1),
+    "lamb": lambda: optimizers.Lamb(0.01),
 }
 
 

@@ -118,7 +118,8 @@ weight_state expected_update(hl_optimizer kind, const double *h, double g, weigh
     case HL_KEEP_GRADIENT:
         next.s[0] = size->s[0] = g;
         break;
-    case HL_ADAFACTOR: /* takes whole weights: test_adafactor.c */
+    case HL_ADAFACTOR: /* they take whole weights: test_whole_update.c */
+    case HL_LAMB:
         break;
     }
     next.w -= step;

@@ -183,6 +183,11 @@ static void test_prepare(void) {
             t > 400 ? 1 / sqrt((double)t) : 0.05, exp(-0.8 * log((double)t)), 1e-30, 1e-3, 0.5,
         };
         expect_step(HL_ADAFACTOR, decaying, t, adafactor);
+
+        const double lamb[HL_MAX_HYPER] = {
+            0.01, 1 - 0.9, 1 - 0.99, 1e-7 * root, root / (1 - power),
+        };
+        expect_step(HL_LAMB, hyper, t, lamb);
     }
 }
 

@@ -15,6 +15,8 @@ from hotloop.variables import Variable
 
 keras = pytest.importorskip("keras")
 
+pytestmark = pytest.mark.usefixtures("schedule_free_as_in_the_paper")
+
 Array = np.ndarray[Any, Any]
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -44,6 +46,7 @@ RULES = (
     "Adafactor",
     "Adamax",
     "Nadam",
+    "Lamb",
     "Lion",
     "Ftrl",
     "ScheduleFreeAdamW",

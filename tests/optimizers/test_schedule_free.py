@@ -47,7 +47,7 @@ def test_z_begins_as_the_weights_when_training_begins(
     weights = [rng.normal(size=w.shape) for w in ready.get_weights()]
     found = []
     ready.save(tmp_path / "m.hotloop")
-    loaded = hotloop.saving.load_model(tmp_path / "m.hotloop")
+    loaded = hotloop.models.load_model(tmp_path / "m.hotloop")
     for one in (compiled(units), copy.deepcopy(ready), loaded, ready):
         one.set_weights(weights)
         one.fit(x, y, 8, shuffle=False, verbose=0)

@@ -57,6 +57,7 @@ OPTIMIZERS = {
     "ftrl": lambda: optimizers.Ftrl(0.1),
     "schedule-free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
     "adafactor": lambda: optimizers.Adafactor(0.05),
+    "lamb": lambda: optimizers.Lamb(0.01),
     "schedule": lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.05, 12)),
 }
 

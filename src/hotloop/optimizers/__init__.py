@@ -14,6 +14,7 @@ from .adam import Adam
 from .adamax import Adamax
 from .adamw import AdamW
 from .ftrl import Ftrl
+from .lamb import Lamb
 from .lion import Lion
 from .nadam import Nadam
 from .optimizer import Optimizer
@@ -30,6 +31,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Ftrl",
+    "Lamb",
     "Lion",
     "Nadam",
     "Optimizer",
@@ -47,6 +49,7 @@ _BY_NAME: dict[str, type[Optimizer]] = {
     "adamax": Adamax,
     "adamw": AdamW,
     "ftrl": Ftrl,
+    "lamb": Lamb,
     "lion": Lion,
     "nadam": Nadam,
     "rmsprop": RMSprop,
