@@ -132,26 +132,30 @@ typedef enum hl_optimizer {
     HL_LION,           /* hyper: learning_rate, beta_1, beta_2; s0 = m */
     HL_FTRL,           /* hyper: learning_rate, learning_rate_power, l1, l2, l2_shrinkage, beta;
                           s0 = sum of squares, s1 = linear */
+    HL_SCHEDULE_FREE_ADAMW, /* hyper: learning_rate, beta_1, beta_2, epsilon, warmup_steps;
+                          s0 = z, at first the weights; s1 = v */
     HL_KEEP_GRADIENT,  /* s0 = the gradient; weights stay */
-    HL_ADAFACTOR       /* hyper: learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold;
-                          takes whole weights: hl_kernels.adafactor, not update */
+    /* These take whole weights: hl_kernels.whole_update, not update. */
+    HL_ADAFACTOR,      /* hyper: learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold */
+    HL_LAMB            /* hyper: learning_rate, beta_1, beta_2, epsilon */
 } hl_optimizer;
 
 #define HL_MAX_HYPER 8
 #define HL_MAX_RANK 8
-#define HL_ADAFACTOR_STAGES 4
 
-/* A weight whose update depends on its shape, its gradient, and what is kept of them. */
-typedef struct hl_factored {
+/* A weight that is updated as a whole, its gradient, and what is kept of them. */
+typedef struct hl_whole {
+    hl_optimizer kind;
     /* The weight's last two axes, and how many such matrices it is; a vector is a single row. */
     ptrdiff_t matrices, rows, cols;
-    int packed; /* w and g are one matrix in panels; otherwise they stand row after row */
+    int packed; /* w, g, m and v are one matrix in panels; otherwise they stand row after row */
     void *w;
     const void *g;
-    void *row;    /* of each row of each matrix; NULL for a vector */
-    void *column; /* of each column of each matrix */
-    void *room;   /* adafactor_room bytes that start where a double may */
-} hl_factored;
+    void *row;    /* Adafactor's, of each row of each matrix; NULL for a vector */
+    void *column; /* and of each column of each matrix */
+    void *m, *v;  /* Lamb's, of each element */
+    void *room;   /* whole_update_room bytes that start where a double may */
+} hl_whole;
 
 /* One of the user's arrays, read in place row by row. Strides are in bytes. A row has as few
  * dimensions as its memory needs: none of 1 unless alone, no two that lie one after the other. */
@@ -440,16 +444,21 @@ typedef struct hl_kernels {
     void (*update)(hl_optimizer kind, const double *h, void *w, const void *g, void *s0, void *s1,
                    void *s2, ptrdiff_t n);
 
-    /* One step of Adafactor on a whole weight; h from hl_optimizer_prepare. row and column, r and
-     * c, become (1 - h[1]) r + h[1] mean(g^2 + h[2]), the mean being over the row or the column;
-     * with u = g / sqrt(r c / mean(r)), or g / sqrt(c) of a vector, and rms(x) the root of the mean
-     * of x^2, w -= h[0] max(rms(w), h[3]) / max(rms(u) / h[4], 1) u.
-     * The stages 0 .. HL_ADAFACTOR_STAGES - 1 are done one after the other. Of several parts each
+    /* One step on a whole weight; h from hl_optimizer_prepare.
+     * HL_ADAFACTOR: row and column, r and c, become (1 - h[1]) r + h[1] mean(g^2 + h[2]), the mean
+     * being over the row or the column; with u = g / sqrt(r c / mean(r)), or g / sqrt(c) of a
+     * vector, and rms(x) the root of the mean of x^2, w -= h[0] max(rms(w), h[3]) / max(rms(u) /
+     * h[4], 1) u.
+     * HL_LAMB: m += (g - m) h[1], v += (g^2 - v) h[2]; with u = h[4] m / (sqrt(v) + h[3]),
+     * w -= h[0] |w| / |u| u, or h[0] u unless both norms are above 0.
+     * The stages 0 .. whole_update_stages - 1 are done one after the other. Of several parts each
      * does a share of a stage, and together they do it; how many they are changes no bit. */
-    void (*adafactor)(const hl_factored *weight, const double *h, int stage, int part, int parts);
+    void (*whole_update)(const hl_whole *weight, const double *h, int stage, int part, int parts);
+
+    int (*whole_update_stages)(const hl_whole *weight);
 
     /* Bytes of the room that it needs, whose contents do not matter. */
-    size_t (*adafactor_room)(const hl_factored *weight);
+    size_t (*whole_update_room)(const hl_whole *weight);
 
     /* gemm of a transposed, from 0, into c, whose rows are n apart, and update on count weights
      * whose gradient is g, at once. c and g are different memory. */

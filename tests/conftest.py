@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,15 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
         pytest.skip(str(error))
     yield request.param
     config.set_backend(before)
+
+
+@pytest.fixture(scope="session")
+def schedule_free_as_in_the_paper() -> None:
+    """Keras where tensors change in place: it means z before the step, and reads it behind it."""
+    keras = pytest.importorskip("keras")
+
+    def assign_sub(self: object, variable: Any, value: Any) -> None:
+        variable._initialize(keras.ops.subtract(variable, value))
+
+    if keras.backend.backend() == "torch":
+        keras.optimizers.ScheduleFreeAdamW.assign_sub = assign_sub

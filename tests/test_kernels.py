@@ -105,7 +105,7 @@ def test_activations_of_any_shape(
 def test_every_update(backend: str, dtype: Any, rng: np.random.Generator) -> None:
     settings = {"learning_rate": 0.05, "momentum": 0.8, "beta_1": 0.9, "beta_2": 0.99}
     settings |= {"epsilon": 1e-7, "weight_decay": 0.01, "rho": 0.9, "learning_rate_power": -0.5}
-    settings |= {"l1": 0.01, "l2": 0.02, "l2_shrinkage": 0.01, "beta": 0.1}
+    settings |= {"l1": 0.01, "l2": 0.02, "l2_shrinkage": 0.01, "beta": 0.1, "warmup_steps": 4}
     for name in kernels.OPTIMIZERS:
         rule = OPTIMIZERS[name]
         hyper = {key: settings[key] for key in rule.hyper}
@@ -319,7 +319,7 @@ def test_every_kernel_says_what_it_is_and_takes_a_backend() -> None:
     names = [*kernels.ACTIVATIONS, *(n + "_gradient" for n in kernels.ACTIVATIONS)]
     names += [*kernels.OPTIMIZERS, "matmul", "dense_forward", "dense_backward", "softmax"]
     names += ["softmax_gradient", "log_softmax", "log_softmax_gradient", "softmax_cross_entropy"]
-    names += ["adafactor"]
+    names += ["adafactor", "lamb"]
     for name in names:
         found = function(name)
         assert found.__name__ == name

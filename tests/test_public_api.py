@@ -286,6 +286,7 @@ optimizers.Adamax: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnor
 optimizers.Ftrl: learning_rate, learning_rate_power, initial_accumulator_value,
   l1_regularization_strength, l2_regularization_strength, l2_shrinkage_regularization_strength,
   beta, weight_decay, clipnorm
+optimizers.Lamb: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Lion: learning_rate, beta_1, beta_2, weight_decay, clipnorm
 optimizers.Nadam: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Adagrad: learning_rate, initial_accumulator_value, epsilon, weight_decay, clipnorm
@@ -293,6 +294,8 @@ optimizers.Adam: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, 
 optimizers.AdamW: learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad, clipnorm
 optimizers.RMSprop: learning_rate, rho, momentum, epsilon, centered, weight_decay, clipnorm
 optimizers.SGD: learning_rate, momentum, nesterov, weight_decay, clipnorm
+optimizers.ScheduleFreeAdamW: learning_rate, beta_1, beta_2, epsilon, warmup_steps, weight_decay,
+  clipnorm
 optimizers.get: identifier
 regularizers.L1: l1
 regularizers.L1L2: l1, l2

@@ -19,6 +19,8 @@ from hotloop import config, naming
 
 keras = pytest.importorskip("keras")
 
+pytestmark = pytest.mark.usefixtures("schedule_free_as_in_the_paper")
+
 TESTS, MODELS_OF_EACH = 40, 5
 FIRST = int(os.environ.get("HOTLOOP_SEED") or int.from_bytes(os.urandom(3), "little"))
 
@@ -132,8 +134,10 @@ OPTIMIZERS: list[Callable[[Any, dict[str, Any]], Any]] = [
     lambda k, o: k.optimizers.Adagrad(0.02, **o),
     lambda k, o: k.optimizers.Adadelta(0.5, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Adafactor(0.01, epsilon_1=1e-6, **o),
+    lambda k, o: k.optimizers.Lamb(0.01, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Adamax(0.002, epsilon=1e-3, **o),
     lambda k, o: k.optimizers.Nadam(0.002, epsilon=1e-3, **o),
+    lambda k, o: k.optimizers.ScheduleFreeAdamW(0.002, epsilon=1e-3, warmup_steps=3, **o),
     lambda k, o: k.optimizers.Ftrl(0.05, l1_regularization_strength=0.01, **o),
     lambda k, o: k.optimizers.Adam(
         k.optimizers.schedules.CosineDecay(0.003, 12, warmup_target=0.004, warmup_steps=4),

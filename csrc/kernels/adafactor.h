@@ -1,26 +1,20 @@
-/* Adafactor: see hl_kernels.adafactor.
- *
- * The rows of a weight are cut into blocks that one part works on at a time. What is summed over
- * more than one block is summed over each first and then from block to block, so the order of all
- * sums depends on the weight's shape alone. */
+/* Adafactor: see hl_kernels.whole_update. */
 
-/* Some rows and columns of a weight; what gradients there are multiplied by, or what their squares
- * are added to. */
+/* An area of a weight, and what gradients there are multiplied by, or what their squares are added
+ * to. */
 typedef struct N(patch) {
-    ptrdiff_t rows, cols, ld;
-    ptrdiff_t at; /* of its first element in the weight and in the gradient */
+    ptrdiff_t rows, cols, ld, at;
     T *row, *column;
 } N(patch);
 
-/* Enough of a weight for its sums to be few, and little enough for all threads to have work. */
-static ptrdiff_t N(rows_of_block)(const hl_factored *weight) {
-    const ptrdiff_t rows = weight->cols ? 16384 / weight->cols : 1024;
-    return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
-}
-
-static ptrdiff_t N(blocks_of_matrix)(const hl_factored *weight) {
-    const ptrdiff_t rows = N(rows_of_block)(weight);
-    return (weight->rows + rows - 1) / rows;
+/* Row and column stand for the block's first of each. */
+static N(patch) N(patch_of)(const hl_whole *weight, N(block) block, ptrdiff_t j, T *row,
+                            T *column) {
+    const N(area) area = N(area_of)(weight, block, j);
+    if (area.ld == 1)
+        /* A single column has its elements side by side, as a row has them. */
+        return (N(patch)){1, area.rows, area.rows, area.at, column + j, row};
+    return (N(patch)){area.rows, area.cols, area.ld, area.at, row, column + j};
 }
 
 /* Where things stand in the room: sums over each block in double, then T. */
@@ -33,8 +27,8 @@ typedef struct N(blocks) {
     T *column, *row; /* what gradients are multiplied by; the latter first takes their squares */
 } N(blocks);
 
-static N(blocks) N(blocks_of)(const hl_factored *weight) {
-    N(blocks) blocks = {.count = weight->matrices * N(blocks_of_matrix)(weight)};
+static N(blocks) N(blocks_of)(const hl_whole *weight) {
+    N(blocks) blocks = {.count = N(blocks_of_weight)(weight)};
     blocks.weights = weight->room;
     blocks.means = blocks.weights + blocks.count;
     blocks.steps = blocks.means + blocks.count;
@@ -44,57 +38,11 @@ static N(blocks) N(blocks_of)(const hl_factored *weight) {
     return blocks;
 }
 
-static size_t N(adafactor_room)(const hl_factored *weight) {
-    const ptrdiff_t blocks = weight->matrices * N(blocks_of_matrix)(weight);
+static size_t N(adafactor_room)(const hl_whole *weight) {
+    const ptrdiff_t blocks = N(blocks_of_weight)(weight);
     const ptrdiff_t columns = (blocks + weight->matrices) * weight->cols;
     const ptrdiff_t rows = weight->matrices * weight->rows;
     return (size_t)blocks * 3 * sizeof(double) + (size_t)(columns + rows) * sizeof(T);
-}
-
-/* The rows of one block. */
-typedef struct N(block) {
-    ptrdiff_t matrix;
-    ptrdiff_t first; /* within the matrix */
-    ptrdiff_t rows;
-    ptrdiff_t row; /* number of the first among the rows of all matrices */
-} N(block);
-
-static N(block) N(block_of)(const hl_factored *weight, ptrdiff_t number) {
-    const ptrdiff_t each = N(rows_of_block)(weight), blocks = N(blocks_of_matrix)(weight);
-    N(block) block = {.matrix = number / blocks, .first = number % blocks * each};
-    const ptrdiff_t left = weight->rows - block.first;
-    block.rows = left < each ? left : each;
-    block.row = block.matrix * weight->rows + block.first;
-    return block;
-}
-
-/* Columns that lie side by side in one patch. */
-static ptrdiff_t N(cols_of_patch)(const hl_factored *weight) {
-    return weight->packed ? 2 * VL : weight->cols;
-}
-
-/* A block's rows of the columns from j on; row and column stand for the block's first of each. */
-static N(patch) N(patch_of)(const hl_factored *weight, N(block) block, ptrdiff_t j, T *row,
-                            T *column) {
-    const ptrdiff_t most = N(cols_of_patch)(weight), left = weight->cols - j;
-    N(patch) patch = {.rows = block.rows, .cols = left < most ? left : most};
-    patch.row = row;
-    patch.column = column + j;
-    if (weight->packed) {
-        patch.ld = N(panel_width)(patch.cols);
-        patch.at = j * weight->rows + block.first * patch.ld;
-    } else {
-        patch.ld = weight->cols;
-        patch.at = block.row * patch.ld;
-    }
-    if (patch.ld == 1) {
-        /* A single column has its elements side by side, as a row has them. */
-        patch.cols = patch.ld = patch.rows;
-        patch.rows = 1;
-        patch.row = column + j;
-        patch.column = row;
-    }
-    return patch;
 }
 
 /* Two vectors of columns, or what is left of a row, in all rows of a patch. */
@@ -153,14 +101,14 @@ static HL_INLINE vec N(faded)(const double *h, vec before, vec now) {
 }
 
 /* The block's share in all sums, and the mean squares of its rows. */
-static void N(adafactor_squares)(const hl_factored *weight, const N(blocks) *blocks,
+static void N(adafactor_squares)(const hl_whole *weight, const N(blocks) *blocks,
                                  const double *h, ptrdiff_t number) {
     const N(block) block = N(block_of)(weight, number);
     T *squares = blocks->row + block.row, *columns = blocks->columns + number * weight->cols;
     memset(squares, 0, (size_t)block.rows * sizeof(T));
     memset(columns, 0, (size_t)weight->cols * sizeof(T));
     double weights = 0, means = 0;
-    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_patch)(weight)) {
+    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_area)(weight)) {
         const N(patch) patch = N(patch_of)(weight, block, c, squares, columns);
         ptrdiff_t j = 0;
         for (; patch.cols - j >= 2 * VL; j += 2 * VL)
@@ -185,7 +133,7 @@ static void N(adafactor_squares)(const hl_factored *weight, const N(blocks) *blo
 }
 
 /* Mean squares of columns. */
-static void N(adafactor_columns)(const hl_factored *weight, const N(blocks) *blocks,
+static void N(adafactor_columns)(const hl_whole *weight, const N(blocks) *blocks,
                                  const double *h, ptrdiff_t first, ptrdiff_t end) {
     const ptrdiff_t cols = weight->cols, parts = N(blocks_of_matrix)(weight);
     for (ptrdiff_t m = 0; m < weight->matrices; m++)
@@ -202,15 +150,7 @@ static void N(adafactor_columns)(const hl_factored *weight, const N(blocks) *blo
         }
 }
 
-/* In double, block after block. */
-static double N(sum_of_blocks)(const double *sums, ptrdiff_t count) {
-    double sum = 0;
-    for (ptrdiff_t q = 0; q < count; q++)
-        sum += sums[q];
-    return sum;
-}
-
-static void N(adafactor_steps)(const hl_factored *weight, const N(blocks) *blocks,
+static void N(adafactor_steps)(const hl_whole *weight, const N(blocks) *blocks,
                                ptrdiff_t number) {
     const N(block) block = N(block_of)(weight, number);
     const ptrdiff_t parts = N(blocks_of_matrix)(weight);
@@ -225,7 +165,7 @@ static void N(adafactor_steps)(const hl_factored *weight, const N(blocks) *block
         store_n(row + i, factor, count);
     }
     double steps = 0;
-    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_patch)(weight)) {
+    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_area)(weight)) {
         T *column = blocks->column + block.matrix * weight->cols;
         const N(patch) patch = N(patch_of)(weight, block, c, row, column);
         ptrdiff_t j = 0;
@@ -243,25 +183,25 @@ static double N(at_least)(double x, double low) {
 }
 
 /* What the directions of all weights are multiplied by. */
-static T N(adafactor_rate)(const hl_factored *weight, const N(blocks) *blocks, const double *h) {
+static T N(adafactor_rate)(const hl_whole *weight, const N(blocks) *blocks, const double *h) {
     const double size = (double)(weight->matrices * weight->rows * weight->cols);
     const double of_weights = sqrt(N(sum_of_blocks)(blocks->weights, blocks->count) / size);
     const double of_steps = sqrt(N(sum_of_blocks)(blocks->steps, blocks->count) / size);
     return (T)(h[0] * N(at_least)(of_weights, h[3]) / N(at_least)(of_steps / h[4], 1));
 }
 
-static void N(adafactor_update)(const hl_factored *weight, const N(blocks) *blocks, T rate,
+static void N(adafactor_update)(const hl_whole *weight, const N(blocks) *blocks, T rate,
                                 ptrdiff_t number) {
     const N(block) block = N(block_of)(weight, number);
     T *column = blocks->column + block.matrix * weight->cols;
-    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_patch)(weight)) {
+    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_area)(weight)) {
         const N(patch) patch = N(patch_of)(weight, block, c, blocks->row + block.row, column);
         for (ptrdiff_t j = 0; j < patch.cols; j += VL)
             N(take_step)(&patch, j, lanes_left(patch.cols - j), rate, weight->g, weight->w);
     }
 }
 
-static void N(adafactor)(const hl_factored *weight, const double *h, int stage, int part,
+static void N(adafactor)(const hl_whole *weight, const double *h, int stage, int part,
                          int parts) {
     const N(blocks) blocks = N(blocks_of)(weight);
     const ptrdiff_t things = stage == 1 ? weight->cols : blocks.count;

@@ -14,7 +14,10 @@
 #include "row_losses.h"
 #include "metrics.h"
 #include "optimizers.h"
+#include "blocks.h"
 #include "adafactor.h"
+#include "lamb.h"
+#include "whole_update.h"
 #include "gemm_update.h"
 #include "weights.h"
 #include "network.h"
@@ -74,8 +77,9 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .circle_room = N(circle_room),
     .metric = N(metric),
     .update = N(update),
-    .adafactor = N(adafactor),
-    .adafactor_room = N(adafactor_room),
+    .whole_update = N(whole_update),
+    .whole_update_stages = N(whole_update_stages),
+    .whole_update_room = N(whole_update_room),
     .gemm_update = N(gemm_update),
     .penalty = N(penalty),
     .penalty_gradient = N(penalty_gradient),

@@ -438,8 +438,10 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             HL_UPDATE_LINEAR(HL_NADAM)
             HL_UPDATE_LINEAR(HL_LION)
             HL_UPDATE_LINEAR(HL_FTRL)
+            HL_UPDATE_LINEAR(HL_SCHEDULE_FREE_ADAMW)
             HL_UPDATE_LINEAR(HL_KEEP_GRADIENT)
-        case HL_ADAFACTOR: break;
+        case HL_ADAFACTOR:
+        case HL_LAMB: break;
         }
     }
     N(exchange_linear)(1, inputs, w, layer->w, layer->b);

@@ -109,10 +109,22 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
         w_i = (clamp(linear, -h[2], h[2]) - linear) / (root / h0 + h3);
         break;
     }
+    case HL_SCHEDULE_FREE_ADAMW: {
+        /* h: corrected learning rate, 1 - beta_2, corrected epsilon, share of z, weights' step */
+        vec z = load_n(s0 + i, count), v = load_n(s1 + i, count);
+        v += (g * g - v) * h1;
+        const vec step = h0 * g / (vsqrt(v) + h2);
+        w_i += (z - w_i) * h3;
+        w_i -= step * h4;
+        store_n(s0 + i, z - step, count);
+        store_n(s1 + i, v, count);
+        break;
+    }
     case HL_KEEP_GRADIENT:
         store_n(s0 + i, g, count);
         break;
-    case HL_ADAFACTOR: /* takes whole weights: adafactor.h */
+    case HL_ADAFACTOR: /* they take whole weights: whole_update.h */
+    case HL_LAMB:
         break;
     }
     store_n(w + i, w_i, count);
@@ -148,8 +160,12 @@ static void N(update)(hl_optimizer kind, const double *h, void *w, const void *g
     case HL_NADAM: N(update_loop)(HL_NADAM, h, w, g, s0, s1, s2, n); break;
     case HL_LION: N(update_loop)(HL_LION, h, w, g, s0, s1, s2, n); break;
     case HL_FTRL: N(update_loop)(HL_FTRL, h, w, g, s0, s1, s2, n); break;
+    case HL_SCHEDULE_FREE_ADAMW:
+        N(update_loop)(HL_SCHEDULE_FREE_ADAMW, h, w, g, s0, s1, s2, n);
+        break;
     case HL_KEEP_GRADIENT: N(update_loop)(HL_KEEP_GRADIENT, h, w, g, s0, s1, s2, n); break;
-    case HL_ADAFACTOR: break;
+    case HL_ADAFACTOR:
+    case HL_LAMB: break;
     }
 }
 

@@ -105,6 +105,18 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
         h[3] = 2 * hyper[3] + hyper[5] / learning_rate;
         h[4] = 2 * hyper[4];
         break;
+    case HL_SCHEDULE_FREE_ADAMW: {
+        /* v's correction is taken out of the root, as in Nadam. Of the mean of all z so far, the
+         * new one is a share of 1 / t. */
+        const double root = sqrt(1 - hl_power(&kept[1], hyper[2], iteration));
+        const double warm = hyper[4] > (double)iteration ? (double)iteration / hyper[4] : 1;
+        h[0] = learning_rate * warm * root;
+        h[1] = 1 - hyper[2];
+        h[2] = hyper[3] * root;
+        h[3] = 1 / (double)iteration;
+        h[4] = 1 - hyper[1] * (1 - h[3]);
+        break;
+    }
     case HL_ADAFACTOR:
         h[0] = fmin(learning_rate, 1 / sqrt((double)iteration));
         h[1] = pow((double)iteration, hyper[1]);
@@ -112,5 +124,14 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
         h[3] = hyper[3];
         h[4] = hyper[4];
         break;
+    case HL_LAMB: {
+        /* v's correction is taken out of the root, as in Nadam. */
+        const double root = sqrt(1 - hl_power(&kept[1], hyper[2], iteration));
+        h[1] = 1 - hyper[1];
+        h[2] = 1 - hyper[2];
+        h[3] = hyper[3] * root;
+        h[4] = root / (1 - hl_power(&kept[0], hyper[1], iteration));
+        break;
+    }
     }
 }

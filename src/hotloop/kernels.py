@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import backends, config
 from .backends import formulas
-from .backends.numpy import factored_shapes
+from .backends.numpy import WHOLE_UPDATES
 
 Array = NDArray[Any]
 
@@ -474,21 +474,12 @@ def adafactor(
     array([[0.5, 1.5],
            [0.5, 0.5]])
     """
-    shapes = factored_shapes(np.shape(w))
-    if len(slots) != len(shapes):
-        raise ValueError(f"adafactor: expected {len(shapes)} slots, got {len(slots)}")
-    _output(w, np.shape(w), _floats(w)[0], "w")
-    for i, (slot, shape) in enumerate(zip(slots, shapes, strict=True)):
-        _output(slot, shape, w, f"slots[{i}]")
-    gradient = np.asarray(g, w.dtype, order="C")
-    if gradient.shape != w.shape:
-        raise ValueError(f"adafactor: g has shape {gradient.shape}, expected {w.shape}")
-    _run(
+    _whole_update(
         "adafactor",
         backend,
         w,
-        gradient,
-        tuple(slots),
+        g,
+        slots,
         iteration=iteration,
         learning_rate=learning_rate,
         beta_2_decay=beta_2_decay,
@@ -496,6 +487,75 @@ def adafactor(
         epsilon_2=epsilon_2,
         clip_threshold=clip_threshold,
     )
+
+
+def lamb(
+    w: Array,
+    g: ArrayLike,
+    slots: Sequence[Array],
+    *,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    iteration: int = 1,
+    backend: str | None = None,
+) -> None:
+    """The update rule of `hotloop.optimizers.Lamb`, for a whole weight of any shape.
+
+    Parameters
+    ----------
+    w : ndarray
+        Receives the new weights.
+    g : array-like
+        Their gradient.
+    slots : sequence of ndarray
+        The means of gradients and of their squares, of w's shape; they receive the new ones.
+
+    Raises
+    ------
+    ValueError
+        For other shapes and dtypes, and what cannot be written to.
+
+    Examples
+    --------
+    >>> w, m, v = np.array([3.0, 4.0]), np.zeros(2), np.zeros(2)
+    >>> lamb(w, [7.0, -7.0], (m, v), learning_rate=0.1, epsilon=0.0)
+    >>> w.round(4)
+    array([2.6464, 4.3536])
+    """
+    _whole_update(
+        "lamb",
+        backend,
+        w,
+        g,
+        slots,
+        iteration=iteration,
+        learning_rate=learning_rate,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+    )
+
+
+def _whole_update(
+    name: str,
+    backend: str | None,
+    w: Array,
+    g: ArrayLike,
+    slots: Sequence[Array],
+    **settings: float,
+) -> None:
+    shapes = WHOLE_UPDATES[name].slot_shapes(np.shape(w))
+    if len(slots) != len(shapes):
+        raise ValueError(f"{name}: expected {len(shapes)} slots, got {len(slots)}")
+    _output(w, np.shape(w), _floats(w)[0], "w")
+    for i, (slot, shape) in enumerate(zip(slots, shapes, strict=True)):
+        _output(slot, shape, w, f"slots[{i}]")
+    gradient = np.asarray(g, w.dtype, order="C")
+    if gradient.shape != w.shape:
+        raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
+    _run(name, backend, w, gradient, tuple(slots), **settings)
 
 
 for _name in ACTIVATIONS:

@@ -433,7 +433,9 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "nadam": lambda: optimizers.Nadam(0.01),
     "lion": lambda: optimizers.Lion(0.01),
     "ftrl": lambda: optimizers.Ftrl(0.1),
+    "schedule_free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
     "adafactor": lambda: optimizers.Adafactor(0.1),
+    "lamb": lambda: optimizers.Lamb(0.01),
 }
 
 

@@ -341,6 +341,7 @@ SETTINGS = {
     "nadam": ("learning_rate", "beta_1", "beta_2", "epsilon"),
     "lion": ("learning_rate", "beta_1", "beta_2"),
     "ftrl": ("learning_rate", "learning_rate_power", "l1", "l2", "l2_shrinkage", "beta"),
+    "schedule_free_adamw": ("learning_rate", "beta_1", "beta_2", "epsilon", "warmup_steps"),
     "keep_gradient": ("learning_rate",),
 }
 

@@ -41,6 +41,7 @@ OPTIMIZERS: dict[str, Any] = {
     "nadam": lambda: optimizers.Nadam(0.01),
     "lion": lambda: optimizers.Lion(0.01),
     "ftrl": lambda: optimizers.Ftrl(0.1),
+    "schedule-free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
 }
 # Loss: the last activation, and targets of a shape.
 LOSSES: dict[str, tuple[str, str]] = {

@@ -574,6 +574,11 @@ BY_HAND = {
         {"learning_rate_power": -0.5, "l1": 1.0, "l2": 0.0, "l2_shrinkage": 0.0, "beta": 0.0},
         (17.0 / 20.0, (18.0 + 8.5 * (math.sqrt(5.0) - 2.0)) / (10.0 * math.sqrt(5.0))),
     ),
+    # z: 0, -0.1, of which the weight is all, then half of both; v: 1, 1
+    "schedule_free_adamw": (
+        {"beta_1": 0.5, "beta_2": 0.75, "epsilon": 0.0, "warmup_steps": 0.0},
+        (-0.1, -0.1 + 0.75 * 0.1 * math.sqrt(0.4375)),
+    ),
     "keep_gradient": ({}, (1.0, 1.0)),
 }
 

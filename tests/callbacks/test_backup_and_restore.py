@@ -208,7 +208,9 @@ class Break(callbacks.Callback):
 
 
 @pytest.mark.parametrize("schedule", [False, True])
-@pytest.mark.parametrize("name", ["SGD", "AdamW", "RMSprop", "Nadam", "Ftrl", "Adafactor"])
+@pytest.mark.parametrize(
+    "name", ["SGD", "AdamW", "RMSprop", "Nadam", "Ftrl", "Adafactor", "Lamb", "ScheduleFreeAdamW"]
+)
 def test_every_optimizer_goes_on(name, schedule, tmp_path, backend):
     def model():
         hotloop.utils.set_random_seed(5)

@@ -108,7 +108,7 @@ void test_row_losses(void);
 void test_multirow_losses(void);
 void test_metrics(void);
 void test_optimizers(void);
-void test_adafactor(void);
+void test_whole_update(void);
 void test_network(void);
 void test_gather(void);
 void test_indices(void);

@@ -39,7 +39,7 @@ static const struct {
     {"losses", test_losses, 1},         {"row_losses", test_row_losses, 1},
     {"multirow_losses", test_multirow_losses, 1},
     {"metrics", test_metrics, 1},
-    {"optimizers", test_optimizers, 1}, {"adafactor", test_adafactor, 1},
+    {"optimizers", test_optimizers, 1}, {"whole_update", test_whole_update, 1},
     {"network", test_network, 1},
     {"gather", test_gather, 1},         {"indices", test_indices, 1},
     {"steps", test_steps, 1},           {"labels", test_labels, 0},

@@ -33,7 +33,7 @@ typedef struct {
     double hyper[HL_MAX_HYPER];
 } update_rule;
 
-enum { RULES = 18 };
+enum { RULES = 20 };
 extern const update_rule rules[RULES];
 
 #endif

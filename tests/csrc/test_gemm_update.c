@@ -6,7 +6,7 @@ static const int slots_of[] = {
     [HL_ADAM_AMSGRAD] = 3, [HL_RMSPROP] = 1, [HL_RMSPROP_MOMENTUM] = 2, [HL_RMSPROP_CENTERED] = 2,
     [HL_RMSPROP_CENTERED_MOMENTUM] = 3, [HL_ADAGRAD] = 1, [HL_ADADELTA] = 2, [HL_ADAMAX] = 2,
     [HL_NADAM] = 2, [HL_LION] = 1, [HL_FTRL] = 2,
-    [HL_KEEP_GRADIENT] = 1,
+    [HL_SCHEDULE_FREE_ADAMW] = 2, [HL_KEEP_GRADIENT] = 1,
 };
 
 static void one_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, hl_optimizer kind, ptrdiff_t count) {

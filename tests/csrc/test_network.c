@@ -602,7 +602,8 @@ static int place_of_epsilon(hl_optimizer kind) {
     case HL_ADAM:
     case HL_ADAM_AMSGRAD:
     case HL_ADAMAX:
-    case HL_NADAM: return 3;
+    case HL_NADAM:
+    case HL_SCHEDULE_FREE_ADAMW: return 3;
     case HL_RMSPROP:
     case HL_RMSPROP_MOMENTUM:
     case HL_RMSPROP_CENTERED:
@@ -615,7 +616,8 @@ static int place_of_epsilon(hl_optimizer kind) {
     case HL_LION:
     case HL_FTRL:
     case HL_KEEP_GRADIENT:
-    case HL_ADAFACTOR: return -1;
+    case HL_ADAFACTOR:
+    case HL_LAMB: return -1;
     }
     return -1;
 }

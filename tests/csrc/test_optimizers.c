@@ -105,10 +105,21 @@ weight_state expected_update(hl_optimizer kind, const double *h, double g, weigh
         step_size = (size->s[1] + h[2]) / curvature;
         break;
     }
+    case HL_SCHEDULE_FREE_ADAMW: {
+        next.s[1] = now.s[1] + (g * g - now.s[1]) * h[1];
+        size->s[1] = now.s[1] + g * g * h[1];
+        const double move = h[0] * g / (sqrt(next.s[1]) + h[2]);
+        next.s[0] = now.s[0] - move;
+        size->s[0] = fabs(now.s[0]) + fabs(move);
+        step = h[4] * move - (now.s[0] - now.w) * h[3];
+        step_size = fabs(h[4] * move) + (fabs(now.s[0]) + fabs(now.w)) * h[3];
+        break;
+    }
     case HL_KEEP_GRADIENT:
         next.s[0] = size->s[0] = g;
         break;
-    case HL_ADAFACTOR: /* takes whole weights: test_adafactor.c */
+    case HL_ADAFACTOR: /* they take whole weights: test_whole_update.c */
+    case HL_LAMB:
         break;
     }
     next.w -= step;
@@ -134,6 +145,8 @@ const update_rule rules[RULES] = {
     {HL_LION, 1, {0.01, 0.9, 0.99}},
     {HL_FTRL, 2, {0.1, -0.5, 0.01, 0.02, 0.03, 0.1}},
     {HL_FTRL, 2, {0.1, -0.7, 0.01, 0.02, 0, 0}},
+    {HL_SCHEDULE_FREE_ADAMW, 2, {0.01, 0.9, 0.999, 1e-8, 0}},
+    {HL_SCHEDULE_FREE_ADAMW, 2, {0.01, 0.8, 0.99, 1e-8, 500}},
     {HL_KEEP_GRADIENT, 1, {0}},
 };
 

@@ -171,11 +171,23 @@ static void test_prepare(void) {
         expect_step(HL_LION, hyper, t, lion);
         expect_step(HL_FTRL, hyper, t, ftrl);
 
+        const double share = 1 / (double)t, warm = t < 9 ? (double)t / 9 : 1;
+        const double schedule_free[HL_MAX_HYPER] = {
+            0.01 * warm * root, 1 - 0.99, 1e-7 * root, share, 0.1 + 0.9 * share,
+        };
+        const double warming[HL_MAX_HYPER] = {0.01, 0.9, 0.99, 1e-7, 9};
+        expect_step(HL_SCHEDULE_FREE_ADAMW, warming, t, schedule_free);
+
         const double decaying[HL_MAX_HYPER] = {0.05, -0.8, 1e-30, 1e-3, 0.5};
         const double adafactor[HL_MAX_HYPER] = {
             t > 400 ? 1 / sqrt((double)t) : 0.05, exp(-0.8 * log((double)t)), 1e-30, 1e-3, 0.5,
         };
         expect_step(HL_ADAFACTOR, decaying, t, adafactor);
+
+        const double lamb[HL_MAX_HYPER] = {
+            0.01, 1 - 0.9, 1 - 0.99, 1e-7 * root, root / (1 - power),
+        };
+        expect_step(HL_LAMB, hyper, t, lamb);
     }
 }
 

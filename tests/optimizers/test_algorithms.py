@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hotloop.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from hotloop.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, ScheduleFreeAdamW
 from hotloop.variables import Variable
 
 G1, G2 = 0.5, -2.0  # the gradients of the two steps
@@ -37,6 +37,22 @@ def rmsprop(momentum=0.0, centered=False):
         yield w
 
 
+def schedule_free(beta_1, warmup=0, decay=0.0):
+    """With the mean of all z kept."""
+    w = z = x = 1.0
+    v = 0.0
+    for t, g in enumerate((G1, G2), start=1):
+        rate = 0.1 * (min(t / warmup, 1.0) if warmup else 1.0)
+        if decay:  # which Keras does to what it takes for a point between z and x
+            w -= 0.1 * decay * w
+            x = (w - (1 - beta_1) * z) / beta_1
+        v = 0.999 * v + 0.001 * g * g
+        z -= rate * g / (math.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        x = (1 - 1 / t) * x + z / t
+        w = (1 - beta_1) * z + beta_1 * x
+        yield w
+
+
 CASES = [
     (SGD(0.1), [1 - 0.1 * G1, 1 - 0.1 * (G1 + G2)]),
     (SGD(0.1, 0.9), [0.95, 0.95 + (0.9 * -0.05 - 0.1 * G2)]),
@@ -48,6 +64,10 @@ CASES = [
     (Adam(0.1, weight_decay=0.3), list(adam(decay=0.3))),
     (Adam(0.1, amsgrad=True), list(adam(amsgrad=True))),
     (AdamW(0.1), list(adam(decay=0.004))),
+    (ScheduleFreeAdamW(0.1), list(schedule_free(0.9))),
+    (ScheduleFreeAdamW(0.1, 0.0), list(schedule_free(0.0))),
+    (ScheduleFreeAdamW(0.1, 0.5, warmup_steps=4), list(schedule_free(0.5, 4))),
+    (ScheduleFreeAdamW(0.1, weight_decay=0.3), list(schedule_free(0.9, 0, 0.3))),
     (RMSprop(0.1), list(rmsprop())),
     (RMSprop(0.1, momentum=0.5), list(rmsprop(momentum=0.5))),
     (RMSprop(0.1, centered=True), list(rmsprop(centered=True))),

@@ -20,8 +20,10 @@ ALL = [
     optimizers.Adafactor,
     optimizers.Adamax,
     optimizers.Nadam,
+    optimizers.Lamb,
     optimizers.Lion,
     optimizers.Ftrl,
+    optimizers.ScheduleFreeAdamW,
 ]
 
 
@@ -49,14 +51,17 @@ def test_by_name_class_object_and_config(cls):
         (optimizers.Adafactor, "adafactor", 0.001),
         (optimizers.Adamax, "adamax", 0.001),
         (optimizers.Nadam, "nadam", 0.001),
+        (optimizers.Lamb, "lamb", 0.001),
         (optimizers.Lion, "lion", 0.001),
         (optimizers.Ftrl, "ftrl", 0.001),
+        (optimizers.ScheduleFreeAdamW, "schedule_free_adam_w", 0.0025),
     ],
 )
 def test_defaults_are_those_of_keras(cls, name, rate):
     assert cls().name == name
     assert cls().learning_rate == rate
-    assert cls().get_config().get("epsilon", 1e-7) == 1e-7
+    epsilon = 1e-8 if cls is optimizers.ScheduleFreeAdamW else 1e-7
+    assert cls().get_config().get("epsilon", epsilon) == epsilon
 
 
 @pytest.mark.parametrize(
@@ -108,8 +113,13 @@ def test_learning_rates_that_are_no_numbers(rate):
         (lambda: optimizers.Adafactor(epsilon_1=-1.0), "epsilon_1 must be at least 0"),
         (lambda: optimizers.Adafactor(epsilon_2=np.nan), "epsilon_2 must be at least 0"),
         (lambda: optimizers.Adafactor(clip_threshold=0), "clip_threshold must be above 0, not 0"),
+        (lambda: optimizers.Lamb(beta_1=1.0), "beta_1 must be at least 0 and below 1"),
+        (lambda: optimizers.Lamb(epsilon=-1.0), "epsilon must be at least 0"),
         (lambda: optimizers.Lion(beta_1=0.0), "beta_1 must be above 0"),
         (lambda: optimizers.Ftrl(learning_rate_power=0.1), "learning_rate_power must be at most 0"),
+        (lambda: optimizers.ScheduleFreeAdamW(beta_1=1.0), "beta_1 must be at least 0 and below 1"),
+        (lambda: optimizers.ScheduleFreeAdamW(warmup_steps=-1), "warmup_steps must be a whole"),
+        (lambda: optimizers.ScheduleFreeAdamW(warmup_steps=0.5), "warmup_steps must be a whole"),
         (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0), "l1_regularization_strength"),
     ],
 )

@@ -15,6 +15,8 @@ from hotloop.variables import Variable
 
 keras = pytest.importorskip("keras")
 
+pytestmark = pytest.mark.usefixtures("schedule_free_as_in_the_paper")
+
 Array = np.ndarray[Any, Any]
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -44,8 +46,10 @@ RULES = (
     "Adafactor",
     "Adamax",
     "Nadam",
+    "Lamb",
     "Lion",
     "Ftrl",
+    "ScheduleFreeAdamW",
 )
 
 
@@ -120,7 +124,8 @@ def test_rules_are_those_of_keras(rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "name"), [*itertools.product(["SGD", "Adam"], OPTIONS), ("Adafactor", "all of it")]
+    ("rule", "name"),
+    [*itertools.product(["SGD", "Adam", "ScheduleFreeAdamW"], OPTIONS), ("Adafactor", "all of it")],
 )
 def test_options_are_those_of_keras(rule: str, name: str) -> None:
     assert_as_in_keras(lambda k: getattr(k.optimizers, rule)(0.01, **OPTIONS[name]))

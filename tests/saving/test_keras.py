@@ -17,7 +17,10 @@ from hotloop.models import load_model
 keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*structure of `inputs`.*:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*structure of `inputs`.*:UserWarning"),
+    pytest.mark.usefixtures("schedule_free_as_in_the_paper"),
+]
 
 # For each layer: its arguments, and the shapes of what it is called on.
 LAYERS = {
@@ -276,7 +279,13 @@ OPTIMIZERS = {
     "nadam": ("Nadam", {"learning_rate": 0.01}),
     "lion": ("Lion", {"learning_rate": 0.01}),
     "ftrl": ("Ftrl", {"learning_rate": 0.1}),
+    "schedule-free": ("ScheduleFreeAdamW", {"learning_rate": 0.01, "warmup_steps": 4}),
+    "schedule-free with all": (
+        "ScheduleFreeAdamW",
+        {"weight_decay": 0.1, "use_ema": True, "gradient_accumulation_steps": 3},
+    ),
     "adafactor": ("Adafactor", {"learning_rate": 0.05, "clip_threshold": 0.5}),
+    "lamb": ("Lamb", {"learning_rate": 0.01, "weight_decay": 0.1}),
     "adafactor with all": (
         "Adafactor",
         {"learning_rate": 0.05, "use_ema": True, "gradient_accumulation_steps": 3},

@@ -55,7 +55,9 @@ OPTIMIZERS = {
     "nadam": lambda: optimizers.Nadam(0.01),
     "lion": lambda: optimizers.Lion(0.01),
     "ftrl": lambda: optimizers.Ftrl(0.1),
+    "schedule-free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
     "adafactor": lambda: optimizers.Adafactor(0.05),
+    "lamb": lambda: optimizers.Lamb(0.01),
     "schedule": lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.05, 12)),
 }
 

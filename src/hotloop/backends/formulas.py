@@ -1251,6 +1251,39 @@ def ftrl(
     return (clipped - linear) / curvature, total, linear
 
 
+def schedule_free_adamw(
+    w: Number,
+    g: Number,
+    z: Number,
+    v: Number,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    warmup_steps: float,
+    iteration: float,
+) -> tuple[Number, Number, Number]:
+    """Adam's steps from z, and w between z and the mean of all z (Defazio et al. 2024).
+
+    v = v + (g^2 - v) (1 - beta_2); d = r g / (sqrt(v / (1 - beta_2^t)) + epsilon), with
+    t = iteration and r = learning_rate min(t / warmup_steps, 1); w + (z - w) / t -
+    (1 - beta_1 (1 - 1 / t)) d; z = z - d. That is (1 - beta_1) z + beta_1 x, without x, the mean of
+    the z behind each step; z begins as w.
+
+    >>> settings = dict(beta_1=0.5, beta_2=0.75, epsilon=0.0, warmup_steps=0, iteration=1)
+    >>> w, *slots = schedule_free_adamw(1.0, 2.0, 1.0, 0.0, learning_rate=0.25, **settings)
+    >>> float(w), [float(slot) for slot in slots]
+    (0.75, [0.75, 1.0])
+    """
+    root = math.sqrt(1.0 - beta_2**iteration)
+    rate = learning_rate * min(iteration / max(warmup_steps, 1.0), 1.0) * root
+    share = 1.0 / iteration
+    v = v + (g * g - v) * (1.0 - beta_2)
+    step = rate * g / (np.sqrt(v) + epsilon * root)
+    w = w + (z - w) * share - (1.0 - beta_1 * (1.0 - share)) * step
+    return w, z - step, v
+
+
 def keep_gradient(w: Number, g: Number, kept: Number, learning_rate: float) -> Any:
     """No update: the gradient is kept for whoever asks, and w stays.
 
@@ -1321,6 +1354,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         Optimizer("nadam", nadam, slots=2),
         Optimizer("lion", lion, slots=1),
         Optimizer("ftrl", ftrl, slots=2),
+        Optimizer("schedule_free_adamw", schedule_free_adamw, slots=2),
         Optimizer("keep_gradient", keep_gradient, slots=1),
     )
 }

@@ -10,7 +10,9 @@ overflow is an infinity. Sums over a row, a column or an array are taken in floa
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +31,7 @@ from .formulas import (
     Formula,
     Loss,
     Optimizer,
+    adam_step_size,
     clip,
     hinge_labels,
     normal_48,
@@ -1243,18 +1246,17 @@ def factored_shapes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return (shape[:-1], (*shape[:-2], shape[-1])) if len(shape) > 1 else (shape,)
 
 
-def check_factored(w: Array, g: Array, slots: Sequence[Array]) -> None:
-    """ValueError unless a gradient and slots fit a weight."""
-    expected = factored_shapes(w.shape)
+def check_whole(name: str, w: Array, g: Array, slots: Sequence[Array]) -> None:
+    """ValueError unless a gradient and slots fit a weight that a rule here updates whole."""
+    expected = WHOLE_UPDATES[name].slot_shapes(w.shape)
     if len(slots) != len(expected):
         raise ValueError(
-            f"adafactor keeps {len(expected)} arrays of a weight of shape {w.shape}, "
-            f"got {len(slots)}"
+            f"{name} keeps {len(expected)} arrays of a weight of shape {w.shape}, got {len(slots)}"
         )
     names = ("g", *(f"slots[{i}]" for i in range(len(slots))))
-    for name, array, shape in zip(names, (g, *slots), (w.shape, *expected), strict=True):
+    for array_name, array, shape in zip(names, (g, *slots), (w.shape, *expected), strict=True):
         if array.shape != shape:
-            raise ValueError(f"adafactor: {name} has shape {array.shape}, expected {shape}")
+            raise ValueError(f"{name}: {array_name} has shape {array.shape}, expected {shape}")
 
 
 def adafactor(
@@ -1282,7 +1284,7 @@ def adafactor(
     >>> w.round(4).tolist(), r.tolist(), c.tolist()
     ([[2.6464, 3.6464], [-0.3536, 4.6464]], [9.0, 9.0], [9.0, 9.0])
     """
-    check_factored(w, g, slots)
+    check_whole("adafactor", w, g, slots)
     if w.size == 0:
         return
     fade = float(iteration) ** beta_2_decay
@@ -1304,6 +1306,71 @@ def adafactor(
 
 def _rms(x: Array) -> float:
     return float(np.sqrt(np.mean(x * x, dtype=np.float64)))
+
+
+def lamb(
+    w: Array,
+    g: Array,
+    slots: tuple[Array, ...],
+    *,
+    iteration: int,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """Adam's steps, of the length that the weight has (You et al. 2020).
+
+    m = m + (g - m) (1 - beta_1); v = v + (g^2 - v) (1 - beta_2); with t = iteration and
+    u = m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon), w - learning_rate |w| / |u| u,
+    the norms being those of the whole weight; learning_rate u unless both are above 0.
+
+    >>> w, m, v = np.array([3.0, 4.0]), np.zeros(2), np.zeros(2)
+    >>> settings = dict(learning_rate=0.5, beta_1=0.9, beta_2=0.999, epsilon=0.0)
+    >>> lamb(w, np.array([2.0, 0.0]) + 1.0, (m, v), iteration=1, **settings)
+    >>> w.round(4).tolist(), m.round(4).tolist(), v.round(4).tolist()
+    ([1.2322, 2.2322], [0.3, 0.1], [0.009, 0.001])
+    """
+    check_whole("lamb", w, g, slots)
+    m, v = slots
+    m += (g - m) * (1.0 - beta_1)
+    v += (g * g - v) * (1.0 - beta_2)
+    root = math.sqrt(1.0 - beta_2**iteration)
+    u = adam_step_size(1.0, beta_1, beta_2, iteration) * m / (np.sqrt(v) + epsilon * root)
+    of_weight, of_step = _norm(w), _norm(u)
+    ratio = of_weight / of_step if of_weight > 0 and of_step > 0 else 1.0
+    w -= u * (learning_rate * ratio)
+
+
+def _norm(x: Array) -> float:
+    return float(np.sqrt(np.sum(x * x, dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class WholeUpdate:
+    """A rule that updates whole weights, by sums over them.
+
+    Attributes
+    ----------
+    update : callable
+        update(w, g, slots, *, iteration, **settings) makes one step in place.
+    slot_shapes : callable
+        The shapes of what it keeps of a weight, from the weight's.
+    """
+
+    update: Op
+    slot_shapes: Callable[[tuple[int, ...]], tuple[tuple[int, ...], ...]]
+
+    @property
+    def hyper(self) -> tuple[str, ...]:
+        """The names of what the user sets, in order."""
+        return tuple(inspect.signature(self.update).parameters)[4:]
+
+
+WHOLE_UPDATES: Mapping[str, WholeUpdate] = {
+    "adafactor": WholeUpdate(adafactor, factored_shapes),
+    "lamb": WholeUpdate(lamb, lambda shape: (shape, shape)),
+}
 
 
 def penalty(w: Array, *, l1: float, l2: float) -> float:
@@ -1442,7 +1509,6 @@ def _table() -> dict[str, Op]:
             sparse_top_k_accuracy,
             pearson_correlation,
             concordance_correlation,
-            adafactor,
             penalty,
             penalty_gradient,
             gather,
@@ -1454,6 +1520,7 @@ def _table() -> dict[str, Op]:
     table |= {loss.name: _loss(loss) for loss in LOSSES.values()}
     table |= {name: _binary_focal(*formulas) for name, formulas in FOCAL_LOSSES.items()}
     table |= {optimizer.name: _optimizer(optimizer) for optimizer in OPTIMIZERS.values()}
+    table |= {name: rule.update for name, rule in WHOLE_UPDATES.items()}
     # IEEE arithmetic, as in compiled code: infinities and NaN are values, not warnings.
     return {name: np.errstate(all="ignore")(op) for name, op in table.items()}
 

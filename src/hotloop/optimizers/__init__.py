@@ -14,10 +14,12 @@ from .adam import Adam
 from .adamax import Adamax
 from .adamw import AdamW
 from .ftrl import Ftrl
+from .lamb import Lamb
 from .lion import Lion
 from .nadam import Nadam
 from .optimizer import Optimizer
 from .rmsprop import RMSprop
+from .schedule_free_adamw import ScheduleFreeAdamW
 from .sgd import SGD
 
 __all__ = [
@@ -29,10 +31,12 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Ftrl",
+    "Lamb",
     "Lion",
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "get",
     "schedules",
 ]
@@ -45,9 +49,11 @@ _BY_NAME: dict[str, type[Optimizer]] = {
     "adamax": Adamax,
     "adamw": AdamW,
     "ftrl": Ftrl,
+    "lamb": Lamb,
     "lion": Lion,
     "nadam": Nadam,
     "rmsprop": RMSprop,
+    "schedulefreeadamw": ScheduleFreeAdamW,
     "sgd": SGD,
 }
 

@@ -202,8 +202,8 @@ class Optimizer:
         """The rule's keyword arguments, in the rule's order."""
         raise NotImplementedError
 
-    def slot_values(self) -> dict[str, float]:
-        """Name and first value of each state array that a weight has."""
+    def slot_values(self) -> Mapping[str, float | None]:
+        """Name and first value of each state array that a weight has; None: the weight's own."""
         return {}
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -223,7 +223,9 @@ class Optimizer:
             values = self.slot_values()
             state = tuple(
                 Variable(
-                    np.full(shape, values.get(slot, 0.0), weight.dtype),
+                    weight.numpy()
+                    if values.get(slot, 0.0) is None
+                    else np.full(shape, values.get(slot, 0.0), weight.dtype),
                     name=f"{weight.path}/{slot}",
                     trainable=False,
                     flat=weight.flat or shape != weight.shape,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
-from ..backends.numpy import Array, factored_shapes
+from ..backends.numpy import WHOLE_UPDATES, Array, WholeUpdate
 
 Shape = tuple[int, ...]
 
@@ -27,8 +27,12 @@ _HYPER = {
     "l2": 0.0,
     "l2_shrinkage": 0.0,
     "beta": 0.0,
+    "warmup_steps": 0,
+    "beta_2_decay": -0.8,
+    "epsilon_1": 1e-30,
+    "epsilon_2": 1e-3,
+    "clip_threshold": 1.0,
 }
-_ADAFACTOR = {"beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 1e-3, "clip_threshold": 1.0}
 
 
 @dataclass(frozen=True)
@@ -569,13 +573,15 @@ def _update(slots: int, hyper: tuple[str, ...]) -> Callable[[Shape, Arrays], Cal
     return prepare
 
 
-def _adafactor(shape: Shape, new: Arrays) -> Call:
-    w, g = new.normal(*shape), new.normal(*shape)
-    state = tuple(new.empty(*slot) for slot in factored_shapes(shape))
-    # Squares of the gradient and of the weights, the step twice, its squares, the new weights.
-    keywords = {"iteration": 1000, "learning_rate": 0.001, **_ADAFACTOR}
-    flat = _call(13 * w.size, w, g, *state, changed=(w, *state), **keywords)
-    return replace(flat, arguments=(w, g, state))
+def _whole_update(rule: WholeUpdate, flops: int) -> Callable[[Shape, Arrays], Call]:
+    def prepare(shape: Shape, new: Arrays) -> Call:
+        w, g = new.normal(*shape), new.normal(*shape)
+        state = tuple(new.empty(*slot) for slot in rule.slot_shapes(shape))
+        keywords = {"iteration": 1000, **{name: _HYPER[name] for name in rule.hyper}}
+        flat = _call(flops * w.size, w, g, *state, changed=(w, *state), **keywords)
+        return replace(flat, arguments=(w, g, state))
+
+    return prepare
 
 
 def _penalty(shape: Shape, new: Arrays) -> Call:
@@ -591,7 +597,10 @@ def _penalty_gradient(shape: Shape, new: Arrays) -> Call:
 def _updates() -> Iterator[Kernel]:
     for name, rule in OPTIMIZERS.items():
         yield Kernel(name, "optimizers", _WEIGHTS, _update(rule.slots, rule.hyper))
-    yield Kernel("adafactor", "optimizers", _WEIGHTS, _adafactor)
+    # What is kept, squares of the weights, the step twice, its squares, the new weights.
+    for name, flops in (("adafactor", 13), ("lamb", 21)):
+        update = _whole_update(WHOLE_UPDATES[name], flops)
+        yield Kernel(name, "optimizers", _WEIGHTS, update)
     yield Kernel("penalty", "penalties", _WEIGHTS, _penalty)
     yield Kernel("penalty_gradient", "penalties", _WEIGHTS, _penalty_gradient)
 

@@ -325,6 +325,8 @@ def _compile(model: Model, given: Config, stored: Any, trained: list[Variable]) 
         return
     optimizer.iterations = int(_array(stored, "optimizer/vars/0", (), "the number of steps"))
     first = 1 if optimizer.schedule is not None else 2
+    if count <= first:
+        return  # it was not trained: its state begins when it is
     order = layout.state_order(optimizer, trained)
     expected = first + len(order) + len(layout.state_behind(optimizer))
     if count == expected:
@@ -332,7 +334,7 @@ def _compile(model: Model, given: Config, stored: Any, trained: list[Variable]) 
             if slot is not None:
                 what = f"the state of {weight.path}"
                 slot.assign(_array(stored, f"optimizer/vars/{i}", slot.shape, what))
-    elif count > first:
+    else:
         warnings.warn(
             f"the state of {type(optimizer).__name__} is left out: the file holds {count} arrays "
             f"where {expected} were expected",

@@ -48,15 +48,17 @@ cdef extern from "hotloop.h" nogil:
         HL_NADAM
         HL_LION
         HL_FTRL
+        HL_SCHEDULE_FREE_ADAMW
         HL_KEEP_GRADIENT
         HL_ADAFACTOR
+        HL_LAMB
 
     enum:
         HL_MAX_HYPER
         HL_MAX_RANK
-        HL_ADAFACTOR_STAGES
 
-    ctypedef struct hl_factored:
+    ctypedef struct hl_whole:
+        hl_optimizer kind
         ptrdiff_t matrices
         ptrdiff_t rows
         ptrdiff_t cols
@@ -65,6 +67,8 @@ cdef extern from "hotloop.h" nogil:
         const void *g
         void *row
         void *column
+        void *m
+        void *v
         void *room
 
     ctypedef struct hl_source:
@@ -216,9 +220,10 @@ cdef extern from "hotloop.h" nogil:
                             ptrdiff_t at, const void *b, void *c,
                             hl_optimizer kind, const double *h, void *w, const void *g,
                             void *s0, void *s1, void *s2, ptrdiff_t count) noexcept nogil
-        void (*adafactor)(const hl_factored *weight, const double *h, int stage, int part,
-                          int parts) noexcept nogil
-        size_t (*adafactor_room)(const hl_factored *weight) noexcept nogil
+        void (*whole_update)(const hl_whole *weight, const double *h, int stage, int part,
+                             int parts) noexcept nogil
+        int (*whole_update_stages)(const hl_whole *weight) noexcept nogil
+        size_t (*whole_update_room)(const hl_whole *weight) noexcept nogil
         double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil
         void (*penalty_gradient)(double l1, double l2, const void *w, void *g,
                                  ptrdiff_t n) noexcept nogil

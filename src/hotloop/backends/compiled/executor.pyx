@@ -135,7 +135,7 @@ from .steps cimport (
     WHOLE_UPDATE,
     Batch,
     Step,
-    describe_factored,
+    describe_whole,
     run_step,
 )
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
@@ -808,15 +808,12 @@ cdef class Executor:
         step.code = WHOLE_UPDATE
         step.turns = self._turns()
         step.by_one = weight.size < SHARED_WEIGHTS
-        describe_factored(&step.factored, weight.variable.shape)
-        step.factored.packed = len(weight.dims) == 2
-        step.factored.w = self._address(weight)
-        step.factored.g = self._address(gradient)
-        step.factored.column = self._address(state.pop())
-        if state:
-            step.factored.row = self._address(state.pop())
-        room = Buffer(self.kernels.adafactor_room(&step.factored))
-        step.factored.room = room.data
+        step.in0 = self._address(gradient)
+        self._updates(at, (weight, *state))
+        describe_whole(step, weight.variable.shape)
+        step.whole.packed = len(weight.dims) == 2
+        room = Buffer(self.kernels.whole_update_room(&step.whole))
+        step.whole.room = room.data
         self._rooms.append(room)
 
     def _updates(self, int at, values):

@@ -17,7 +17,7 @@ from ..formulas import LOSSES as LOSS_FORMULAS
 from ..formulas import OPTIMIZERS as RULES
 from ..labels import check_labels
 from ..numpy import OPS as REFERENCE
-from ..numpy import alpha_dropout_line, check_factored, with_settings
+from ..numpy import WHOLE_UPDATES, alpha_dropout_line, check_whole, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
 from .steps import (
@@ -34,7 +34,6 @@ from .steps import (
 )
 
 from .csrc cimport (
-    HL_ADAFACTOR,
     HL_F32,
     HL_F64,
     HL_LINEAR,
@@ -98,7 +97,7 @@ from .steps cimport (
     WHOLE_UPDATE,
     Batch,
     Step,
-    describe_factored,
+    describe_whole,
     run_step,
 )
 from .worker cimport Worker
@@ -899,6 +898,11 @@ def concordance_correlation(y_true, y_pred, weight, *, values):
 # ----------------------------------------------------------------------- optimizers
 
 
+def _check_settings(name, fields, hyper):
+    if set(hyper) != set(fields):
+        raise TypeError(f"{name} takes {', '.join(fields)}, got {', '.join(hyper)}")
+
+
 def _update(name, fields, n_slots):
     def update(w, g, slots, *, iteration, **hyper):
         cdef Step step = _elementwise(UPDATE, w, g, None)
@@ -906,8 +910,7 @@ def _update(name, fields, n_slots):
         cdef double h[8]
         cdef hl_powers powers[2]
         step.kind = UPDATES[name]
-        if set(hyper) != set(fields):
-            raise TypeError(f"{name} takes {', '.join(fields)}, got {', '.join(hyper)}")
+        _check_settings(name, fields, hyper)
         for i, field in enumerate(fields):
             given[i] = hyper[field]
         if len(slots) != n_slots:
@@ -926,38 +929,31 @@ def _update(name, fields, n_slots):
     return with_settings(update, fields)
 
 
-def adafactor(
-    w,
-    g,
-    slots,
-    *,
-    iteration,
-    learning_rate,
-    beta_2_decay,
-    epsilon_1,
-    epsilon_2,
-    clip_threshold,
-):
-    cdef Step step
-    cdef const hl_kernels *kernels = _kernels(w)
-    cdef double given[5]
-    cdef double h[8]
-    given[0], given[1], given[2] = learning_rate, beta_2_decay, epsilon_1
-    given[3], given[4] = epsilon_2, clip_threshold
-    prepare_update(HL_ADAFACTOR, given, iteration, NULL, h)
-    check_factored(w, g, slots)
-    memset(&step, 0, sizeof(Step))
-    describe_factored(&step.factored, w.shape)
-    step.factored.w, step.factored.g = _address(w, w.dtype), _address(g, w.dtype)
-    *row, column = slots
-    step.factored.column = _address(column, w.dtype)
-    if row:
-        step.factored.row = _address(row[0], w.dtype)
-    room = Buffer(kernels.adafactor_room(&step.factored))
-    step.factored.room = room.data
-    step.code = WHOLE_UPDATE
-    step.cols = w.size
-    _run(&step, kernels, 1, h)
+def _whole_update(name, fields):
+    def update(w, g, slots, *, iteration, **hyper):
+        cdef Step step
+        cdef const hl_kernels *kernels = _kernels(w)
+        cdef double given[8]
+        cdef double h[8]
+        cdef hl_powers powers[2]
+        _check_settings(name, fields, hyper)
+        for i, field in enumerate(fields):
+            given[i] = hyper[field]
+        check_whole(name, w, g, slots)
+        memset(powers, 0, sizeof(powers))
+        memset(&step, 0, sizeof(Step))
+        step.code, step.kind = WHOLE_UPDATE, UPDATES[name]
+        prepare_update(<hl_optimizer> step.kind, given, iteration, powers, h)
+        step.in0, step.out0 = _address(g, w.dtype), _address(w, w.dtype)
+        for i, slot in enumerate(slots):
+            step.state[i] = _address(slot, w.dtype)
+        describe_whole(&step, w.shape)
+        room = Buffer(kernels.whole_update_room(&step.whole))
+        step.whole.room = room.data
+        step.cols = w.size
+        _run(&step, kernels, 1, h)
+
+    return with_settings(update, fields)
 
 
 def penalty(w, *, l1, l2):
@@ -1043,7 +1039,6 @@ def _table():
             sparse_top_k_accuracy,
             pearson_correlation,
             concordance_correlation,
-            adafactor,
             penalty,
             penalty_gradient,
             permutations,
@@ -1060,6 +1055,7 @@ def _table():
     for name in ("maximum", "minimum"):
         table[name + "_gradient"] = _choice_gradient(name)
     table |= {name: _update(name, rule.hyper, rule.slots) for name, rule in RULES.items()}
+    table |= {name: _whole_update(name, rule.hyper) for name, rule in WHOLE_UPDATES.items()}
     return table
 
 

@@ -3,11 +3,11 @@ from libc.stdint cimport int64_t, uint64_t
 from .csrc cimport (
     HL_MAX_HYPER,
     HL_MAX_OPTIONS,
-    hl_factored,
     hl_kernels,
     hl_network,
     hl_powers,
     hl_source,
+    hl_whole,
 )
 from .worker cimport Worker
 
@@ -136,7 +136,7 @@ cdef struct Step:
     # deviation, and gamma. Beta or its gradient is in2 then, and gamma's gradient out1.
     char *state[3]
     hl_network *network
-    hl_factored factored  # the weight of a whole update
+    hl_whole whole  # the weight of a whole update
     hl_source source  # how the numbers of an example stand that are moved one by one
     void *value  # loops of the user's own functions: see hotloop.backends.own
     void *gradient
@@ -171,4 +171,4 @@ cdef struct Batch:
 
 
 cdef void run_step(const Step *step, Batch *batch, Worker *worker) noexcept nogil
-cdef describe_factored(hl_factored *weight, tuple shape)
+cdef describe_whole(Step *step, tuple shape)

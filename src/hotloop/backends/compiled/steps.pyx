@@ -8,7 +8,15 @@ from libc.string cimport memcpy, memset
 from math import prod
 
 from . cimport csrc
-from .csrc cimport hl_activation, hl_loss, hl_merge, hl_metric, hl_optimizer, hl_row_loss
+from .csrc cimport (
+    hl_activation,
+    hl_loss,
+    hl_merge,
+    hl_metric,
+    hl_optimizer,
+    hl_row_loss,
+    hl_whole,
+)
 from .matmul cimport (
     Update,
     addresses_of,
@@ -152,8 +160,10 @@ UPDATES = {
     "nadam": csrc.HL_NADAM,
     "lion": csrc.HL_LION,
     "ftrl": csrc.HL_FTRL,
+    "schedule_free_adamw": csrc.HL_SCHEDULE_FREE_ADAMW,
     "keep_gradient": csrc.HL_KEEP_GRADIENT,
     "adafactor": csrc.HL_ADAFACTOR,
+    "lamb": csrc.HL_LAMB,
 }
 DTYPES = {
     "f4": csrc.HL_F32,
@@ -175,10 +185,19 @@ ctypedef void (*unary_loop)(const char *, char *, ptrdiff_t) noexcept nogil
 ctypedef void (*binary_loop)(const char *, const char *, char *, ptrdiff_t) noexcept nogil
 
 
-cdef describe_factored(hl_factored *weight, tuple shape):
-    """A weight of this shape, as an update of the whole of it sees it."""
+cdef describe_whole(Step *step, tuple shape):
+    """A step's weight of this shape, as an update of the whole of it sees it."""
+    cdef hl_whole *weight = &step.whole
+    weight.kind = <hl_optimizer> step.kind
     weight.matrices, weight.rows = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
     weight.cols = shape[-1] if shape else 1
+    weight.w, weight.g = step.out0, step.in0
+    if weight.kind == csrc.HL_LAMB:
+        weight.m, weight.v = step.state[0], step.state[1]
+    elif len(shape) > 1:
+        weight.row, weight.column = step.state[0], step.state[1]
+    else:
+        weight.column = step.state[0]
 
 
 cdef void run_step(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
@@ -300,10 +319,10 @@ cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
 cdef void _whole_update(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     """What all workers found in one stage is what each reads in the next."""
     cdef int stage
-    for stage in range(csrc.HL_ADAFACTOR_STAGES):
+    for stage in range(batch.kernels.whole_update_stages(&s.whole)):
         if stage and worker.n_workers > 1:
             barrier(worker.team)
-        batch.kernels.adafactor(&s.factored, &batch.h[0], stage, worker.number, worker.n_workers)
+        batch.kernels.whole_update(&s.whole, &batch.h[0], stage, worker.number, worker.n_workers)
 
 
 cdef void _run_columns(const Step *s, Batch *batch, ptrdiff_t rows,

@@ -1,0 +1,17 @@
+/* Updates of whole weights, by rule. */
+
+static int N(whole_update_stages)(const hl_whole *weight) {
+    return weight->kind == HL_LAMB ? 2 : 4;
+}
+
+static size_t N(whole_update_room)(const hl_whole *weight) {
+    return weight->kind == HL_LAMB ? N(lamb_room)(weight) : N(adafactor_room)(weight);
+}
+
+static void N(whole_update)(const hl_whole *weight, const double *h, int stage, int part,
+                            int parts) {
+    if (weight->kind == HL_LAMB)
+        N(lamb)(weight, h, stage, part, parts);
+    else
+        N(adafactor)(weight, h, stage, part, parts);
+}
