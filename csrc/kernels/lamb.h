@@ -35,14 +35,14 @@ static void N(lamb_moments)(const hl_whole *weight, const T *h, ptrdiff_t number
                 const int count = lanes_left(area.cols - j);
                 const vec w_i = load_n(w + at, count), g_i = load_n(g + at, count);
                 vec m_i = load_n(m + at, count), v_i = load_n(v + at, count);
-                m_i += (g_i - m_i) * h[1];
-                v_i += (g_i * g_i - v_i) * h[2];
+                m_i = mul_add(g_i - m_i, splat(h[1]), m_i);
+                v_i = mul_add(-mul_add(-g_i, g_i, v_i), splat(h[2]), v_i);
                 store_n(m + at, m_i, count);
                 store_n(v + at, v_i, count);
                 /* Without epsilon, a lane that is no weight's divides 0 by 0. */
                 const vec u = only(first_lanes(count), N(lamb_direction)(h, m_i, v_i));
-                weights += w_i * w_i;
-                steps += u * u;
+                weights = mul_add(w_i, w_i, weights);
+                steps = mul_add(u, u, steps);
                 if (++vectors == few) {
                     all_weights += (double)sum_lanes(weights);
                     all_steps += (double)sum_lanes(steps);
@@ -66,7 +66,7 @@ static void N(lamb_step)(const hl_whole *weight, const T *h, ptrdiff_t number, T
                 const ptrdiff_t at = area.at + i * area.ld + j;
                 const int count = lanes_left(area.cols - j);
                 const vec u = N(lamb_direction)(h, load_n(m + at, count), load_n(v + at, count));
-                store_n(w + at, load_n(w + at, count) - u * rate, count);
+                store_n(w + at, mul_add(-u, splat(rate), load_n(w + at, count)), count);
             }
     }
 }

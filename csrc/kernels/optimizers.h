@@ -112,10 +112,10 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
     case HL_SCHEDULE_FREE_ADAMW: {
         /* h: corrected learning rate, 1 - beta_2, corrected epsilon, share of z, weights' step */
         vec z = load_n(s0 + i, count), v = load_n(s1 + i, count);
-        v += (g * g - v) * h1;
+        v = mul_add(-mul_add(-g, g, v), h1, v);
         const vec step = h0 * g / (vsqrt(v) + h2);
-        w_i += (z - w_i) * h3;
-        w_i -= step * h4;
+        w_i = mul_add(z - w_i, h3, w_i);
+        w_i = mul_add(-step, h4, w_i);
         store_n(s0 + i, z - step, count);
         store_n(s1 + i, v, count);
         break;
