@@ -16,7 +16,7 @@
 
 #define HL_INLINE inline __attribute__((always_inline, unused))
 #ifdef __clang__
-#define HL_UNROLL _Pragma("unroll")
+#define HL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define HL_UNROLL _Pragma("GCC unroll 16")
 #endif

@@ -147,9 +147,11 @@ static void extreme_case(ptrdiff_t rows, ptrdiff_t cols, int packed, double spec
     void *g = copy_of(p.f.g, p.room);
     p.f.g = g;
     for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < cols; j++)
-            if (special == 0 ? i == 1 || j == 2 : i == 1 && j == 2)
-                put(g, at(&p.f, 0, i, j), special);
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            const int spoilt = special == 0 ? i == 1 || j == 2 : i == 1 && j == 2;
+            const double enough = (below(2) ? 1 : -1) * uniform(0.1, 1); /* to move any weight */
+            put(g, at(&p.f, 0, i, j), spoilt ? special : enough);
+        }
     run(&p.f, h, 1);
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j++) {
