@@ -137,10 +137,13 @@ typedef enum hl_optimizer {
     HL_KEEP_GRADIENT,  /* s0 = the gradient; weights stay */
     /* These take whole weights: hl_kernels.whole_update, not update. */
     HL_ADAFACTOR,      /* hyper: learning_rate, beta_2_decay, epsilon_1, epsilon_2, clip_threshold */
-    HL_LAMB            /* hyper: learning_rate, beta_1, beta_2, epsilon */
+    HL_LAMB,           /* hyper: learning_rate, beta_1, beta_2, epsilon */
+    HL_MUON            /* hyper: learning_rate, momentum, nesterov, a, b, c, ns_steps, rms_rate (0:
+                          none), and for other weights, to which HL_ADAM takes the same h, beta_1,
+                          beta_2, epsilon, ratio of their learning rate */
 } hl_optimizer;
 
-#define HL_MAX_HYPER 8
+#define HL_MAX_HYPER 16
 #define HL_MAX_RANK 8
 
 /* A weight that is updated as a whole, its gradient, and what is kept of them. */
@@ -153,7 +156,7 @@ typedef struct hl_whole {
     const void *g;
     void *row;    /* Adafactor's, of each row of each matrix; NULL for a vector */
     void *column; /* and of each column of each matrix */
-    void *m, *v;  /* Lamb's, of each element */
+    void *m, *v;  /* Lamb's, of each element; Muon has m alone */
     void *room;   /* whole_update_room bytes that start where a double may */
 } hl_whole;
 
@@ -451,11 +454,15 @@ typedef struct hl_kernels {
      * h[4], 1) u.
      * HL_LAMB: m += (g - m) h[1], v += (g^2 - v) h[2]; with u = h[4] m / (sqrt(v) + h[3]),
      * w -= h[0] |w| / |u| u, or h[0] u unless both norms are above 0.
+     * HL_MUON, of one matrix: m = h[6] m + g; x = h[7] g + h[8] m, divided by its norm + 1e-7; h[12]
+     * times, with S = x x', or x' x of more rows than columns, x = h[9] x + (h[10] S + h[11] S S) x,
+     * or x = h[9] x + x (h[10] S + h[11] S S); w -= h[5] h[13] sqrt(max(rows, cols)) x, or h[5] x if
+     * h[13] is 0.
      * The stages 0 .. whole_update_stages - 1 are done one after the other. Of several parts each
      * does a share of a stage, and together they do it; how many they are changes no bit. */
     void (*whole_update)(const hl_whole *weight, const double *h, int stage, int part, int parts);
 
-    int (*whole_update_stages)(const hl_whole *weight);
+    int (*whole_update_stages)(const hl_whole *weight, const double *h);
 
     /* Bytes of the room that it needs, whose contents do not matter. */
     size_t (*whole_update_room)(const hl_whole *weight);

@@ -319,7 +319,7 @@ def test_every_kernel_says_what_it_is_and_takes_a_backend() -> None:
     names = [*kernels.ACTIVATIONS, *(n + "_gradient" for n in kernels.ACTIVATIONS)]
     names += [*kernels.OPTIMIZERS, "matmul", "dense_forward", "dense_backward", "softmax"]
     names += ["softmax_gradient", "log_softmax", "log_softmax_gradient", "softmax_cross_entropy"]
-    names += ["adafactor", "lamb"]
+    names += ["adafactor", "lamb", "muon"]
     for name in names:
         found = function(name)
         assert found.__name__ == name

@@ -288,6 +288,8 @@ optimizers.Ftrl: learning_rate, learning_rate_power, initial_accumulator_value,
   beta, weight_decay, clipnorm
 optimizers.Lamb: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Lion: learning_rate, beta_1, beta_2, weight_decay, clipnorm
+optimizers.Muon: learning_rate, adam_beta_1, adam_beta_2, adam_weight_decay, epsilon, weight_decay,
+  clipnorm
 optimizers.Nadam: learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm
 optimizers.Adagrad: learning_rate, initial_accumulator_value, epsilon, weight_decay, clipnorm
 optimizers.Adam: learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm

@@ -17,6 +17,7 @@
 #include "blocks.h"
 #include "adafactor.h"
 #include "lamb.h"
+#include "muon.h"
 #include "whole_update.h"
 #include "gemm_update.h"
 #include "weights.h"

@@ -441,7 +441,8 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
             HL_UPDATE_LINEAR(HL_SCHEDULE_FREE_ADAMW)
             HL_UPDATE_LINEAR(HL_KEEP_GRADIENT)
         case HL_ADAFACTOR:
-        case HL_LAMB: break;
+        case HL_LAMB:
+        case HL_MUON: break;
         }
     }
     N(exchange_linear)(1, inputs, w, layer->w, layer->b);

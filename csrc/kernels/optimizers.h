@@ -125,6 +125,7 @@ static HL_INLINE void N(update_vector)(const hl_optimizer kind, const T *h, T *w
         break;
     case HL_ADAFACTOR: /* they take whole weights: whole_update.h */
     case HL_LAMB:
+    case HL_MUON:
         break;
     }
     store_n(w + i, w_i, count);
@@ -165,7 +166,8 @@ static void N(update)(hl_optimizer kind, const double *h, void *w, const void *g
         break;
     case HL_KEEP_GRADIENT: N(update_loop)(HL_KEEP_GRADIENT, h, w, g, s0, s1, s2, n); break;
     case HL_ADAFACTOR:
-    case HL_LAMB: break;
+    case HL_LAMB:
+    case HL_MUON: break;
     }
 }
 

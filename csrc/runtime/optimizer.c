@@ -133,5 +133,23 @@ void hl_optimizer_prepare(hl_optimizer kind, const double *hyper, int64_t iterat
         h[4] = root / (1 - hl_power(&kept[0], hyper[1], iteration));
         break;
     }
+    case HL_MUON: {
+        const double beta_1 = hyper[8], beta_2 = hyper[9], momentum = hyper[1];
+        h[0] = learning_rate * hyper[11] * sqrt(1 - hl_power(&kept[1], beta_2, iteration)) /
+               (1 - hl_power(&kept[0], beta_1, iteration));
+        h[1] = 1 - beta_1;
+        h[2] = 1 - beta_2;
+        h[3] = hyper[10];
+        h[5] = learning_rate;
+        h[6] = momentum;
+        h[7] = hyper[2] != 0;
+        h[8] = hyper[2] != 0 ? momentum : 1;
+        h[9] = hyper[3];
+        h[10] = hyper[4];
+        h[11] = hyper[5];
+        h[12] = hyper[6];
+        h[13] = hyper[7];
+        break;
+    }
     }
 }

@@ -538,6 +538,65 @@ def lamb(
     )
 
 
+def muon(
+    w: Array,
+    g: ArrayLike,
+    slots: Sequence[Array],
+    *,
+    learning_rate: float,
+    momentum: float = 0.95,
+    nesterov: bool = True,
+    muon_a: float = 3.4445,
+    muon_b: float = -4.775,
+    muon_c: float = 2.0315,
+    ns_steps: int = 5,
+    rms_rate: float | None = 0.2,
+    iteration: int = 1,
+    backend: str | None = None,
+) -> None:
+    """The update rule of `hotloop.optimizers.Muon`, for a matrix.
+
+    Parameters
+    ----------
+    w : ndarray
+        Receives the new weights.
+    g : array-like
+        Their gradient.
+    slots : sequence of ndarray
+        The momentum, of w's shape; it receives the new one.
+
+    Raises
+    ------
+    ValueError
+        For other shapes and dtypes, and what cannot be written to.
+
+    Examples
+    --------
+    >>> w, m = np.ones((2, 2)), np.zeros((2, 2))
+    >>> curve = {"muon_a": 1.5, "muon_b": -0.5, "muon_c": 0.0, "ns_steps": 20, "rms_rate": None}
+    >>> muon(w, [[0.0, 2.0], [5.0, 0.0]], (m,), learning_rate=1.0, **curve)
+    >>> w.round(4)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    _whole_update(
+        "muon",
+        backend,
+        w,
+        g,
+        slots,
+        iteration=iteration,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
+        muon_a=muon_a,
+        muon_b=muon_b,
+        muon_c=muon_c,
+        ns_steps=ns_steps,
+        rms_rate=rms_rate or 0.0,
+    )
+
+
 def _whole_update(
     name: str,
     backend: str | None,

@@ -436,6 +436,7 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "schedule_free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
     "adafactor": lambda: optimizers.Adafactor(0.1),
     "lamb": lambda: optimizers.Lamb(0.01),
+    "muon": lambda: optimizers.Muon(0.01),
 }
 
 

@@ -209,7 +209,8 @@ class Break(callbacks.Callback):
 
 @pytest.mark.parametrize("schedule", [False, True])
 @pytest.mark.parametrize(
-    "name", ["SGD", "AdamW", "RMSprop", "Nadam", "Ftrl", "Adafactor", "Lamb", "ScheduleFreeAdamW"]
+    "name",
+    ["SGD", "AdamW", "RMSprop", "Nadam", "Ftrl", "Adafactor", "Lamb", "Muon", "ScheduleFreeAdamW"],
 )
 def test_every_optimizer_goes_on(name, schedule, tmp_path, backend):
     def model():

@@ -617,7 +617,8 @@ static int place_of_epsilon(hl_optimizer kind) {
     case HL_FTRL:
     case HL_KEEP_GRADIENT:
     case HL_ADAFACTOR:
-    case HL_LAMB: return -1;
+    case HL_LAMB:
+    case HL_MUON: return -1;
     }
     return -1;
 }

@@ -120,6 +120,7 @@ weight_state expected_update(hl_optimizer kind, const double *h, double g, weigh
         break;
     case HL_ADAFACTOR: /* they take whole weights: test_whole_update.c */
     case HL_LAMB:
+    case HL_MUON:
         break;
     }
     next.w -= step;

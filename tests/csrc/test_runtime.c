@@ -188,6 +188,17 @@ static void test_prepare(void) {
             0.01, 1 - 0.9, 1 - 0.99, 1e-7 * root, root / (1 - power),
         };
         expect_step(HL_LAMB, hyper, t, lamb);
+
+        const double of_muon[HL_MAX_HYPER] = {0.01, 0.95, 1, 3, -4, 2, 5, 0.2, 0.9, 0.99, 1e-7, 0.5};
+        const double muon[HL_MAX_HYPER] = {
+            0.5 * grown, 1 - 0.9, 1 - 0.99, 1e-7, 0, 0.01, 0.95, 1, 0.95, 3, -4, 2, 5, 0.2,
+        };
+        expect_step(HL_MUON, of_muon, t, muon);
+        const double plain_hyper[HL_MAX_HYPER] = {0.01, 0.95, 0, 3, -4, 2, 5, 0, 0.9, 0.99, 1e-7, 1};
+        const double plain[HL_MAX_HYPER] = {
+            grown, 1 - 0.9, 1 - 0.99, 1e-7, 0, 0.01, 0.95, 0, 1, 3, -4, 2, 5, 0,
+        };
+        expect_step(HL_MUON, plain_hyper, t, plain);
     }
 }
 

@@ -58,7 +58,7 @@ static problem new_problem(ptrdiff_t matrices, ptrdiff_t rows, ptrdiff_t cols, i
 
 static void run(hl_whole *f, const double *h, int parts) {
     f->room = room_of((ptrdiff_t)((K->whole_update_room(f) + 7) / 8), 8);
-    for (int stage = 0; stage < K->whole_update_stages(f); stage++)
+    for (int stage = 0; stage < K->whole_update_stages(f, h); stage++)
         for (int part = 0; part < parts; part++)
             K->whole_update(f, h, stage, part, parts);
 }
@@ -281,8 +281,99 @@ static void test_lamb(void) {
     lamb_case(1, 1, 3000, 0);
 }
 
+/* x, of rows x cols, after the iteration of Newton and Schulz, all in double. */
+static double *iterated(const double *h, ptrdiff_t rows, ptrdiff_t cols, double *x) {
+    const int tall = rows > cols;
+    const ptrdiff_t side = tall ? cols : rows, other = tall ? rows : cols;
+    /* Element (i, k) of x, or of its transpose. */
+#define AT(i, k) (tall ? (k) * cols + (i) : (i) * cols + (k))
+    double *s = room_of(side * side, sizeof *s), *mix = room_of(side * side, sizeof *mix);
+    for (int step = 0; step < (int)h[12]; step++) {
+        double *next = room_of(rows * cols, sizeof *next);
+        for (ptrdiff_t i = 0; i < side; i++)
+            for (ptrdiff_t j = 0; j < side; j++) {
+                s[i * side + j] = 0;
+                for (ptrdiff_t k = 0; k < other; k++)
+                    s[i * side + j] += x[AT(i, k)] * x[AT(j, k)];
+            }
+        for (ptrdiff_t i = 0; i < side; i++)
+            for (ptrdiff_t j = 0; j < side; j++) {
+                mix[i * side + j] = h[10] * s[i * side + j];
+                for (ptrdiff_t k = 0; k < side; k++)
+                    mix[i * side + j] += h[11] * s[i * side + k] * s[k * side + j];
+            }
+        for (ptrdiff_t i = 0; i < side; i++)
+            for (ptrdiff_t k = 0; k < other; k++) {
+                next[AT(i, k)] = h[9] * x[AT(i, k)];
+                for (ptrdiff_t j = 0; j < side; j++)
+                    next[AT(i, k)] += mix[i * side + j] * x[AT(j, k)];
+            }
+        x = next;
+    }
+#undef AT
+    return x;
+}
+
+static void muon_case(ptrdiff_t rows, ptrdiff_t cols, int packed, int steps) {
+    begin("muon %td x %td packed=%d steps=%d", rows, cols, packed, steps);
+    const double momentum = 0.9, nesterov = below(2);
+    const double h[HL_MAX_HYPER] = {
+        0, 0, 0, 0, 0, 0.1, momentum, nesterov, nesterov ? momentum : 1,
+        3.4445, -4.775, 2.0315, steps, below(2) ? 0.2 : 0,
+    };
+    problem p = new_weight(HL_MUON, 1, rows, cols, packed);
+    p.f.m = room(p.room);
+    fill(p.f.m, p.room, -1, 1);
+    p.m = copy_of(p.f.m, p.room);
+    hl_whole cut = p.f;
+    cut.w = copy_of(p.f.w, p.room);
+    cut.m = copy_of(p.f.m, p.room);
+    run(&p.f, h, 1);
+    double *x = room_of(rows * cols, sizeof *x), norm = 0;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            const ptrdiff_t k = at(&p.f, 0, i, j);
+            const double g = get(p.f.g, k), m = momentum * get(p.m, k) + g;
+            expect_near("m", k, get(p.f.m, k), m, 4 * epsilon());
+            x[i * cols + j] = nesterov ? g + momentum * m : m;
+            norm += pow(x[i * cols + j], 2);
+        }
+    for (ptrdiff_t i = 0; i < rows * cols; i++)
+        x[i] /= sqrt(norm) + 1e-7;
+    const double *want = iterated(h, rows, cols, x);
+    const double longest = (double)(rows > cols ? rows : cols);
+    const double rate = h[5] * (h[13] > 0 ? h[13] * sqrt(longest) : 1);
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            const ptrdiff_t k = at(&p.f, 0, i, j);
+            const double w = get(p.w, k);
+            /* Each step makes what is small, errors too, up to 3.4445 times larger. */
+            expect_near("w", k, get(p.f.w, k), w - rate * want[i * cols + j],
+                        epsilon() * (fabs(w) + rate * 64 * pow(3.4445, steps)));
+        }
+    run(&cut, h, 2 + (int)below(5));
+    expect_equal("w in parts", cut.w, p.f.w, p.room);
+    expect_equal("m in parts", cut.m, p.f.m, p.room);
+    end();
+}
+
+static void test_muon(void) {
+    for (int packed = 0; packed < 2; packed++) {
+        for (ptrdiff_t n = 1; n <= 2 * K->nr + 3; n += 1 + below(4)) {
+            muon_case(n, n, packed, (int)below(6));
+            muon_case(n, 1, packed, (int)below(6));
+            muon_case(1, n, packed, (int)below(6));
+            muon_case(n, 1 + below(40), packed, (int)below(6));
+        }
+        /* More rows than one block has. */
+        muon_case(2500, 3, packed, 5);
+        muon_case(3, 1500, packed, 5);
+    }
+}
+
 void test_whole_update(void) {
     test_lamb();
+    test_muon();
     for (int s = 0; s < COUNT(sizes); s++) {
         const ptrdiff_t n = sizes[s];
         one_case(1, 1, n, 0, 1);

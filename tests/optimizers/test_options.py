@@ -47,6 +47,7 @@ RULES = (
     "Adamax",
     "Nadam",
     "Lamb",
+    "Muon",
     "Lion",
     "Ftrl",
     "ScheduleFreeAdamW",
@@ -125,7 +126,10 @@ def test_rules_are_those_of_keras(rule: str) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "name"),
-    [*itertools.product(["SGD", "Adam", "ScheduleFreeAdamW"], OPTIONS), ("Adafactor", "all of it")],
+    [
+        *itertools.product(["SGD", "Adam", "ScheduleFreeAdamW"], OPTIONS),
+        *itertools.product(["Adafactor", "Lamb", "Muon"], ["all of it"]),
+    ],
 )
 def test_options_are_those_of_keras(rule: str, name: str) -> None:
     assert_as_in_keras(lambda k: getattr(k.optimizers, rule)(0.01, **OPTIONS[name]))

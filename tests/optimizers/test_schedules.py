@@ -96,7 +96,19 @@ def data(rows=50):
 @pytest.mark.parametrize("hidden", [3, 70])
 @pytest.mark.parametrize(
     "optimizer",
-    ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adafactor", "Lamb", "Nadam", "Lion", "Ftrl"],
+    [
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Adagrad",
+        "Adafactor",
+        "Lamb",
+        "Muon",
+        "Nadam",
+        "Lion",
+        "Ftrl",
+    ],
 )
 def test_training_follows_the_schedule_as_in_keras(optimizer, hidden, backend):
     keras = pytest.importorskip("keras")

@@ -285,6 +285,11 @@ OPTIMIZERS = {
         {"weight_decay": 0.1, "use_ema": True, "gradient_accumulation_steps": 3},
     ),
     "adafactor": ("Adafactor", {"learning_rate": 0.05, "clip_threshold": 0.5}),
+    "muon": ("Muon", {"learning_rate": 0.01, "exclude_layers": ["dense_1"]}),
+    "muon with all": (
+        "Muon",
+        {"learning_rate": 0.01, "use_ema": True, "gradient_accumulation_steps": 3},
+    ),
     "lamb": ("Lamb", {"learning_rate": 0.01, "weight_decay": 0.1}),
     "adafactor with all": (
         "Adafactor",

@@ -58,6 +58,7 @@ OPTIMIZERS = {
     "schedule-free": lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=5),
     "adafactor": lambda: optimizers.Adafactor(0.05),
     "lamb": lambda: optimizers.Lamb(0.01),
+    "muon": lambda: optimizers.Muon(0.01),
     "schedule": lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.05, 12)),
 }
 

@@ -74,7 +74,8 @@ class Interpreter:
             return str(step.attributes["kind"])
         if step.op in ("update", "whole_update"):
             assert self.plan.optimizer is not None
-            return self.plan.optimizer.op
+            assert step.inputs[0].variable is not None
+            return self.plan.optimizer.rule(step.inputs[0].variable)
         return _OTHER_NAMES.get(step.op, step.op)
 
     def run(
@@ -341,7 +342,7 @@ class Interpreter:
 
     def _update(self, step: Node) -> None:
         w, gradient, *slots = map(self._array, step.inputs)
-        hyper = self._optimizer.hyper()
+        hyper = self._optimizer.settings(self.op_of(step))
         self._op(step)(w, gradient, tuple(slots), iteration=self._updates + 1, **hyper)
 
     def _whole_update(self, step: Node) -> None:
@@ -349,7 +350,7 @@ class Interpreter:
         weight, gradient, *slots = step.inputs
         w, *state = (v.variable.array for v in (weight, *slots) if v.variable is not None)
         g = self._array(gradient).reshape(w.shape)
-        hyper = self._optimizer.hyper()
+        hyper = self._optimizer.settings(self.op_of(step))
         self._op(step)(w, g, tuple(state), iteration=self._updates + 1, **hyper)
 
     # -- around an update: see hotloop.graph.updates --------------------------------

@@ -1342,6 +1342,69 @@ def lamb(
     w -= u * (learning_rate * ratio)
 
 
+def muon(
+    w: Array,
+    g: Array,
+    slots: tuple[Array, ...],
+    *,
+    iteration: int,
+    learning_rate: float,
+    momentum: float,
+    nesterov: float,
+    muon_a: float,
+    muon_b: float,
+    muon_c: float,
+    ns_steps: float,
+    rms_rate: float,
+) -> None:
+    """Steps that are nearly orthogonal matrices (Jordan et al. 2024).
+
+    m = momentum m + g; x = g + momentum m, or m unless nesterov, divided by its norm + 1e-7. As
+    often as ns_steps says, with S = x x', x = muon_a x + (muon_b S + muon_c S S) x; of more rows
+    than columns, S = x' x, and it is multiplied from the right. w - learning_rate rms_rate
+    sqrt(max(rows, columns)) x, or learning_rate x where rms_rate is 0.
+
+    >>> w, m = np.ones((2, 2)), np.zeros((2, 2))
+    >>> settings = dict(muon_a=1.5, muon_b=-0.5, muon_c=0.0, ns_steps=20, rms_rate=0.0)
+    >>> settings |= dict(learning_rate=1.0, momentum=0.5, nesterov=True)
+    >>> muon(w, np.array([[0.0, 2.0], [5.0, 0.0]]), (m,), iteration=1, **settings)
+    >>> w.round(4).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    check_whole("muon", w, g, slots)
+    (m,) = slots
+    m[...] = momentum * m + g
+    x = g + momentum * m if nesterov else m
+    tall = w.shape[0] > w.shape[1]
+    x = (x.T if tall else x) * (1.0 / (_norm(x) + 1e-7))
+    for _ in range(int(ns_steps)):
+        gram = x @ x.T
+        x = muon_a * x + (muon_b * gram + muon_c * (gram @ gram)) @ x
+    rate = learning_rate * (math.sqrt(max(w.shape)) * rms_rate if rms_rate else 1.0)
+    w -= rate * (x.T if tall else x)
+
+
+def of_matrix(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """The shape of the slot that `muon` has for a weight.
+
+    >>> of_matrix((3, 4))
+    ((3, 4),)
+    """
+    if len(shape) != 2:
+        raise ValueError(f"muon updates matrices, not a weight of shape {shape}")
+    return (shape,)
+
+
+def newton_schulz_flops(rows: int, cols: int) -> int:
+    """Operations of the products of one step of `muon`'s iteration.
+
+    >>> newton_schulz_flops(10, 2) == 2 * (2 * 2 * 10 + 2 * 2 * 2 + 10 * 2 * 2)
+    True
+    """
+    side = min(rows, cols)
+    return 2 * side * side * (2 * max(rows, cols) + side)
+
+
 def _norm(x: Array) -> float:
     return float(np.sqrt(np.sum(x * x, dtype=np.float64)))
 
@@ -1370,6 +1433,7 @@ class WholeUpdate:
 WHOLE_UPDATES: Mapping[str, WholeUpdate] = {
     "adafactor": WholeUpdate(adafactor, factored_shapes),
     "lamb": WholeUpdate(lamb, lambda shape: (shape, shape)),
+    "muon": WholeUpdate(muon, of_matrix),
 }
 
 

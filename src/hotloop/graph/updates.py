@@ -160,10 +160,10 @@ def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]
     variable = _variable(weight)
     nodes = []
     if optimizer.decays(variable):
-        nodes.append(Node("decay", (weight,), (), {"weight_decay": optimizer.weight_decay}))
+        nodes.append(Node("decay", (weight,), (), {"weight_decay": optimizer.decay_of(variable)}))
     state = tuple(parameter(s) for s in optimizer.slots(variable))
     # Only the first is fused with what makes the gradient piece by piece.
-    op = "update" if optimizer.elementwise else "whole_update"
+    op = "update" if optimizer.by_element(variable) else "whole_update"
     nodes.append(Node(op, (weight, gradient, *state), (), {}))
     if optimizer.use_ema:
         average = parameter(optimizer.average(variable))

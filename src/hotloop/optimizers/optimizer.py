@@ -202,6 +202,22 @@ class Optimizer:
         """The rule's keyword arguments, in the rule's order."""
         raise NotImplementedError
 
+    def rule(self, weight: Variable) -> str:
+        """The update rule of this weight, as named in `hotloop.kernels`: `op` for most."""
+        return self.op
+
+    def settings(self, rule: str) -> dict[str, float]:
+        """The keyword arguments of one of its rules."""
+        return self.hyper()
+
+    def by_element(self, weight: Variable) -> bool:
+        """Whether each element of this weight is updated by its own gradient alone."""
+        return self.elementwise
+
+    def product_flops(self, weight: Variable) -> int:
+        """Operations of the matrix products that a step of this weight needs."""
+        return 0
+
     def slot_values(self) -> Mapping[str, float | None]:
         """Name and first value of each state array that a weight has; None: the weight's own."""
         return {}
@@ -210,12 +226,16 @@ class Optimizer:
         """Name and shape of each state array of a weight of this shape: its own for most rules."""
         return dict.fromkeys(self.slot_values(), shape)
 
-    def _all_slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    def shapes_of_slots(self, weight: Variable) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each state array that the rule keeps of this weight."""
+        return self.slot_shapes(weight.shape)
+
+    def _all_slot_shapes(self, weight: Variable) -> dict[str, tuple[int, ...]]:
         """Those of the rule, then what accumulation and averaging keep."""
-        shapes = self.slot_shapes(shape)
+        shapes = self.shapes_of_slots(weight)
         if self.gradient_accumulation_steps:
-            shapes["gradient_accumulator"] = shape
-        return shapes | {"average": shape} if self.use_ema else shapes
+            shapes["gradient_accumulator"] = weight.shape
+        return shapes | {"average": weight.shape} if self.use_ema else shapes
 
     def all_slots(self, weight: Variable) -> tuple[Variable, ...]:
         """Everything that is kept of a weight, made when first asked for: the rule's first."""
@@ -230,18 +250,18 @@ class Optimizer:
                     trainable=False,
                     flat=weight.flat or shape != weight.shape,
                 )
-                for slot, shape in self._all_slot_shapes(weight.shape).items()
+                for slot, shape in self._all_slot_shapes(weight).items()
             )
             self._slots[id(weight)] = (weight, state)
         return self._slots[id(weight)][1]
 
     def slots(self, weight: Variable) -> tuple[Variable, ...]:
         """What the rule keeps of a weight."""
-        return self.all_slots(weight)[: len(self.slot_shapes(weight.shape))]
+        return self.all_slots(weight)[: len(self.shapes_of_slots(weight))]
 
     def accumulator(self, weight: Variable) -> Variable:
         """The sum of its gradients since the last update."""
-        return self.all_slots(weight)[len(self.slot_shapes(weight.shape))]
+        return self.all_slots(weight)[len(self.shapes_of_slots(weight))]
 
     def average(self, weight: Variable) -> Variable:
         """Its moving average."""
@@ -297,9 +317,13 @@ class Optimizer:
     def decays(self, weight: Variable) -> bool:
         """Whether a weight decays by a step of its own, rather than by the rule or not at all."""
         ids, names = self._excluded
-        if not self.weight_decay or (self._rule_decays and not self._excludes):
+        if not self.decay_of(weight) or (self._rule_decays and not self._excludes):
             return False
         return id(weight) not in ids and not any(name in weight.path for name in names)
+
+    def decay_of(self, weight: Variable) -> float | None:
+        """The weight decay of this weight, unless it is excluded: `weight_decay` for most."""
+        return self.weight_decay
 
     @property
     def _excludes(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
-from ..backends.numpy import WHOLE_UPDATES, Array, WholeUpdate
+from ..backends.numpy import WHOLE_UPDATES, Array, WholeUpdate, newton_schulz_flops
 
 Shape = tuple[int, ...]
 
@@ -32,6 +32,12 @@ _HYPER = {
     "epsilon_1": 1e-30,
     "epsilon_2": 1e-3,
     "clip_threshold": 1.0,
+    "nesterov": 1,
+    "muon_a": 3.4445,
+    "muon_b": -4.775,
+    "muon_c": 2.0315,
+    "ns_steps": 5,
+    "rms_rate": 0.2,
 }
 
 
@@ -584,6 +590,11 @@ def _whole_update(rule: WholeUpdate, flops: int) -> Callable[[Shape, Arrays], Ca
     return prepare
 
 
+def _muon(shape: Shape, new: Arrays) -> Call:
+    call = _whole_update(WHOLE_UPDATES["muon"], 0)(shape, new)
+    return replace(call, flops=call.keywords["ns_steps"] * newton_schulz_flops(*shape))
+
+
 def _penalty(shape: Shape, new: Arrays) -> Call:
     w = new.normal(*shape)
     return _call(5 * w.size, w, l1=0.01, l2=0.01)
@@ -601,6 +612,7 @@ def _updates() -> Iterator[Kernel]:
     for name, flops in (("adafactor", 13), ("lamb", 21)):
         update = _whole_update(WHOLE_UPDATES[name], flops)
         yield Kernel(name, "optimizers", _WEIGHTS, update)
+    yield Kernel("muon", "optimizers", _WEIGHTS, _muon)
     yield Kernel("penalty", "penalties", _WEIGHTS, _penalty)
     yield Kernel("penalty_gradient", "penalties", _WEIGHTS, _penalty_gradient)
 

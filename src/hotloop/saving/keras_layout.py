@@ -104,7 +104,7 @@ def state_order(
     for group in next((_TOGETHER[name] for name in classes if name in _TOGETHER), names):
         for weight in weights:
             kept = dict(
-                zip(optimizer.slot_shapes(weight.shape), optimizer.slots(weight), strict=True)
+                zip(optimizer.shapes_of_slots(weight), optimizer.slots(weight), strict=True)
             )
             all_of_them = isinstance(optimizer, Adafactor)
             order += [(weight, kept.get(n)) for n in group if all_of_them or n in kept]

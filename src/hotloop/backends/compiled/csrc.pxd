@@ -52,6 +52,7 @@ cdef extern from "hotloop.h" nogil:
         HL_KEEP_GRADIENT
         HL_ADAFACTOR
         HL_LAMB
+        HL_MUON
 
     enum:
         HL_MAX_HYPER
@@ -222,7 +223,7 @@ cdef extern from "hotloop.h" nogil:
                             void *s0, void *s1, void *s2, ptrdiff_t count) noexcept nogil
         void (*whole_update)(const hl_whole *weight, const double *h, int stage, int part,
                              int parts) noexcept nogil
-        int (*whole_update_stages)(const hl_whole *weight) noexcept nogil
+        int (*whole_update_stages)(const hl_whole *weight, const double *h) noexcept nogil
         size_t (*whole_update_room)(const hl_whole *weight) noexcept nogil
         double (*penalty)(double l1, double l2, const void *w, ptrdiff_t n) noexcept nogil
         void (*penalty_gradient)(double l1, double l2, const void *w, void *g,

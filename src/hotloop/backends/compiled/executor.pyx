@@ -527,9 +527,9 @@ cdef class Executor:
             )
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
-        self._flops = plan.flops + FLOPS_OF_AN_UPDATE * sum(
-            step.inputs[0].size for step in plan.steps if step.op in ("update", "whole_update")
-        )
+        changed = [step for step in plan.steps if step.op in ("update", "whole_update")]
+        self._flops = plan.flops + FLOPS_OF_AN_UPDATE * sum(s.inputs[0].size for s in changed)
+        self._flops += sum(plan.optimizer.product_flops(s.inputs[0].variable) for s in changed)
         self._asking_flops = plan.batch_size * sum(
             product_flops(step)
             for step in plan.steps
@@ -819,7 +819,7 @@ cdef class Executor:
     def _updates(self, int at, values):
         """The weight that a step updates, and its state."""
         cdef Step *step = &self.steps[at]
-        step.kind = UPDATES[self.plan.optimizer.op]
+        step.kind = UPDATES[self.plan.optimizer.rule(values[0].variable)]
         step.out0 = self._address(values[0])
         for i, slot in enumerate(values[1:]):
             step.state[i] = self._address(slot)

@@ -37,6 +37,7 @@ from .csrc cimport (
     HL_F32,
     HL_F64,
     HL_LINEAR,
+    HL_MAX_HYPER,
     hl_activation,
     hl_kernels,
     hl_optimizer,
@@ -906,8 +907,8 @@ def _check_settings(name, fields, hyper):
 def _update(name, fields, n_slots):
     def update(w, g, slots, *, iteration, **hyper):
         cdef Step step = _elementwise(UPDATE, w, g, None)
-        cdef double given[8]
-        cdef double h[8]
+        cdef double given[HL_MAX_HYPER]
+        cdef double h[HL_MAX_HYPER]
         cdef hl_powers powers[2]
         step.kind = UPDATES[name]
         _check_settings(name, fields, hyper)
@@ -933,10 +934,11 @@ def _whole_update(name, fields):
     def update(w, g, slots, *, iteration, **hyper):
         cdef Step step
         cdef const hl_kernels *kernels = _kernels(w)
-        cdef double given[8]
-        cdef double h[8]
+        cdef double given[HL_MAX_HYPER]
+        cdef double h[HL_MAX_HYPER]
         cdef hl_powers powers[2]
         _check_settings(name, fields, hyper)
+        memset(given, 0, sizeof(given))
         for i, field in enumerate(fields):
             given[i] = hyper[field]
         check_whole(name, w, g, slots)

@@ -164,6 +164,7 @@ UPDATES = {
     "keep_gradient": csrc.HL_KEEP_GRADIENT,
     "adafactor": csrc.HL_ADAFACTOR,
     "lamb": csrc.HL_LAMB,
+    "muon": csrc.HL_MUON,
 }
 DTYPES = {
     "f4": csrc.HL_F32,
@@ -192,7 +193,7 @@ cdef describe_whole(Step *step, tuple shape):
     weight.matrices, weight.rows = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
     weight.cols = shape[-1] if shape else 1
     weight.w, weight.g = step.out0, step.in0
-    if weight.kind == csrc.HL_LAMB:
+    if weight.kind == csrc.HL_LAMB or weight.kind == csrc.HL_MUON:
         weight.m, weight.v = step.state[0], step.state[1]
     elif len(shape) > 1:
         weight.row, weight.column = step.state[0], step.state[1]
@@ -319,7 +320,7 @@ cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
 cdef void _whole_update(const Step *s, Batch *batch, Worker *worker) noexcept nogil:
     """What all workers found in one stage is what each reads in the next."""
     cdef int stage
-    for stage in range(batch.kernels.whole_update_stages(&s.whole)):
+    for stage in range(batch.kernels.whole_update_stages(&s.whole, &batch.h[0])):
         if stage and worker.n_workers > 1:
             barrier(worker.team)
         batch.kernels.whole_update(&s.whole, &batch.h[0], stage, worker.number, worker.n_workers)
