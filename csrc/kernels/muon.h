@@ -148,7 +148,8 @@ static void N(muon_product)(const N(polar) *o, ptrdiff_t m, ptrdiff_t n, ptrdiff
                     const ptrdiff_t at = (i + l) * n + j + c;
                     const int count = lanes_left(cols - c);
                     const vec product = load_n(out + at, count) * other;
-                    store_n(out + at, mul_add(load_n(y + at, count), splat(factor), product), count);
+                    const vec y_i = load_n(y + at, count);
+                    store_n(out + at, mul_add(y_i, splat(factor), product), count);
                 }
         }
     }
