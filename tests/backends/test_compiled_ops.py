@@ -741,6 +741,7 @@ HYPER = {
     "epsilon": 1e-7,
     "weight_decay": 0.01,
     "rho": 0.9,
+    "warmup_steps": 5,
 }
 
 

@@ -259,6 +259,7 @@ HYPER = {
     "epsilon": 1e-7,
     "weight_decay": 0.01,
     "rho": 0.9,
+    "warmup_steps": 5,
 }
 
 
@@ -487,8 +488,9 @@ def package(tmp_path):
     backends = Path(hotloop.backends.__file__).parent
     (copy / "backends").mkdir(parents=True)
     (copy / "__init__.py").touch()
-    for name in ("__init__.py", "formulas.py", "numpy.py", "loops.py"):
-        shutil.copy(backends / name, copy / "backends" / name)
+    names = ("__init__", "formulas", "labels", "loops", "multirow_losses", "numpy")
+    for name in names:
+        shutil.copy(backends / f"{name}.py", copy / "backends" / f"{name}.py")
     return copy
 
 
