@@ -340,7 +340,9 @@ static void N(exchange_linear)(int out, ptrdiff_t inputs, T *both, T *w, T *b) {
         both[inputs] = *b;
 }
 
-static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) *e,
+/* With one_row, every batch is one: nothing is counted then, and no row goes through memory. */
+static HL_INLINE ptrdiff_t N(train_linear_in)(const int one_row, const int vecs,
+                                              const N(examples) *e,
                                               const double *hyper, int64_t steps,
                                               hl_powers kept[2], ptrdiff_t rows,
                                               ptrdiff_t batch_size) {
@@ -363,9 +365,11 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int vecs, const N(examples) 
         one[v] = layer->b ? only((ivec)(lane_numbers() == at), splat(1)) : splat(0);
     }
 
+    if (one_row)
+        batch_size = 1;
     ptrdiff_t done = 0;
     for (ptrdiff_t first = 0; first < rows; first += batch_size, done++) {
-        const ptrdiff_t size = rows - first < batch_size ? rows - first : batch_size;
+        const ptrdiff_t size = one_row || rows - first > batch_size ? batch_size : rows - first;
         const double scale = network->loss_weight / (double)size;
         int finite = 1;
         vec g[HL_MAX_UNITS / VL] = {{0}};
@@ -467,8 +471,10 @@ static ptrdiff_t N(train_network)(const hl_network *network, const double *hyper
     };
     if (!N(is_linear)(network))
         return N(train_layers)(&e, hyper, steps, kept, rows, batch_size, scratch);
-    if (network->inputs < VL)
-        return N(train_linear_in)(1, &e, hyper, steps, kept, rows, batch_size);
     const int vecs = (int)(network->inputs / VL + 1);
-    return N(train_linear_in)(vecs, &e, hyper, steps, kept, rows, batch_size);
+    if (batch_size == 1)
+        return vecs == 1 ? N(train_linear_in)(1, 1, &e, hyper, steps, kept, rows, 1)
+                         : N(train_linear_in)(1, vecs, &e, hyper, steps, kept, rows, 1);
+    return vecs == 1 ? N(train_linear_in)(0, 1, &e, hyper, steps, kept, rows, batch_size)
+                     : N(train_linear_in)(0, vecs, &e, hyper, steps, kept, rows, batch_size);
 }
