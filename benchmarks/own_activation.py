@@ -1,6 +1,6 @@
 """An activation and a loss of one's own beside built-in ones that compute the same.
 
-    python benchmarks/own_activation.py [--threads 1] [--rounds 30] [--json FILE]
+    python benchmarks/own_activation.py [--threads 1] [--rounds 30] [--json FILE] [--quick]
 
 A 784-256-10 model is trained on random numbers with each, in turns, so that a noisy minute hits
 all alike; a ratio is that of the fastest epochs. The goal is at most 1.3.
@@ -9,16 +9,16 @@ all alike; a ratio is that of the fastest epochs. The goal is at most 1.3.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import hotloop
+import machine
+import report
 from hotloop.layers import Dense
 
 ROWS, BATCH = 12_800, 128
@@ -68,23 +68,45 @@ def epoch(activation: Any, loss: Any) -> Callable[[], float]:
     return seconds
 
 
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="functions of one's own beside built-in ones")
+    add = parser.add_argument
+    add("--threads", type=int, default=1, help="default: 1")
+    add("--rounds", type=int, default=30, help="epochs of each (default: 30)")
+    add("--json", type=report.output, metavar="FILE", help="also write all figures")
+    add("--quick", action="store_true", help="two epochs: shows that all of it works")
+    chosen = parser.parse_args()
+    if chosen.threads < 1 or chosen.rounds < 1:
+        parser.error("--threads and --rounds must be at least 1")
+    if chosen.quick:
+        chosen.rounds = 2
+    return chosen
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--rounds", type=int, default=30)
-    options.add_argument("--json", type=Path)
-    given = options.parse_args()
-    hotloop.set_num_threads(given.threads)
-    found: dict[str, dict[str, float]] = {}
-    print(f"{'':<12}{'own ms':>9}{'built in ms':>13}{'ratio':>8}   (goal: at most {GOAL})")
+    """Train both of each pair in turns and report."""
+    chosen = options()
+    hotloop.set_num_threads(chosen.threads)
+    print(f"{report.caption(machine.describe())}, {report.threads(chosen.threads)}\n")
+    results: dict[str, dict[str, float]] = {}
+    rows = []
     for name, pair in PAIRS.items():
         own, built_in = (epoch(*arguments) for arguments in pair)
-        times = np.array([(own(), built_in()) for _ in range(given.rounds)]).min(axis=0) * 1e3
-        found[name] = {"own_ms": times[0], "built_in_ms": times[1], "ratio": times[0] / times[1]}
-        print(f"{name:<12}{times[0]:>9.2f}{times[1]:>13.2f}{times[0] / times[1]:>8.3f}")
-    if given.json:
-        content = {"threads": given.threads, "rows": ROWS, "batch": BATCH, "epochs": found}
-        given.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        times = np.array([(own(), built_in()) for _ in range(chosen.rounds)]).min(axis=0) * 1e3
+        results[name] = {"own_ms": times[0], "built_in_ms": times[1], "ratio": times[0] / times[1]}
+        rows.append([name, f"{times[0]:.2f}", f"{times[1]:.2f}", f"{times[0] / times[1]:.3f}"])
+    head = ["computes", "own, ms an epoch", "built in", f"ratio (goal: at most {GOAL})"]
+    print(report.table(head, rows))
+    if chosen.json:
+        report.save(
+            chosen.json,
+            quick=chosen.quick,
+            threads=chosen.threads,
+            rows=ROWS,
+            batch_size=BATCH,
+            results=results,
+        )
 
 
 if __name__ == "__main__":
