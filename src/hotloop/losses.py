@@ -53,6 +53,8 @@ class Loss:
 
     op = ""
     sparse = False  # whether y_true holds class numbers
+    # Axes of one example's values, where they are not those of y_pred but the last.
+    rows: tuple[int, ...] | None = None
 
     def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
         if reduction not in REDUCTIONS:
@@ -66,6 +68,10 @@ class Loss:
     def options(self) -> dict[str, Any]:
         """The op's keyword arguments."""
         return {}
+
+    def options_in_graph(self) -> dict[str, Any]:
+        """Those of the op in a model's step, where it knows of the reduction."""
+        return self.options()
 
     def target_dims(
         self, dims: tuple[int, ...], given: tuple[int, ...] | None = None
@@ -92,7 +98,8 @@ class Loss:
             weight,
             reduction=self.reduction,
             loss_weight=loss_weight,
-            **self.options(),
+            rows=self.rows,
+            **self.options_in_graph(),
         )
 
     def __call__(
@@ -886,6 +893,7 @@ class CTC(Loss):
 
     op = "ctc"
     sparse = True
+    rows = ()
 
     def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = "ctc") -> None:
         super().__init__(name, reduction)
@@ -902,20 +910,6 @@ class CTC(Loss):
                 f"(batch{''.join(f', {d}' for d in dims)})"
             )
         check_alignable(y, dims, self.name)
-
-    def emit(
-        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
-    ) -> Node:
-        """Adds the loss to a graph."""
-        return ops.loss(
-            self.op,
-            y_true,
-            y_pred,
-            weight,
-            reduction=self.reduction,
-            loss_weight=loss_weight,
-            rows=(),
-        )
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
         """The loss of each example, (batch,)."""
@@ -1000,20 +994,8 @@ class Circle(Loss):
             )
         check_whole_numbers(y, self.name)
 
-    def emit(
-        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
-    ) -> Node:
-        """Adds the loss to a graph."""
-        return ops.loss(
-            self.op,
-            y_true,
-            y_pred,
-            weight,
-            reduction=self.reduction,
-            loss_weight=loss_weight,
-            over_positive=self.reduction != "sum",
-            **self.options(),
-        )
+    def options_in_graph(self) -> dict[str, Any]:
+        return self.options() | {"over_positive": self.reduction != "sum"}
 
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
