@@ -64,7 +64,7 @@ static void ctc_case(ptrdiff_t examples, ptrdiff_t steps, ptrdiff_t cols, ptrdif
         fill(weight, examples, 0.1, 2);
     const void *x_was = copy_of(x, examples * each);
     void *gradient = asked == 0 ? NULL : asked == 1 ? room(examples * each) : x;
-    void *space = room_of((ptrdiff_t)K->ctc_room(steps, length), 1);
+    void *space = room((ptrdiff_t)K->ctc_room(steps, length) / K->itemsize);
     K->ctc(steps, length, label, x, weight, scale, values, gradient, space, examples, cols);
 
     const double relative = K->itemsize == 4 ? 1e-5 : 1e-13;
@@ -100,7 +100,7 @@ static void ctc_cut_case(ptrdiff_t steps, ptrdiff_t cols, ptrdiff_t length) {
         label[i] = 1 + (int32_t)below(cols - 1);
     for (int piece = 0; piece < 2; piece++)
         values[piece] = room(examples), gradient[piece] = room(examples * each);
-    void *space = room_of((ptrdiff_t)K->ctc_room(steps, length), 1);
+    void *space = room((ptrdiff_t)K->ctc_room(steps, length) / K->itemsize);
     K->ctc(steps, length, label, x, NULL, 1, values[0], gradient[0], space, examples, cols);
     for (ptrdiff_t i = 0; i < examples; i++)
         K->ctc(steps, length, label + i * length, (char *)x + i * each * item, NULL, 1,
@@ -126,7 +126,7 @@ static void ctc_odd_labels(void) {
     for (int i = 0; i < 6; i++)
         label[i] = given[i];
     put(x, 2 * 12 + below(12), NAN);
-    void *space = room_of((ptrdiff_t)K->ctc_room(4, 2), 1);
+    void *space = room((ptrdiff_t)K->ctc_room(4, 2) / K->itemsize);
     K->ctc(4, 2, label, x, NULL, 1, values, gradient, space, 3, 3);
     expect(isfinite(get(values, 0)), "an example is not spoilt by others");
     expect(isnan(get(values, 1)) && isnan(get(gradient, 12)), "a label out of range gives NaN");
@@ -193,7 +193,7 @@ static void circle_case(ptrdiff_t rows, ptrdiff_t cols, int asked) {
             put(weight, i, uniform(0.1, 2));
         weights[i] = weighted ? get(weight, i) : 1;
     }
-    void *space = room_of((ptrdiff_t)K->circle_room(rows), 1);
+    void *space = room((ptrdiff_t)K->circle_room(rows) / K->itemsize);
     K->circle(option, label, x, weight, scale, values, gradient, space, rows, cols);
 
     const circle c = {option, label, rows, cols};
@@ -232,7 +232,7 @@ static void circle_of_nan(void) {
     fill(x, 3 * 4, 0.1, 0.5);
     put(x, 4 + below(4), NAN);
     label[0] = label[1] = 7, label[2] = 0;
-    void *space = room_of((ptrdiff_t)K->circle_room(3), 1);
+    void *space = room((ptrdiff_t)K->circle_room(3) / K->itemsize);
     K->circle((double[]){80, 0.4, 1, 1}, label, x, NULL, 1, values, gradient, space, 3, 4);
     expect(isnan(get(values, 0)) && isnan(get(values, 1)), "a NaN is in all rows that see it");
     end();
