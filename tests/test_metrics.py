@@ -251,6 +251,18 @@ def test_r2_is_that_of_scikit_learn_even_far_from_zero(ours, theirs, weight):
     assert_allclose(metric.result(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_r2_of_targets_that_do_not_vary(rows):
+    random = np.random.default_rng(rows)
+    for _ in range(20):
+        y_true = np.repeat(random.normal(size=(1, 3)), rows, axis=0)
+        y_pred = y_true + random.normal(size=(rows, 3))
+        metric = metrics.R2Score()
+        metric.update_state(y_true, y_pred, random.uniform(size=rows))
+        metric.update_state(y_true, y_pred)
+        assert metric.result() == 0
+
+
 # -------------------------------------------------------------------- properties
 
 WITH_ROWS = sorted({name for name, _, _ in CASES})

@@ -125,7 +125,9 @@ class R2Score(Metric):
     def _add_spread(self, target: Array, weight: Float64s) -> None:
         """Merge the targets' weighted sums of squares about their mean (Chan et al., 1979)."""
         added = weight.sum(axis=0)
-        mean = divide((weight * target).sum(axis=0), added)
+        # From the first row on, so that targets that do not vary have a spread of exactly 0.
+        origin = target[0] if len(target) else 0.0
+        mean = origin + divide((weight * (target - origin)).sum(axis=0), added)
         spread = (weight * (target - mean) ** 2).sum(axis=0)
         total = self.weight + added
         share = divide(added, total)
