@@ -33,24 +33,25 @@ kernel_flags() {
 }
 
 # build FOLDER COMPILER MACHINE "ISA ..." [FLAG ...]: FOLDER/csrc_tests, by as many processes as
-# there are CPUs. Warnings are errors.
+# there are CPUs; the flags given come last. Warnings are errors.
 build() {
     local folder=$1 compiler=$2 machine=$3 sets=$4 isa file flags have=() kernels
     shift 4
-    local compile=("$compiler" -std=gnu11 -Wall -Wextra -Werror -pthread -Icsrc "$@")
+    local compile=("$compiler" -std=gnu11 -Wall -Wextra -Werror -pthread -Icsrc)
     mkdir -p "$folder"
     for isa in $sets; do
         have+=("-DHL_HAVE_${isa^^}")
         flags=$(kernel_flags "$isa" "$machine" "$compiler")
         read -ra kernels <<<"$flags"
         printf '%q ' "${compile[@]}" "${kernels[@]}" "-DHL_ISA=$isa" -c csrc/kernels/table.c \
-            -o "$folder/$isa.o"
+            -o "$folder/$isa.o" "$@"
         echo
     done >"$folder/commands"
     for file in csrc/runtime/*.c tests/csrc/*.c; do
-        printf '%q ' "${compile[@]}" "${have[@]}" -O3 -c "$file" -o "$folder/$(basename "$file" .c).o"
+        printf '%q ' "${compile[@]}" "${have[@]}" -O3 -c "$file" \
+            -o "$folder/$(basename "$file" .c).o" "$@"
         echo
     done >>"$folder/commands"
     xargs -a "$folder/commands" -d '\n' -n 1 -P "$(nproc)" bash -c
-    "${compile[@]}" "$folder"/*.o -o "$folder/csrc_tests" -lm
+    "${compile[@]}" "$folder"/*.o -o "$folder/csrc_tests" -lm "$@"
 }

@@ -15,9 +15,7 @@
 #include "names.h"
 
 #define HL_INLINE inline __attribute__((always_inline, unused))
-#ifdef HL_NO_UNROLL /* with sanitizers, Clang takes many minutes for what it unrolls */
-#define HL_UNROLL
-#elif defined __clang__
+#ifdef __clang__
 #define HL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define HL_UNROLL _Pragma("GCC unroll 16")
