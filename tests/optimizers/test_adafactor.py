@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,6 @@ from hotloop.backends import numpy as reference
 from hotloop.optimizers import Adafactor
 from hotloop.optimizers.schedules import PiecewiseConstantDecay
 from hotloop.variables import Variable
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 Array = np.ndarray[Any, Any]
 
@@ -33,16 +29,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "small weights, no memory": {"epsilon_2": 2.0, "beta_2_decay": 0.0},
     "a rate above 1 / sqrt(t)": {"learning_rate": 0.9, "relative_step": False},
 }
-
-
-def each_backend() -> Iterator[str]:
-    """Selects one after another: Keras takes longest, and once is enough."""
-    before = config.backend()
-    for name, state in backends.availability().items():
-        if state == "available":
-            config.set_backend(name)
-            yield name
-    config.set_backend(before)
 
 
 @pytest.fixture
@@ -75,24 +61,22 @@ def test_two_steps_by_hand(backend: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_weights_of_any_shape_as_in_keras(name: str, rng: np.random.Generator) -> None:
+def test_weights_of_any_shape_as_in_keras(
+    name: str, backend: str, rng: np.random.Generator
+) -> None:
     keras = pytest.importorskip("keras")
     settings = {"learning_rate": 0.05} | SETTINGS[name]
     for shape in SHAPES:
         start = np.asarray(rng.normal(size=shape), "float32")
         gradients = rng.uniform(0.1, 1.0, size=(4, *shape)).astype("float32")
-        theirs = keras.Variable(start)
-        other = keras.optimizers.Adafactor(**settings)
+        theirs, ours = keras.Variable(start), Variable(start)
+        other, optimizer = keras.optimizers.Adafactor(**settings), Adafactor(**settings)
         for g in gradients:
             other.apply([keras.ops.convert_to_tensor(g)], [theirs])
-        for served in each_backend():
-            ours, optimizer = Variable(start), Adafactor(**settings)
-            for g in gradients:
-                optimizer.apply([g], [ours])
-            what = f"{shape} {served}"
-            np.testing.assert_allclose(ours.numpy(), theirs, 1e-4, 1e-5, err_msg=what)
-            velocity = np.asarray(other._v[0])
-            np.testing.assert_allclose(optimizer.velocity(ours), velocity, 1e-5, err_msg=what)
+            optimizer.apply([g], [ours])
+        np.testing.assert_allclose(ours.numpy(), theirs, 1e-4, 1e-5, err_msg=str(shape))
+        velocity = np.asarray(other._v[0])
+        np.testing.assert_allclose(optimizer.velocity(ours), velocity, 1e-5, err_msg=str(shape))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -136,56 +120,6 @@ def test_gradients_that_are_zero_or_no_numbers(backend: str) -> None:
         assert np.isnan(weight.numpy()).all()
 
 
-def of_every_kind(k: Any) -> Any:
-    """A table of an embedding, packed and flat weights, scalings of one axis, a single column."""
-    words = k.Input((6,), dtype="int32")
-    x = k.layers.Embedding(50, 5)(words)
-    x = k.layers.PReLU(alpha_initializer="ones")(x)
-    x = k.layers.LayerNormalization()(x)
-    x = k.layers.Flatten()(x)
-    x = k.layers.BatchNormalization()(k.layers.Dense(70, "tanh")(x))
-    return k.Model(words, k.layers.Dense(1)(x))
-
-
-@pytest.mark.parametrize("options", [{}, {"clipnorm": 0.1, "weight_decay": 0.02}])
-def test_layers_of_every_kind_as_in_keras(
-    options: dict[str, Any], rng: np.random.Generator
-) -> None:
-    keras = pytest.importorskip("keras")
-    words, y = rng.integers(0, 50, (60, 6)), rng.normal(size=(60, 1)).astype("float32")
-    # Biases and shifts of zero would have steps of 0.001 that are relative to nothing.
-    weights = [w + rng.uniform(0.1, 0.3, w.shape) for w in of_every_kind(hotloop).get_weights()]
-
-    def trained(k: Any) -> tuple[list[float], list[Array]]:
-        model = of_every_kind(k)
-        model.set_weights(weights)
-        model.compile(k.optimizers.Adafactor(0.01, epsilon_1=1e-4, **options), "mse")
-        history = model.fit(words, y, 16, epochs=3, shuffle=False, verbose=0)
-        return history.history["loss"], model.get_weights()
-
-    their_losses, theirs = trained(keras)
-    for name in each_backend():
-        losses, ours = trained(hotloop)
-        np.testing.assert_allclose(losses, their_losses, 1e-4, err_msg=name)
-        for one, other in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(one, other, 1e-3, 1e-4, err_msg=name)
-
-
-def test_state_has_shapes_of_its_own_and_survives_copies(rng: np.random.Generator) -> None:
-    model = of_every_kind(hotloop)
-    model.compile(Adafactor(0.01, use_ema=True, gradient_accumulation_steps=2), "mse")
-    words, y = rng.integers(0, 50, (60, 6)), rng.normal(size=(60, 1))
-    model.fit(words, y, 16, verbose=0)
-    table, alpha = model.trainable_weights[:2]
-    kept = [[s.shape for s in model.optimizer.all_slots(w)] for w in (table, alpha)]
-    assert kept == [[(50,), (5,), (50, 5), (50, 5)], [(6,), (5,), (6, 5), (6, 5)]]
-    again = copy.deepcopy(model)
-    for one in (model, again):
-        one.fit(words, y, 16, shuffle=False, verbose=0)
-    for ours, other in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, other)
-
-
 def test_loss_and_gradients_then_apply_is_what_fit_does(
     backend: str, rng: np.random.Generator
 ) -> None:
@@ -220,15 +154,6 @@ def test_settings_come_back() -> None:
     again = Adafactor.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config()
     assert again.get_config().items() >= {"relative_step": False, "beta_2_decay": -0.7}.items()
-
-
-def test_the_compiled_core_does_it_all() -> None:
-    pytest.importorskip("hotloop.backends.compiled.executor")
-    model = hotloop.Sequential([layers.Input((140,)), layers.Dense(130), layers.Dense(1)])
-    model.compile(Adafactor(), "mse")
-    rows = model.profile(np.ones((64, 140)), np.ones((64, 1)), steps=5).rows
-    assert {row.backend for row in rows} == {"cython"}
-    assert sum(row.op == "whole_update" for row in rows) == 4
 
 
 def test_the_kernel_says_what_it_needs(backend: str) -> None:

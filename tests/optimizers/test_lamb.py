@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -94,43 +93,6 @@ def test_every_backend_is_the_reference(
     config.set_num_threads(before)
 
 
-def of_every_kind(k: Any) -> Any:
-    """A table of an embedding, packed and flat weights, scalings of one axis, a single column."""
-    words = k.Input((6,), dtype="int32")
-    x = k.layers.Embedding(50, 5)(words)
-    x = k.layers.PReLU(alpha_initializer="ones")(x)
-    x = k.layers.LayerNormalization()(x)
-    x = k.layers.Flatten()(x)
-    x = k.layers.BatchNormalization()(k.layers.Dense(70, "tanh")(x))
-    return k.Model(words, k.layers.Dense(1)(x))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"clipnorm": 0.1, "weight_decay": 0.02},
-        {"gradient_accumulation_steps": 2, "use_ema": True, "global_clipnorm": 0.2},
-    ],
-)
-def test_layers_of_every_kind_as_in_keras(
-    options: dict[str, Any], backend: str, rng: np.random.Generator
-) -> None:
-    keras = pytest.importorskip("keras")
-    words, y = rng.integers(0, 50, (60, 6)), rng.normal(size=(60, 1)).astype("float32")
-    weights = [w + rng.uniform(0.1, 0.3, w.shape) for w in of_every_kind(hotloop).get_weights()]
-    found = []
-    for k in (hotloop, keras):
-        model = of_every_kind(k)
-        model.set_weights(weights)
-        model.compile(k.optimizers.Lamb(0.01, epsilon=1e-4, **options), "mse")
-        history = model.fit(words, y, 16, epochs=3, shuffle=False, verbose=0)
-        found.append((history.history["loss"], model.get_weights()))
-    np.testing.assert_allclose(found[0][0], found[1][0], 1e-4)
-    for one, other in zip(found[0][1], found[1][1], strict=True):
-        np.testing.assert_allclose(one, other, 1e-3, 1e-4)
-
-
 def test_without_epsilon_padding_has_no_share(rng: np.random.Generator) -> None:
     """Panels of odd widths, whose padding divides 0 by 0."""
     x, y = rng.normal(size=(64, 40)), rng.normal(size=(64, 35))
@@ -151,32 +113,11 @@ def test_without_epsilon_padding_has_no_share(rng: np.random.Generator) -> None:
             np.testing.assert_allclose(ours, theirs, 1e-3, 1e-4)
 
 
-def test_the_state_survives_copies(backend: str, rng: np.random.Generator) -> None:
-    model = of_every_kind(hotloop)
-    model.compile(Lamb(0.01, use_ema=True, gradient_accumulation_steps=2), "mse")
-    words, y = rng.integers(0, 50, (60, 6)), rng.normal(size=(60, 1))
-    model.fit(words, y, 16, verbose=0)
-    again = copy.deepcopy(model)
-    for one in (model, again):
-        one.fit(words, y, 16, shuffle=False, verbose=0)
-    for ours, other in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, other)
-
-
 def test_settings_come_back() -> None:
     optimizer = Lamb(0.1, 0.8, 0.99, 1e-6, weight_decay=0.1, clipnorm=1.0)
     again = Lamb.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config()
     assert again.get_config().items() >= {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6}.items()
-
-
-def test_the_compiled_core_does_it_all() -> None:
-    pytest.importorskip("hotloop.backends.compiled.executor")
-    model = hotloop.Sequential([layers.Input((140,)), layers.Dense(130), layers.Dense(1)])
-    model.compile(Lamb(), "mse")
-    rows = model.profile(np.ones((64, 140)), np.ones((64, 1)), steps=5).rows
-    assert {row.backend for row in rows} == {"cython"}
-    assert sum(row.op == "whole_update" for row in rows) == 4
 
 
 def test_the_kernel_says_what_it_needs(backend: str) -> None:

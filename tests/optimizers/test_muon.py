@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -120,44 +119,6 @@ def test_no_gradient_and_one_that_is_no_number(backend: str) -> None:
     assert np.isnan(weight.numpy()).all()
 
 
-def of_every_kind(k: Any) -> Any:
-    """A table of an embedding, packed and flat weights, scalings of one axis, a single column."""
-    words = k.Input((6,), dtype="int32")
-    x = k.layers.Embedding(50, 5)(words)
-    x = k.layers.PReLU(alpha_initializer="ones")(x)
-    x = k.layers.LayerNormalization()(x)
-    x = k.layers.Flatten()(x)
-    x = k.layers.BatchNormalization()(k.layers.Dense(70, "tanh", name="hidden")(x))
-    return k.Model(words, k.layers.Dense(1, name="last")(x))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"exclude_layers": ["last", "^hid"]},
-        {"exclude_embeddings": False, "clipnorm": 0.1, "exclude_layers": ["last"]},
-        {"gradient_accumulation_steps": 2, "use_ema": True, "global_clipnorm": 0.2},
-    ],
-)
-def test_layers_of_every_kind_as_in_keras(
-    options: dict[str, Any], backend: str, rng: np.random.Generator
-) -> None:
-    keras = pytest.importorskip("keras")
-    words, y = rng.integers(0, 50, (60, 6)), rng.normal(size=(60, 1)).astype("float32")
-    weights = [w + rng.uniform(0.1, 0.3, w.shape) for w in of_every_kind(hotloop).get_weights()]
-    found = []
-    for k in (hotloop, keras):
-        model = of_every_kind(k)
-        model.set_weights(weights)
-        model.compile(k.optimizers.Muon(0.01, epsilon=1e-4, **options), "mse")
-        history = model.fit(words, y, 16, epochs=2, shuffle=False, verbose=0)
-        found.append((history.history["loss"], model.get_weights()))
-    np.testing.assert_allclose(found[0][0], found[1][0], 1e-3)
-    for one, other in zip(found[0][1], found[1][1], strict=True):
-        np.testing.assert_allclose(one, other, 1e-2, 1e-3)
-
-
 @pytest.mark.parametrize(
     "rate", [0.02, lambda k: k.optimizers.schedules.ExponentialDecay(0.05, 5, 0.7)]
 )
@@ -189,21 +150,6 @@ def test_decay_leaves_out_what_is_excluded(backend: str) -> None:
     np.testing.assert_array_equal(b.numpy(), 0.875)
 
 
-def test_the_state_survives_copies(backend: str, rng: np.random.Generator) -> None:
-    model = of_every_kind(hotloop)
-    optimizer = Muon(0.01, exclude_layers=["last"], use_ema=True, gradient_accumulation_steps=2)
-    model.compile(optimizer, "mse")
-    words, y = rng.integers(0, 50, (60, 6)), rng.normal(size=(60, 1))
-    model.fit(words, y, 16, verbose=0)
-    kept = [len(optimizer.slots(w)) for w in model.trainable_weights]
-    assert kept == [2, 1, 2, 2, 1, 2, 2, 2, 2, 2]
-    again = copy.deepcopy(model)
-    for one in (model, again):
-        one.fit(words, y, 16, shuffle=False, verbose=0)
-    for ours, other in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, other)
-
-
 def test_settings_come_back() -> None:
     settings = {"exclude_layers": ["a", "b"], "rms_rate": None, "nesterov": False, "ns_steps": 3}
     optimizer = Muon(0.1, 0.8, 0.99, None, 1e-6, 0.3, **settings, clipnorm=1.0)
@@ -218,16 +164,6 @@ def test_bad_patterns() -> None:
         Muon(exclude_layers="dense")
     with pytest.raises(ValueError, match=r"'\(' of exclude_layers is no regular expression"):
         Muon(exclude_layers=["("])
-
-
-def test_the_compiled_core_does_it_all() -> None:
-    pytest.importorskip("hotloop.backends.compiled.executor")
-    last = layers.Dense(1, name="last")
-    model = hotloop.Sequential([layers.Input((140,)), layers.Dense(130), last])
-    model.compile(Muon(exclude_layers=["last"]), "mse")
-    rows = model.profile(np.ones((64, 140)), np.ones((64, 1)), steps=5).rows
-    assert {row.backend for row in rows} == {"cython"}
-    assert sum(row.op == "whole_update" for row in rows) == 1
 
 
 def test_the_kernel_says_what_it_needs(backend: str) -> None:
