@@ -324,7 +324,7 @@ def test_outputs_of_the_wrong_shape():
         model.fit(np.zeros((2, STEPS, FEATURES)), np.ones(2), verbose=0)
     with pytest.raises(ValueError, match="y_true has 2 examples but y_pred has 1"):
         losses.ctc([[1], [1]], np.zeros((1, 3, 2)))
-    with pytest.raises(ValueError, match="y_true has 2 rows but y_pred has 1"):
+    with pytest.raises(ValueError, match="y_true has 2 examples but y_pred has 1"):
         losses.circle([1, 1], np.zeros((1, 3)))
 
 

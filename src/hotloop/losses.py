@@ -867,7 +867,36 @@ class Tversky(_Overlap):
 # ------------------------------------------------------ of several rows of the outputs
 
 
-class CTC(Loss):
+class _OfSeveralRows(Loss):
+    """Base of those in which more than one row of y_pred makes the value of an example."""
+
+    sparse = True
+    axes: tuple[str, ...] = ()  # those of y_pred behind the batch
+
+    def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
+        if len(dims) != len(self.axes):
+            raise ValueError(
+                f"{self.name} needs outputs of shape (batch, {', '.join(self.axes)}), but they "
+                f"have shape (batch{''.join(f', {d}' for d in dims)})"
+            )
+        self._check_classes(y, dims)
+
+    def _check_classes(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
+        raise NotImplementedError
+
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
+        """The loss of each example, (batch,)."""
+        p = as_float(y_pred, f"{self.name}: y_pred")
+        y = as_array(y_true, f"{self.name}: y_true")
+        self.check(y, p.shape[1:])
+        if len(y) != len(p):
+            raise ValueError(f"{self.name}: y_true has {len(y)} examples but y_pred has {len(p)}")
+        values = np.empty(len(p), p.dtype)
+        self._compute(y.astype(np.int32).reshape(-1), p.reshape(-1, p.shape[-1]), values)
+        return values
+
+
+class CTC(_OfSeveralRows):
     r"""Connectionist temporal classification (Graves et al., 2006): labels that have no places.
 
     ``-log sum_a prod_t softmax(yhat_t)[a_t]`` over all alignments a: a class for each of the steps
@@ -892,7 +921,7 @@ class CTC(Loss):
     """
 
     op = "ctc"
-    sparse = True
+    axes = ("steps", "classes")
     rows = ()
 
     def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = "ctc") -> None:
@@ -903,27 +932,11 @@ class CTC(Loss):
     ) -> tuple[int, ...] | None:
         return given
 
-    def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
-        if len(dims) != 2:
-            raise ValueError(
-                f"{self.name} needs outputs of shape (batch, steps, classes), but they have shape "
-                f"(batch{''.join(f', {d}' for d in dims)})"
-            )
+    def _check_classes(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
         check_alignable(y, dims, self.name)
 
-    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
-        """The loss of each example, (batch,)."""
-        p = as_float(y_pred, f"{self.name}: y_pred")
-        y = as_array(y_true, f"{self.name}: y_true")
-        self.check(y, p.shape[1:])
-        if len(y) != len(p):
-            raise ValueError(f"{self.name}: y_true has {len(y)} examples but y_pred has {len(p)}")
-        values = np.empty(len(p), p.dtype)
-        self._compute(y.astype(np.int32).reshape(-1), p.reshape(-1, p.shape[-1]), values)
-        return values
 
-
-class Circle(Loss):
+class Circle(_OfSeveralRows):
     """Circle loss of embeddings (Sun et al., 2020): rows of one class near, others apart.
 
     ``log(1 + sum_p exp(a_p) sum_n exp(b_n))`` for each row i of a batch. With
@@ -957,7 +970,7 @@ class Circle(Loss):
     """
 
     op = "circle"
-    sparse = True
+    axes = ("features",)
 
     def __init__(
         self,
@@ -986,12 +999,7 @@ class Circle(Loss):
     ) -> tuple[int, ...] | None:
         return ()
 
-    def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
-        if len(dims) != 1:
-            raise ValueError(
-                f"{self.name} needs outputs of shape (batch, features), but they have shape "
-                f"(batch{''.join(f', {d}' for d in dims)})"
-            )
+    def _check_classes(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
         check_whole_numbers(y, self.name)
 
     def options_in_graph(self) -> dict[str, Any]:
@@ -1006,17 +1014,6 @@ class Circle(Loss):
         if sample_weight is not None:
             values = values * np.asarray(sample_weight, values.dtype).reshape(values.shape)
         return float(values.sum() / rows)
-
-    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
-        """The loss of each row, (batch,)."""
-        p = as_float(y_pred, f"{self.name}: y_pred")
-        y = as_array(y_true, f"{self.name}: y_true")
-        self.check(y, p.shape[1:])
-        if len(y) != len(p):
-            raise ValueError(f"{self.name}: y_true has {len(y)} rows but y_pred has {len(p)}")
-        values = np.empty(len(p), p.dtype)
-        self._compute(y.astype(np.int32).reshape(-1), p, values)
-        return values
 
     def _config(self) -> dict[str, Any]:
         return self.options()
