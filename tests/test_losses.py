@@ -279,3 +279,14 @@ def test_config(loss):
 def test_what_is_no_loss(identifier, error, words):
     with pytest.raises(error, match=words):
         losses.get(identifier)
+
+
+def test_a_class_with_a_call_of_its_own():
+    class Mine(losses.Loss):
+        def call(self, y_true, y_pred):
+            return abs(y_true - y_pred)
+
+    with pytest.raises(TypeError, match=r"Mine: .* not a class with a call\(\) but a function"):
+        Mine()
+    with pytest.raises(ValueError, match=r"not None; its values\(\) are not reduced"):
+        losses.MeanSquaredError(reduction=None)

@@ -123,6 +123,7 @@ layers.GaussianDropout: rate, seed
 layers.GaussianNoise: stddev, seed
 layers.GlobalAveragePooling1D: data_format, keepdims
 layers.GlobalMaxPooling1D: data_format, keepdims
+layers.Identity:
 layers.Input: shape, batch_size, dtype, sparse, ragged, batch_shape, name
 layers.InputLayer: shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor, optional,
   name
@@ -442,6 +443,9 @@ def test_names_at_the_top():
     assert hotloop.Sequential is hotloop.models.Sequential
     assert hotloop.Model is hotloop.models.Model
     assert hotloop.Input is hotloop.layers.Input
+    for name in ("Initializer", "Layer", "Metric", "Optimizer", "Regularizer"):
+        assert getattr(hotloop, name) is getattr(getattr(hotloop, f"{name.lower()}s"), name)
+    assert hotloop.Loss is hotloop.losses.Loss
     assert issubclass(hotloop.NonFiniteError, ArithmeticError)
     assert hotloop.__version__
 

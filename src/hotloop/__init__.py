@@ -22,9 +22,15 @@ from . import (
     utils,
 )
 from .config import set_num_threads, show_config
-from .layers import Input
+from .initializers import Initializer
+from .layers import Input, Layer
+from .losses import Loss
+from .metrics import Metric
 from .models import Model, Sequential
 from .models.diagnosis import NonFiniteError
+from .optimizers import Optimizer
+from .regularizers import Regularizer
+from .variables import Variable
 
 if TYPE_CHECKING:
     from . import datasets, profiling
@@ -32,10 +38,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Initializer",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
     "NonFiniteError",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
+    "Variable",
     "activations",
     "callbacks",
     "config",

@@ -61,6 +61,12 @@ class Loss:
             raise ValueError(
                 f"{type(self).__name__}: reduction must be one of {', '.join(REDUCTIONS)}, "
                 f"not {reduction!r}"
+                + ("" if reduction not in (None, "none") else "; its values() are not reduced")
+            )
+        if hasattr(self, "call"):
+            raise TypeError(
+                f"{type(self).__name__}: a loss of your own is not a class with a call() but a "
+                "function, as in compile(loss=f), or an ArrayLoss of one that works on arrays"
             )
         self.name = name or naming.snake_case(type(self).__name__)
         self.reduction = reduction

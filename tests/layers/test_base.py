@@ -36,6 +36,89 @@ def test_a_layer_of_ones_own(backend):
     assert layer.w.path == f"{layer.name}/w"
 
 
+def of_ones_own(k):
+    """A layer as Keras's guide to layers of one's own writes it, its parts, and a bottleneck."""
+
+    class Linear(k.Layer):
+        def __init__(self, units=32, **options):
+            super().__init__(**options)
+            self.units = units
+
+        def build(self, input_shape):
+            self.w = self.add_weight(shape=(input_shape[-1], self.units), name="w")
+            self.b = self.add_weight(shape=(self.units,), initializer="zeros", name="b")
+
+        def call(self, inputs):
+            return inputs @ self.w + self.b
+
+    class Block(k.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.parts = [Linear(33), Linear(5)]
+
+        def build(self, input_shape):
+            self.shift = self.add_weight(shape=(5,), initializer="ones", name="shift")
+
+        def call(self, inputs):
+            for part in self.parts:
+                inputs = k.activations.tanh(part(inputs))
+            return self.shift + inputs
+
+    return k.Sequential([k.Input((3, 4)), Linear(4), Block(), k.layers.Identity(), Linear(2)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_ones_own_as_in_keras(dtype, backend):
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(40, 3, 4)), rng.normal(size=(40, 3, 2))
+    hotloop.config.set_floatx(dtype)
+    ours = of_ones_own(hotloop)
+    hotloop.config.set_floatx("float32")
+    theirs = of_ones_own(keras)
+    ours.set_weights(theirs.get_weights())
+    for model, k in ((ours, hotloop), (theirs, keras)):
+        model.compile(k.optimizers.Adam(0.01), "mse")
+        model.fit(x, y, 16, epochs=3, shuffle=False, verbose=0)
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, 1e-3, 1e-4)
+    if backend == "cython":
+        assert {row.backend for row in ours.profile(x, y, batch_size=16, steps=3).rows} == {backend}
+
+
+def test_operators_and_weights_of_others():
+    stray, own = Dense(4), Scaled(4)
+    stray.build((None, 3))
+    own.build((None, 3))
+    x = Input((3,))
+    with pytest.raises(TypeError, match=r"the weight 'dense.*/kernel': only the call"):
+        x @ stray.kernel
+    with pytest.raises(TypeError, match=r"@ of a symbolic value of shape \(None, 3\) and ndarray"):
+        x @ np.ones((3, 4))
+
+    class Wrong(Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight((3, 2), name="w")
+            self.b = self.add_weight((2,), name="b")
+
+        def call(self, inputs):
+            return self.using(inputs)
+
+    for using, words in (
+        (lambda layer, x: x @ layer.b, r"@ .* needs a weight of shape \(3, units\), but .*\(2,\)"),
+        (lambda layer, x: x + layer.b, r"\+ .* needs a weight of shape \(3,\), but .*\(2,\)"),
+        (lambda layer, x: x @ layer.w @ layer.w, r"shape \(None, 2\) needs .* \(2, units\)"),
+        (lambda layer, x: x + layer.w, r"needs a weight of shape \(3,\), but .*\(3, 2\)"),
+    ):
+        layer = Wrong()
+        layer.using = using.__get__(layer)
+        with pytest.raises(ValueError, match=words):
+            layer(x)
+    layer.using = lambda x: x * layer.b
+    with pytest.raises(TypeError, match=r"\* of a symbolic value .* and Variable"):
+        layer(x)
+
+
 def test_build_makes_weights_once():
     layer = Scaled(2)
     layer.build((None, 3))

@@ -95,6 +95,7 @@ def test_double_precision_stays():
         (lambda x: np.ones(3) - x, "ndarray"),
         (lambda x: x / x, "/ of a symbolic value.*must be a number$"),
         (lambda x: 2 / x, "y / x is not supported"),
+        (lambda x: x @ x, "@ of a symbolic value.*and Value is not supported"),
         (lambda x: x**2, r"x \*\* y is not supported"),
         (lambda x: abs(x), r"abs\(x\)"),
         (lambda x: x[0], r"x\[...\]"),

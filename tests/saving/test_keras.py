@@ -60,6 +60,7 @@ LAYERS = {
     "GaussianNoise": [({"stddev": 0.3}, [(5,)])],
     "GlobalAveragePooling1D": [({}, [(3, 5)])],
     "GlobalMaxPooling1D": [({}, [(3, 5)])],
+    "Identity": [({}, [(3, 5)])],
     "LayerNormalization": [
         ({}, [(5,)]),
         ({"epsilon": 0.01, "center": False}, [(3, 5)]),

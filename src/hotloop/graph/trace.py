@@ -85,10 +85,10 @@ class Value:
 
     __array_priority__ = 1000.0  # NumPy's numbers leave the operators to it
 
-    def __add__(self, other: Value | float) -> Any:
+    def __add__(self, other: Value | Variable | float) -> Any:
         return _operators().add(self, other)
 
-    def __radd__(self, other: float) -> Any:
+    def __radd__(self, other: Variable | float) -> Any:
         return _operators().add(self, other)
 
     def __sub__(self, other: Value | float) -> Any:
@@ -102,6 +102,9 @@ class Value:
 
     def __rmul__(self, other: float) -> Any:
         return _operators().multiply(self, other)
+
+    def __matmul__(self, other: Variable) -> Any:
+        return _operators().matmul(self, other)
 
     def __truediv__(self, other: float) -> Any:
         return _operators().divide(self, other)
@@ -130,8 +133,8 @@ def _refused(operator: str) -> Callable[..., NoReturn]:
     def refuse(self: Value, *_: Any) -> NoReturn:
         raise TypeError(
             f"{operator} is not supported for a symbolic value (here of shape {self.shape}), which "
-            "has no numbers yet; use +, - and * of such values and numbers, / by a number, and "
-            "hotloop's layers and activations"
+            "has no numbers yet; use +, - and * of such values and numbers, / by a number, + "
+            "and @ of a layer's own weights, and hotloop's layers and activations"
         )
 
     return refuse
@@ -149,7 +152,6 @@ for _name, _operator in {
     "__le__": "x <= y",
     "__len__": "len(x)",
     "__lt__": "x < y",
-    "__matmul__": "x @ y",
     "__mod__": "x % y",
     "__pow__": "x ** y",
     "__rpow__": "y ** x",
@@ -245,6 +247,11 @@ def in_layer(layer: Layer) -> Iterator[None]:
         _current_layer.reset(token)
 
 
+def current_layer() -> Layer | None:
+    """The layer whose call is being recorded."""
+    return _current_layer.get()
+
+
 def emit(
     op: str,
     inputs: tuple[Value, ...],
@@ -256,7 +263,7 @@ def emit(
 ) -> tuple[Value, ...]:
     """Makes a node with one output of each of the given shapes, in the first input's dtype."""
     outputs = tuple(Value(d, dtype or inputs[0].dtype, batched) for d in dims)
-    node = Node(op, inputs, outputs, attributes, layer or _current_layer.get())
+    node = Node(op, inputs, outputs, attributes, layer or current_layer())
     for output in outputs:
         output.node = node
     return outputs

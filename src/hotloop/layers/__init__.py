@@ -2,7 +2,7 @@
 
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
-from .core import Activation, Dense
+from .core import Activation, Dense, Identity
 from .embedding import Embedding
 from .input import Input, InputLayer
 from .lambdas import Lambda
@@ -55,6 +55,7 @@ __all__ = [
     "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "Identity",
     "Input",
     "InputLayer",
     "IntegerLookup",

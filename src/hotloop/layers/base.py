@@ -24,9 +24,10 @@ class Layer:
     """A part of a model.
 
     A subclass makes its weights in `build`, with `add_weight`, and states its forward
-    pass in `call`, with activations, other layers, and the functions of
-    `hotloop.graph.ops`. It writes no backward pass: every op brings its own. Layers that it
-    keeps in attributes, also in lists and dicts, are parts of it: their weights are its own.
+    pass in `call`, with activations, other layers, ``x @ w`` and ``x + b`` of its weights, and
+    the functions of `hotloop.graph.ops`. It writes no backward pass: every op brings its own.
+    Layers that it keeps in attributes, also in lists and dicts, are parts of it: their weights
+    are its own.
 
     Parameters
     ----------
@@ -59,6 +60,18 @@ class Layer:
     ------
     TypeError
         For an argument that it does not have; the nearest one is suggested.
+
+    Examples
+    --------
+    >>> class Linear(Layer):
+    ...     def build(self, input_shape):
+    ...         self.w = self.add_weight((input_shape[-1], 2), "ones", "w")
+    ...         self.b = self.add_weight((2,), "ones", "b")
+    ...
+    ...     def call(self, x):
+    ...         return x @ self.w + self.b
+    >>> Linear()([[1.0, 2.0]])
+    array([[4., 4.]], dtype=float32)
     """
 
     takes_list: bool = False

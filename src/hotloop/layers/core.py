@@ -1,4 +1,4 @@
-"""Dense and Activation."""
+"""Dense, Activation and Identity."""
 
 from __future__ import annotations
 
@@ -142,3 +142,22 @@ class Activation(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"activation": naming.serialize(self.activation)}
+
+
+class Identity(Layer):
+    """Its input as it is: ``y = x``. Stands where another layer may, or may not, be.
+
+    Parameters
+    ----------
+    **options
+        As in `Layer`.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Identity
+    >>> Identity()([[-1.0, 2.0]])
+    array([[-1.,  2.]], dtype=float32)
+    """
+
+    def call(self, x: Value) -> Any:
+        return x

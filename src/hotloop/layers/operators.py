@@ -1,6 +1,6 @@
 """``x + y``, ``2 * x`` and the like on symbolic values, as layers that have Keras's names.
 
-With a number, an operator is a `Rescaling`.
+With a number, an operator is a `Rescaling`; with a weight of a layer of one's own, a part of that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from .. import naming
-from ..graph.trace import Value
+from ..graph import ops
+from ..graph.trace import Value, current_layer
+from ..variables import Variable
 from .merging import Add, Multiply, Subtract
 from .preprocessing import Rescaling
 
@@ -20,6 +22,8 @@ def add(x: Value, other: Any) -> Any:
     """``x + other``"""
     if isinstance(other, Value):
         return Add()([x, other])
+    if isinstance(other, Variable):
+        return ops.add_bias(x, _weight("+", x, other, x.dims[-1:]))
     return _rescaled("add", x, 1.0, _number("+", x, other))
 
 
@@ -42,6 +46,16 @@ def multiply(x: Value, other: Any) -> Any:
     return _rescaled("multiply", x, _number("*", x, other))
 
 
+def matmul(x: Value, w: Any) -> Any:
+    """``x @ w``"""
+    if not isinstance(w, Variable):
+        raise TypeError(
+            f"@ of a symbolic value of shape {x.shape} and {type(w).__name__} is not supported; "
+            "the other side must be a weight that add_weight() has made"
+        )
+    return ops.matmul(x, _weight("@", x, w, (*x.dims[-1:], *w.shape[1:2])))
+
+
 def divide(x: Value, number: Any) -> Any:
     """``x / number``"""
     divisor = _number("/", x, number)
@@ -59,6 +73,23 @@ def _rescaled(name: str, x: Value, scale: float, offset: float = 0.0) -> Any:
     return Rescaling(scale, offset, name=naming.unique_name(name), dtype=x.dtype)(x)
 
 
+def _weight(operator: str, x: Value, w: Variable, shape: tuple[int, ...]) -> Variable:
+    """The weight on the other side of an operator, once it is sure that it can be trained."""
+    layer = current_layer()
+    if layer is None or not any(w is own for own in layer.weights):
+        raise TypeError(
+            f"{operator} of a symbolic value and the weight '{w.path}': only the call() of the "
+            "layer whose add_weight() has made it may use it"
+        )
+    if w.shape != shape or len(shape) != (2 if operator == "@" else 1):
+        expected = f"({x.dims[-1] if x.dims else 1}, units)" if operator == "@" else shape
+        raise ValueError(
+            f"{layer.describe()}: {operator} of an input of shape {x.shape} needs a weight of "
+            f"shape {expected}, but '{w.path}' has shape {w.shape}"
+        )
+    return w
+
+
 def _number(operator: str, x: Value, other: Any) -> float:
     """The other side of an operator as a number."""
     if isinstance(other, np.ndarray) and other.ndim == 0:
@@ -68,5 +99,6 @@ def _number(operator: str, x: Value, other: Any) -> float:
             f"{operator} of a symbolic value of shape {x.shape} and {type(other).__name__} is not "
             "supported; the other side must be a number"
             + ("" if operator == "/" else ", or a symbolic value")
+            + (", or a weight of the layer's own" if operator == "+" else "")
         )
     return float(other)
