@@ -51,7 +51,8 @@ def matmul(x: Value, w: Any) -> Any:
     if not isinstance(w, Variable):
         raise TypeError(
             f"@ of a symbolic value of shape {x.shape} and {type(w).__name__} is not supported; "
-            "the other side must be a weight that add_weight() has made"
+            "the other side must be a weight that add_weight() has made (the layers Dense and Dot "
+            "multiply, too)"
         )
     return ops.matmul(x, _weight("@", x, w, (*x.dims[-1:], *w.shape[1:2])))
 
