@@ -18,7 +18,7 @@ import pytest
 
 import hotloop
 from hotloop import activations, backends, config, losses, optimizers
-from hotloop.backends import own
+from hotloop.backends import differences, own
 from hotloop.layers import Activation, Dense, Input, Lambda
 
 DTYPES = ["float32", "float64"]
@@ -140,6 +140,60 @@ def test_an_array_loss(backend, dtype, dims):
         assert_same(trained("tanh", loss, dtype, x, y, **options), truth, dtype)
 
 
+@pytest.mark.filterwarnings("ignore:the loss")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dims", [(7,), (3, 4)])
+def test_an_array_function_as_keras_has_it(backend, dtype, dims):
+    x, y = data(dims)
+    for options in ({}, {"sample_weight": np.linspace(0.0, 2.0, len(x))}):
+        truth = trained("tanh", "mse", dtype, x, y, **options)
+        assert_same(trained("tanh", mean_squares, dtype, x, y, **options), truth, dtype)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (9, 1), (33, 17), (4, 3, 5), (0, 3)])
+@pytest.mark.parametrize("at_once", [1, 300, 2**20])
+def test_differences_of_array_functions(monkeypatch, shape, at_once):
+    monkeypatch.setattr(differences, "_AT_ONCE", at_once)
+    rng = np.random.default_rng(5)
+    y, p = rng.integers(0, 2, shape), rng.uniform(1e-6, 1 - 1e-6, shape)
+    p[: len(p) // 2, ..., -1] = 1e-6 * rng.uniform(0.1, 1.0, p[: len(p) // 2, ..., -1].shape)
+
+    def entropy(y, p):
+        return -np.mean(y * np.log(p) + (1 - y) * np.log1p(-p), axis=-1)
+
+    found = differences.slopes(entropy, y, p, "entropy")
+    np.testing.assert_allclose(found, ((1 - y) / (1 - p) - y / p) / shape[-1], 1e-3, 1e-7)
+    for large in (1.0, 1e6):
+        y, p = large * rng.normal(size=(2, *shape))
+        found = differences.slopes(mean_squares, y, p, "mean_squares")
+        np.testing.assert_allclose(found, mean_squares_slope(y, p), 1e-6, 1e-6 * large)
+
+
+def test_differences_at_the_end_of_what_is_finite():
+    p = np.array([[0.0, 1.0], [1.0, 0.25]])
+    found = differences.slopes(lambda y, p: np.sum(np.sqrt(1 - p), axis=-1), p, p, "root")
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[[0, 1], [0, 1]], [-0.5, -0.5 / np.sqrt(0.75)], 1e-6)
+    assert (found[[0, 1], [1, 0]] < -100).all()  # infinite, and an end of the range
+    nowhere = differences.slopes(lambda y, p: np.sum(np.log(-p), axis=-1), p, p + 1, "nowhere")
+    assert np.isnan(nowhere).all()
+
+
+@pytest.mark.filterwarnings("ignore:the loss")
+def test_an_array_loss_of_rows_together_needs_its_gradient(backend):
+    def against_the_mean(y_true, y_pred):
+        return np.mean((y_pred - y_pred.mean(axis=0)) ** 2, axis=-1)
+
+    x, y = data()
+    model = hotloop.Sequential([Input((7,)), Dense(5)])
+    model.compile("sgd", against_the_mean)
+    assert model.evaluate(x, y, verbose=0) > 0
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="against_the_mean: the value of a row changes with the"):
+        model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3), (2, 3, 4)])
 def test_arrays_of_any_shape_and_layout(backend, shape):
     f = activations.get(lambda x: x**3)
@@ -213,7 +267,7 @@ def test_python_steps_are_shown_as_such(backend):
 def test_an_array_loss_warns_once():
     loss = losses.ArrayLoss(mean_squares, mean_squares_slope)
     x, y = data()
-    with pytest.warns(UserWarning, match="a scalar function"):
+    with pytest.warns(UserWarning, match="a scalar function of y_true and y_pred would be.*d$"):
         trained("tanh", loss, "float32", x, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -410,12 +464,15 @@ def test_names(backend):
     assert activations.get("swoosh") is again
 
 
-def test_an_array_function_as_a_loss_says_what_to_do():
+def test_a_function_that_is_no_loss_says_what_to_do():
+    def mean_of_all(y_true, y_pred):
+        return np.mean((y_true - y_pred) ** 2)
+
     model = hotloop.Sequential([Input((3,)), Dense(2)])
     with pytest.raises(ValueError, match=r"line \d+ of test_own_functions.py") as raised:
-        model.compile("sgd", mean_squares)
-    assert "hotloop.losses.ArrayLoss(f, gradient=g)" in str(raised.value)
-    assert "np.mean((y_true - y_pred) ** 2, axis=-1)" in str(raised.value)
+        model.compile("sgd", mean_of_all)
+    assert "must return one value for each row" in str(raised.value)
+    assert "np.mean((y_true - y_pred) ** 2)" in str(raised.value)
 
 
 def test_an_activation_that_is_neither():
@@ -432,19 +489,6 @@ def test_activations_made_of_activations_are_as_before(backend):
     truth.set_weights(model.get_weights())
     x = np.random.default_rng(0).normal(size=(5, 3))
     np.testing.assert_array_equal(model.predict(x, verbose=0), truth.predict(x, verbose=0))
-
-
-@pytest.mark.filterwarnings("ignore:the loss")
-def test_an_array_loss_without_a_gradient_evaluates_and_does_not_train(backend):
-    x, y = data()
-    model = hotloop.Sequential([Input((7,)), Dense(5)])
-    model.compile("sgd", losses.ArrayLoss(mean_squares))
-    expected = np.mean((model.predict(x, verbose=0) - y) ** 2)
-    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), expected, rtol=1e-5)
-    before = model.get_weights()
-    with pytest.raises(ValueError, match="mean_squares has no gradient, which training needs"):
-        model.fit(x, y, verbose=0)
-    np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
 
 @pytest.mark.filterwarnings("ignore:the loss")

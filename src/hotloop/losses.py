@@ -1095,8 +1095,32 @@ def _scalar(
     except DifferentiationError as error:
         raise DifferentiationError(
             f"the loss '{name}' is no function of two numbers that can be compiled: {error}\n"
-            "If it works on whole arrays, pass loss=hotloop.losses.ArrayLoss(f, gradient=g)."
+            "If it works on whole arrays, it must return one value for each row of y_pred; "
+            "hotloop.losses.ArrayLoss(f) says more of what it returns."
         ) from None
+
+
+def _of_function(function: Callable[[Any, Any], Any]) -> Loss:
+    """The loss that a user's function is: of numbers if it can be, or else of whole arrays."""
+    try:
+        return ScalarLoss(function)
+    except DifferentiationError:
+        if _gives_a_value_of_each_row(function):
+            return ArrayLoss(function)
+        raise
+
+
+def _gives_a_value_of_each_row(function: Callable[[Any, Any], Any]) -> bool:
+    """Whether a function takes arrays, and returns what Keras's losses do."""
+    y, p = (
+        np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),
+        np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]),
+    )
+    try:
+        with np.errstate(all="ignore"):
+            return bool(np.shape(function(y, p)) == (2,))
+    except Exception:  # whatever a function of other things raises
+        return False
 
 
 class ArrayLoss(Loss):
@@ -1112,14 +1136,17 @@ class ArrayLoss(Loss):
         the last axis. The arrays must not be written to, and are other numbers after the call.
     gradient : callable, optional
         ``gradient(y_true, y_pred)``: the derivative of each row's value with respect to y_pred, of
-        y_pred's shape. Without it the model can be evaluated, and not trained.
+        y_pred's shape. Without it, central differences in double precision take its place: right
+        to float32's rounding where the loss is smooth, and the function's work two times for each
+        feature of y_pred.
 
     Raises
     ------
     TypeError
         If one of them cannot be called.
     ValueError
-        When it runs: if what is returned has another shape; in training, for a missing gradient.
+        When it runs: if what is returned has another shape; in training without a gradient, if a
+        row's value depends on other rows.
 
     Examples
     --------
@@ -1155,7 +1182,8 @@ class ArrayLoss(Loss):
             self._announced = True
             warnings.warn(
                 f"the loss '{self.name}' runs in Python at every batch, and no other thread works "
-                "meanwhile; a scalar function of y_true and y_pred would be compiled",
+                "meanwhile; a scalar function of y_true and y_pred would be compiled"
+                + ("" if self.gradient else ", and ArrayLoss(f, gradient=g) spare differences"),
                 UserWarning,
                 stacklevel=2,
             )
@@ -1505,14 +1533,14 @@ def registered() -> list[own.ScalarFunction]:
 def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., Any]) -> Loss:
     """The loss for a name, a class, one of this module's functions, a config or a loss.
 
-    Any other plain function is a scalar one of the user's own, as in `ScalarLoss`; one that works
-    on whole arrays has to be given as an `ArrayLoss`.
+    Any other plain function is a scalar one of the user's own, as in `ScalarLoss`, if it can be;
+    or else one of whole arrays, as in `ArrayLoss`, if it returns one value for each row.
 
     Raises
     ------
     ValueError
-        For a name that is not known; the nearest one is suggested. For a function that is not
-        scalar, or whose derivative is wrong.
+        For a name that is not known; the nearest one is suggested. For a function that is neither,
+        saying which line cannot be compiled, or whose derivative is wrong.
     TypeError
         For anything else.
 
@@ -1531,7 +1559,8 @@ def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., 
         return _BY_FUNCTION[found]()
     if isinstance(found, FunctionType) or hasattr(found, "py_func"):
         names = (name for name, scalar in _REGISTERED.items() if scalar.function is found)
-        return ScalarLoss(next(names, found))
+        name = next(names, None)
+        return ScalarLoss(name) if name else _of_function(found)
     if not isinstance(found, Loss):
         raise TypeError(
             f"a loss must be a name, a hotloop.losses.Loss or a function, not {identifier!r}"

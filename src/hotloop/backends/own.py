@@ -26,6 +26,7 @@ from ..differentiation import (
     read,
 )
 from . import available, current
+from .differences import slopes
 
 if TYPE_CHECKING:
     from ..graph.trace import Node
@@ -391,13 +392,7 @@ def array_loss(
     values[...] = found.reshape(-1) if weight is None else found.reshape(-1) * weight
     if gradient is None:
         return
-    if derivative is None:
-        raise ValueError(
-            f"{name} has no gradient, which training needs: pass "
-            "hotloop.losses.ArrayLoss(f, gradient=g), g(y_true, y_pred) being the derivative of "
-            "each row's value with respect to y_pred, or write the loss as a scalar function"
-        )
-    slope = np.asarray(derivative(y, p))
+    slope = slopes(function, y, p, name) if derivative is None else np.asarray(derivative(y, p))
     if slope.shape != p.shape:
         raise ValueError(
             f"{name}: its gradient must have the shape of y_pred, {p.shape}, not {slope.shape}"
