@@ -1183,7 +1183,7 @@ class ArrayLoss(Loss):
             warnings.warn(
                 f"the loss '{self.name}' runs in Python at every batch, and no other thread works "
                 "meanwhile; a scalar function of y_true and y_pred would be compiled"
-                + ("" if self.gradient else ", and ArrayLoss(f, gradient=g) spare differences"),
+                + ("" if self.gradient else "; ArrayLoss(f, gradient=g) spares finite differences"),
                 UserWarning,
                 stacklevel=2,
             )
