@@ -289,15 +289,16 @@ cdef void _train_network(const Step *s, Batch *batch, Worker *worker) noexcept n
 cdef void _accumulate(const Step *s, Batch *batch) noexcept nogil:
     """One batch after another: how many are handled at once changes no bit."""
     cdef ptrdiff_t item = batch.kernels.itemsize, first = 0, n
-    cdef double total
+    cdef double total, added = batch.sums[s.slot]  # in a register from batch to batch
     while first < batch.rows:
         n = min(batch.size, batch.rows - first)
         total = sum_of(s.in0 + first * s.group * item, <int> item, n * s.group)
         if s.check and not isfinite(total):
             batch.finite[0] = False
             batch.count = 0
-        batch.sums[s.slot] += total * n if s.summed else total / s.group
+        added += total * n if s.summed else total / s.group
         first += n
+    batch.sums[s.slot] = added
 
 
 cdef void _bias_gradient(const Step *s, Batch *batch, ptrdiff_t rows,
