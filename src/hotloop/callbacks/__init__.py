@@ -1,7 +1,8 @@
 """Callbacks: what happens around epochs and batches."""
 
 from .backup_and_restore import BackupAndRestore
-from .base import Callback, CallbackList
+from .base import Callback
+from .callback_list import CallbackList
 from .csv_logger import CSVLogger
 from .early_stopping import EarlyStopping
 from .history import History

@@ -91,9 +91,12 @@ class Objective:
         sums (epochs, slots) is what a plan added up. Metrics that Python updates know of one
         epoch only.
         """
-        sum_of = {(slot.kind, slot.index): sums[:, i] for i, slot in enumerate(slots)}
+        sum_of = {(slot.kind, slot.index): s for slot, s in zip(slots, sums.T, strict=True)}
         values = [sum_of["loss", i] / rows for i in range(len(self.losses))]
-        parts = [t.loss_weight * v for t, v in zip(self.losses, values, strict=True)]
+        parts = [
+            v if t.loss_weight == 1 else t.loss_weight * v
+            for t, v in zip(self.losses, values, strict=True)
+        ]
         if ("penalty", 0) in sum_of:
             parts.append(sum_of["penalty", 0] / rows)
         found: dict[str, Array] = {"loss": sum(parts[1:], start=parts[0])}

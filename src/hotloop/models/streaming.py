@@ -277,7 +277,7 @@ def fit(
     with source:
         return trainer._train(
             _while_there_are_batches(epochs, source), train, validate, callbacks, bar,
-            lambda: stream.last,
+            lambda: stream.last, lambda: trainer.trainable_weights,
         )  # fmt: skip
 
 

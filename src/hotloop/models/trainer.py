@@ -79,6 +79,7 @@ class _Ready:
     plan: Plan
     executor: Any
     lock: threading.Lock
+    trained: list[Variable]
 
 
 class Trainer:
@@ -333,7 +334,7 @@ class Trainer:
             return self._run_unwatched(ready, feed, planned, shuffle, objective, data, hooks)
 
         return self._train(
-            planned, train, validate, hooks, bar, lambda: data,
+            planned, train, validate, hooks, bar, lambda: data, lambda: ready.trained,
             at_once=None if watched else train_unwatched, resumption=resumption,
         )  # fmt: skip
 
@@ -345,12 +346,13 @@ class Trainer:
         hooks: CallbackList,
         bar: ProgressBar,
         newest: Callable[[], _Data],
+        trained: Callable[[], list[Variable]],
         at_once: Callable[[], dict[str, Any]] | None = None,
         resumption: Resumption | None = None,
     ) -> History:
         """Trains epoch by epoch, or `at_once` what nobody watches.
 
-        `newest` gives the examples that were trained on last.
+        `newest` gives the examples that were trained on last, `trained` the weights.
         """
         self.stop_training = False
         logs: dict[str, Any] = {}
@@ -374,10 +376,10 @@ class Trainer:
                 if self.stop_training:
                     break
             assert self.optimizer is not None
-            trained = self.trainable_weights
-            self.optimizer.finalize_variable_values(trained)
+            weights = trained()
+            self.optimizer.finalize_variable_values(weights)
             # The last batch's loss is finite even where, behind a tanh, its gradient is not.
-            if not all(weight.is_finite() for weight in trained):
+            if not all(weight.is_finite() for weight in weights):
                 what = "the weights are not finite after the last batch"
                 data = newest()
                 rows = np.arange(data.rows)
@@ -817,13 +819,14 @@ class Trainer:
                 y=[adapters.as_array(y, "y")],
             )
         inputs, rows = self._inputs(x)
-        targets = adapters.as_arrays(y, self.output_names, "y")
+        names = self.output_names
+        targets = adapters.as_arrays(y, names, "y")
         given = None if sample_weight is None else adapters.as_array(sample_weight, "sample_weight")
         weights = [] if given is None else [given]
         adapters.check_lengths(x=inputs, y=targets, sample_weight=weights)
         for weight in weights:
             adapters.check_weights(weight)
-        compilation.check(self.outputs, self.output_names, targets)
+        compilation.check(self.outputs, names, targets)
         return _Data(inputs, targets, None if given is None else given.reshape(-1), rows)
 
     def _validation_data(self, compilation: Compilation, given: Any) -> _Data:
@@ -866,17 +869,18 @@ class Trainer:
             if key not in self._plans:
                 while len(self._plans) >= PLANS_KEPT:
                     self._plans.pop(next(iter(self._plans)))
+                trained = [weight for weight in changed if weight.trainable]
                 plan = build(
                     self.intake.values,
                     self.outputs,
                     batch_size,
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
-                    trained=[weight for weight in changed if weight.trainable],
+                    trained=trained,
                     written=[weight for weight in changed if not weight.trainable],
                     optimizer=optimizer,
                 )
-                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
+                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock(), trained)
             return self._plans[key]
 
     def _training_plan(self, batch_size: int) -> Plan | None:
