@@ -86,6 +86,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .penalty_gradient = N(penalty_gradient),
     .clip = N(clip),
     .limit_norms = N(limit_norms),
+    .exchange_network = N(exchange_network),
     .train_network = N(train_network),
     .network_scratch = N(network_scratch),
     .gather = N(gather),

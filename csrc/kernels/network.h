@@ -187,21 +187,48 @@ static void N(exchange_layers)(int out, const hl_network *network, int which, T 
     }
 }
 
-/* Scratch: the columns of x; each layer's before and after its activation; two columns of slopes;
- * the sums of the gradient; then the gradient, the weights and the optimizer's three arrays. */
-static size_t N(network_scratch)(const hl_network *network) {
-    const size_t weights = (size_t)N(network_weights)(network);
-    const size_t vectors = GROUPS * NARROW * (3 + 2 * (size_t)network->depth) + weights;
-    return vectors * sizeof(vec) + 5 * weights * sizeof(T);
-}
-
-/* What a batch's rows go through. */
+/* What a batch's rows go through, and the weights, which stay from batch to batch. */
 typedef struct N(layers) {
     const hl_network *network;
     const T *w_of[HL_MAX_LAYERS];
     vec *before[HL_MAX_LAYERS], *after[HL_MAX_LAYERS + 1];
     vec *dy, *dx, *sums;
+    T *gradient, *all[4]; /* of all layers: weights, then what the optimizer keeps of them */
 } N(layers);
+
+/* Scratch: weights and the optimizer's three arrays; the gradient; the columns of x; each layer's
+ * before and after its activation; two columns of slopes; the sums of the gradient. */
+static size_t N(network_scratch)(const hl_network *network) {
+    const size_t weights = (size_t)N(network_weights)(network);
+    const size_t vectors = GROUPS * NARROW * (3 + 2 * (size_t)network->depth) + weights;
+    return 5 * weights * sizeof(T) + vectors * sizeof(vec);
+}
+
+static N(layers) N(layers_in)(const hl_network *network, void *scratch) {
+    const ptrdiff_t weights = N(network_weights)(network);
+    N(layers) t = {.network = network};
+    T *at = scratch;
+    for (int s = 0; s < 4; s++, at += weights)
+        t.all[s] = at;
+    t.gradient = at;
+    vec *next = (vec *)(at + weights);
+    t.after[0] = next; /* after layer l - 1: the input of l */
+    next += GROUPS * NARROW;
+    for (int l = 0; l < network->depth; l++, next += 2 * GROUPS * NARROW) {
+        t.before[l] = next;
+        t.after[l + 1] =
+            network->layer[l].activation == HL_LINEAR ? next : next + GROUPS * NARROW;
+    }
+    t.dy = next;
+    t.dx = t.dy + GROUPS * NARROW;
+    t.sums = t.dx + GROUPS * NARROW;
+    at = t.all[0];
+    for (int l = network->depth - 1; l >= 0; l--) {
+        t.w_of[l] = at;
+        at += N(layer_weights)(network, l);
+    }
+    return t;
+}
 
 /* Adds what rows i .. i + rows - 1, up to VL a group, add to a batch's gradient. Returns whether
  * their losses are finite. */
@@ -260,32 +287,10 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
                                  void *scratch) {
     const hl_network *network = e->network;
     const ptrdiff_t weights = N(network_weights)(network);
-    const int depth = network->depth;
-    vec *next = scratch;
-    N(layers) t = {.network = network, .after = {next}}; /* after layer l - 1: the input of l */
-    next += GROUPS * NARROW;
-    for (int l = 0; l < depth; l++, next += 2 * GROUPS * NARROW) {
-        t.before[l] = next;
-        t.after[l + 1] =
-            network->layer[l].activation == HL_LINEAR ? next : next + GROUPS * NARROW;
-    }
-    t.dy = next;
-    t.dx = t.dy + GROUPS * NARROW;
-    vec *const sums = t.sums = t.dx + GROUPS * NARROW;
-    T *const gradient = (T *)(sums + weights), *const w = gradient + weights;
-    T *const state[3] = {w + weights, w + 2 * weights, w + 3 * weights};
+    const N(layers) t = N(layers_in)(network, scratch);
     /* Lanes that no weight has. */
     for (ptrdiff_t p = weights - VL; p < weights; p++)
-        sums[p] = splat(0);
-    for (int s = 0; s < 4; s++)
-        store(w + (s + 1) * weights - VL, splat(0));
-    for (int s = 0; s < 4; s++)
-        N(exchange_layers)(0, network, s, w + s * weights);
-    const T *at = w;
-    for (int l = depth - 1; l >= 0; l--) {
-        t.w_of[l] = at;
-        at += N(layer_weights)(network, l);
-    }
+        t.sums[p] = splat(0);
 
     ptrdiff_t done = 0;
     for (ptrdiff_t first = 0; first < rows; first += batch_size, done++) {
@@ -301,15 +306,13 @@ static ptrdiff_t N(train_layers)(const N(examples) *e, const double *hyper, int6
         for (ptrdiff_t p = 0; p < weights; p += VL) {
             vec some[VL];
             HL_UNROLL for (int q = 0; q < VL; q++)
-                some[q] = sums[p + q];
-            store(gradient + p, N(sums_of_lanes)(some));
+                some[q] = t.sums[p + q];
+            store(t.gradient + p, N(sums_of_lanes)(some));
         }
         double h[HL_MAX_HYPER];
         hl_optimizer_prepare(network->rule, hyper, steps + done + 1, kept, h);
-        N(update)(network->rule, h, w, gradient, state[0], state[1], state[2], weights);
+        N(update)(network->rule, h, t.all[0], t.gradient, t.all[1], t.all[2], t.all[3], weights);
     }
-    for (int s = 0; s < 4; s++)
-        N(exchange_layers)(1, network, s, w + s * weights);
     return done;
 }
 
@@ -340,24 +343,24 @@ static void N(exchange_linear)(int out, ptrdiff_t inputs, T *both, T *w, T *b) {
         both[inputs] = *b;
 }
 
+/* Scratch of a linear model: weights and bias, then what the optimizer keeps of them. */
+typedef T N(linear)[4][HL_MAX_UNITS] __attribute__((aligned(HL_VECTOR_BYTES)));
+
 /* With one_row, every batch is one: nothing is counted then, and no row goes through memory. */
 static HL_INLINE ptrdiff_t N(train_linear_in)(const int one_row, const int vecs,
-                                              const N(examples) *e,
-                                              const double *hyper, int64_t steps,
-                                              hl_powers kept[2], ptrdiff_t rows,
-                                              ptrdiff_t batch_size) {
+                                              const N(examples) *e, const double *hyper,
+                                              int64_t steps, hl_powers kept[2], ptrdiff_t rows,
+                                              ptrdiff_t batch_size, N(linear) *scratch) {
     const hl_network *network = e->network;
     const hl_layer *layer = &network->layer[0];
     const ptrdiff_t inputs = network->inputs;
     const int linear = layer->activation == HL_LINEAR;
-    T w[HL_MAX_UNITS] __attribute__((aligned(64))) = {0};
-    T state[3][HL_MAX_UNITS] __attribute__((aligned(64))) = {{0}};
+    N(linear) all; /* a copy: nothing else can point to it */
+    memcpy(all, scratch, sizeof all);
+    T *const w = all[0];
     vec one[HL_MAX_UNITS / VL]; /* what the bias is multiplied by */
     ivec used[HL_MAX_UNITS / VL];
     int count_of[HL_MAX_UNITS / VL];
-    N(exchange_linear)(0, inputs, w, layer->w, layer->b);
-    for (int s = 0; s < 3; s++)
-        N(exchange_linear)(0, inputs, state[s], layer->w_state[s], layer->b_state[s]);
     for (int v = 0; v < vecs; v++) {
         const T_INT at = (T_INT)(inputs - v * VL);
         count_of[v] = at < 0 ? 0 : lanes_left(at);
@@ -424,7 +427,7 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int one_row, const int vecs,
 #define HL_UPDATE_LINEAR(rule)                                                                     \
     case rule:                                                                                     \
         for (int v = 0; v < vecs; v++)                                                             \
-            N(update_vector)(rule, h, w, g[v], state[0], state[1], state[2], v * VL, VL);          \
+            N(update_vector)(rule, h, w, g[v], all[1], all[2], all[3], v * VL, VL);                \
         break;
         switch (network->rule) {
             HL_UPDATE_LINEAR(HL_SGD)
@@ -449,9 +452,7 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int one_row, const int vecs,
         case HL_MUON: break;
         }
     }
-    N(exchange_linear)(1, inputs, w, layer->w, layer->b);
-    for (int s = 0; s < 3; s++)
-        N(exchange_linear)(1, inputs, state[s], layer->w_state[s], layer->b_state[s]);
+    memcpy(scratch, all, sizeof all);
     return done;
 }
 
@@ -473,8 +474,30 @@ static ptrdiff_t N(train_network)(const hl_network *network, const double *hyper
         return N(train_layers)(&e, hyper, steps, kept, rows, batch_size, scratch);
     const int vecs = (int)(network->inputs / VL + 1);
     if (batch_size == 1)
-        return vecs == 1 ? N(train_linear_in)(1, 1, &e, hyper, steps, kept, rows, 1)
-                         : N(train_linear_in)(1, vecs, &e, hyper, steps, kept, rows, 1);
-    return vecs == 1 ? N(train_linear_in)(0, 1, &e, hyper, steps, kept, rows, batch_size)
-                     : N(train_linear_in)(0, vecs, &e, hyper, steps, kept, rows, batch_size);
+        return vecs == 1 ? N(train_linear_in)(1, 1, &e, hyper, steps, kept, rows, 1, scratch)
+                         : N(train_linear_in)(1, vecs, &e, hyper, steps, kept, rows, 1, scratch);
+    return vecs == 1
+               ? N(train_linear_in)(0, 1, &e, hyper, steps, kept, rows, batch_size, scratch)
+               : N(train_linear_in)(0, vecs, &e, hyper, steps, kept, rows, batch_size, scratch);
+}
+
+static void N(exchange_network)(int out, const hl_network *network, void *scratch) {
+    if (N(is_linear)(network)) {
+        const hl_layer *layer = &network->layer[0];
+        T(*all)[HL_MAX_UNITS] = scratch;
+        if (!out)
+            memset(all, 0, sizeof(N(linear)));
+        N(exchange_linear)(out, network->inputs, all[0], layer->w, layer->b);
+        for (int s = 0; s < 3; s++)
+            N(exchange_linear)(out, network->inputs, all[s + 1], layer->w_state[s],
+                               layer->b_state[s]);
+        return;
+    }
+    const ptrdiff_t weights = N(network_weights)(network);
+    const N(layers) t = N(layers_in)(network, scratch);
+    for (int s = 0; s < 4; s++) {
+        if (!out) /* lanes that no weight has */
+            store(t.all[s] + weights - VL, splat(0));
+        N(exchange_layers)(out, network, s, t.all[s]);
+    }
 }

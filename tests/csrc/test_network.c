@@ -287,11 +287,14 @@ static ptrdiff_t train(const problem *p, ptrdiff_t first, ptrdiff_t rows, void *
                        void *y_pred) {
     const ptrdiff_t cols = outputs_of(&p->network);
     hl_powers kept[2] = {{0}};
-    return K->train_network(&p->network, p->rule.hyper, p->steps + batches_of(p, first), kept,
-                            rows, p->batch_size, from_row(p->x, first, p->network.inputs),
-                            from_row(p->y_true, first, cols), p->label ? p->label + first : NULL,
-                            from_row(p->weight, first, 1), from_row(values, first, 1),
-                            from_row(y_pred, first, cols), p->scratch);
+    K->exchange_network(0, &p->network, p->scratch);
+    const ptrdiff_t done = K->train_network(
+        &p->network, p->rule.hyper, p->steps + batches_of(p, first), kept, rows, p->batch_size,
+        from_row(p->x, first, p->network.inputs), from_row(p->y_true, first, cols),
+        p->label ? p->label + first : NULL, from_row(p->weight, first, 1),
+        from_row(values, first, 1), from_row(y_pred, first, cols), p->scratch);
+    K->exchange_network(1, &p->network, p->scratch);
+    return done;
 }
 
 static void expect_updates(const problem *p, int64_t iteration, weights before, gradients g) {

@@ -231,6 +231,7 @@ cdef extern from "hotloop.h" nogil:
         void (*clip)(double limit, const void *x, void *y, ptrdiff_t n) noexcept nogil
         void (*limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
                             ptrdiff_t ld, void *w) noexcept nogil
+        void (*exchange_network)(int out, const hl_network *network, void *scratch) noexcept nogil
         ptrdiff_t (*train_network)(const hl_network *network, const double *hyper, int64_t steps,
                                    hl_powers *kept, ptrdiff_t rows, ptrdiff_t batch_size,
                                    const void *x, const void *y_true, const int32_t *label,

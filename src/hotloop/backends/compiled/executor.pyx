@@ -169,6 +169,7 @@ cdef ptrdiff_t NEAR_BYTES = 256 * 1024
 cdef struct Run:
     const Step *steps
     int n_steps
+    const Step *network  # the step that trains a small network, on one thread; NULL: none
     Batch batches[2]  # one is run while thread 0 prepares the next in the other, in turns
     bint finite
     const int64_t *order  # of each epoch, one after the other
@@ -224,7 +225,12 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
         worker.ahead.lines_per_flop *= (
             n_threads * (worker.ahead.last_part - worker.ahead.first_part) / <double> parts
         )
+    # Between two batches, the weights of a small network stay in the room of its step.
+    if run.network != NULL:
+        run.batches[0].kernels.exchange_network(False, run.network.network, run.network.out2)
     run_batches(run, team, &worker)
+    if run.network != NULL:
+        run.batches[0].kernels.exchange_network(True, run.network.network, run.network.out2)
     restore_denormals(control)
 
 
@@ -515,6 +521,7 @@ cdef class Executor:
     cdef int _scratch_threads
     cdef hl_powers _powers[2]
     cdef hl_network _network
+    cdef int _network_step  # which trains it
     cdef int64_t _flops
     cdef int64_t _asking_flops  # of the products that ask for the next rows meanwhile
 
@@ -739,7 +746,10 @@ cdef class Executor:
         if weight:
             step.in2 = self._address(weight[0])
         step.out0, step.out1 = self._address(node.outputs[0]), self._address(node.outputs[1])
-        self._need_scratch(self.kernels.network_scratch(network))
+        room = Buffer(self.kernels.network_scratch(network))
+        self._rooms.append(room)
+        step.out2 = (<Buffer> room).data
+        self._network_step = at
 
     cdef void *_weight_and_state(self, list variables, void **state) except NULL:
         """Address of the first of these variables; takes it and its state from the list."""
@@ -1258,6 +1268,8 @@ cdef class Executor:
         memset(&run, 0, sizeof(Run))
         run.steps = self.steps
         run.n_steps = self.n_steps if outputs is not None else self.n_steps_without_outputs
+        if self._network.depth:
+            run.network = &self.steps[self._network_step]
         run.finite = True
         run.at_once = self.plan.batches_at_once
         run.batch_size = self.plan.batch_size

@@ -278,7 +278,7 @@ cdef void _train_network(const Step *s, Batch *batch, Worker *worker) noexcept n
     cdef ptrdiff_t done = batch.kernels.train_network(
         s.network, batch.hyper, batch.iteration, batch.powers, batch.rows, batch.size, s.in0,
         NULL if s.sparse else s.in1, <const int32_t *> s.in1 if s.sparse else NULL, s.in2,
-        s.out0, s.out1, worker.scratch,
+        s.out0, s.out1, s.out2,
     )
     if done < batch.count:
         batch.finite[0] = False
