@@ -44,7 +44,6 @@ MODULES = {
 }
 MANY = 65
 TIMING_SECONDS = 0.02
-WARM_UP = 5  # timings before the one that counts: a CPU that has rested is slow for up to 0.1 s
 
 Call = Callable[[], Any]
 
@@ -132,7 +131,7 @@ def serve(library: str, threads: int) -> None:
             if call not in counts:
                 call()
                 counts[call] = max(1, round(TIMING_SECONDS / _timed(call, 1)))
-            _timed(call, WARM_UP * counts[call])
+            turns.warm_up(call)
             return _timed(call, counts[call])
 
         def answer(name: str) -> float | None:

@@ -1,6 +1,6 @@
 """The matrix products of training, by hotloop, NumPy (OpenBLAS) and PyTorch in turn.
 
-python benchmarks/products.py [--threads 1 2] [--rounds 9] [--json FILE]
+python benchmarks/products.py [--threads 1 2] [--rounds 5] [--json FILE]
 
 For every layer of the seed jobs, at batch 1, the job's own and 256, the three products of
 training (x: batch by inputs, w: inputs by units, dy: batch by units):
@@ -140,6 +140,7 @@ def timed_call(make: Callable[[Product], Call]) -> Callable[[Product], float]:
 
     def seconds(product: Product) -> float:
         call, count = ready(product)
+        turns.warm_up(call)
         started = time.perf_counter()
         for _ in range(count):
             call()
@@ -152,6 +153,7 @@ def plan_seconds(product: Product) -> float:
     """Seconds of a product as a step of a training plan."""
     model, x, y, steps = _model(product.batch, product.inputs, product.units)
     ops = {FORWARD: "dense", WEIGHTS: "weight_gradient", INPUTS: "input_gradient"}
+    turns.warm_up(lambda: model.profile(x, y, batch_size=product.batch, steps=steps))
     profile = model.profile(x, y, batch_size=product.batch, steps=steps)
     (row,) = [r for r in profile.rows if (r.op, r.layer) == (ops[product.kind], "measured")]
     return float(row.time_us * 1e-6)
@@ -284,7 +286,7 @@ def options() -> argparse.Namespace:
     add = parser.add_argument
     add("--libraries", nargs="+", default=list(LIBRARIES), choices=LIBRARIES)
     add("--threads", nargs="+", type=int, default=[os.cpu_count() or 1])
-    add("--rounds", type=int, default=9, help="timings of a product (default: 9)")
+    add("--rounds", type=int, default=5, help="timings of a product (default: 5)")
     add("--json", type=report.output, metavar="FILE", help="also write all figures")
     add("--quick", action="store_true", help="few shapes, one timing: shows that all of it works")
     chosen = parser.parse_args()

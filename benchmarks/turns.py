@@ -21,6 +21,14 @@ from peers import limit_threads
 # Thread pools spin after their last task, OpenBLAS's for up to 2^28 cycles; the next library must
 # not feel it.
 PAUSE_SECONDS = 0.2
+WARM_UP_SECONDS = 0.1
+
+
+def warm_up(call: Callable[[], Any]) -> None:
+    """Run a short call again and again: a CPU or a thread that has rested is slow at first."""
+    end = time.perf_counter() + WARM_UP_SECONDS
+    while time.perf_counter() < end:
+        call()
 
 
 class WorkerError(Exception):
