@@ -63,6 +63,8 @@ def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = 
 
 
 def _run(op: str, backend: str | None, *arguments: Any, **keywords: Any) -> Any:
+    if backend is None:
+        return backends.call(op, *arguments, **keywords)
     table = backends.operations(backend)
     if op not in table:  # numba leaves matrix products and others to NumPy
         table = backends.operations("numpy")

@@ -5,6 +5,7 @@ Models do not come this way: the executor runs their plans whole. Here each call
 step and runs it on a team.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -164,7 +165,10 @@ cdef char *_address(array, dtype) except? NULL:
             f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
             f"{array.dtype} of shape {array.shape} and strides {array.strides}"
         )
-    return <char *> <size_t> array.__array_interface__["data"][0]
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)  # the caller keeps the array
+    return <char *> view.buf
 
 
 cdef const hl_kernels *_kernels(array) except NULL:
