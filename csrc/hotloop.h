@@ -244,6 +244,12 @@ typedef struct hl_kernels {
     void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b, ptrdiff_t b_panel,
                      const void *init, void *c);
 
+    /* dx[i] = sum_j dy[j] * w[first + i, j] for i < n, j < units: one row by the transpose of a
+     * weight of inputs x units in panels, column j at w + j * inputs. Sums run in an order that
+     * units alone decides. */
+    void (*gemm_row_transposed)(ptrdiff_t first, ptrdiff_t n, ptrdiff_t units, ptrdiff_t inputs,
+                                const void *dy, const void *w, void *dx);
+
     /* Packs one panel: out[p * w + j] = x[p * row + j * col] for p < k, j < n <= nr,
      * and zero for n <= j < w. Fast where row or col is 1. */
     void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col, void *out);

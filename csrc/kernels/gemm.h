@@ -106,42 +106,6 @@ static N(tile_function) *const N(tiles)[2][2][MR] = {
     {{HL_EACH_ROW(HL_X1_TRANSPOSED)}, {HL_EACH_ROW(HL_X2_TRANSPOSED)}},
 };
 
-/* One row by whole panels, side by side: a single panel would wait for each multiply-add. */
-static HL_INLINE void N(row_of_panels)(const int panels, ptrdiff_t k, const T *a, const T *b,
-                                       ptrdiff_t b_panel, const T *init, T *c) {
-    vec acc[8];
-    HL_UNROLL for (int v = 0; v < 2 * panels; v++)
-        acc[v] = init ? load(init + v * VL) : splat(0);
-    for (ptrdiff_t p = 0; p < k; p++) {
-        const vec a_p = splat(a[p]);
-        HL_UNROLL for (int q = 0; q < panels; q++) {
-            const T *b_p = b + q * b_panel + p * 2 * VL;
-            acc[2 * q] = mul_add(a_p, load(b_p), acc[2 * q]);
-            acc[2 * q + 1] = mul_add(a_p, load(b_p + VL), acc[2 * q + 1]);
-        }
-    }
-    HL_UNROLL for (int v = 0; v < 2 * panels; v++)
-        store(c + v * VL, acc[v]);
-}
-
-static void N(gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b_, ptrdiff_t b_panel,
-                        const void *init_, void *c_) {
-    const T *b = b_, *init = init_;
-    T *c = c_;
-    while (panels > 0) {
-        const int some = panels >= 4 ? 4 : panels >= 2 ? 2 : 1;
-        switch (some) {
-        case 4: N(row_of_panels)(4, k, a, b, b_panel, init, c); break;
-        case 2: N(row_of_panels)(2, k, a, b, b_panel, init, c); break;
-        case 1: N(row_of_panels)(1, k, a, b, b_panel, init, c); break;
-        }
-        panels -= some;
-        b += some * b_panel;
-        init = init ? init + some * 2 * VL : NULL;
-        c += some * 2 * VL;
-    }
-}
-
 /* One column: dot products of rows, or a sum of columns. Padding it to a vector would make all
  * work on its weights, the optimizer's most of all, VL times as much. */
 static HL_INLINE T N(dot)(ptrdiff_t k, const T *a, const T *b) {

@@ -4,6 +4,7 @@
 
 #include "gemm.h"
 #include "pack.h"
+#include "gemm_row.h"
 #include "elementwise.h"
 #include "noise.h"
 #include "rows.h"
@@ -36,6 +37,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .nr = 2 * VL,
     .gemm = N(gemm),
     .gemm_row = N(gemm_row),
+    .gemm_row_transposed = N(gemm_row_transposed),
     .pack = N(pack),
     .unpack = N(unpack),
     .sum_rows = N(sum_rows),

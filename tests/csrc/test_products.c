@@ -135,6 +135,35 @@ static void row_case(int panels, ptrdiff_t k, int with_init) {
     end();
 }
 
+/* One row by the transpose of a packed weight, wherever its rows are cut. */
+static void transposed_row_case(ptrdiff_t inputs, ptrdiff_t units) {
+    begin("gemm_row_transposed inputs=%td units=%td", inputs, units);
+    const ptrdiff_t nr = K->nr, whole = units / nr * nr;
+    const ptrdiff_t packed = inputs * (whole + (units > whole ? panel_width(units - whole) : 0));
+    void *w = room(inputs * units), *b = room(packed), *dy = room(units);
+    void *dx = room(inputs), *pieces = room(inputs);
+    fill(w, inputs * units, -1, 1);
+    fill(dy, units, -1, 1);
+    for (ptrdiff_t u = 0; u < units; u += nr)
+        K->pack(inputs, units - u < nr ? units - u : nr, (char *)w + u * K->itemsize, units, 1,
+                (char *)b + u * inputs * K->itemsize);
+    K->gemm_row_transposed(0, inputs, units, inputs, dy, b, dx);
+    for (ptrdiff_t i = 0; i < inputs; i++) {
+        double want = 0, size = 0;
+        for (ptrdiff_t j = 0; j < units; j++) {
+            want += get(dy, j) * get(w, i * units + j);
+            size += fabs(get(dy, j) * get(w, i * units + j));
+        }
+        expect_near("dx", i, get(dx, i), want, (double)(units + 8) * epsilon() * size);
+    }
+    for (ptrdiff_t i = 0, n; i < inputs; i += n) {
+        n = any_piece(inputs - i);
+        K->gemm_row_transposed(i, n, units, inputs, dy, b, (char *)pieces + i * K->itemsize);
+    }
+    expect_equal("dx in pieces", pieces, dx, inputs);
+    end();
+}
+
 static void test_gemm(void) {
     static const ptrdiff_t depths[] = {0, 1, 2, 3, 7, 33};
     for (int transposed = 0; transposed < 2; transposed++) {
@@ -161,6 +190,9 @@ static void test_gemm(void) {
         }
     for (int s = 0; s < COUNT(sizes); s++)
         dot_bits_case(sizes[s]);
+    for (int s = 0; s < COUNT(sizes); s++)
+        for (int d = 0; d < COUNT(sizes); d++)
+            transposed_row_case(sizes[s], sizes[d]);
 }
 
 /* --------------------------------------------------------------------- panels */

@@ -118,6 +118,9 @@ cdef extern from "hotloop.h" nogil:
                      ptrdiff_t c_row) noexcept nogil
         void (*gemm_row)(int panels, ptrdiff_t k, const void *a, const void *b, ptrdiff_t b_panel,
                          const void *init, void *c) noexcept nogil
+        void (*gemm_row_transposed)(ptrdiff_t first, ptrdiff_t n, ptrdiff_t units,
+                                    ptrdiff_t inputs, const void *dy, const void *w,
+                                    void *dx) noexcept nogil
         void (*pack)(ptrdiff_t k, ptrdiff_t n, const void *x, ptrdiff_t row, ptrdiff_t col,
                      void *out) noexcept nogil
         void (*unpack)(ptrdiff_t k, ptrdiff_t n, const void *packed, void *x, ptrdiff_t row,

@@ -271,7 +271,7 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
                          Worker *worker) noexcept nogil:
     """dx = f'(saved) * dy w^T; each thread transposes the panels of w^T that it needs.
 
-    dy holds the addresses of its rows.
+    dy holds the addresses of its rows. For one row, transposing would be most of the work.
     f is the activation of the layer below; f' is applied while a tile is in the first-level
     cache.
     """
@@ -281,6 +281,14 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
     cdef ptrdiff_t first = first_tile(kernels, inputs, tiles, worker.number, worker.n_workers)
     cdef ptrdiff_t last = first_tile(kernels, inputs, tiles, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, at, packed = -1
+    if rows == 1 and first < last:
+        j = first * nr
+        n = min(last * nr, inputs) - j
+        kernels.gemm_row_transposed(j, n, units, inputs, dy[0], w, dx + j * item)
+        if activation != HL_LINEAR:
+            kernels.activation_gradient(activation, alpha, dx + j * item, saved + j * item,
+                                        dx + j * item, n, 1, n)
+        return
     if first < last:
         dy = spread(kernels, dy, rows, units, 0, units, worker.scratch + units * nr * item)
     for tile in range(first, last):
