@@ -49,6 +49,8 @@ static HL_INLINE vec N(rows_by_row)(const int whole, int count, ptrdiff_t i, ptr
         const vec low = load(dy + u), high = load(dy + u + VL);
         HL_UNROLL for (int q = 0; q < VL; q++) {
             const T *row_q = row + (whole || q < count ? q : 0) * 2 * VL;
+            if (q % 2 == 0) /* the next panel's: too far off for the CPU to foresee */
+                __builtin_prefetch(row_q + inputs * 2 * VL);
             sum[q] = mul_add(low, load(row_q), sum[q]);
             sum[q] = mul_add(high, load(row_q + VL), sum[q]);
         }
