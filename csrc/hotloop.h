@@ -503,9 +503,9 @@ typedef struct hl_kernels {
     /* Trains the weights in scratch on rows, batch_size at a time (the last batch may be smaller):
      * the whole of each batch's forward and backward pass and update. The loss is the mean over a
      * batch's rows. Stops before the update of a batch whose loss is not finite; returns the number
-     * of batches before it. Writes values[i] as hl_kernels.loss does, and y_pred: the last layer's output,
-     * or its softmax where network->softmax and clip. label or y_true may be NULL, and weight.
-     * hyper, steps (batches trained before) and kept are for hl_optimizer_prepare. */
+     * of batches before it. Writes values[i] as hl_kernels.loss does, and y_pred: the last layer's
+     * output, or its softmax where network->softmax and clip. label or y_true may be NULL, and
+     * weight. hyper, steps (batches trained before) and kept are for hl_optimizer_prepare. */
     ptrdiff_t (*train_network)(const hl_network *network, const double *hyper, int64_t steps,
                                hl_powers kept[2], ptrdiff_t rows, ptrdiff_t batch_size,
                                const void *x, const void *y_true, const int32_t *label,

@@ -484,12 +484,12 @@ static ptrdiff_t N(train_network)(const hl_network *network, const double *hyper
 static void N(exchange_network)(int out, const hl_network *network, void *scratch) {
     if (N(is_linear)(network)) {
         const hl_layer *layer = &network->layer[0];
-        T(*all)[HL_MAX_UNITS] = scratch;
+        N(linear) *const all = scratch;
         if (!out)
-            memset(all, 0, sizeof(N(linear)));
-        N(exchange_linear)(out, network->inputs, all[0], layer->w, layer->b);
+            memset(all, 0, sizeof *all);
+        N(exchange_linear)(out, network->inputs, (*all)[0], layer->w, layer->b);
         for (int s = 0; s < 3; s++)
-            N(exchange_linear)(out, network->inputs, all[s + 1], layer->w_state[s],
+            N(exchange_linear)(out, network->inputs, (*all)[s + 1], layer->w_state[s],
                                layer->b_state[s]);
         return;
     }

@@ -140,25 +140,26 @@ def check_lengths(**arrays: Sequence[Array]) -> int:
     ValueError
         If there are none, or the numbers differ.
     """
-    # Nearly always all is well, and no names are needed to say so.
     shapes = [array.shape for group in arrays.values() for array in group]
-    rows = shapes[0][0] if all(shapes) else 0
-    if rows and all(shape[0] == rows for shape in shapes):
-        return rows
+    rows: int = shapes[0][0] if all(shapes) else 0
+    if not rows or any(shape[0] != rows for shape in shapes):
+        raise ValueError(_wrong_lengths(arrays))
+    return rows
+
+
+def _wrong_lengths(arrays: Mapping[str, Sequence[Array]]) -> str:
+    """What is wrong with numbers of examples that are not all the same and above 0."""
     lengths: dict[str, int] = {}
     for argument, group in arrays.items():
         for i, array in enumerate(group):
             name = argument if len(group) == 1 else f"{argument}[{i}]"
             if array.ndim == 0:
-                raise ValueError(f"{name} is a single number; expected one row for each example")
+                return f"{name} is a single number; expected one row for each example"
             lengths[name] = len(array)
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise ValueError(f"x, y and sample_weight must have as many examples each, but {counts}")
-    name, rows = next(iter(lengths.items()))
-    if rows == 0:
-        raise ValueError(f"{name} is empty: there are no examples to work on")
-    return rows
+        return f"x, y and sample_weight must have as many examples each, but {counts}"
+    return f"{next(iter(lengths))} is empty: there are no examples to work on"
 
 
 def check_inputs(

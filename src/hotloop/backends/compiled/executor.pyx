@@ -65,6 +65,7 @@ from .runtime cimport (
     barrier,
     flush_denormals,
     kernels_of,
+    numbers_of,
     prepare_update,
     restore_denormals,
     run_on_team,
@@ -418,16 +419,6 @@ cdef class _Sources:
                 self.far_lines += self.row_bytes[i] // CACHE_LINE + 2
         finally:
             PyBuffer_Release(&view)
-
-
-cdef void *numbers_of(array, Py_ssize_t itemsize, int flags) except? NULL:
-    """Where an array's numbers stand; the caller keeps it. Quicker than a typed memoryview."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, flags)
-    PyBuffer_Release(&view)
-    if view.itemsize != itemsize:
-        raise ValueError(f"expected numbers of {itemsize} bytes, not of {view.itemsize}")
-    return view.buf
 
 
 cdef class _Memory:

@@ -5,7 +5,7 @@ Models do not come this way: the executor runs their plans whole. Here each call
 step and runs it on a team.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -50,6 +50,7 @@ from .runtime cimport (
     Buffer,
     PackedArray,
     kernels_of,
+    numbers_of,
     prepare_update,
     random_order,
     run_on_team,
@@ -165,10 +166,7 @@ cdef char *_address(array, dtype) except? NULL:
             f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
             f"{array.dtype} of shape {array.shape} and strides {array.strides}"
         )
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
-    PyBuffer_Release(&view)  # the caller keeps the array
-    return <char *> view.buf
+    return <char *> numbers_of(array, array.itemsize, PyBUF_SIMPLE)
 
 
 cdef const hl_kernels *_kernels(array) except NULL:

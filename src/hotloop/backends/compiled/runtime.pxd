@@ -15,6 +15,7 @@ cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iterati
                          hl_powers *kept, double *h) noexcept nogil
 cdef void random_order(uint64_t key, int64_t n, int64_t *order) noexcept nogil
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil
+cdef void *numbers_of(array, Py_ssize_t itemsize, int flags) except? NULL
 cdef set_dims(hl_source *source, axes, ptrdiff_t itemsize)
 
 

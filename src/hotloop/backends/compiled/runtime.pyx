@@ -154,6 +154,16 @@ cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil:
     return hl_random_bits(key, index)
 
 
+cdef void *numbers_of(array, Py_ssize_t itemsize, int flags) except? NULL:
+    """Where an array's numbers stand; the caller keeps it. Quicker than a typed memoryview."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, flags)
+    PyBuffer_Release(&view)
+    if view.itemsize != itemsize:
+        raise ValueError(f"expected numbers of {itemsize} bytes, not of {view.itemsize}")
+    return view.buf
+
+
 cdef set_dims(hl_source *source, axes, ptrdiff_t itemsize):
     """The axes of a row, as (length, stride); those that it does not need are left out."""
     cdef ptrdiff_t dim, stride
