@@ -11,10 +11,10 @@ static HL_INLINE vec N(load_or)(const T *p, ptrdiff_t j, int count, T missing) {
     return p ? load_n(p + j, count) : splat(missing);
 }
 
-/* What a sum over a column is with one more term; shift is the column's mean. */
-static HL_INLINE vec N(add_itself)(vec sum, vec x, vec dy, vec shift) {
-    (void)dy, (void)shift;
-    return sum + x;
+/* What a sum over a column is with one more term; shift is the column's mean or near it. */
+static HL_INLINE vec N(add_distance)(vec sum, vec x, vec dy, vec shift) {
+    (void)dy;
+    return sum + (x - shift);
 }
 
 static HL_INLINE vec N(add_squared_distance)(vec sum, vec x, vec dy, vec shift) {
@@ -59,11 +59,15 @@ static HL_INLINE void N(sum_terms)(const int vecs, vec (*add)(vec sum, vec x, ve
 
 static HL_INLINE void N(moments_at)(const int vecs, ptrdiff_t j, int last, const T *x, ptrdiff_t ld,
                                     ptrdiff_t rows, T *mean, T *variance) {
-    vec center[4] = {splat(0), splat(0), splat(0), splat(0)}, spread[4];
+    vec center[4], apart[4], spread[4];
     x += j;
-    N(sum_terms)(vecs, N(add_itself), x, x, center, ld, rows, last, center);
+    /* As distances from the first row, equal numbers have themselves for a mean, and no variance:
+     * their rounding errors, over the root of epsilon, would be a column's values. */
     HL_UNROLL for (int v = 0; v < vecs; v++)
-        center[v] /= (T)rows;
+        center[v] = load_n(x + v * VL, v == vecs - 1 ? last : VL);
+    N(sum_terms)(vecs, N(add_distance), x, x, center, ld, rows, last, apart);
+    HL_UNROLL for (int v = 0; v < vecs; v++)
+        center[v] += apart[v] / (T)rows;
     N(sum_terms)(vecs, N(add_squared_distance), x, x, center, ld, rows, last, spread);
     HL_UNROLL for (int v = 0; v < vecs; v++) {
         const int count = v == vecs - 1 ? last : VL;

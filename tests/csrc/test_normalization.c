@@ -70,6 +70,20 @@ static void moments_case(ptrdiff_t rows, ptrdiff_t cols) {
     end();
 }
 
+static void constant_columns_case(ptrdiff_t rows, ptrdiff_t cols) {
+    begin("column_moments of constants rows=%td cols=%td", rows, cols);
+    void *x = room(rows * cols), *mean = room(cols), *variance = room(cols), *zeros = room(cols);
+    fill(x, cols, -3, 3);
+    fill(zeros, cols, 0, 0);
+    for (ptrdiff_t i = 1; i < rows; i++)
+        memcpy((char *)x + (size_t)(i * cols) * (size_t)K->itemsize, x,
+               (size_t)cols * (size_t)K->itemsize);
+    K->column_moments(x, cols, rows, cols, mean, variance);
+    expect_equal("mean", mean, x, cols);
+    expect_equal("variance", variance, zeros, cols);
+    end();
+}
+
 static void normalize_case(ptrdiff_t rows, ptrdiff_t cols, int scale, int center, int in_place) {
     begin("normalize rows=%td cols=%td scale=%d center=%d in place=%d", rows, cols, scale, center,
           in_place);
@@ -282,6 +296,7 @@ void test_normalization(void) {
         average_case(cols);
         for (int r = 0; r < COUNT(many); r++) {
             moments_case(many[r], cols);
+            constant_columns_case(many[r], cols);
             cut_case(many[r], cols);
             for (int bits = 0; bits < 8; bits++) {
                 normalize_case(many[r], cols, bits & 1, bits >> 1 & 1, bits >> 2);
