@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["pytester"]
+
 # Keras on PyTorch: of its backends here, the one that compiles nothing, for hundreds of models that
 # train for a few steps each.
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -30,6 +32,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         metavar="cython,numba",
         help="run the suite as if these extensions were not installed",
+    )
+    parser.addoption(
+        "--fuzz-factor",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="tests/fuzz: try N times as many random cases",
+    )
+    parser.addoption(
+        "--fuzz-seed", type=int, metavar="SEED", help="tests/fuzz: only the case of this seed"
     )
 
 
