@@ -356,7 +356,9 @@ class _Description:
 def _description(fields: Any) -> _Description:
     """The description that a file holds, checked: nobody vouches for the file."""
     try:
-        given = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        given: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()
+        }
         found = _Description(**given)
         columns = len(found.features)
         texts = (found.target, found.activation, *found.features, *(found.classes or ()))

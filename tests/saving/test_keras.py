@@ -610,7 +610,7 @@ def test_a_damaged_file_never_crashes(saved):
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
 def test_a_missing_part(name, saved, tmp_path):
     rewritten(saved, tmp_path / "part.keras", **{name: None})
-    with pytest.raises(ValueError, match=r"part.keras: it is not a \.keras file of Keras 3"):
+    with pytest.raises(ValueError, match=rf"part.keras is not a complete \.keras file.*no {name} in it"):
         load_model(tmp_path / "part.keras")
 
 
@@ -677,7 +677,7 @@ def test_code_in_a_config_is_not_run(saved):
     for change, what in (
         (name_a_function, "Unknown activation 'system'"),
         (name_a_class, "hotloop has no Any among its initializers"),
-        (pack_a_lambda, "hotloop has no __lambda__"),
+        (pack_a_lambda, "it has a Lambda layer, that is, code; files are never executed"),
     ):
         with pytest.raises(ValueError, match=what):
             load_model(changed(saved, change))

@@ -16,7 +16,7 @@ from os import PathLike
 from typing import IO, Any
 
 from .files import written_whole
-from .refusals import Damaged
+from .refusals import DamagedError
 
 Writer = Callable[[IO[bytes]], Any]
 
@@ -71,7 +71,7 @@ class Archive:
         self.names = self._zip.namelist()
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
-            raise Damaged(f"it holds {twice[0]!r} more than once")
+            raise DamagedError(f"it holds {twice[0]!r} more than once")
         self._verify(file)
 
     def read(self, name: str) -> bytes:
@@ -110,7 +110,7 @@ class Archive:
         try:
             return self._zip.getinfo(name)
         except KeyError:
-            raise Damaged(
+            raise DamagedError(
                 f"there is no {name} in it, but {', '.join(self.names[:5]) or 'nothing'}"
             ) from None
 
@@ -123,7 +123,7 @@ class Archive:
         file.seek(self._size - length)
         end = file.read(length)
         if not end.startswith(_MARK) or _digest(file, self._size - _DIGITS) != end[len(_MARK) :]:
-            raise Damaged("its content does not have the checksum that it was written with")
+            raise DamagedError("its content does not have the checksum that it was written with")
 
 
 def _digest(file: IO[bytes], size: int) -> bytes:
@@ -133,7 +133,7 @@ def _digest(file: IO[bytes], size: int) -> bytes:
     while size:
         part = file.read(min(size, _CHUNK))
         if not part:
-            raise Damaged("it ends early")
+            raise DamagedError("it ends early")
         digest.update(part)
         size -= len(part)
     return digest.hexdigest().encode()

@@ -96,8 +96,6 @@ def format_of(path: Path) -> str | None:
         return None
     with open(path, "rb") as file:
         start = file.read(1024)
-    if _is_hdf5(path, start):
-        return HDF5
     if start.startswith(b"PK"):
         names = _members(path)
         if "model.json" in names or "weights.safetensors" in names:
@@ -105,6 +103,8 @@ def format_of(path: Path) -> str | None:
         if "config.json" in names or "model.weights.h5" in names:
             return KERAS
         return None
+    if _is_hdf5(path, start):
+        return HDF5
     size = path.stat().st_size
     header = int.from_bytes(start[:8], "little")
     if len(start) > 8 and header <= size - 8 and start[8:9] == b"{":

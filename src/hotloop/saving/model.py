@@ -124,8 +124,6 @@ def load_model(
     ...     hotloop.models.load_model(os.path.join(folder, "m.hotloop")).count_params()
     3
     """
-    from ..models.model import Model
-    from ..models.structure import layer_from_config
 
     path = Path(filepath)
     kind = formats.format_of(path)

@@ -14,12 +14,12 @@ _HOW = "truncated, corrupt or another format"
 _OF_THE_SYSTEM = {errno.EIO, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ESTALE, errno.EMFILE}
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """What no program can have meant to write."""
 
 
 @contextmanager
-def refusals(path: Path, what: str) -> Iterator[None]:
+def refusals(path: Path | str, what: str) -> Iterator[None]:
     """Makes one error of the many that damaged or hostile content causes.
 
     Errors that are not the file's fault stay what they are: a lack of memory or of a package,
@@ -31,7 +31,7 @@ def refusals(path: Path, what: str) -> Iterator[None]:
         raise
     except RecursionError as error:
         raise ValueError(f"{path}: what it describes is nested too deeply") from error
-    except Damaged as error:
+    except DamagedError as error:
         raise ValueError(f"{path} is not a complete {what} ({_HOW}): {error}") from error
     except ValueError as error:
         words = str(error)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from . import strict_json
 from .filling import Stored
-from .refusals import Damaged
+from .refusals import DamagedError
 
 _DTYPES = {
     "BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "U32": "<u4",
@@ -92,7 +92,7 @@ def write(
         array = np.ascontiguousarray(sources[name]).astype(
             sources[name].dtype.newbyteorder("<"), copy=False
         )
-        data = memoryview(array.reshape(-1)).cast("B") if array.size else b""
+        data = array.reshape(-1).view(np.uint8).data if array.size else b""
         digest.update(data)
         file.write(data)
     if not checksum:
@@ -127,16 +127,16 @@ class Tensors:
         self._file, self._begins = file, file.tell()
         length = int.from_bytes(_exactly(file, min(size, 8)), "little")
         if size < 8 or length > min(size - 8, _LARGEST_HEADER):
-            raise Damaged("its header is longer than the file")
+            raise DamagedError("its header is longer than the file")
         text = _exactly(file, length)
         header = strict_json.loads(text, "its header")
         if not isinstance(header, dict):
-            raise Damaged("its header is not a dict")
+            raise DamagedError("its header is not a dict")
         self.metadata: dict[str, str] = header.pop(_METADATA, {})
         if not isinstance(self.metadata, dict) or not all(
             isinstance(value, str) for value in self.metadata.values()
         ):
-            raise Damaged("the metadata in its header are not a dict of strings")
+            raise DamagedError("the metadata in its header are not a dict of strings")
         self._first = 8 + length
         self._entries = _checked(header, size - self._first)
         if {"checksum", "sha256"} & self.metadata.keys():
@@ -162,25 +162,25 @@ class Tensors:
                 self._file.seek(place)
             array = np.empty(shape, dtype)
             if array.size:
-                _fill(self._file, memoryview(array.reshape(-1)).cast("B"))
+                _fill(self._file, array.reshape(-1).view(np.uint8).data)
             found[name] = array.astype(dtype.newbyteorder("="), copy=False)
         return found
 
     def _verify(self, text: bytes, size: int) -> None:
         stored = self.metadata.get("sha256", "").encode()
         if self.metadata.get("checksum") != "sha256" or text.count(stored) != 1:
-            raise Damaged("its checksum is damaged")
+            raise DamagedError("its checksum is damaged")
         digest = hashlib.sha256(len(text).to_bytes(8, "little"))
         digest.update(text.replace(stored, _NO_DIGEST.encode()))
         left = size - self._first
         while left:
             part = self._file.read(min(left, _CHUNK))
             if not part:
-                raise Damaged("it ends early")
+                raise DamagedError("it ends early")
             digest.update(part)
             left -= len(part)
         if digest.hexdigest().encode() != stored:
-            raise Damaged("its content does not have the checksum that it was written with")
+            raise DamagedError("its content does not have the checksum that it was written with")
 
 
 def stored(found: Tensors) -> dict[str, Stored]:
@@ -218,25 +218,25 @@ def _checked(header: Mapping[str, Any], size: int) -> dict[str, Entry]:
     parts: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-            raise Damaged(f"its header says of {name!r} not dtype, shape and data_offsets")
+            raise DamagedError(f"its header says of {name!r} not dtype, shape and data_offsets")
         code = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
         if code is None:
             raise ValueError(f"{name!r} holds {entry['dtype']!r}, which NumPy does not have")
         shape, offsets = entry["shape"], entry["data_offsets"]
         if not (_counts(shape) and _counts(offsets) and len(offsets) == 2 and len(shape) <= 32):
-            raise Damaged(f"shape {shape!r} or data_offsets {offsets!r} of {name!r} are none")
+            raise DamagedError(f"shape {shape!r} or data_offsets {offsets!r} of {name!r} are none")
         dtype = np.dtype(code)
         if offsets[1] - offsets[0] != dtype.itemsize * math.prod(shape):
-            raise Damaged(f"the data_offsets {offsets} of {name!r} do not fit shape {shape}")
+            raise DamagedError(f"the data_offsets {offsets} of {name!r} do not fit shape {shape}")
         found[name] = dtype, tuple(shape), offsets[0]
         parts.append((offsets[0], offsets[1], name))
     end = 0
     for begin, after, name in sorted(parts):
         if begin != end:
-            raise Damaged(f"{name!r} begins at byte {begin} of the data; expected {end}")
+            raise DamagedError(f"{name!r} begins at byte {begin} of the data; expected {end}")
         end = after
     if end != size:
-        raise Damaged(f"its header describes {end} bytes of data, the file holds {size}")
+        raise DamagedError(f"its header describes {end} bytes of data, the file holds {size}")
     return found
 
 
@@ -255,7 +255,7 @@ def _name_of(dtype: np.dtype[Any], name: str) -> str:
 def _exactly(file: IO[bytes], size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
-        raise Damaged("it ends early")
+        raise DamagedError("it ends early")
     return data
 
 
@@ -263,6 +263,6 @@ def _fill(file: IO[bytes], into: memoryview) -> None:
     while into:
         part = file.read(min(len(into), _CHUNK))
         if not part:
-            raise Damaged("it ends early")
+            raise DamagedError("it ends early")
         into[: len(part)] = part
         into = into[len(part) :]

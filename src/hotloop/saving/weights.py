@@ -1,4 +1,4 @@
-"""Weights in files: safetensors files of one's own, and the weights of every format that is read."""
+"""Weights in files: safetensors files of one's own, and whatever else is read."""
 
 from __future__ import annotations
 
