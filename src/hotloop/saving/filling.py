@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def fill(parts: Sequence[Part], *, skip_mismatch: bool = False) -> None:
         if problem is None:
             fitting.append(part)
         elif skip_mismatch:
-            warnings.warn(f"{part.what} is skipped: {problem}", UserWarning, stacklevel=5)
+            warnings.warn(f"{part.what} is skipped: {problem}", UserWarning, _callers_level())
         else:
             raise ValueError(problem)
     pairs = [
@@ -69,6 +70,16 @@ def fill(parts: Sequence[Part], *, skip_mismatch: bool = False) -> None:
     values = [stored.read() for _, stored in pairs]
     for (weight, _), value in zip(pairs, values, strict=True):
         weight.assign(value)
+
+
+def _callers_level() -> int:
+    """The stack level of the first function that is not this package's, for warnings."""
+    level, frame = 1, inspect.currentframe()
+    while frame and (frame := frame.f_back):
+        if not frame.f_globals.get("__name__", "").startswith("hotloop."):
+            break
+        level += 1
+    return level
 
 
 def check_numbers(stored: Stored) -> None:
