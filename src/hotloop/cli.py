@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .datasets.files import Split
+from .saving.files import text_written_whole
 from .tabular import (
     Problem,
     Score,
@@ -228,7 +229,7 @@ def _predict(options: argparse.Namespace) -> None:
     if options.output is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
         return
-    with options.output.open("w", newline="", encoding="utf-8") as file:
+    with text_written_whole(options.output, newline="") as file:
         csv.writer(file).writerows(lines)
 
 
@@ -246,9 +247,11 @@ def _profile(options: argparse.Namespace) -> None:
     )
     print(profile.table(shutil.get_terminal_size(fallback=(100, 24)).columns))
     if options.json:
-        options.json.write_text(json.dumps(profile.to_dict(), indent=1) + "\n", encoding="utf-8")
+        with text_written_whole(options.json) as file:
+            file.write(json.dumps(profile.to_dict(), indent=1) + "\n")
     if options.html:
-        options.html.write_text(html.page(profile), encoding="utf-8")
+        with text_written_whole(options.html) as file:
+            file.write(html.page(profile))
     if options.plot:
         plot.save(profile, options.plot)
 

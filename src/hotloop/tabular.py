@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .saving import strict_json, tensors
 from .saving.files import written_whole
+from .saving.filling import Part, fill
+from .saving.refusals import refusals
+from .variables import deferring
 
 if TYPE_CHECKING:
     from .models import Sequential
@@ -349,6 +353,29 @@ class _Description:
     target_scale: float
 
 
+def _description(fields: Any) -> _Description:
+    """The description that a file holds, checked: nobody vouches for the file."""
+    try:
+        given: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()
+        }
+        found = _Description(**given)
+        columns = len(found.features)
+        texts = (found.target, found.activation, *found.features, *(found.classes or ()))
+        numbers = (*found.mean, *found.scale, found.target_mean, found.target_scale)
+        sound = (
+            len(found.mean) == len(found.scale) == columns
+            and all(isinstance(text, str) for text in texts)
+            and all(type(number) in (int, float) for number in numbers)
+            and all(type(units) is int for units in found.layers)
+        )
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"its description of the model is damaged: {error}") from None
+    if not sound:
+        raise ValueError("its description of the model is damaged")
+    return found
+
+
 class TabularModel:
     """Fully connected network on standardised columns: a classifier or a regression.
 
@@ -431,12 +458,10 @@ class TabularModel:
 
     def save(self, path: str | Path) -> None:
         """Write weights and description to one ``.safetensors`` file, atomically."""
-        from safetensors.numpy import save
-
-        weights = {str(i): np.asarray(w) for i, w in enumerate(self._model.get_weights())}
+        weights = {str(i): weight for i, weight in enumerate(self._model.weights)}
         description = json.dumps(asdict(self._description))
         with written_whole(path) as file:
-            file.write(save(weights, metadata={"format": _FORMAT, "model": description}))
+            tensors.write(file, weights, {"format": _FORMAT, "model": description})
 
     @classmethod
     def load(cls, path: str | Path) -> TabularModel:
@@ -449,25 +474,20 @@ class TabularModel:
         OSError
             If it cannot be read.
         """
-        from safetensors import SafetensorError, safe_open
-
-        Path(path).open("rb").close()  # a missing file gets Python's own error
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                weights = [file.get_tensor(str(i)) for i in range(len(file.keys()))]
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"{path} was not written by `hotloop train --save`")
-        fields = json.loads(metadata["model"])
-        lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
-        description = _Description(**(fields | lists))
-        model = cls(description.layers, description.activation)
-        model._description = description
-        model._model = model._build()
-        model._model.set_weights(weights)
-        return model
+        with open(path, "rb") as file, refusals(Path(path), "model of `hotloop train --save`"):
+            found = tensors.opened(file)
+            if found.metadata.get("format") != _FORMAT:
+                raise ValueError(f"{path} was not written by `hotloop train --save`")
+            fields = strict_json.loads(found.metadata.get("model", ""), "its description")
+            description = _description(fields)
+            model = cls(description.layers, description.activation)
+            model._description = description
+            with deferring():  # weights that the file does not hold must not fill the memory
+                model._model = model._build()
+            by_name = tensors.stored(found)
+            stored = [by_name[str(i)] for i in range(len(by_name))]
+            fill([Part("the network", str(path), model._model.weights, stored)])
+            return model
 
     def _describe(self, problem: Problem) -> _Description:
         """Description whose scaling comes from the training rows."""

@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from ..saving.formats import format_of_model, format_of_weights
 from .base import Logs
 from .monitor import MonitorCallback
 
@@ -19,9 +20,10 @@ class ModelCheckpoint(MonitorCallback):
     Parameters
     ----------
     filepath : path-like
-        Where to; ``{epoch}`` stands for the epoch, from 1, ``{batch}`` for the batch, from 1, where
-        `save_freq` counts batches, and ``{val_loss:.3f}`` or the like for a metric. Folders on the
-        way to it are made.
+        Where to; the name says the format, as of `Model.save` (``.hotloop``, ``.keras``) and
+        `Model.save_weights` (``.safetensors``, ``.weights.h5``). ``{epoch}`` stands for the
+        epoch, from 1, ``{batch}`` for the batch, from 1, where `save_freq` counts batches, and
+        ``{val_loss:.3f}`` or the like for a metric. Folders on the way to it are made.
     monitor : str
         Name of the metric that `save_best_only` looks at.
     verbose : {0, 1}
@@ -40,8 +42,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises
     ------
     ValueError
-        For another mode or save_freq; while training, if the path names a metric that is not
-        there.
+        For another mode or save_freq, and for a name that promises another format than the one
+        that would be written; while training, if the path names a metric that is not there.
 
     Examples
     --------
@@ -68,6 +70,9 @@ class ModelCheckpoint(MonitorCallback):
                 "ModelCheckpoint: save_freq must be 'epoch' or a whole number of batches of at "
                 f"least 1, not {save_freq!r}"
             )
+        # Now, and not when the first epoch is over.
+        format_of = format_of_weights if save_weights_only else format_of_model
+        format_of(Path(filepath))
         self.filepath = fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only

@@ -15,7 +15,7 @@ from .. import config, constraints, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.trace import TRAINING, Training, Use, Value, flat, in_layer
-from ..variables import Variable
+from ..variables import Variable, first_values
 
 Shape = tuple[int | None, ...]
 
@@ -220,9 +220,9 @@ class Layer:
         flat: bool = False,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
-        value = initializers.get(initializer)(shape, self.dtype)
+        make = functools.partial(initializers.get(initializer), shape, self.dtype)
         variable = Variable(
-            np.asarray(value, self.dtype).reshape(shape),
+            first_values(make, shape, self.dtype),
             name,
             trainable,
             regularizers.get(regularizer),

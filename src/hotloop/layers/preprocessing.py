@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.trace import Value
-from ..variables import Variable
+from ..variables import Variable, first_values
 from .base import Layer, Shape, check_count
 
 
@@ -129,14 +130,14 @@ class Normalization(Layer):
                 f"fit {shape}, the axes {self.axis} of inputs of shape {input_shape}"
             ) from None
         self.mean, self.variance = (
-            self._made(value, name)
+            self._made(first_values(functools.partial(np.copy, value), shape, self.dtype), name)
             for value, name in zip(numbers, ("mean", "variance"), strict=True)
         )
         if found:
             self.count = self._made(np.zeros((), np.int32), "count")
             self._weights += [self.mean, self.variance, self.count]
 
-    def _made(self, value: NDArray[Any], name: str) -> Variable:
+    def _made(self, value: Any, name: str) -> Variable:
         variable = Variable(value, name, trainable=False, flat=True)
         variable.path = f"{self.name}/{name}"
         return variable
