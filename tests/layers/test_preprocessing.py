@@ -248,8 +248,9 @@ def test_what_layers_compute_is_counted_over_the_same_axis(backend, mode, shape)
     x = np.random.default_rng(5).integers(0, 4, (6, *shape))
     layer = CategoryEncoding(4, mode)
     inner = hotloop.Sequential([hotloop.Input(shape), layer])
-    for layers in ([hotloop.layers.Rescaling(1.0), layer], [hotloop.layers.Rescaling(1.0), inner]):
-        found = hotloop.Sequential(layers).predict(x, verbose=0)
+    for last in (layer, inner):
+        model = hotloop.Sequential([hotloop.layers.Rescaling(1.0), last])
+        found = model.predict(x, verbose=0)
         np.testing.assert_array_equal(found, layer(x))
 
 
