@@ -395,7 +395,8 @@ class Discretization(Layer):
     def prepare(self, array: NDArray[Any]) -> NDArray[Any]:
         """The bins' numbers, of an array of numbers."""
         self.check_ready()
-        return np.digitize(array, np.asarray(self.bin_boundaries)).astype(np.int32)
+        bins: NDArray[Any] = np.digitize(array, np.asarray(self.bin_boundaries))
+        return bins.astype(np.int32)
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         if isinstance(x, Value) or self.output_mode != "int":
