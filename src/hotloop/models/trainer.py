@@ -45,6 +45,14 @@ SLICE_SECONDS = 0.1
 RECORDED_ROWS = 1 << 14
 # Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
 BLOCK_ROWS = 1 << 17
+# What Keras asks a model for loss and metrics by.
+_OF_OBJECTIVE = (
+    "compute_loss",
+    "compute_metrics",
+    "compute_loss_and_updates",
+    "get_metrics_result",
+    "metrics",
+)
 # Plans that a model keeps ready: training, evaluation and prediction at a few batch sizes.
 PLANS_KEPT = 8
 
@@ -209,7 +217,25 @@ class Trainer:
     def compiled(self) -> bool:
         return self._compilation is not None
 
+    def _refuse_overridden(self, method: str, *names: str) -> None:
+        """That none of these is of the user's own, as Keras would call it and nothing does here."""
+        for kind in type(self).__mro__:
+            if kind.__module__.startswith(_PACKAGE):
+                break
+            for name in names:
+                if name in vars(kind):
+                    raise NotImplementedError(
+                        f"{kind.__name__}.{name} is never called: hotloop runs whole plans, and "
+                        f"{method}() would ignore it. Remove it, and say what it does with "
+                        "compile(loss=..., metrics=...) and callbacks, or write a loop of "
+                        "loss_and_gradients() and optimizer.apply()"
+                    )
+
     def _require_compiled(self, method: str) -> Compilation:
+        steps = ("train_step", "make_train_function")
+        if method in ("evaluate", "test_on_batch"):
+            steps = ("test_step", "make_test_function")
+        self._refuse_overridden(method, *steps, *_OF_OBJECTIVE)
         if self._compilation is None:
             raise ValueError(
                 f"{self.describe()} must be compiled before {method}(): call "
@@ -476,6 +502,7 @@ class Trainer:
         """What validates after an epoch, if it is due; None without anything to validate on."""
         if given is None:
             return None
+        self._refuse_overridden("fit", "test_step", "make_test_function")
         if not isinstance(frequency, list | tuple):
             _check_count("validation_freq", frequency, 1)
         if is_batches(given):
@@ -622,6 +649,7 @@ class Trainer:
         ValueError
             For examples that do not have the model's input shape.
         """
+        self._refuse_overridden("predict", "predict_step", "make_predict_function")
         if is_batches(x):
             from . import streaming
 
@@ -699,6 +727,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
+        self._refuse_overridden("predict_on_batch", "predict_step", "make_predict_function")
         arrays, rows = self._inputs(x)
         ready = self._ready("predict", _rounded_up(rows), None)
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
