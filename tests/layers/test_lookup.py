@@ -8,7 +8,14 @@ import pytest
 
 import hotloop
 from hotloop import layers
-from hotloop.layers import Dense, Embedding, Flatten, IntegerLookup, StringLookup
+from hotloop.layers import (
+    CategoryEncoding,
+    Dense,
+    Embedding,
+    Flatten,
+    IntegerLookup,
+    StringLookup,
+)
 
 LETTERS = ["a", "b", "c", "d"]
 NUMBERS = [12, 36, 1138, 42]
@@ -92,6 +99,17 @@ def test_terms_become_vectors(backend, mode, data, expected):
     of_numbers = IntegerLookup(vocabulary=NUMBERS, output_mode=mode)
     given = np.vectorize(numbers.get)(np.array(data))
     np.testing.assert_array_equal(of_numbers(given), expected)
+
+
+@pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count"])
+@pytest.mark.parametrize("shape", [(3, 2), (1, 2), (3, 1), (2, 3, 2)])
+def test_indices_of_several_axes_are_encoded_as_categories_are(backend, mode, shape):
+    x = np.random.default_rng(5).choice([*NUMBERS, 7], (6, *shape))
+    index = IntegerLookup(vocabulary=NUMBERS)(x)
+    expected = CategoryEncoding(len(NUMBERS) + 1, mode)(index)
+    layer = IntegerLookup(vocabulary=NUMBERS, output_mode=mode)
+    np.testing.assert_array_equal(layer(x), expected)
+    np.testing.assert_array_equal(hotloop.Sequential([layer]).predict(x, verbose=0), expected)
 
 
 def test_indices_become_terms_again():

@@ -29,7 +29,8 @@ class ModelCheckpoint(MonitorCallback):
     verbose : {0, 1}
         1 says what is saved.
     save_best_only : bool
-        Whether only a model that is better than all before it is saved.
+        Whether only a model that is better than all before it is saved. Where the metric is not
+        there, a warning says so, and each model is saved until there is a best one.
     save_weights_only : bool
         Whether `save_weights` writes the file, instead of `save`.
     mode : {"auto", "min", "max"}
@@ -79,6 +80,7 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self.best = initial_value_threshold
+        self._has_best = False
         self._epoch = 0
         self._batches = 0
         if by_batches:
@@ -96,11 +98,12 @@ class ModelCheckpoint(MonitorCallback):
 
     def get_state(self) -> dict[str, Any]:
         """The best value, and the batches so far."""
-        return {"best": self.best, "batches": self._batches}
+        return {"best": self.best, "has_best": self._has_best, "batches": self._batches}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.best, self._batches = state["best"], state["batches"]
+        self._has_best = state["has_best"]
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1
@@ -111,9 +114,13 @@ class ModelCheckpoint(MonitorCallback):
         """Save where this is the best model, or where each is saved."""
         if self.save_best_only:
             value = self.monitored(logs)
-            if value is None or not self.improves(value, self.best):
+            if value is None:
+                if self._has_best:
+                    return
+            elif self.improves(value, self.best):
+                self.best, self._has_best = value, True
+            else:
                 return
-            self.best = value
         path = Path(self._name(logs, numbers))
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
@@ -121,7 +128,7 @@ class ModelCheckpoint(MonitorCallback):
         else:
             self.model.save(path)
         if self.verbose:
-            reason = f", {self.monitor} is {self.best:g}" if self.save_best_only else ""
+            reason = f", {self.monitor} is {self.best:g}" if self._has_best else ""
             print(f"Epoch {numbers['epoch']}: saved {path}{reason}")
 
     def _name(self, logs: Logs, numbers: dict[str, int]) -> str:

@@ -48,6 +48,7 @@ def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
             f"{argument} is a SciPy sparse matrix; convert it with .toarray() or train on a dense "
             "part of it"
         )
+    _refuse_masks(value, argument)
     if isinstance(value, np.ndarray):
         pass
     elif tables.is_table(value):
@@ -70,6 +71,21 @@ def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
             "instance with .astype('float32'), and encode categories as numbers first."
         )
     return array
+
+
+def _refuse_masks(value: Any, argument: str) -> None:
+    """That nothing in it is masked: an array made of it would not know; ValueError otherwise."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"{argument} is a NumPy masked array with masked values: fill them first, with "
+                ".filled(value), or leave out their rows"
+            )
+    elif isinstance(value, list | tuple):
+        kinds = set(map(type, value))
+        if any(issubclass(kind, list | tuple | np.ma.MaskedArray) for kind in kinds):
+            for part in value:
+                _refuse_masks(part, argument)
 
 
 def as_float(value: Any, argument: str) -> Array:

@@ -35,7 +35,8 @@ class Layer:
         Unique in a model; made from the class's name if not given.
     trainable : bool
         Whether the optimizer updates its weights; setting it later sets it for its parts too.
-        A model that is fitted heeds it from the next `fit` on.
+        A model heeds it from its next step on, compiled or not; a `fit` that is running, from
+        its next epoch on.
     dtype : {"float32", "float64"}, optional
         What it computes in; `hotloop.config.floatx` if not given.
     input_shape : tuple of int, optional

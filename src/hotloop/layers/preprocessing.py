@@ -247,8 +247,9 @@ class CategoryEncoding(Layer):
     output_mode : {"multi_hot", "one_hot", "count"}
         ``"one_hot"`` makes a vector of each number, with a 1 at its position: (batch, n) becomes
         (batch, n, num_tokens), and (batch, 1) becomes (batch, num_tokens). The others make one
-        vector of all numbers along the last axis: ``"multi_hot"`` has a 1 for each that there is,
-        ``"count"`` how often: (batch, n) becomes (batch, num_tokens).
+        vector of all numbers along the axis behind the batch: ``"multi_hot"`` has a 1 for each
+        that there is, ``"count"`` how often: (batch, n) becomes (batch, num_tokens), and
+        (batch, n, m) becomes (batch, m, num_tokens).
     **options
         As in `Layer`.
 
@@ -318,7 +319,7 @@ class Discretization(Layer):
     --------
     >>> from hotloop.layers import Discretization
     >>> Discretization([0.0, 1.0, 2.0])([[-1.5, 1.0, 3.4, 0.5]])
-    array([[0, 2, 3, 1]])
+    array([[0, 2, 3, 1]], dtype=int32)
     """
 
     def __init__(
@@ -395,7 +396,8 @@ class Discretization(Layer):
     def prepare(self, array: NDArray[Any]) -> NDArray[Any]:
         """The bins' numbers, of an array of numbers."""
         self.check_ready()
-        return np.asarray(np.digitize(array, np.asarray(self.bin_boundaries)))
+        bins: NDArray[Any] = np.digitize(array, np.asarray(self.bin_boundaries))
+        return bins.astype(np.int32)
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         if isinstance(x, Value) or self.output_mode != "int":
@@ -464,9 +466,11 @@ def encoded(layer: Layer, x: Value, depth: int, mode: str, *, least: int = 0) ->
             x = ops.reshape(x, (*x.dims, 1))
     elif not x.dims:
         raise ValueError(
-            f"{layer.describe()} makes one vector of the numbers along the last axis, so inputs "
-            f"must have one besides the batch: shape (batch, n), not {x.shape}"
+            f"{layer.describe()} makes one vector of the numbers along the axis behind the batch, "
+            f"so inputs must have one besides the batch: shape (batch, n), not {x.shape}"
         )
+    else:
+        x = ops.permute(x, (*range(1, len(x.dims)), 0))
     return ops.encode(x, depth, layer.describe(), counts=mode == "count", least=least)
 
 

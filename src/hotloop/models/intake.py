@@ -21,6 +21,7 @@ from ..layers.base import Layer
 
 Array = NDArray[Any]
 
+_MOVES = ("reshape", "permute")  # what leaves the numbers as they are
 _CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
 
 
@@ -83,7 +84,7 @@ class Intake:
             index = self._inputs[source]
             name = "x" if len(arrays) == 1 else f"x[{index}]"
             array = arrays[index]
-            for node in nodes:
+            for node in _checked_first(nodes):
                 array = _done(node, array, name)
             prepared.append(array)
         return prepared
@@ -107,7 +108,7 @@ class Intake:
         found = set()
         for value in self.values:
             source, nodes = ops.source_of(value)
-            first = next((node for node in nodes if node.op != "reshape"), None)
+            first = next((node for node in nodes if node.op not in _MOVES), None)
             if first is None or first.op != "prepare" or not _takes_text(first):
                 found.add(self._inputs[source])
         return found
@@ -127,10 +128,21 @@ def _takes_text(node: Node) -> bool:
     return isinstance(owner, Layer) and owner.takes_text
 
 
+def _checked_first(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, a check before axes are moved: it says where in the caller's array a value is."""
+    ordered = list(nodes)
+    for i in range(len(ordered) - 1, 0, -1):
+        if ordered[i].op == "indices" and ordered[i - 1].op == "permute":
+            ordered[i - 1], ordered[i] = ordered[i], ordered[i - 1]
+    return ordered
+
+
 def _done(node: Node, array: Array, name: str) -> Array:
     """What a node makes of a whole array."""
     if node.op == "reshape":
         return array.reshape(len(array), *node.output.dims)
+    if node.op == "permute":
+        return array.transpose(0, *(axis + 1 for axis in node.attributes["axes"]))
     if node.op == "prepare":
         function: Callable[[Array], Array] = node.attributes["function"]
         return function(array)

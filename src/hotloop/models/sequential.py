@@ -54,7 +54,10 @@ class Sequential(Model):
             If it is not a layer.
         ValueError
             If a layer of this name is there already, or its input does not fit.
+        RuntimeError
+            While the model is fitted, evaluated or predicts, as from a callback.
         """
+        self._require_idle("add")
         if isinstance(layer, Value) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
@@ -87,6 +90,7 @@ class Sequential(Model):
 
     def pop(self) -> Layer:
         """Removes the last layer and returns it."""
+        self._require_idle("pop")
         if not self._chain:
             raise ValueError(f"{self.describe()} has no layers")
         layer = self._chain.pop()

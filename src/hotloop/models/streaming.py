@@ -20,6 +20,7 @@ from ..data import adapters, tables
 from ..data.batches import Source
 from ..data.feed import Feed
 from . import trainer as of_arrays
+from .diagnosis import NonFiniteError
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
@@ -124,6 +125,7 @@ class _Stream:
         self._compilation = compilation
         self._class_weight = class_weight
         self._size = 0  # of the plan that the batches share
+        self._changing: of_arrays._Changing | None = None  # since the first batch of a run
 
     def run(
         self,
@@ -140,6 +142,7 @@ class _Stream:
         done, rows = 0, 0
         logs: dict[str, Any] = {}
         pace = _Pace()
+        self._changing = None
         for batch in batches:
             if on_begin is not None:
                 on_begin(done, {})
@@ -147,12 +150,18 @@ class _Stream:
             if done == 0:
                 self.objective.reset()
                 sums = np.zeros((1, len(ready.plan.slots)))
-            self._step(ready, sums[0], f"{during}batch {done + 1}")
+            try:
+                self._step(ready, sums[0], f"{during}batch {done + 1}")
+            except NonFiniteError as error:
+                error.logs = of_arrays._cut_short(self.objective, ready.plan, sums, rows)
+                if on_end is not None:
+                    on_end(done, error.logs)
+                raise
             done, rows = done + 1, rows + self.last.rows
             if on_end is not None:
                 logs = self._logs(ready, sums, rows)
                 on_end(done - 1, logs)
-            if self._trainer.stop_training and self._mode == "train":
+            if self._trainer._is_to_stop(ready.plan):
                 break
             if progress is not None and progress.verbose and pace.is_time():
                 progress.update(done, steps, self._logs(ready, sums, rows))
@@ -176,7 +185,9 @@ class _Stream:
                 )
         self.last, self.objective = data, objective
         self._size = _plan_size(self._size, data.rows)
-        return self._trainer._ready(self._mode, self._size, objective)
+        if self._changing is None:
+            self._changing = self._trainer._changing(self._mode)
+        return self._trainer._ready(self._mode, self._size, objective, self._changing)
 
     def _step(self, ready: of_arrays._Ready, sums: Array, where: str) -> None:
         """Runs `last`, and adds to the sums and metrics."""
@@ -274,10 +285,10 @@ def fit(
             _warn_if_short("x", done, steps_per_epoch, stacklevel=6)
         return logs
 
-    with source:
+    with source, trainer._at_work("fit"):
         return trainer._train(
             _while_there_are_batches(epochs, source), train, validate, callbacks, bar,
-            lambda: stream.last, lambda: trainer.trainable_weights,
+            lambda: stream.last,
         )  # fmt: skip
 
 
@@ -321,16 +332,18 @@ def evaluate(
     stream = _Stream(trainer, "evaluate", compilation)
     callbacks, bar = hooks(source.steps)
     try:
-        done, logs = _evaluate(stream, source, callbacks, bar)
+        done, logs = _evaluate(trainer, stream, source, callbacks, bar)
     finally:
         bar.close()
     if not done:
         raise ValueError("x gave no batches")
-    _warn_if_short("x", done, steps, stacklevel=4)
+    if not trainer.stop_evaluating:
+        _warn_if_short("x", done, steps, stacklevel=4)
     return stream.objective, logs
 
 
 def _evaluate(
+    trainer: Trainer,
     stream: _Stream,
     source: Source[Batch],
     callbacks: CallbackList,
@@ -338,9 +351,10 @@ def _evaluate(
     during: str = "",
 ) -> tuple[int, dict[str, Any]]:
     """How many batches there were, and their loss and metrics."""
-    with source:
+    with source, trainer._at_work("evaluate"):
         if not source.begin():
             return 0, {}
+        trainer.stop_evaluating = False
         callbacks.on_test_begin()
         done, logs = stream.run(
             source,
@@ -351,7 +365,7 @@ def _evaluate(
             during=during,
         )
         source.end()
-    callbacks.on_test_end(logs)
+        callbacks.on_test_end(logs)
     return done, logs
 
 
@@ -377,13 +391,14 @@ def validator(
         stream = _Stream(trainer, "evaluate", compilation)
         source.restart()
         during = f"the validation after epoch {epoch + 1}, "
-        done, logs = _evaluate(stream, source, callbacks, during=during)
+        done, logs = _evaluate(trainer, stream, source, callbacks, during=during)
         if not done:
             raise ValueError(
                 f"validation_data has no batches for the validation after epoch {epoch + 1}; a "
                 "generator must give as many as all validations need"
             )
-        _warn_if_short("validation_data", done, steps, stacklevel=6)
+        if not trainer.stop_evaluating:
+            _warn_if_short("validation_data", done, steps, stacklevel=6)
         return logs
 
     return validate
@@ -401,9 +416,10 @@ def predict(
     parts: list[list[Array]] = []
     size = 0
     pace = _Pace()
+    trainer.stop_predicting = False
     callbacks.on_predict_begin()
     try:
-        with source:
+        with source, trainer._at_work("predict"):
             if not source.begin():
                 raise ValueError("x gave no batches")
             for batch in source:
@@ -421,12 +437,15 @@ def predict(
                 if callbacks.wants_predict_batches:
                     logs = {"outputs": trainer._in_output_form(outputs)}
                     callbacks.on_predict_batch_end(len(parts) - 1, logs)
+                if trainer.stop_predicting:
+                    break
                 if pace.is_time():
                     bar.update(len(parts), source.steps)
             source.end()
     finally:
         bar.close()
-    _warn_if_short("x", len(parts), steps, stacklevel=4)
+    if not trainer.stop_predicting:
+        _warn_if_short("x", len(parts), steps, stacklevel=4)
     found = [np.concatenate(output) for output in zip(*parts, strict=True)]
     callbacks.on_predict_end({"outputs": trainer._in_output_form(found)})
     return found

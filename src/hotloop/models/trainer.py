@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +45,14 @@ SLICE_SECONDS = 0.1
 RECORDED_ROWS = 1 << 14
 # Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
 BLOCK_ROWS = 1 << 17
+# What Keras asks a model for loss and metrics by.
+_OF_OBJECTIVE = (
+    "compute_loss",
+    "compute_metrics",
+    "compute_loss_and_updates",
+    "get_metrics_result",
+    "metrics",
+)
 # Plans that a model keeps ready: training, evaluation and prediction at a few batch sizes.
 PLANS_KEPT = 8
 
@@ -79,7 +90,20 @@ class _Ready:
     plan: Plan
     executor: Any
     lock: threading.Lock
+
+
+@dataclass(frozen=True)
+class _Changing:
+    """What steps change, and by which optimizer; the same for all batches of an epoch."""
+
     trained: list[Variable]
+    written: list[Variable]
+    optimizer: Optimizer | None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells plans apart."""
+        return (id(self.optimizer), len(self.trained), *map(id, self.trained + self.written))
 
 
 class Trainer:
@@ -118,15 +142,27 @@ class Trainer:
         def changed_weights(self) -> list[Variable]: ...
 
     def __init__(self) -> None:
-        self.optimizer: Optimizer | None = None
+        self._optimizer: Optimizer | None = None
         self.history: History | None = None
         self.stop_training = False
+        self.stop_evaluating = False
+        self.stop_predicting = False
+        self._running: list[str] = []  # the methods that are at work, in whatever thread
         self._compilation: Compilation | None = None
         self._intake: Intake | None = None
         self._plans: dict[Any, _Ready] = {}
         self._plans_lock = threading.Lock()
 
     # -- compile ----------------------------------------------------------------
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """What trains the weights; a `fit` that is running heeds a new one from its next epoch."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, given: Any) -> None:
+        self._optimizer = None if given is None else optimizers.get(given)
 
     def compile(
         self,
@@ -159,7 +195,10 @@ class Trainer:
         ------
         ValueError
             For names that are not known; the nearest one is suggested.
+        RuntimeError
+            While `fit` is running, as from a callback.
         """
+        self._require_idle("compile", ["fit"])
         if run_eagerly:
             warnings.warn(
                 "compile(run_eagerly=True) is ignored: hotloop always runs whole plans",
@@ -178,7 +217,25 @@ class Trainer:
     def compiled(self) -> bool:
         return self._compilation is not None
 
+    def _refuse_overridden(self, method: str, *names: str) -> None:
+        """That none of these is of the user's own, as Keras would call it and nothing does here."""
+        for kind in type(self).__mro__:
+            if kind.__module__.startswith(_PACKAGE):
+                break
+            for name in names:
+                if name in vars(kind):
+                    raise NotImplementedError(
+                        f"{kind.__name__}.{name} is never called: hotloop runs whole plans, and "
+                        f"{method}() would ignore it. Remove it, and say what it does with "
+                        "compile(loss=..., metrics=...) and callbacks, or write a loop of "
+                        "loss_and_gradients() and optimizer.apply()"
+                    )
+
     def _require_compiled(self, method: str) -> Compilation:
+        steps = ("train_step", "make_train_function")
+        if method in ("evaluate", "test_on_batch"):
+            steps = ("test_step", "make_test_function")
+        self._refuse_overridden(method, *steps, *_OF_OBJECTIVE)
         if self._compilation is None:
             raise ValueError(
                 f"{self.describe()} must be compiled before {method}(): call "
@@ -190,6 +247,25 @@ class Trainer:
                 "compute; pass loss=... to compile()"
             )
         return self._compilation
+
+    @contextlib.contextmanager
+    def _at_work(self, method: str) -> Iterator[None]:
+        self._running.append(method)
+        try:
+            yield
+        finally:
+            self._running.remove(method)
+
+    def _require_idle(self, what: str, methods: Collection[str] = ()) -> None:
+        """That none of these methods, or none at all, is at work; RuntimeError otherwise."""
+        for method in list(self._running):
+            if not methods or method in methods:
+                raise RuntimeError(
+                    f"{self.describe()}: {what}() cannot be called while {method}() is running, as "
+                    f"from a callback or another thread: call it when {method}() has returned. "
+                    "model.stop_training = True ends a fit; model.optimizer and trainable may be "
+                    "set while it runs, and are heeded from its next epoch on"
+                )
 
     # -- fit --------------------------------------------------------------------
 
@@ -311,7 +387,7 @@ class Trainer:
                 rows=data.rows, batch_size=batch_size,
             )  # fmt: skip
             planned = range(epochs if resumption.over else resumption.epoch, epochs)
-        ready = self._ready("train", batch_size, objective)
+        self._ready("train", batch_size, objective)  # so that errors come before any callback
         watched = (
             resumption is not None
             or hooks.wants_train_batches
@@ -324,19 +400,23 @@ class Trainer:
         def train(epoch: int) -> dict[str, Any]:
             first, count = epoch_steps.begin()
             return self._run(
-                ready, feed, first, count, objective, data,
+                self._ready("train", batch_size, objective), feed, first, count, objective, data,
                 on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
                 on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
                 progress=bar, steps=steps, during=f"epoch {epoch + 1}, ", resumption=resumption,
             )  # fmt: skip
 
         def train_unwatched() -> dict[str, Any]:
-            return self._run_unwatched(ready, feed, planned, shuffle, objective, data, hooks)
+            return self._run_unwatched(
+                lambda: self._ready("train", batch_size, objective), feed, planned, shuffle,
+                objective, data, hooks,
+            )  # fmt: skip
 
-        return self._train(
-            planned, train, validate, hooks, bar, lambda: data, lambda: ready.trained,
-            at_once=None if watched else train_unwatched, resumption=resumption,
-        )  # fmt: skip
+        with self._at_work("fit"):
+            return self._train(
+                planned, train, validate, hooks, bar, lambda: data,
+                at_once=None if watched else train_unwatched, resumption=resumption,
+            )  # fmt: skip
 
     def _train(
         self,
@@ -346,51 +426,50 @@ class Trainer:
         hooks: CallbackList,
         bar: ProgressBar,
         newest: Callable[[], _Data],
-        trained: Callable[[], list[Variable]],
         at_once: Callable[[], dict[str, Any]] | None = None,
         resumption: Resumption | None = None,
     ) -> History:
         """Trains epoch by epoch, or `at_once` what nobody watches.
 
-        `newest` gives the examples that were trained on last, `trained` the weights.
+        `newest` gives the examples that were trained on last.
         """
         self.stop_training = False
         logs: dict[str, Any] = {}
+
+        def attempt(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            """What a run gives, or its logs so far where it may end at a loss that is NaN."""
+            try:
+                return run()
+            except NonFiniteError as error:
+                if not hooks.ends_at_nan:
+                    raise
+                self.stop_training = True
+                print(f"Training ends: {error}")
+                return error.logs
+
         hooks.on_train_begin()
         try:
             if resumption is not None:
                 resumption.restore(in_epoch=False)
             if at_once is not None:
-                logs = at_once()
+                logs = attempt(at_once)
                 epochs = ()
             for epoch in epochs:
                 hooks.on_epoch_begin(epoch)
                 if resumption is not None:
                     resumption.restore(in_epoch=True)
-                logs = train(epoch)
+                logs = attempt(partial(train, epoch))
                 if validate is not None:
-                    logs |= validate(epoch, hooks)
+                    logs |= attempt(partial(validate, epoch, hooks))
                 hooks.on_epoch_end(epoch, logs)
                 if resumption is not None:
                     resumption.end_epoch(epoch)
                 if self.stop_training:
                     break
             assert self.optimizer is not None
-            weights = trained()
+            weights = self.trainable_weights
             self.optimizer.finalize_variable_values(weights)
-            # The last batch's loss is finite even where, behind a tanh, its gradient is not.
-            if not all(weight.is_finite() for weight in weights):
-                what = "the weights are not finite after the last batch"
-                data = newest()
-                rows = np.arange(data.rows)
-                raise NonFiniteError(
-                    explain(what, self.weights, data.x, data.y, rows, data.first_row)
-                )
-        except NonFiniteError as error:
-            if not hooks.ends_at_nan:
-                raise
-            self.stop_training = True
-            print(f"Training ends: {error}")
+            attempt(partial(self._check_finite, weights, newest, logs))
         finally:
             bar.close()
         hooks.on_train_end(logs)
@@ -398,6 +477,17 @@ class Trainer:
             resumption.end()
         self.history = hooks.history
         return hooks.history
+
+    def _check_finite(
+        self, weights: list[Variable], newest: Callable[[], _Data], logs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """That weights are: the last loss is even where, behind a tanh, its gradient is not."""
+        if not all(weight.is_finite() for weight in weights):
+            what, data = "the weights are not finite after the last batch", newest()
+            rows = np.arange(data.rows)
+            found = explain(what, self.weights, data.x, data.y, rows, data.first_row)
+            raise NonFiniteError(found, logs)
+        return logs
 
     def _validator(
         self,
@@ -412,6 +502,7 @@ class Trainer:
         """What validates after an epoch, if it is due; None without anything to validate on."""
         if given is None:
             return None
+        self._refuse_overridden("fit", "test_step", "make_test_function")
         if not isinstance(frequency, list | tuple):
             _check_count("validation_freq", frequency, 1)
         if is_batches(given):
@@ -427,12 +518,17 @@ class Trainer:
 
             def run(epoch: int, hooks: CallbackList) -> dict[str, Any]:
                 during = f"the validation after epoch {epoch + 1}, "
-                return self._evaluate(data, size, steps, hooks, during=during)
+                objective = self._objective(compilation, data)
+                return self._evaluate(data, objective, size, steps, hooks, during=during)
 
         def validate(epoch: int, hooks: CallbackList) -> dict[str, Any]:
             if not _due(frequency, epoch):
                 return {}
-            return {f"val_{name}": value for name, value in run(epoch, hooks).items()}
+            try:
+                return _of_validation(run(epoch, hooks))
+            except NonFiniteError as error:
+                error.logs = _of_validation(error.logs)
+                raise
 
         return validate
 
@@ -467,6 +563,9 @@ class Trainer:
             The loss; with metrics, a list of the loss and the metrics in the order of
             compile; with `return_dict`, a dict by name.
 
+        Another thread, or a callback, ends it by ``model.stop_evaluating = True``, as
+        `stop_training` ends `fit`; the result is that of the batches so far.
+
         Raises
         ------
         ValueError
@@ -487,7 +586,7 @@ class Trainer:
         batches = -(-data.rows // batch_size)
         hooks, bar = self._callbacks(callbacks, verbose, None, min(steps or batches, batches))
         try:
-            logs = self._evaluate(data, batch_size, steps, hooks, bar)
+            logs = self._evaluate(data, objective, batch_size, steps, hooks, bar)
         finally:
             bar.close()
         return logs if return_dict else _in_order(objective, logs)
@@ -495,25 +594,26 @@ class Trainer:
     def _evaluate(
         self,
         data: _Data,
+        objective: Objective,
         batch_size: int,
         steps: int | None,
         hooks: CallbackList,
         bar: ProgressBar | None = None,
         during: str = "",
     ) -> dict[str, Any]:
-        assert self._compilation is not None
-        objective = self._objective(self._compilation, data)
+        self.stop_evaluating = False
         ready = self._ready("evaluate", batch_size, objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         count = min(steps or data.rows, feed.batches(ready.plan.batch_size))
-        hooks.on_test_begin()
-        logs = self._run(
-            ready, feed, 0, count, objective, data,
-            on_begin=hooks.on_test_batch_begin if hooks.wants_test_batches else None,
-            on_end=hooks.on_test_batch_end if hooks.wants_test_batches else None,
-            progress=bar, steps=count, during=during,
-        )  # fmt: skip
-        hooks.on_test_end(logs)
+        with self._at_work("evaluate"):
+            hooks.on_test_begin()
+            logs = self._run(
+                ready, feed, 0, count, objective, data,
+                on_begin=hooks.on_test_batch_begin if hooks.wants_test_batches else None,
+                on_end=hooks.on_test_batch_end if hooks.wants_test_batches else None,
+                progress=bar, steps=count, during=during,
+            )  # fmt: skip
+            hooks.on_test_end(logs)
         return logs
 
     def predict(
@@ -541,11 +641,15 @@ class Trainer:
         -------
         ndarray, or a list or dict of them for several outputs
 
+        Another thread, or a callback, ends it by ``model.stop_predicting = True``, as
+        `stop_training` ends `fit`; the result is that of the batches so far.
+
         Raises
         ------
         ValueError
             For examples that do not have the model's input shape.
         """
+        self._refuse_overridden("predict", "predict_step", "make_predict_function")
         if is_batches(x):
             from . import streaming
 
@@ -563,10 +667,28 @@ class Trainer:
         rows = min(rows, batches * size)
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
         hooks, bar = self._callbacks(callbacks, verbose, None, batches)
+        with self._at_work("predict"):
+            done = self._predict(ready, feed, batches, outs, hooks, bar)
+            found = self._in_output_form([out[: done * size] for out in outs])
+            hooks.on_predict_end({"outputs": found})
+        return found
+
+    def _predict(
+        self,
+        ready: _Ready,
+        feed: Feed,
+        batches: int,
+        outs: list[Array],
+        hooks: CallbackList,
+        bar: ProgressBar,
+    ) -> int:
+        """Writes outputs to `outs`; returns of how many batches."""
+        size = ready.plan.batch_size
+        self.stop_predicting = False
         hooks.on_predict_begin()
+        done = 0
         try:
-            done = 0
-            while done < batches:
+            while done < batches and not (done and self.stop_predicting):
                 if hooks.wants_predict_batches:
                     hooks.on_predict_batch_begin(done)
                 count = 1 if hooks.wants_predict_batches else batches - done
@@ -582,8 +704,7 @@ class Trainer:
                     bar.update(done, batches)
         finally:
             bar.close()
-        hooks.on_predict_end({"outputs": self._in_output_form(outs)})
-        return self._in_output_form(outs)
+        return done
 
     # -- single batches ---------------------------------------------------------
 
@@ -606,6 +727,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
+        self._refuse_overridden("predict_on_batch", "predict_step", "make_predict_function")
         arrays, rows = self._inputs(x)
         ready = self._ready("predict", _rounded_up(rows), None)
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
@@ -855,32 +977,51 @@ class Trainer:
     def _forget_plans(self) -> None:
         self._plans.clear()
 
-    def _ready(self, mode: str, batch_size: int, objective: Objective | None) -> _Ready:
-        """The plan and executor for a mode, batch size and objective; made once for each."""
+    def _changing(self, mode: str) -> _Changing:
+        """What steps of a mode change, as layers and optimizer are now."""
         # Asked for only where it matters: a prediction costs little more than this question.
         changed = self.changed_weights if mode != "predict" else []
-        key = (mode, batch_size, id(objective), *map(id, changed), backends.current())
+        trained = [weight for weight in changed if weight.trainable]
+        if mode == "train" and not trained:
+            _warn_user(
+                f"{self.describe()} has no trainable weights, so training changes nothing: are all "
+                "its layers frozen (trainable = False), as those of a GAN's discriminator that "
+                "the other model has frozen too? Set trainable = True before it trains"
+            )
+        written = [weight for weight in changed if not weight.trainable]
+        return _Changing(trained, written, self.optimizer if mode == "train" else None)
+
+    def _ready(
+        self,
+        mode: str,
+        batch_size: int,
+        objective: Objective | None,
+        changing: _Changing | None = None,
+    ) -> _Ready:
+        """The plan and executor for a mode, batch size and objective; made once for each.
+
+        `changing` is what it was when an epoch began, for the batches of that epoch.
+        """
+        changing = self._changing(mode) if changing is None else changing
+        key = (mode, batch_size, id(objective), changing.key, backends.current())
         if ready := self._plans.get(key):
             return ready
-        optimizer = self.optimizer if mode == "train" else None
-        if mode == "gradients":
-            optimizer = GradientKeeper()
+        optimizer = GradientKeeper() if mode == "gradients" else changing.optimizer
         with self._plans_lock:
             if key not in self._plans:
                 while len(self._plans) >= PLANS_KEPT:
                     self._plans.pop(next(iter(self._plans)))
-                trained = [weight for weight in changed if weight.trainable]
                 plan = build(
                     self.intake.values,
                     self.outputs,
                     batch_size,
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
-                    trained=trained,
-                    written=[weight for weight in changed if not weight.trainable],
+                    trained=changing.trained,
+                    written=changing.written,
                     optimizer=optimizer,
                 )
-                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock(), trained)
+                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
             return self._plans[key]
 
     def _training_plan(self, batch_size: int) -> Plan | None:
@@ -961,23 +1102,30 @@ class Trainer:
             rows += stop - start
             if not finite:
                 where = f"{during}batch {done + 1}"
-                raise self._non_finite(where, feed, data, first + done, size)
-            last = done >= count or (self.stop_training and plan.optimizer is not None)
+                error = self._non_finite(where, feed, data, first + done, size)
+                error.logs = _cut_short(objective, plan, sums, rows)
+                if on_end is not None:
+                    on_end(done, error.logs)
+                raise error
+            last = done >= count or self._is_to_stop(plan)
             if last or on_end is not None or (progress is not None and progress.verbose):
                 logs = _last(objective.logs(plan.slots, sums, rows))
             if on_end is not None:
                 on_end(done - 1, logs)
             if progress is not None and not last:
                 progress.update(done, steps, logs)
-            if last or (self.stop_training and on_end is not None):
+            if last or (on_end is not None and self._is_to_stop(plan)):
                 break
             if resumption is not None:
                 resumption.advance(ran, last=last)
         return logs
 
+    def _is_to_stop(self, plan: Plan) -> bool:
+        return self.stop_evaluating if plan.optimizer is None else self.stop_training
+
     def _run_unwatched(
         self,
-        ready: _Ready,
+        newest: Callable[[], _Ready],
         feed: Feed,
         epochs: range,
         shuffle: bool,
@@ -985,20 +1133,28 @@ class Trainer:
         data: _Data,
         hooks: CallbackList,
     ) -> dict[str, Any]:
-        """Runs epochs that nobody looks at while they run, as many at once as fit a block."""
-        plan = ready.plan
-        batches = feed.batches(plan.batch_size)
+        """Runs epochs that nobody looks at while they run, as many at once as fit a block.
+
+        `newest` gives the plan of what layers and optimizer are now: another thread may change
+        them, which ends a block with its running epoch.
+        """
         at_once = max(1, BLOCK_ROWS // feed.rows)
         logs: dict[str, list[float]] = {}
-        for start in range(epochs.start, epochs.stop, at_once):
-            if self.stop_training:
-                break
+        start = epochs.start
+        while start < epochs.stop and not self.stop_training:
+            ready = newest()
+            plan = ready.plan
+            batches = feed.batches(plan.batch_size)
             block = range(start, min(start + at_once, epochs.stop))
             if shuffle:
                 feed.order = random.orders(feed.rows, len(block))
             sums = np.zeros((len(block), len(plan.slots)))
             done, told = 0, 0
             while told < len(block):
+                if done and newest() is not ready:
+                    block = block[: -(-done // batches)]
+                    if told == len(block):
+                        break
                 with ready.lock:
                     ran, finite = ready.executor.run(
                         feed,
@@ -1015,13 +1171,20 @@ class Trainer:
                     told = over
                 if not finite:
                     where = f"epoch {block[told] + 1}, batch {done % batches + 1}"
-                    raise self._non_finite(where, feed, data, done, plan.batch_size)
+                    error = self._non_finite(where, feed, data, done, plan.batch_size)
+                    rows = (done % batches) * plan.batch_size
+                    error.logs = _cut_short(objective, plan, sums[told : told + 1], rows)
+                    if hooks.ends_at_nan:
+                        logs = {name: [value] for name, value in error.logs.items()}
+                        hooks.tell_epochs(block[told : told + 1], logs)
+                    raise error
                 if self.stop_training:
                     rows = (done % batches) * plan.batch_size
                     if rows:  # of an epoch that was cut short
                         logs = objective.logs(plan.slots, sums[told : told + 1], rows)
                         hooks.tell_epochs(block[told : told + 1], logs)
                     break
+            start = block.stop
         return _last(logs)
 
     def _non_finite(
@@ -1101,6 +1264,30 @@ class EpochSteps:
     def _draw(self) -> None:
         self._drawn_from = random.get_state()
         self._feed.order = random.orders(self._feed.rows, 1)
+
+
+def _cut_short(
+    objective: Objective, plan: Plan, sums: NDArray[np.float64], rows: int
+) -> dict[str, Any]:
+    """The logs of `rows` examples before a batch whose loss is not finite; the loss is NaN."""
+    names = sorted(_names(objective))
+    known = _last(objective.logs(plan.slots, sums, rows)) if rows else dict.fromkeys(names, np.nan)
+    return known | {"loss": np.nan}
+
+
+def _of_validation(logs: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"val_{name}": value for name, value in logs.items()}
+
+
+def _warn_user(what: str) -> None:
+    """A warning that points at the line that called into this package."""
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(what, UserWarning, stacklevel=depth)
+
+
+_PACKAGE = __name__.partition(".")[0] + "."
 
 
 def _last(logs: Mapping[str, list[float]]) -> dict[str, float]:
