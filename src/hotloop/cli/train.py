@@ -164,7 +164,9 @@ def _built_in(options: argparse.Namespace) -> Problem:
 
 def _from_file(options: argparse.Namespace) -> Problem:
     """The problem of a file's table."""
-    if options.data != STANDARD_INPUT and not Path(options.data).exists():
+    path = Path(options.data)
+    exists = options.data == STANDARD_INPUT or path.exists()
+    if not exists and (options.target or not path.suffix):
         raise ValueError(
             f"--data: expected {', '.join(BUILT_IN)} or a file in .csv or .parquet, got "
             f"{options.data!r}, which does not exist"
