@@ -115,8 +115,8 @@ def problem_from_table(
         marks = dict.fromkeys(marks, choices.decimal)
     if studies[target].present < _LEAST_ROWS:
         raise ValueError(
-            f"{table.source} has {studies[target].present} rows with a value of {target!r}; at "
-            f"least {_LEAST_ROWS} are needed"
+            f"{table.source} has too few rows with a value of {target!r}: "
+            f"{studies[target].present}; at least {_LEAST_ROWS} are needed"
         )
     goal, why = target_of(studies[target], marks[target], choices.task)
     columns = []

@@ -79,8 +79,11 @@ def read_text(source: Source, given: Format = USUAL) -> Table:
         separator = given.separator or (hint.group(1) if hint else _find_separator(sample))
         layout = _Layout(source, encoding, separator, skipped=1 if hint else 0)
         first = list(islice(layout.rows(), 2 if given.header else 1))
-        if not first or len(first) < (2 if given.header else 1):
-            raise ValueError(f"{source.name} needs columns with names and at least one row")
+        if len(first) < (2 if given.header else 1):
+            what = "has no rows but the names of its columns" if first else "is empty"
+            raise ValueError(
+                f"{source.name} {what}; it needs columns with names and at least one row"
+            )
         cells = first[0][1]
         names = cells if given.header else [str(i) for i in range(1, len(cells) + 1)]
         columns = named_columns(source.name, names)
