@@ -30,7 +30,13 @@ def column(rng: np.random.Generator, rows: int, decimal: str) -> list[str]:
         pair = [("true", "false"), ("Yes", "No"), ("T", "F")][rng.integers(3)]
         return [pair[v] for v in rng.integers(0, 2, rows)]
     if kind == 3:
-        form = ["{0:%Y-%m-%d}", "{0:%d.%m.%Y}", "{0:%m/%d/%Y}", "{0:%d %b %Y}", "{0:%Y-%m-%dT%H:%M}"]
+        form = [
+            "{0:%Y-%m-%d}",
+            "{0:%d.%m.%Y}",
+            "{0:%m/%d/%Y}",
+            "{0:%d %b %Y}",
+            "{0:%Y-%m-%dT%H:%M}",
+        ]
         start = np.datetime64("2020-01-01T06:00")
         chosen = form[rng.integers(len(form))]
         days = start + rng.integers(0, 60 * 24 * 900, rows).astype("timedelta64[m]")
@@ -157,9 +163,7 @@ def test_mistakes_are_one_line(seeds: Any, tmp_path: Any, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_any_bytes_are_a_table_or_none(
-    seeds: Any, tmp_path: Any, capsys: Any, ending: str
-) -> None:
+def test_any_bytes_are_a_table_or_none(seeds: Any, tmp_path: Any, capsys: Any, ending: str) -> None:
     """Random bytes, and files of which some bytes are changed or the end is missing."""
     file, model = tmp_path / f"t.{ending}", tmp_path / "m.hotloop"
     for seed in seeds(25):
