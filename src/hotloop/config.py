@@ -98,10 +98,11 @@ def set_num_threads(n: int) -> None:
 
 def show_config() -> None:
     """Prints what serves each op and why, and the CPU, instruction set, threads, versions."""
-    print("\n".join(_report()))
+    print("\n".join(report()))
 
 
-def _report() -> list[str]:
+def report(every_op: bool = True) -> list[str]:
+    """The lines of `show_config`; of the ops only those that the backend does not serve itself."""
     lines = [f"hotloop {_version('hotloop')} on Python {platform.python_version()}"]
     facts = {
         "backend": f"{backends.current()} ({backends.reason()})",
@@ -117,6 +118,12 @@ def _report() -> list[str]:
     lines += [f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")]
     lines += _own_functions()
     routes = list(backends.routes())
+    if not every_op:
+        count = len(routes)
+        routes = [route for route in routes if route[1] != backend()]
+        lines += ["", f"{count - len(routes)} of {count} ops are served by {backend()}"]
+        if not routes:
+            return lines
     width = max(len(op) for op, _, _ in routes) + 2
     lines += ["", f"{'op':<{width + 2}}{'served by':<12}why"]
     lines += [f"  {op:<{width}}{server:<12}{why}" for op, server, why in routes]

@@ -52,6 +52,8 @@ class Layer:
         True in a class whose `call` is given a list of values.
     takes_text : bool
         True in a class that, as a model's first layer, is given arrays of strings.
+    takes_missing : bool
+        Whether some of these may be None.
     random_key : int or None
         What its random numbers are drawn by, if it draws any.
     input, output : Value or None
@@ -77,6 +79,7 @@ class Layer:
 
     takes_list: bool = False
     takes_text: bool = False
+    takes_missing: bool = False
     random_key: int | None = None
 
     def __init__(

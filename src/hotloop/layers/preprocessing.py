@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.adapters import as_array
+from ..data.tables import is_table
 from ..graph import ops
 from ..graph.trace import Value
 from ..variables import Variable, first_values
@@ -481,10 +482,14 @@ _CHUNK = 1 << 20  # numbers that are worked on at once: bounds the memory that t
 Moments = tuple[int, NDArray[np.float64], NDArray[np.float64]]  # count, mean, sum of squares
 
 
-def batches_of(data: Any, *, text: bool = False) -> Iterator[NDArray[Any]]:
+def batches_of(data: Any, *, text: bool = False, missing: bool = False) -> Iterator[NDArray[Any]]:
     """The batches of what adapt() is given: an array is one, a list of arrays holds several."""
-    several = isinstance(data, list | tuple) and any(isinstance(part, np.ndarray) for part in data)
-    is_array = any(hasattr(data, name) for name in ("__array__", "to_numpy", "dtype"))
+    several = isinstance(data, list | tuple) and any(
+        isinstance(part, np.ndarray) or is_table(part) for part in data
+    )
+    is_array = is_table(data) or any(
+        hasattr(data, name) for name in ("__array__", "to_numpy", "dtype")
+    )
     if not several and (is_array or isinstance(data, list | tuple | str | int | float)):
         data = [data]
     elif not hasattr(data, "__iter__"):
@@ -493,7 +498,7 @@ def batches_of(data: Any, *, text: bool = False) -> Iterator[NDArray[Any]]:
         )
     for batch in data:
         first = batch[0] if isinstance(batch, tuple) and batch else batch
-        array = as_array(first, "data", text=text)
+        array = as_array(first, "data", text=text, missing=missing)
         if array.ndim == 0:
             raise ValueError("adapt() takes arrays of examples, not single numbers")
         yield array

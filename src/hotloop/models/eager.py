@@ -20,7 +20,10 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     """What the layer makes of a batch, as it does when predicting."""
     several = layer.takes_list and isinstance(x, list | tuple)
     parts = {f"x[{i}]": part for i, part in enumerate(x)} if several else {"x": x}
-    arrays = [as_array(part, name, text=layer.takes_text) for name, part in parts.items()]
+    arrays = [
+        as_array(part, name, text=layer.takes_text, missing=layer.takes_missing)
+        for name, part in parts.items()
+    ]
     for array in arrays:
         if array.ndim == 0:
             raise ValueError(f"{layer.describe()} needs a batch of examples, got a single number")

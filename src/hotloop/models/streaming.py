@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import adapters, tables
+from ..data import adapters
 from ..data.batches import Source
 from ..data.feed import Feed
 from . import trainer as of_arrays
@@ -40,8 +40,8 @@ class Batch:
     weight: Array | None = None
 
 
-def _owned(number: int, given: Any, only_x: bool = False) -> Batch:
-    """A batch of a source, copied while its thread still has it.
+def _owned(number: int, given: Any, only_x: bool = False, text: bool = False) -> Batch:
+    """A batch of a source, copied while its thread still has it; with `text` x may hold strings.
 
     A generator may fill the same arrays again for the next batch, and what is on a disk is to
     be read there and then.
@@ -54,21 +54,23 @@ def _owned(number: int, given: Any, only_x: bool = False) -> Batch:
         )
     with _Naming(number):
         names = ("x",) if only_x else ("x", "y", "sample_weight")
-        return Batch(number, *(_copy(part, name) for part, name in zip(parts, names, strict=False)))
+        return Batch(
+            number,
+            *(
+                _copy(part, name, text and name == "x")
+                for part, name in zip(parts, names, strict=False)
+            ),
+        )
 
 
-def _copy(part: Any, argument: str) -> Any:
+def _copy(part: Any, argument: str, text: bool) -> Any:
     if part is None:
         return None
     if isinstance(part, Mapping):
-        return {name: _copy(value, f"{argument}['{name}']") for name, value in part.items()}
-    if isinstance(part, list | tuple) and any(map(_is_array, part)):
-        return [_copy(value, f"{argument}[{i}]") for i, value in enumerate(part)]
-    return np.array(adapters.as_array(part, argument), order="C")
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") or tables.is_table(value)
+        return {name: _copy(value, f"{argument}['{name}']", text) for name, value in part.items()}
+    if isinstance(part, list | tuple) and any(map(adapters.is_array, part)):
+        return [_copy(value, f"{argument}[{i}]", text) for i, value in enumerate(part)]
+    return np.array(adapters.as_array(part, argument, text=text, missing=text), order="C")
 
 
 class _Naming:
@@ -237,13 +239,16 @@ def refuse(batches: str = "x", **arguments: Any) -> None:
 
 
 def _source(
+    trainer: Trainer,
     given: Any,
     argument: str,
     steps: int | None,
     steps_argument: str = "steps",
     shuffle: bool = False,
-    make: Callable[[int, Any], Batch] = _owned,
+    only_x: bool = False,
 ) -> Source[Batch]:
+    # Whether a model that is not built yet takes strings is seen when it gets the first batch.
+    make = partial(_owned, only_x=only_x, text=not trainer.built or bool(trainer._text_inputs()))
     if steps is not None:
         of_arrays._check_count(steps_argument, steps, 1)
     return Source(given, argument, make, steps, shuffle, steps_argument)
@@ -262,7 +267,7 @@ def fit(
     steps_per_epoch: int | None,
 ) -> History:
     """`Trainer.fit` for a source of batches."""
-    source = _source(x, "x", steps_per_epoch, "steps_per_epoch", shuffle)
+    source = _source(trainer, x, "x", steps_per_epoch, "steps_per_epoch", shuffle)
     stream = _Stream(trainer, "train", compilation, class_weight)
     callbacks, bar = hooks(source.steps)
     if callbacks.backup is not None:
@@ -328,7 +333,7 @@ def evaluate(
     hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
 ) -> tuple[Objective, dict[str, Any]]:
     """`Trainer.evaluate` for a source of batches; also returns what was evaluated."""
-    source = _source(x, "x", steps)
+    source = _source(trainer, x, "x", steps)
     stream = _Stream(trainer, "evaluate", compilation)
     callbacks, bar = hooks(source.steps)
     try:
@@ -379,7 +384,7 @@ def validator(
     ValueError
         If all its batches are for the first time, and there are more.
     """
-    source = _source(given, "validation_data", steps, "validation_steps")
+    source = _source(trainer, given, "validation_data", steps, "validation_steps")
     if source.once and steps is None and times > 1:
         raise ValueError(
             f"validation_data gives its batches once, but is needed {times} times: say with "
@@ -411,7 +416,7 @@ def predict(
     hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
 ) -> list[Array]:
     """`Trainer.predict` for a source of batches: one array for each output."""
-    source = _source(x, "x", steps, make=partial(_owned, only_x=True))
+    source = _source(trainer, x, "x", steps, only_x=True)
     callbacks, bar = hooks(source.steps)
     parts: list[list[Array]] = []
     size = 0

@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -919,11 +919,12 @@ class Trainer:
         adapters.check_inputs(arrays, [v.dims for v in self.inputs], self.describe(), who)
         return arrays, rows
 
-    def _text_inputs(self) -> Collection[int]:
-        """Which of the inputs may hold strings."""
+    def _text_inputs(self) -> adapters.TextInputs:
+        """Which of the inputs may hold strings, and whether some may be missing."""
         if self.built:
             return self.intake.text
-        return {0} if any(layer.takes_text for layer in self.layers[:1]) else ()
+        first = [layer for layer in self.layers[:1] if layer.takes_text]
+        return {i: layer.takes_missing for i, layer in enumerate(first)}
 
     def _data(self, compilation: Compilation, x: Any, y: Any, sample_weight: Any) -> _Data:
         """The examples, after every check that needs no training."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any
 
@@ -44,6 +44,15 @@ def write(
         digest = _digest(file, end)
         file.seek(end)
         file.write(digest)
+
+
+def texts(named: Mapping[str, str]) -> list[tuple[str, int, Writer]]:
+    """Members that are texts, as `write` takes them."""
+
+    def member(name: str, data: bytes) -> tuple[str, int, Writer]:
+        return name, len(data), lambda file: file.write(data)
+
+    return [member(name, text.encode()) for name, text in named.items()]
 
 
 class Archive:

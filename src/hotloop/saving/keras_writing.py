@@ -30,7 +30,9 @@ Places = list[Any]
 _KERAS_VERSION = "3.15.1"
 
 
-def save(model: Model, path: Path, overwrite: bool) -> None:
+def save(
+    model: Model, path: Path, overwrite: bool, beside: Mapping[str, str] | None = None
+) -> None:
     """Writes a ``.keras`` file, atomically: see `hotloop.models.save_model`."""
     from .. import __version__
 
@@ -40,18 +42,16 @@ def save(model: Model, path: Path, overwrite: bool) -> None:
         given = {name: _marked(value, name) for name, value in training.items()}
         entry["compile_config"] = given | {"run_eagerly": False, "steps_per_execution": 1}
     _check_not_shared(model)
-    text = json.dumps(entry).encode()
-    metadata = json.dumps(
-        {"keras_version": _KERAS_VERSION, "hotloop_version": __version__}
-    ).encode()
+    versions = {"keras_version": _KERAS_VERSION, "hotloop_version": __version__}
+    known = {layout.METADATA: json.dumps(versions), layout.CONFIG: json.dumps(entry)}
     weights = _weights(model)
     archives.write(
         path,
         overwrite,
         [
-            (layout.METADATA, len(metadata), lambda file: file.write(metadata)),
-            (layout.CONFIG, len(text), lambda file: file.write(text)),
+            *archives.texts(known),
             (layout.WEIGHTS, len(weights), lambda file: file.write(weights)),
+            *archives.texts(beside or {}),
         ],
     )
 

@@ -55,14 +55,20 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
     ImportError
         For ``.keras`` without h5py.
     """
+    write(model, Path(filepath), overwrite)
+
+
+def write(
+    model: Model, path: Path, overwrite: bool = True, beside: Mapping[str, str] | None = None
+) -> None:
+    """Writes a model's file, with further texts as members `beside` the model's own."""
     from .. import __version__
     from ..models.structure import layer_config
 
-    path = Path(filepath)
     if formats.format_of_model(path) == formats.KERAS:
         from . import keras_writing
 
-        keras_writing.save(model, path, overwrite)
+        keras_writing.save(model, path, overwrite, beside)
         return
     content = {
         "format": FORMAT,
@@ -71,16 +77,17 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
         "model": layer_config(model, with_draws=True),
         "training": _training(model),
     }
-    text = naming.to_json(content, indent=1).encode()
+    text = naming.to_json(content, indent=1)
     weights = dict(zip(names_of(model), model.weights, strict=True))
     state = _state(model)
     archives.write(
         path,
         overwrite,
         [
-            (_JSON, len(text), lambda file: file.write(text)),
+            *archives.texts({_JSON: text}),
             (_WEIGHTS, _bytes(weights), lambda file: tensors.write(file, weights, checksum=False)),
             (_STATE, _bytes(state), lambda file: tensors.write(file, state, checksum=False)),
+            *archives.texts(beside or {}),
         ],
     )
 
