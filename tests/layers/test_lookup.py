@@ -392,7 +392,7 @@ def test_missing_strings_are_the_mask_or_an_error_that_names_them(frame):
 
 def test_numbers_beside_strings_are_named():
     frame = pd.DataFrame({"job": ["a"], "age": [1]})
-    with pytest.raises(TypeError, match="column 'age' holds numbers .* beside columns of strings"):
+    with pytest.raises(TypeError, match=r"column 'age' holds numbers .* beside columns of strings"):
         StringLookup(vocabulary=["a"])(frame)
     for column in (np.array(["a"]), pd.Series(["a"]), ["a"]):
         with pytest.raises(TypeError, match="StringLookup"):
