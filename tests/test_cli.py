@@ -130,7 +130,7 @@ def test_a_quantity_of_a_csv_file_is_learned_in_its_own_unit(tmp_path, houses, c
         (["train", "--learning-rate", "nan"], "above 0"),
         (["train", "--validation-split", "1"], "from 0 to below 1"),
         (["train", "--data", ".", "--target", "y"], "is a folder"),
-        (["predict", ".", "x.csv"], "is a folder"),
+        (["predict", ".", "x.csv"], "but a folder; name a file in it"),
         (["predict", "m.hotloop", "x.csv", "--separator", "ab"], "--separator"),
         (["train", "--activation", "rellu", "--quiet"], "rellu"),
         (["train", "--optimizer", "adamm", "--quiet"], "adamm"),

@@ -191,7 +191,7 @@ class Model(Trainer, Layer):
         weight_files.save(self, filepath, overwrite)
 
     def load_weights(
-        self, filepath: str | PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+        self, filepath: str | PathLike[str], skip_mismatch: bool = False, *, by_name: bool = False
     ) -> None:
         """Reads weights; all or nothing. The optimizer's state stays as it is.
 
