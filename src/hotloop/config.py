@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from . import backends
 from .backends.formulas import EPSILON
 
 _floatx = "float32"
+# What takes its place within `computing_in`, in this thread or task alone.
+_own_floatx: ContextVar[str | None] = ContextVar("hotloop_floatx", default=None)
 
 
 def floatx() -> str:
     """The float type of new layers: ``"float32"`` (the default) or ``"float64"``."""
-    return _floatx
+    return _own_floatx.get() or _floatx
 
 
 def set_floatx(value: str) -> None:
@@ -31,6 +36,23 @@ def set_floatx(value: str) -> None:
     """
     global _floatx
     _floatx = check_floatx(value)
+
+
+@contextmanager
+def computing_in(value: str) -> Iterator[None]:
+    """The float type of layers made within, in this thread.
+
+    Examples
+    --------
+    >>> with computing_in("float64"):
+    ...     floatx()
+    'float64'
+    """
+    token = _own_floatx.set(check_floatx(value))
+    try:
+        yield
+    finally:
+        _own_floatx.reset(token)
 
 
 def check_floatx(value: str) -> str:
