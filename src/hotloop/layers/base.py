@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import config, constraints, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
-from ..graph.trace import TRAINING, Training, Use, Value, flat, in_layer
+from ..graph.trace import TRAINING, Training, Use, Value, check_features, flat, in_layer
 from ..variables import Variable
 
 Shape = tuple[int | None, ...]
@@ -220,6 +220,11 @@ class Layer:
         flat: bool = False,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
+        if 0 in shape:
+            raise ValueError(
+                f"{self.describe()}: the weight '{name}' would have shape {tuple(shape)} and hold "
+                "no numbers; each axis must have a length of at least 1"
+            )
         value = initializers.get(initializer)(shape, self.dtype)
         variable = Variable(
             np.asarray(value, self.dtype).reshape(shape),
@@ -406,12 +411,24 @@ def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
     def build_once(self: Layer, input_shape: Shape) -> None:
         if self.built:
             return
+        with in_layer(self):
+            _check_features(input_shape)
         build(self, input_shape)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(input_shape)
             self.built = True
 
     return build_once
+
+
+def _check_features(shape: Any) -> None:
+    """That examples of a shape with the batch, or of a list or dict of them, have features."""
+    axes = flat(shape)
+    if any(isinstance(part, tuple | list) for part in axes):
+        for part in axes:
+            _check_features(part)
+    else:
+        check_features(axes[1:])
 
 
 def _unknown_argument(cls: type[Layer], name: str) -> TypeError:
