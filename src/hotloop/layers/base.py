@@ -411,8 +411,7 @@ def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
     def build_once(self: Layer, input_shape: Shape) -> None:
         if self.built:
             return
-        with in_layer(self):
-            _check_features(input_shape)
+        check_has_features(self, input_shape)
         build(self, input_shape)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(input_shape)
@@ -421,14 +420,15 @@ def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
     return build_once
 
 
-def _check_features(shape: Any) -> None:
-    """That examples of a shape with the batch, or of a list or dict of them, have features."""
+def check_has_features(layer: Layer, shape: Any) -> None:
+    """That arrays of this shape, batch and all, or of a list or dict of them, hold numbers."""
     axes = flat(shape)
     if any(isinstance(part, tuple | list) for part in axes):
         for part in axes:
-            _check_features(part)
+            check_has_features(layer, part)
     else:
-        check_features(axes[1:])
+        with in_layer(layer):
+            check_features(axes[1:])
 
 
 def _unknown_argument(cls: type[Layer], name: str) -> TypeError:
