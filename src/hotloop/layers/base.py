@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import config, constraints, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
-from ..graph.trace import TRAINING, Training, Use, Value, flat, in_layer
+from ..graph.trace import TRAINING, Training, Use, Value, check_features, flat, in_layer
 from ..variables import Variable, first_values
 
 Shape = tuple[int | None, ...]
@@ -224,6 +224,11 @@ class Layer:
         flat: bool = False,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
+        if 0 in shape:
+            raise ValueError(
+                f"{self.describe()}: the weight '{name}' would have shape {tuple(shape)} and hold "
+                "no numbers; each axis must have a length of at least 1"
+            )
         make = functools.partial(initializers.get(initializer), shape, self.dtype)
         variable = Variable(
             first_values(make, shape, self.dtype),
@@ -410,12 +415,24 @@ def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
     def build_once(self: Layer, input_shape: Shape) -> None:
         if self.built:
             return
+        check_has_features(self, input_shape)
         build(self, input_shape)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(input_shape)
             self.built = True
 
     return build_once
+
+
+def check_has_features(layer: Layer, shape: Any) -> None:
+    """That arrays of this shape, batch and all, or of a list or dict of them, hold numbers."""
+    axes = flat(shape)
+    if any(isinstance(part, tuple | list) for part in axes):
+        for part in axes:
+            check_has_features(layer, part)
+    else:
+        with in_layer(layer):
+            check_features(axes[1:])
 
 
 def _unknown_argument(cls: type[Layer], name: str) -> TypeError:

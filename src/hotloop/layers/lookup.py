@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data.adapters import as_array
 from ..graph.trace import Value
-from .base import Layer
+from .base import Layer, check_has_features
 from .preprocessing import (
     ENCODINGS,
     batches_of,
@@ -256,10 +256,10 @@ class IndexLookup(Layer):
             )
         return self._out_of_vocabulary(terms) + (1 if self._masks else 0)
 
-    def _inverted(self, x: Any) -> Array:
+    def _inverted(self, x: Array) -> Array:
         """The terms that indices stand for."""
         self.check_ready()
-        index = as_array(x, "x").astype(np.int64)
+        index = x.astype(np.int64)
         terms = np.array([self.oov_token, *self.get_vocabulary()])
         known = (index >= 0) & (index < len(terms) - 1)
         return np.asarray(terms[np.where(known, index + 1, 0)])
@@ -268,11 +268,11 @@ class IndexLookup(Layer):
         parts = x if isinstance(x, list | tuple) else [x]
         if any(isinstance(part, Value) for part in parts):
             return super().__call__(x, training)
-        if self.invert:
-            return self._inverted(x)
-        if self.output_mode == "int":
-            given = as_array(x, "x", text=self.takes_text, missing=self.takes_missing)
-            return self.prepare(given)
+        if self.invert or self.output_mode == "int":
+            text = self.takes_text and not self.invert
+            array = as_array(x, "x", text=text, missing=text and self.takes_missing)
+            check_has_features(self, array.shape)
+            return self._inverted(array) if self.invert else self.prepare(array)
         return super().__call__(x, training)
 
     def call(self, x: Value) -> Any:

@@ -16,7 +16,7 @@ from ..data.tables import is_table
 from ..graph import ops
 from ..graph.trace import Value
 from ..variables import Variable, first_values
-from .base import Layer, Shape, check_count
+from .base import Layer, Shape, check_count, check_has_features
 
 
 class Rescaling(Layer):
@@ -403,7 +403,9 @@ class Discretization(Layer):
     def __call__(self, x: Any, training: Any = None) -> Any:
         if isinstance(x, Value) or self.output_mode != "int":
             return super().__call__(x, training)
-        return self.prepare(as_array(x, "x"))
+        array = as_array(x, "x")
+        check_has_features(self, array.shape)
+        return self.prepare(array)
 
     def call(self, x: Value) -> Any:
         y = prepared(self, x, self.prepare)

@@ -11,7 +11,7 @@ from .. import backends
 from ..data.adapters import as_array
 from ..data.feed import Feed
 from ..graph.plan import build
-from ..graph.trace import Value
+from ..graph.trace import Value, in_layer
 from ..layers.base import Layer
 from .intake import Intake
 
@@ -33,7 +33,8 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
             f"{layer.describe()} needs inputs of as many examples each, got "
             + " and ".join(str(len(array)) for array in arrays)
         )
-    values = [Value(array.shape[1:], layer.dtype, role="input") for array in arrays]
+    with in_layer(layer):
+        values = [Value(array.shape[1:], layer.dtype, role="input") for array in arrays]
     outputs = [layer.extend(values if several else values[0])]
     out = np.empty((rows, *outputs[0].dims), layer.dtype)
     if rows:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
 from ..data import adapters
-from ..graph.trace import Value, flat, replay, topological
+from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from ..saving import model as model_files
 from ..saving import weights as weight_files
@@ -444,6 +444,8 @@ class Model(Trainer, Layer):
         return [self._input_of(part, f"input_{i}") for i, part in enumerate(shape)]
 
     def _input_of(self, shape: Sequence[Any], name: str) -> Value:
+        with in_layer(self):
+            check_features(shape[1:])
         dims = check_shape(self, "input_shape", shape[1:])
         return Value(dims, self.dtype, role="input", name=name)
 

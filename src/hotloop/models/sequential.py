@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..graph.trace import Value
+from ..graph.trace import Value, in_layer
 from ..layers.base import Layer, Shape
 from ..layers.input import InputLayer
 from .model import Model
@@ -128,4 +128,5 @@ class Sequential(Model):
 
 def _input(dims: tuple[int, ...], first: Layer) -> Value:
     """What stands for the input of a model whose first layer this is."""
-    return Value(dims, first.dtype, role="input", name="input")
+    with in_layer(first):
+        return Value(dims, first.dtype, role="input", name="input")

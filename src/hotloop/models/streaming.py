@@ -21,6 +21,7 @@ from ..data.batches import Source
 from ..data.feed import Feed
 from . import trainer as of_arrays
 from .diagnosis import NonFiniteError
+from .scores import Scores
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
@@ -130,6 +131,13 @@ class _Stream:
         self._changing: of_arrays._Changing | None = None  # since the first batch of a run
 
     def run(
+        self, batches: Iterable[Batch], steps: int | None, **options: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """Runs all of some batches, at least one; returns how many, and loss and metrics."""
+        with Scores() as self._scores:
+            return self._run(batches, steps, **options)
+
+    def _run(
         self,
         batches: Iterable[Batch],
         steps: int | None,
@@ -139,7 +147,6 @@ class _Stream:
         progress: ProgressBar | None = None,
         during: str = "",
     ) -> tuple[int, dict[str, Any]]:
-        """Runs all of some batches, at least one; returns how many, and loss and metrics."""
         sums = np.zeros((1, 0))
         done, rows = 0, 0
         logs: dict[str, Any] = {}
@@ -150,12 +157,12 @@ class _Stream:
                 on_begin(done, {})
             ready = self._ready(batch)
             if done == 0:
-                self.objective.reset()
+                self._scores.begin(self.objective)
                 sums = np.zeros((1, len(ready.plan.slots)))
             try:
                 self._step(ready, sums[0], f"{during}batch {done + 1}")
             except NonFiniteError as error:
-                error.logs = of_arrays._cut_short(self.objective, ready.plan, sums, rows)
+                error.logs = self._scores.cut_short(ready.plan.slots, sums, rows)
                 if on_end is not None:
                     on_end(done, error.logs)
                 raise
@@ -196,15 +203,14 @@ class _Stream:
         data, objective = self.last, self.objective
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         outputs = _outputs(ready, data.rows) if objective.records_outputs else None
-        with ready.lock:
-            _, finite = ready.executor.run(feed, 0, 1, sums, outputs=outputs)
+        _, finite = ready.run(feed, 0, 1, sums, outputs=outputs)
         if not finite:
             raise self._trainer._non_finite(where, feed, data, 0, data.rows)
         if outputs is not None:
-            objective.update(data.y, outputs, data.weight)
+            self._scores.update(data.y, outputs, data.weight)
 
     def _logs(self, ready: of_arrays._Ready, sums: Array, rows: int) -> dict[str, Any]:
-        return of_arrays._last(self.objective.logs(ready.plan.slots, sums, rows))
+        return of_arrays._last(self._scores.logs(ready.plan.slots, sums, rows))
 
 
 def _plan_size(size: int, rows: int) -> int:
@@ -436,8 +442,7 @@ def predict(
                 ready = trainer._ready("predict", size, None)
                 outputs = _outputs(ready, rows)
                 feed = Feed(arrays, rows)
-                with ready.lock:
-                    ready.executor.run(feed, 0, 1, of_arrays._NO_SUMS, outputs=outputs)
+                ready.run(feed, 0, 1, of_arrays._NO_SUMS, outputs=outputs)
                 parts.append(outputs)
                 if callbacks.wants_predict_batches:
                     logs = {"outputs": trainer._in_output_form(outputs)}

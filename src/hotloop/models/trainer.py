@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, callbacks, optimizers, random
+from .. import backends, callbacks, forks, optimizers, random
 from ..data import adapters
 from ..data.batches import is_batches
 from ..data.feed import Feed
@@ -25,8 +25,9 @@ from ..optimizers import Optimizer
 from ..optimizers.gradient_keeper import GradientKeeper
 from .diagnosis import NonFiniteError, explain
 from .intake import Intake
-from .objective import Compilation, Objective
+from .objective import Compilation, Objective, by_slot
 from .resumption import Resumption
+from .scores import Scores
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
@@ -83,13 +84,61 @@ class _Data:
         return replace(self, weight=adapters.class_weights(self.y[0], given))
 
 
-@dataclass
 class _Ready:
-    """A plan with its executor; one run at a time."""
+    """A plan with its executor; one run at a time.
 
-    plan: Plan
-    executor: Any
-    lock: threading.Lock
+    Parameters
+    ----------
+    who : str
+        How error messages call the model.
+    plan : Plan
+    """
+
+    def __init__(self, who: str, plan: Plan) -> None:
+        self.plan = plan
+        self.executor = backends.executor(plan)
+        self._who = who
+        # Reentrant, so that a thread that comes back into its own run is told and does not wait.
+        self._lock = threading.RLock()
+        self._runs_in: int | None = None  # the thread
+        self._is_half_done = False
+        forks.told_of_forks(self)
+
+    def run(self, *arguments: Any, **options: Any) -> tuple[int, bool]:
+        """`run` of the executor, `alone`."""
+        ran: tuple[int, bool] = self.alone(lambda executor: executor.run(*arguments, **options))
+        return ran
+
+    def alone(self, work: Callable[[Any], Any]) -> Any:
+        """What `work` makes of the executor; waits for runs of other threads.
+
+        Raises
+        ------
+        RuntimeError
+            If this very thread is in the middle of a run, which would wait for itself.
+        """
+        with self._lock:
+            if self._runs_in is not None:
+                raise RuntimeError(
+                    f"{self._who} was called from within its own run: a signal handler, or a "
+                    "function of yours that the run calls, wants the plan that is running in the "
+                    "same thread. Callbacks may call a model; from elsewhere do so in another "
+                    "thread, or call a copy (hotloop.models.clone_model)"
+                )
+            self._runs_in = threading.get_ident()
+            try:
+                if self._is_half_done:
+                    self.executor, self._is_half_done = backends.executor(self.plan), False
+                return work(self.executor)
+            finally:
+                self._runs_in = None
+
+    def forked(self) -> None:
+        """Another thread's run is not continued in a child: what it left half done is made anew."""
+        if self._runs_in == threading.get_ident():
+            return
+        self._is_half_done |= self._runs_in is not None
+        self._lock, self._runs_in = threading.RLock(), None
 
 
 @dataclass(frozen=True)
@@ -151,7 +200,13 @@ class Trainer:
         self._compilation: Compilation | None = None
         self._intake: Intake | None = None
         self._plans: dict[Any, _Ready] = {}
-        self._plans_lock = threading.Lock()
+        # Reentrant, as a signal handler may want a plan while one is made.
+        self._plans_lock = threading.RLock()
+        forks.told_of_forks(self)
+
+    def forked(self) -> None:
+        """A plan that another thread was making is not made in a child."""
+        self._plans_lock = threading.RLock()
 
     # -- compile ----------------------------------------------------------------
 
@@ -407,10 +462,12 @@ class Trainer:
             )  # fmt: skip
 
         def train_unwatched() -> dict[str, Any]:
-            return self._run_unwatched(
-                lambda: self._ready("train", batch_size, objective), feed, planned, shuffle,
-                objective, data, hooks,
-            )  # fmt: skip
+            with Scores() as scores:
+                scores.begin(objective)
+                return self._run_unwatched(
+                    lambda: self._ready("train", batch_size, objective), feed, planned, shuffle,
+                    scores, data, hooks,
+                )  # fmt: skip
 
         with self._at_work("fit"):
             return self._train(
@@ -692,10 +749,7 @@ class Trainer:
                 if hooks.wants_predict_batches:
                     hooks.on_predict_batch_begin(done)
                 count = 1 if hooks.wants_predict_batches else batches - done
-                with ready.lock:
-                    ran, _ = ready.executor.run(
-                        feed, done, count, _NO_SUMS, seconds=SLICE_SECONDS, outputs=outs
-                    )
+                ran, _ = ready.run(feed, done, count, _NO_SUMS, seconds=SLICE_SECONDS, outputs=outs)
                 done += ran
                 if hooks.wants_predict_batches:
                     part = [out[(done - 1) * size : done * size] for out in outs]
@@ -731,8 +785,7 @@ class Trainer:
         arrays, rows = self._inputs(x)
         ready = self._ready("predict", _rounded_up(rows), None)
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
-        with ready.lock:
-            ready.executor.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
+        ready.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
         return self._in_output_form(outs)
 
     def loss_and_gradients(
@@ -781,17 +834,21 @@ class Trainer:
         ready = self._ready("gradients", _rounded_up(data.rows), objective)
         keeper = ready.plan.optimizer
         assert isinstance(keeper, GradientKeeper)
-        assert self.optimizer is not None
+        optimizer = self.optimizer
+        assert optimizer is not None
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         sums = np.zeros(len(ready.plan.slots))
-        with ready.lock:
-            keeper.iterations = self.optimizer.iterations
-            _, finite = ready.executor.run(feed, 0, 1, sums)
-            gradients = [keeper.gradient(weight) for weight in self.trainable_weights]
+
+        def compute(executor: Any) -> tuple[bool, list[Array]]:
+            keeper.iterations = optimizer.iterations
+            _, finite = executor.run(feed, 0, 1, sums)
+            return finite, [keeper.gradient(weight) for weight in self.trainable_weights]
+
+        finite, gradients = ready.alone(compute)
         if not finite:
             raise self._non_finite("this batch", feed, data, 0, data.rows)
-        logs = _last(objective.logs(ready.plan.slots, sums[np.newaxis], data.rows))
-        return float(logs["loss"]), gradients
+        losses = objective.losses_of(by_slot(ready.plan.slots, sums[np.newaxis]), data.rows)
+        return float(losses["loss"][-1]), gradients
 
     def _on_batch(
         self,
@@ -870,14 +927,16 @@ class Trainer:
         objective = self._objective(compilation, data)
         ready = self._ready("train", _batch_size(batch_size, data.rows, None), objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
-        with ready.lock:
-            return step.profile(
-                ready.executor,
+        profile: Profile = ready.alone(
+            lambda executor: step.profile(
+                executor,
                 feed,
                 model=self.name,
                 copies_outputs=objective.records_outputs,
                 steps=steps,
             )
+        )
+        return profile
 
     # -- data -------------------------------------------------------------------
 
@@ -1009,9 +1068,10 @@ class Trainer:
             return ready
         optimizer = GradientKeeper() if mode == "gradients" else changing.optimizer
         with self._plans_lock:
-            if key not in self._plans:
+            ready = self._plans.get(key)
+            if ready is None:
                 while len(self._plans) >= PLANS_KEPT:
-                    self._plans.pop(next(iter(self._plans)))
+                    self._plans.pop(next(iter(self._plans), None), None)
                 plan = build(
                     self.intake.values,
                     self.outputs,
@@ -1022,13 +1082,13 @@ class Trainer:
                     written=changing.written,
                     optimizer=optimizer,
                 )
-                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock())
-            return self._plans[key]
+                self._plans[key] = ready = _Ready(self.describe(), plan)
+            return ready
 
     def _training_plan(self, batch_size: int) -> Plan | None:
         """The newest plan that trained, or else one as `fit` would make; None if unknown."""
         with self._plans_lock:
-            trained = [ready.plan for key, ready in self._plans.items() if key[0] == "train"]
+            trained = [ready.plan for key, ready in list(self._plans.items()) if key[0] == "train"]
         if trained or self._compilation is None:
             return trained[-1] if trained else None
         try:
@@ -1057,6 +1117,21 @@ class Trainer:
         count: int,
         objective: Objective,
         data: _Data,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Runs batches first to first + count - 1, with metrics that no other run has."""
+        with Scores() as scores:
+            scores.begin(objective)
+            return self._run_batches(ready, feed, first, count, scores, data, **options)
+
+    def _run_batches(
+        self,
+        ready: _Ready,
+        feed: Feed,
+        first: int,
+        count: int,
+        scores: Scores,
+        data: _Data,
         *,
         on_begin: Callable[[int, Any], None] | None = None,
         on_end: Callable[[int, Any], None] | None = None,
@@ -1069,11 +1144,10 @@ class Trainer:
         plan = ready.plan
         size = plan.batch_size
         sums = np.zeros((1, len(plan.slots)))
-        record = _Recorder(plan, feed, objective, data) if objective.records_outputs else None
-        objective.reset()
+        record = _Recorder(plan, feed, scores, data) if scores.records_outputs else None
         done, rows = 0, 0
         if resumption is not None:
-            done = resumption.begin_epoch(sums)
+            done = resumption.begin_epoch(sums, scores.metrics)
             rows = min((first + done) * size, feed.rows) - first * size
         logs: dict[str, Any] = {}
         by_batch = on_begin is not None or on_end is not None
@@ -1085,16 +1159,15 @@ class Trainer:
                 at_once = min(at_once, record.batches)
             if resumption is not None:
                 at_once = resumption.batches_to_go(at_once)
-            with ready.lock:
-                ran, finite = ready.executor.run(
-                    feed,
-                    first + done,
-                    at_once,
-                    sums[0],
-                    seconds=SLICE_SECONDS,
-                    outputs=record.outputs if record else None,
-                    outputs_first=(first + done) * size,
-                )
+            ran, finite = ready.run(
+                feed,
+                first + done,
+                at_once,
+                sums[0],
+                seconds=SLICE_SECONDS,
+                outputs=record.outputs if record else None,
+                outputs_first=(first + done) * size,
+            )
             start = (first + done) * size
             stop = min(start + ran * size, feed.rows)
             if record is not None:
@@ -1104,13 +1177,13 @@ class Trainer:
             if not finite:
                 where = f"{during}batch {done + 1}"
                 error = self._non_finite(where, feed, data, first + done, size)
-                error.logs = _cut_short(objective, plan, sums, rows)
+                error.logs = scores.cut_short(plan.slots, sums, rows)
                 if on_end is not None:
                     on_end(done, error.logs)
                 raise error
             last = done >= count or self._is_to_stop(plan)
             if last or on_end is not None or (progress is not None and progress.verbose):
-                logs = _last(objective.logs(plan.slots, sums, rows))
+                logs = _last(scores.logs(plan.slots, sums, rows))
             if on_end is not None:
                 on_end(done - 1, logs)
             if progress is not None and not last:
@@ -1130,7 +1203,7 @@ class Trainer:
         feed: Feed,
         epochs: range,
         shuffle: bool,
-        objective: Objective,
+        scores: Scores,
         data: _Data,
         hooks: CallbackList,
     ) -> dict[str, Any]:
@@ -1156,25 +1229,24 @@ class Trainer:
                     block = block[: -(-done // batches)]
                     if told == len(block):
                         break
-                with ready.lock:
-                    ran, finite = ready.executor.run(
-                        feed,
-                        done,
-                        len(block) * batches - done,
-                        sums.reshape(-1),
-                        seconds=SLICE_SECONDS,
-                    )
+                ran, finite = ready.run(
+                    feed,
+                    done,
+                    len(block) * batches - done,
+                    sums.reshape(-1),
+                    seconds=SLICE_SECONDS,
+                )
                 done += ran
                 over = done // batches
                 if over > told:
-                    logs = objective.logs(plan.slots, sums[told:over], feed.rows)
+                    logs = scores.logs(plan.slots, sums[told:over], feed.rows)
                     hooks.tell_epochs(block[told:over], logs)
                     told = over
                 if not finite:
                     where = f"epoch {block[told] + 1}, batch {done % batches + 1}"
                     error = self._non_finite(where, feed, data, done, plan.batch_size)
                     rows = (done % batches) * plan.batch_size
-                    error.logs = _cut_short(objective, plan, sums[told : told + 1], rows)
+                    error.logs = scores.cut_short(plan.slots, sums[told : told + 1], rows)
                     if hooks.ends_at_nan:
                         logs = {name: [value] for name, value in error.logs.items()}
                         hooks.tell_epochs(block[told : told + 1], logs)
@@ -1182,7 +1254,7 @@ class Trainer:
                 if self.stop_training:
                     rows = (done % batches) * plan.batch_size
                     if rows:  # of an epoch that was cut short
-                        logs = objective.logs(plan.slots, sums[told : told + 1], rows)
+                        logs = scores.logs(plan.slots, sums[told : told + 1], rows)
                         hooks.tell_epochs(block[told : told + 1], logs)
                     break
             start = block.stop
@@ -1200,11 +1272,11 @@ class Trainer:
 class _Recorder:
     """Keeps the outputs of some batches for the metrics that Python computes."""
 
-    def __init__(self, plan: Plan, feed: Feed, objective: Objective, data: _Data) -> None:
+    def __init__(self, plan: Plan, feed: Feed, scores: Scores, data: _Data) -> None:
         self.batches = max(1, RECORDED_ROWS // plan.batch_size)
         rows = min(self.batches * plan.batch_size, feed.rows + plan.batch_size)
         self.outputs = [np.empty((rows, *v.dims), v.dtype) for v in plan.outputs]
-        self._feed, self._objective, self._data = feed, objective, data
+        self._feed, self._scores, self._data = feed, scores, data
 
     def update(self, start: int, stop: int) -> None:
         """Gives the metrics the rows at positions start to stop - 1 of the epoch."""
@@ -1212,7 +1284,7 @@ class _Recorder:
         rows: Any = slice(start, stop) if order is None else order[start:stop]
         y = [array[rows] for array in self._data.y]
         weight = None if self._data.weight is None else self._data.weight[rows]
-        self._objective.update(y, [out[: stop - start] for out in self.outputs], weight)
+        self._scores.update(y, [out[: stop - start] for out in self.outputs], weight)
 
 
 class EpochSteps:
@@ -1265,15 +1337,6 @@ class EpochSteps:
     def _draw(self) -> None:
         self._drawn_from = random.get_state()
         self._feed.order = random.orders(self._feed.rows, 1)
-
-
-def _cut_short(
-    objective: Objective, plan: Plan, sums: NDArray[np.float64], rows: int
-) -> dict[str, Any]:
-    """The logs of `rows` examples before a batch whose loss is not finite; the loss is NaN."""
-    names = sorted(_names(objective))
-    known = _last(objective.logs(plan.slots, sums, rows)) if rows else dict.fromkeys(names, np.nan)
-    return known | {"loss": np.nan}
 
 
 def _of_validation(logs: Mapping[str, Any]) -> dict[str, Any]:
