@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,10 +148,28 @@ class _Changing:
     written: list[Variable]
     optimizer: Optimizer | None
 
-    @property
+    @cached_property
     def key(self) -> tuple[Any, ...]:
         """What tells plans apart."""
         return (id(self.optimizer), len(self.trained), *map(id, self.trained + self.written))
+
+
+_NOTHING = _Changing([], [], None)
+
+
+class _AtWork:
+    """Notes a method as long as it runs; a context manager by generator costs three times that."""
+
+    __slots__ = ("_method", "_running")
+
+    def __init__(self, running: list[str], method: str) -> None:
+        self._running, self._method = running, method
+
+    def __enter__(self) -> None:
+        self._running.append(self._method)
+
+    def __exit__(self, *_: object) -> None:
+        self._running.remove(self._method)
 
 
 class Trainer:
@@ -303,13 +320,8 @@ class Trainer:
             )
         return self._compilation
 
-    @contextlib.contextmanager
-    def _at_work(self, method: str) -> Iterator[None]:
-        self._running.append(method)
-        try:
-            yield
-        finally:
-            self._running.remove(method)
+    def _at_work(self, method: str) -> _AtWork:
+        return _AtWork(self._running, method)
 
     def _require_idle(self, what: str, methods: Collection[str] = ()) -> None:
         """That none of these methods, or none at all, is at work; RuntimeError otherwise."""
@@ -1039,8 +1051,7 @@ class Trainer:
 
     def _changing(self, mode: str) -> _Changing:
         """What steps of a mode change, as layers and optimizer are now."""
-        # Asked for only where it matters: a prediction costs little more than this question.
-        changed = self.changed_weights if mode != "predict" else []
+        changed = self.changed_weights
         trained = [weight for weight in changed if weight.trainable]
         if mode == "train" and not trained:
             _warn_user(
@@ -1062,7 +1073,8 @@ class Trainer:
 
         `changing` is what it was when an epoch began, for the batches of that epoch.
         """
-        changing = self._changing(mode) if changing is None else changing
+        if changing is None:  # a prediction costs little more than the question
+            changing = _NOTHING if mode == "predict" else self._changing(mode)
         key = (mode, batch_size, id(objective), changing.key, backends.current())
         if ready := self._plans.get(key):
             return ready
