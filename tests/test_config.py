@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,8 @@ print(hotloop.config.backend(), model.optimizer.iterations)
     message = "UserWarning: hotloop's compiled core is missing ("
     assert done.stderr.count(message) == 1
     assert "models run on numpy, more slowly" in done.stderr
-    assert "Reinstall hotloop where a C compiler is available" in done.stderr
+    assert "(it is hidden: sys.modules holds None in its place)" in done.stderr
+    assert "pip install --no-cache-dir --force-reinstall --no-deps ." in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -195,6 +197,67 @@ def test_the_report_says_why_a_backend_is_missing() -> None:
     (matmul,) = [line for line in done.stdout.splitlines() if line.startswith("  matmul ")]
     assert matmul.split(None, 2) == ["matmul", "numpy", "the fastest that is installed"]
     assert "none (no compiled core)" in done.stdout
+
+
+# ------------------------------------------------------------- a core that is not there
+
+
+def without_core(folder: Path) -> Path:
+    """A copy of the package without its compiled modules; the folder of those."""
+    package = Path(hotloop.__file__).parent
+    shutil.copytree(
+        package,
+        folder / "hotloop",
+        ignore=shutil.ignore_patterns("*.so", "*.pyx", "*.pxd", "__pycache__", "not_built.txt"),
+    )
+    return folder / "hotloop" / "backends" / "compiled"
+
+
+def reports(folder: Path) -> tuple[str, str]:
+    """What the first use warns of, and what the report says, of the copy in a folder."""
+    code = "import warnings, hotloop; hotloop.show_config()"
+    done = run(code, PYTHONPATH=str(folder))
+    assert done.returncode == 0, done.stderr
+    warned = re.search(r"compiled core is missing \((.*)\); models run on", done.stderr)
+    shown = re.search(r"^  cython +missing: (.*)$", done.stdout, re.MULTILINE)
+    assert warned and shown, done.stdout + done.stderr
+    return warned[1], shown[1]
+
+
+def test_the_reason_of_a_failed_build_is_told(tmp_path: Path) -> None:
+    reason = "csrc/hotloop.h:1:2: error: #error broken"
+    (without_core(tmp_path) / "not_built.txt").write_text(reason + "\n")
+    assert reports(tmp_path) == (f"it was not built: {reason}",) * 2
+
+
+def test_sources_that_were_never_built(tmp_path: Path) -> None:
+    folder = without_core(tmp_path)
+    for told in reports(tmp_path):
+        assert told == f"it was not built: {folder} is a folder of sources, not of an installation"
+
+
+def test_a_core_for_another_python(tmp_path: Path) -> None:
+    (without_core(tmp_path) / "kernels.cpython-27-m68k.so").write_bytes(b"")
+    for told in reports(tmp_path):
+        assert told.startswith("it was built for another Python: found kernels.cpython-27-m68k.so")
+        assert ".abi3.so" in told
+
+
+@pytest.mark.parametrize("broken", ["kernels", "runtime"])
+@pytest.mark.parametrize("content", [b"", b"no such format"])
+def test_a_core_that_does_not_load_tells_in_the_words_of_the_loader(
+    broken: str, content: bytes, tmp_path: Path
+) -> None:
+    pytest.importorskip(CORE + "kernels", reason="the compiled core is an optional part")
+    folder = without_core(tmp_path)
+    for module in ("kernels", "runtime", "matmul", "steps", "executor"):
+        file = Path(sys.modules[CORE + module].__file__ or "")
+        shutil.copy(file, folder / file.name)
+        if module == broken:
+            (folder / file.name).write_bytes(content)
+    code = f"import ctypes; ctypes.CDLL({str(next(folder.glob(f'{broken}.*')))!r})"
+    words = run(code).stderr.splitlines()[-1].removeprefix("OSError: ")
+    assert reports(tmp_path) == (words,) * 2
 
 
 # ------------------------------------------------------------------------------- import

@@ -98,7 +98,8 @@ def _announce_missing() -> None:
         _announce_missing.done = True  # type: ignore[attr-defined]
         warnings.warn(
             f"hotloop's compiled core is missing ({_failures['cython']}); models run on "
-            f"{_selected}, more slowly. Reinstall hotloop where a C compiler is available.",
+            f"{_selected}, more slowly. Mend that and reinstall: in hotloop's source folder, "
+            "pip install --no-cache-dir --force-reinstall --no-deps .",
             UserWarning,
             stacklevel=2,
         )

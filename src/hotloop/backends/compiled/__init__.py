@@ -1,10 +1,15 @@
 """The compiled core: Cython modules over the C kernels; absent from a pure-Python install."""
 
+import sys
 from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from ... import threadpool
+
+_HERE = Path(__file__).parent
 
 
 def load() -> ModuleType:
@@ -13,15 +18,29 @@ def load() -> ModuleType:
     Raises
     ------
     ImportError
-        If it was not built, or does not load.
+        If it was not built, or does not load; with the reason.
     """
     name = f"{__name__}.kernels"
+    if sys.modules.get(name, ...) is None:
+        raise ImportError("it is hidden: sys.modules holds None in its place")
+    if find_spec(name) is None:
+        raise ImportError(_why_not_built(_HERE))
     try:
-        built = find_spec(name) is not None
-    except ValueError:  # hidden: None in sys.modules
-        built = False
-    if not built:
-        raise ImportError("it was not built, for want of a C compiler")
-    kernels = import_module(name)
+        kernels = import_module(name)
+    except (AttributeError, TypeError) as error:  # Cython's words for modules of two builds
+        raise ImportError(f"its modules do not fit together: {error}") from error
     threadpool.announce()
     return kernels
+
+
+def _why_not_built(folder: Path) -> str:
+    """What the build left in `folder`: its error, modules for another Python, or nothing."""
+    reason = folder / "not_built.txt"  # written by build_backend/hotloop_build.py
+    if reason.exists():
+        return f"it was not built: {reason.read_text(encoding='utf-8').strip()}"
+    if others := sorted(file.name for file in folder.glob("kernels.*") if file.suffix != ".pyx"):
+        return (
+            f"it was built for another Python: found {', '.join(others)}, but this one loads "
+            f"modules that end in {', '.join(EXTENSION_SUFFIXES)}"
+        )
+    return f"it was not built: {folder} is a folder of sources, not of an installation"

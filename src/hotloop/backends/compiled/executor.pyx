@@ -17,7 +17,6 @@ from cpython.buffer cimport (
 from libc.stdint cimport PTRDIFF_MAX, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import sys
 from math import prod
@@ -140,6 +139,16 @@ from .steps cimport (
     run_step,
 )
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
+
+# Cython's posix.time names <sys/time.h>, which declares all this only where Python.h happens to
+# bring <time.h> with it: that of 3.13 does not.
+cdef extern from "<time.h>" nogil:
+    ctypedef int clockid_t
+    const clockid_t CLOCK_MONOTONIC
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(clockid_t clock, timespec *now)
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
 cdef int64_t FLOPS_PER_THREAD = 300_000
