@@ -191,7 +191,7 @@ class Model(Trainer, Layer):
         weight_files.save(self, filepath, overwrite)
 
     def load_weights(
-        self, filepath: str | PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+        self, filepath: str | PathLike[str], skip_mismatch: bool = False, **options: bool
     ) -> None:
         """Reads weights; all or nothing. The optimizer's state stays as it is.
 
@@ -204,14 +204,16 @@ class Model(Trainer, Layer):
         skip_mismatch : bool
             Whether layers of which the file holds another number of weights, or others of
             another shape, are skipped with a warning.
-        by_name : bool
-            For HDF5 files of Keras 2: whether layers are found by their names, and others left as
-            they are, instead of by their order.
+        **options
+            As in Keras: ``by_name=True``, for HDF5 files of Keras 2, finds layers by their names,
+            and leaves others as they are, instead of going by their order.
 
         Raises
         ------
         ValueError
             If the file is damaged, of another model or of another kind; it says of which.
+        TypeError
+            For another option.
         ImportError
             For files of Keras without h5py.
 
@@ -224,6 +226,9 @@ class Model(Trainer, Layer):
         ...     model.load_weights(os.path.join(folder, "w.safetensors"))
         """
         self._require_built("load_weights")
+        by_name = options.pop("by_name", False)
+        if options:
+            raise TypeError(f"load_weights() takes no argument {next(iter(options))!r}")
         weight_files.load(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
