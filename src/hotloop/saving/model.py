@@ -104,7 +104,8 @@ def load_model(
         ``NAME.keras`` is read as Keras's, which needs h5py (``pip install 'hotloop[keras]'``):
         structure, weights, optimizer with its state, losses and metrics, but no seeds that Keras
         drew by itself. Whole models in HDF5, as Keras 2 wrote them, are read too; the content
-        says what a file is, not the name. Keras's Lambda layers, and operations outside of layers, are refused.
+        says what a file is, not the name. Keras's Lambda layers, and operations outside of
+        layers, are refused.
     custom_objects : mapping of str to class, optional
         Layers that are not hotloop's, by the names of their classes.
     compile : bool
