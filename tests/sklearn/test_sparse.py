@@ -301,7 +301,8 @@ warnings.simplefilter("ignore")
 rows, features = 20_000, 50_000
 source = np.random.default_rng(0)
 columns = source.integers(0, features, rows * 3)
-x = sp.csr_array((source.random(rows * 3), columns, np.arange(0, rows * 3 + 1, 3)), (rows, features))
+starts = np.arange(0, rows * 3 + 1, 3)
+x = sp.csr_array((source.random(rows * 3), columns, starts), (rows, features))
 y = (columns[::3] > features // 2).astype(int)
 few = slice(0, 3000)
 

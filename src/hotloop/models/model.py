@@ -205,8 +205,8 @@ class Model(Trainer, Layer):
             Whether layers of which the file holds another number of weights, or others of
             another shape, are skipped with a warning.
         by_name : bool
-            For HDF5 files of Keras 2: whether layers are found by their names, and others left as
-            they are, instead of by their order.
+            For HDF5 files of Keras 2: layers are found by their names, and others left as they
+            are, instead of going by their order.
 
         Raises
         ------

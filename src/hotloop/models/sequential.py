@@ -39,6 +39,7 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self._chain: list[Layer] = []
+        self._names: set[str] = set()  # that its layers had when they were added
         self._values: list[Value] = []  # the input, then what each layer makes of it
         if isinstance(layers, Layer | Value):
             layers = [layers]
@@ -65,7 +66,7 @@ class Sequential(Model):
                 f"{self.describe()}: add() takes a layer, not {type(layer).__name__}"
                 + (f"; did you mean {layer.__name__}()?" if isinstance(layer, type) else "")
             )
-        if any(layer.name == known.name for known in self._chain):
+        if layer.name in self._names and any(layer.name == known.name for known in self._chain):
             raise ValueError(
                 f"{self.describe()} already has a layer named '{layer.name}'; names must be unique"
             )
@@ -86,6 +87,7 @@ class Sequential(Model):
             self.outputs = self._values[-1:]
             self.built = True
         self._chain.append(layer)
+        self._names.add(layer.name)
         self._forget_plans()
 
     def pop(self) -> Layer:

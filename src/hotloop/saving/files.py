@@ -8,14 +8,17 @@ full disk or a loss of power, and however many threads, processes and containers
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
+import platform
 import re
 import secrets
 import shutil
 import stat
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -167,22 +170,13 @@ def _remove_if_left(path: str, *, here: bool) -> None:
             os.close(descriptor)
 
 
+@functools.cache
 def _machine() -> str:
     """Eight digits for this boot of this machine, the same in all of its containers."""
-    global _boot
-    if not _boot:
-        try:
-            _boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8]
-        except (OSError, ValueError):
-            import zlib
-
-            _boot = (
-                f"{zlib.crc32(os.uname().nodename.encode() if hasattr(os, 'uname') else b''):08x}"
-            )
-    return _boot
-
-
-_boot = ""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes()[:8].decode()
+    except OSError:
+        return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def _take_over(descriptor: int, before: os.stat_result) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections import Counter, deque
@@ -333,6 +334,7 @@ def _is_ours(thing: Any) -> bool:
     return inspect.isclass(thing) and hasattr(thing, "from_config")
 
 
+@functools.cache
 def _parameters(cls: type) -> set[str]:
     """The arguments of a class and its bases, on which it passes the rest."""
     return {

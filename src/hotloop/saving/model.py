@@ -1,7 +1,8 @@
 """Whole models in files: structure, weights, how they are trained, the optimizer's state.
 
 A file is a zip archive of ``model.json`` and two safetensors files, ``weights.safetensors`` and
-``optimizer.safetensors``. Reading one executes nothing from it: classes are looked up by name.
+``optimizer.safetensors``, with a checksum (see `archives`). Reading one executes nothing from it:
+classes are looked up by name, and no weight takes memory before the file is found to hold it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
     FileExistsError
         If the file exists and `overwrite` is false.
     ValueError
-        If the model has no weights yet, or a part that cannot be written down.
+        If the model has no weights yet, or a part that cannot be written down; and for a name
+        that promises another format, as ``m.h5`` or ``m.onnx``.
     ImportError
         For ``.keras`` without h5py.
     """
@@ -108,7 +110,9 @@ def load_model(
     filepath : path-like
         ``NAME.keras`` is read as Keras's, which needs h5py (``pip install 'hotloop[keras]'``):
         structure, weights, optimizer with its state, losses and metrics, but no seeds that Keras
-        drew by itself. Keras's Lambda layers, and operations outside of layers, are refused.
+        drew by itself. Whole models in HDF5, as Keras 2 wrote them, are read too; the content
+        says what a file is, not the name. Keras's Lambda layers, and operations outside of
+        layers, are refused.
     custom_objects : mapping of str to class, optional
         Layers that are not hotloop's, by the names of their classes.
     compile : bool

@@ -185,13 +185,13 @@ class Tensors:
 
 def stored(found: Tensors) -> dict[str, Stored]:
     """The arrays by name, all of them read when the first one is wanted."""
-    arrays = functools.cache(found.read)
+    arrays, dtypes = functools.cache(found.read), found.dtypes
 
     def read(name: str) -> NDArray[Any]:
         return arrays()[name]
 
     return {
-        name: Stored(name, shape, found.dtypes[name], functools.partial(read, name))
+        name: Stored(name, shape, dtypes[name], functools.partial(read, name))
         for name, shape in found.shapes.items()
     }
 
