@@ -83,6 +83,51 @@ def test_parameters_are_a_superset_with_the_same_defaults(kind):
     assert set(ours) - set(theirs) == new
 
 
+def learned(estimator):
+    names = [name for name in dir(estimator) if name.endswith("_") and name[0] != "_"]
+    return {name: getattr(estimator, name) for name in names}
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "sgd"}], ids=str
+)
+def test_attributes_are_scikit_learns(kind, settings):
+    """No more and no fewer after each solver, and all that its documentation names."""
+    theirs, ours = both(kind, *digits(100), **settings)
+    expected, found = learned(theirs), learned(ours)
+    assert set(found) == set(expected) | {"model_"}
+    for name, value in expected.items():
+        if value is None or isinstance(value, str | int):
+            assert found[name] == value, name
+        elif isinstance(value, list):
+            assert [np.shape(v) for v in found[name]] == [np.shape(v) for v in value], name
+        else:
+            assert np.shape(found[name]) == np.shape(value), name
+    documented = re.findall(r"^    (\w+_) : ", type(theirs).__doc__, re.MULTILINE)
+    assert len(documented) > 8
+    for name in set(documented) - {"feature_names_in_"}:
+        assert name in type(ours).__doc__, name
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_methods_are_scikit_learns(kind):
+    theirs, ours = getattr(neural_network, kind), getattr(hotloop.sklearn, kind)
+    assert {name for name in dir(theirs) if name[0] != "_"} <= set(dir(ours))
+    for name in ("fit", "partial_fit", "predict", "score"):
+        expected = list(inspect.signature(getattr(theirs, name)).parameters)
+        found = list(inspect.signature(getattr(ours, name)).parameters)
+        assert found[: len(expected)] == expected, name
+
+
+def test_attributes_of_an_earlier_solver_are_gone():
+    x, y = digits(100)
+    estimator = MLPClassifier(max_iter=2).fit(x, y)
+    assert hasattr(estimator, "loss_curve_")
+    estimator.set_params(solver="lbfgs").fit(x, y)
+    assert not hasattr(estimator, "loss_curve_")
+
+
 # --------------------------------------------------------------------- the same numbers
 
 
