@@ -444,7 +444,15 @@ def _update(name: str) -> Callable[..., None]:
         gradient = np.asarray(g, w.dtype, order="C")
         if gradient.shape != w.shape:
             raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
-        _run(name, backend, w, gradient, tuple(slots), iteration=iteration, **hyper)
+        _run(
+            name,
+            backend,
+            np.asarray(w),
+            gradient,
+            tuple(map(np.asarray, slots)),
+            iteration=iteration,
+            **hyper,
+        )
 
     update.__name__ = update.__qualname__ = name
     # Without the formula's example: the formula returns what the kernel does in place.
@@ -631,7 +639,7 @@ def _whole_update(
     gradient = np.asarray(g, w.dtype, order="C")
     if gradient.shape != w.shape:
         raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
-    _run(name, backend, w, gradient, tuple(slots), **settings)
+    _run(name, backend, np.asarray(w), gradient, tuple(map(np.asarray, slots)), **settings)
 
 
 for _name in ACTIVATIONS:
