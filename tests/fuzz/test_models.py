@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hotloop
-from hotloop import config, layers, losses, optimizers, utils
+from hotloop import config, layers, losses, naming, optimizers, utils
 from hotloop.models.diagnosis import NonFiniteError
 
 Array = np.ndarray[Any, Any]
@@ -355,6 +355,7 @@ class Recipe:
         config.set_num_threads(threads)
         config.set_floatx(self.dtype)
         utils.set_random_seed(self.seed % 2**31)
+        naming.clear_names()  # which results are sorted by
         model = self.model()
         options = {"batch_size": self.batch_size, "sample_weight": self.weights, "verbose": 0}
         with np.errstate(all="ignore"):
