@@ -55,3 +55,12 @@ build() {
     xargs -a "$folder/commands" -d '\n' -n 1 -P "$(nproc)" bash -c
     "${compile[@]}" "$folder"/*.o -o "$folder/csrc_tests" -lm "$@"
 }
+
+# Instruction sets of CMakeLists.txt that this CPU runs.
+runnable_sets() {
+    local macros
+    macros=$(gcc -march=native -dM -E - </dev/null)
+    case $macros in *__AVX512VL__*) echo -n "avx512 " ;; esac
+    case $macros in *__AVX2__*) echo -n "avx2 " ;; *__aarch64__*) echo -n "neon " ;; esac
+    echo baseline
+}

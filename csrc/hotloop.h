@@ -262,7 +262,7 @@ typedef struct hl_kernels {
     void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *out);
 
     /* y[i * cols + j] = sum_q x[q * part + i * ld + j] for i < rows, j < cols, q < parts in
-     * increasing order. Rows of x are readable to the end of a vector. */
+     * increasing order. */
     void (*add_parts)(const void *x, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
                       ptrdiff_t cols, void *y);
 

@@ -128,6 +128,8 @@ static void N(adafactor_squares)(const hl_whole *weight, const N(blocks) *blocks
                 means += (double)faded[l];
         }
     }
+    if (N(lacks_squares)(weights))
+        weights = N(wide_squares)(weight, NULL, number, N(weights_at));
     blocks->weights[number] = weights;
     blocks->means[number] = means;
 }

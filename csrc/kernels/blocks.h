@@ -61,6 +61,35 @@ static N(area) N(area_of)(const hl_whole *weight, N(block) block, ptrdiff_t j) {
     return area;
 }
 
+/* Whether a block's sum of squares was made of squares that T has not: then it is made again. */
+static int N(lacks_squares)(double sum) {
+    return T_BITS == 32 && (!isfinite(sum) || N(is_minute)((T)sum));
+}
+
+/* The sum of the squares of what `numbers` gives for a block's elements, in double. */
+static double N(wide_squares)(const hl_whole *weight, const T *h, ptrdiff_t number,
+                              vec (*numbers)(const hl_whole *weight, const T *h, ptrdiff_t at,
+                                             int count)) {
+    const N(block) block = N(block_of)(weight, number);
+    double sum = 0;
+    for (ptrdiff_t c = 0; c < weight->cols; c += N(cols_of_area)(weight)) {
+        const N(area) area = N(area_of)(weight, block, c);
+        for (ptrdiff_t i = 0; i < area.rows; i++)
+            for (ptrdiff_t j = 0; j < area.cols; j += VL) {
+                const int count = lanes_left(area.cols - j);
+                const vec x = numbers(weight, h, area.at + i * area.ld + j, count);
+                for (int l = 0; l < count; l++)
+                    sum += (double)x[l] * (double)x[l];
+            }
+    }
+    return sum;
+}
+
+static vec N(weights_at)(const hl_whole *weight, const T *h, ptrdiff_t at, int count) {
+    (void)h;
+    return load_n((const T *)weight->w + at, count);
+}
+
 /* In double, block after block. */
 static double N(sum_of_blocks)(const double *sums, ptrdiff_t count) {
     double sum = 0;

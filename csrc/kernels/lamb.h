@@ -6,6 +6,11 @@ static HL_INLINE vec N(lamb_direction)(const T *h, vec m, vec v) {
     return h[4] * m / (vsqrt(v) + h[3]);
 }
 
+static vec N(lamb_directions_at)(const hl_whole *weight, const T *h, ptrdiff_t at, int count) {
+    return N(lamb_direction)(h, load_n((const T *)weight->m + at, count),
+                             load_n((const T *)weight->v + at, count));
+}
+
 /* Rows of an area that follow one another are one. */
 static N(area) N(lamb_area)(const hl_whole *weight, N(block) block, ptrdiff_t j) {
     N(area) area = N(area_of)(weight, block, j);
@@ -51,8 +56,14 @@ static void N(lamb_moments)(const hl_whole *weight, const T *h, ptrdiff_t number
                 }
             }
     }
-    of_weights[number] = all_weights + (double)sum_lanes(weights);
-    of_steps[number] = all_steps + (double)sum_lanes(steps);
+    all_weights += (double)sum_lanes(weights);
+    all_steps += (double)sum_lanes(steps);
+    if (N(lacks_squares)(all_weights))
+        all_weights = N(wide_squares)(weight, h, number, N(weights_at));
+    if (N(lacks_squares)(all_steps))
+        all_steps = N(wide_squares)(weight, h, number, N(lamb_directions_at));
+    of_weights[number] = all_weights;
+    of_steps[number] = all_steps;
 }
 
 static void N(lamb_step)(const hl_whole *weight, const T *h, ptrdiff_t number, T rate) {

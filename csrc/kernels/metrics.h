@@ -74,30 +74,58 @@ static HL_INLINE vec N(narrow_accuracy)(const T *y_true, const int32_t *label, c
     return only(match, splat(1));
 }
 
-static HL_INLINE T N(row_mean)(const T *x, ptrdiff_t cols) {
+static HL_INLINE vec N(scaled_by)(const int scaled, vec x, T size) {
+    return scaled ? x / size : x;
+}
+
+static HL_INLINE T N(row_mean)(const int scaled, const T *x, T size, ptrdiff_t cols) {
     vec sum = splat(0);
     for (ptrdiff_t j = 0; j < cols; j += VL)
-        sum += load_n(x + j, lanes_left(cols - j));
+        sum += N(scaled_by)(scaled, load_n(x + j, lanes_left(cols - j)), size);
     return sum_lanes(sum) / (T)cols;
 }
 
-/* Pearson's correlation of two rows, or Lin's: see hl_metric. */
-static T N(correlation)(hl_metric kind, const T *y, const T *p, ptrdiff_t cols) {
-    const T y_mean = N(row_mean)(y, cols), p_mean = N(row_mean)(p, cols), n = (T)cols;
+/* Pearson's correlation of two rows, or Lin's: see hl_metric. Where they are scaled, both are
+ * divided by these sizes first; where not, and squares overflow or vanish, *fits is 0. */
+static HL_INLINE T N(correlation_of)(const int scaled, hl_metric kind, const T *y, const T *p,
+                                     T y_size, T p_size, ptrdiff_t cols, int *fits) {
+    const T y_mean = N(row_mean)(scaled, y, y_size, cols);
+    const T p_mean = N(row_mean)(scaled, p, p_size, cols), n = (T)cols;
     vec yy = splat(0), pp = splat(0), yp = splat(0);
     for (ptrdiff_t j = 0; j < cols; j += VL) {
         const int count = lanes_left(cols - j);
-        const vec u = only(first_lanes(count), load_n(y + j, count) - y_mean);
-        const vec v = only(first_lanes(count), load_n(p + j, count) - p_mean);
+        const vec y_j = N(scaled_by)(scaled, load_n(y + j, count), y_size);
+        const vec p_j = N(scaled_by)(scaled, load_n(p + j, count), p_size);
+        const vec u = only(first_lanes(count), y_j - y_mean);
+        const vec v = only(first_lanes(count), p_j - p_mean);
         yy = mul_add(u, u, yy);
         pp = mul_add(v, v, pp);
         yp = mul_add(u, v, yp);
     }
     const T y_variance = sum_lanes(yy) / n, p_variance = sum_lanes(pp) / n;
     const T covariance = sum_lanes(yp) / n, apart = y_mean - p_mean;
-    if (kind == HL_CONCORDANCE_CORRELATION)
-        return 2 * covariance / (y_variance + p_variance + apart * apart + EPSILON);
+    if (kind == HL_CONCORDANCE_CORRELATION) {
+        const T least = scaled ? (T)(1e-7 / (double)y_size / (double)y_size) : EPSILON;
+        const T whole = y_variance + p_variance + apart * apart + least;
+        *fits = isfinite(whole);
+        return 2 * covariance / whole;
+    }
+    *fits = isfinite(y_variance + p_variance) && !N(is_minute)(y_variance) &&
+            !N(is_minute)(p_variance);
     return covariance / (vsqrt(splat(y_variance)) * vsqrt(splat(p_variance)))[0];
+}
+
+static T N(correlation)(hl_metric kind, const T *y, const T *p, ptrdiff_t cols) {
+    int fits;
+    const T plain = N(correlation_of)(0, kind, y, p, 1, 1, cols, &fits);
+    if (fits)
+        return plain;
+    T y_size = N(row_size)(y, cols), p_size = N(row_size)(p, cols);
+    if (kind == HL_CONCORDANCE_CORRELATION)
+        y_size = p_size = y_size > p_size ? y_size : p_size;
+    if (y_size == 0 || p_size == 0)
+        return plain;
+    return N(correlation_of)(1, kind, y, p, y_size, p_size, cols, &fits);
 }
 
 static void N(metric)(hl_metric kind, double param, const void *y_true, const int32_t *label,

@@ -57,6 +57,11 @@ static HL_INLINE vec N(muon_direction)(const T *h, vec m, vec g) {
     return mul_add(m, splat(h[8]), g * h[7]);
 }
 
+static vec N(muon_directions_at)(const hl_whole *weight, const T *h, ptrdiff_t at, int count) {
+    return N(muon_direction)(h, load_n((const T *)weight->m + at, count),
+                             load_n((const T *)weight->g + at, count));
+}
+
 /* The block's new m, and the squares of its directions. */
 static void N(muon_momentum)(const hl_whole *weight, const N(polar) *o, const T *h,
                              ptrdiff_t number) {
@@ -80,6 +85,8 @@ static void N(muon_momentum)(const hl_whole *weight, const N(polar) *o, const T 
             squares += (double)sum_lanes(sum);
         }
     }
+    if (N(lacks_squares)(squares))
+        squares = N(wide_squares)(weight, h, number, N(muon_directions_at));
     o->squares[number] = squares;
 }
 

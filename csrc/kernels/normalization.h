@@ -57,6 +57,17 @@ static HL_INLINE void N(sum_terms)(const int vecs, vec (*add)(vec sum, vec x, ve
             body(1, j, lanes_left(cols - j), __VA_ARGS__);        \
     } while (0)
 
+/* Variances whose sums overflow before they are divided by the rows; they may be infinite. */
+static vec N(large_variances)(const T *x, ptrdiff_t ld, ptrdiff_t rows, int count, vec center) {
+    const T share = 1 / vsqrt(splat((T)rows))[0];
+    vec sum = splat(0);
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const vec d = (load_n(x + i * ld, count) - center) * share;
+        sum = mul_add(d, d, sum);
+    }
+    return sum;
+}
+
 static HL_INLINE void N(moments_at)(const int vecs, ptrdiff_t j, int last, const T *x, ptrdiff_t ld,
                                     ptrdiff_t rows, T *mean, T *variance) {
     vec center[4], apart[4], spread[4];
@@ -72,7 +83,11 @@ static HL_INLINE void N(moments_at)(const int vecs, ptrdiff_t j, int last, const
     HL_UNROLL for (int v = 0; v < vecs; v++) {
         const int count = v == vecs - 1 ? last : VL;
         store_n(mean + j + v * VL, center[v], count);
-        store_n(variance + j + v * VL, spread[v] / (T)rows, count);
+        spread[v] /= (T)rows;
+        if (!isfinite(sum_lanes(spread[v])))
+            spread[v] = N(finite_or)(
+                spread[v], N(large_variances)(x + v * VL, ld, rows, count, center[v]));
+        store_n(variance + j + v * VL, spread[v], count);
     }
 }
 
@@ -176,6 +191,30 @@ static void N(moving_average)(double momentum_, const void *value, void *average
     }
 }
 
+/* layer_norm of one row that is divided by its largest element first. */
+static void N(layer_norm_scaled)(int centered, double epsilon, T size, const T *x, const T *gamma,
+                                 const T *beta, T *y, T *mean, T *inverse, ptrdiff_t cols) {
+    vec sum = splat(0), squares = splat(0);
+    for (ptrdiff_t j = 0; centered && j < cols; j += VL)
+        sum += load_n(x + j, lanes_left(cols - j)) / size;
+    const T center = sum_lanes(sum) / (T)cols;
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        const vec d = only(first_lanes(count), load_n(x + j, count) / size - center);
+        squares = mul_add(d, d, squares);
+    }
+    const double variance = (double)sum_lanes(squares) / (double)cols;
+    const T factor = (T)(1 / sqrt(variance + epsilon / (double)size / (double)size));
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        const vec normal = (load_n(x + j, count) / size - center) * factor;
+        const vec scale = N(load_or)(gamma, j, count, 1);
+        store_n(y + j, mul_add(normal, scale, N(load_or)(beta, j, count, 0)), count);
+    }
+    *mean = center * size;
+    *inverse = factor / size;
+}
+
 static void N(layer_norm)(int centered, double epsilon, const void *x_, const void *gamma,
                           const void *beta, void *y_, void *mean, void *inverse, ptrdiff_t rows,
                           ptrdiff_t cols) {
@@ -185,19 +224,24 @@ static void N(layer_norm)(int centered, double epsilon, const void *x_, const vo
         vec sum = splat(0), squares = splat(0);
         for (ptrdiff_t j = 0; centered && j < cols; j += VL)
             sum += load_n(x + j, lanes_left(cols - j));
-        const T center = sum_lanes(sum) / (T)cols;
+        T center = sum_lanes(sum) / (T)cols;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec d = only(first_lanes(count), load_n(x + j, count) - center);
             squares = mul_add(d, d, squares);
         }
-        const T factor = (1 / vsqrt(splat(sum_lanes(squares) / (T)cols + (T)epsilon)))[0];
-        for (ptrdiff_t j = 0; j < cols; j += VL) {
-            const int count = lanes_left(cols - j);
-            const vec normal = (load_n(x + j, count) - center) * factor;
-            const vec scale = N(load_or)(gamma, j, count, 1);
-            store_n(y + j, mul_add(normal, scale, N(load_or)(beta, j, count, 0)), count);
-        }
+        const T spread = sum_lanes(squares) / (T)cols + (T)epsilon;
+        T factor = (1 / vsqrt(splat(spread)))[0], size;
+        if ((!isfinite(spread) || N(is_minute)(spread)) && (size = N(row_size)(x, cols)) > 0)
+            N(layer_norm_scaled)(centered, epsilon, size, x, gamma, beta, y, &center, &factor,
+                                 cols);
+        else
+            for (ptrdiff_t j = 0; j < cols; j += VL) {
+                const int count = lanes_left(cols - j);
+                const vec normal = (load_n(x + j, count) - center) * factor;
+                const vec scale = N(load_or)(gamma, j, count, 1);
+                store_n(y + j, mul_add(normal, scale, N(load_or)(beta, j, count, 0)), count);
+            }
         if (mean)
             ((T *)mean)[i] = center;
         if (inverse)
@@ -248,7 +292,17 @@ static void N(layer_norm_gradient)(int centered, const void *dy_, const void *x_
             dot = mul_add(g, load_n(x + j, count) - center, dot);
         }
         const T shift = centered ? sum_lanes(sum) / (T)cols : 0;
-        const T slope = sum_lanes(dot) * factor * factor / (T)cols;
+        T along = sum_lanes(dot) * factor;
+        if (!isfinite(along)) {
+            dot = splat(0);
+            for (ptrdiff_t j = 0; j < cols; j += VL) {
+                const int count = lanes_left(cols - j);
+                const vec g = load_n(dy + j, count) * N(load_or)(gamma, j, count, 1);
+                dot = mul_add(g, (load_n(x + j, count) - center) * factor, dot);
+            }
+            along = sum_lanes(dot);
+        }
+        const T slope = along * factor / (T)cols;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec g = load_n(dy + j, count) * N(load_or)(gamma, j, count, 1);

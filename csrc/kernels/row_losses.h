@@ -196,20 +196,22 @@ static void N(cosine_similarity)(const T *y_true, const T *y_pred, const T *weig
             pp = mul_add(p_j, p_j, pp);
             yp = mul_add(y_j, p_j, yp);
         }
-        const T square = sum_lanes(pp);
-        const T of_p = N(inverse_length)(square), of_y = N(inverse_length)(sum_lanes(yy));
-        const T cosine = sum_lanes(yp) * of_y * of_p;
+        const T of_p = N(inverse_length)(p, sum_lanes(pp), cols);
+        const T of_y = N(inverse_length)(y, sum_lanes(yy), cols);
+        T cosine = sum_lanes(yp) * of_y * of_p;
+        if (!isfinite(cosine))
+            cosine = N(unit_product)(y, of_y, p, of_p, cols);
         values[i] = -cosine * w;
         if (!gradient)
             continue;
 
-        /* dcosine/dp = y / |y| / |p| - cosine p / |p|^2; a length that is fixed adds nothing. */
-        const T own = of_p < 1 / EPSILON ? cosine * of_p * of_p : 0;
-        const T factor = -w * (T)scale, along = of_y * of_p;
+        /* dcosine/dp = (y / |y| - cosine p / |p|) / |p|; a length that is fixed adds nothing. */
+        const T own = of_p < 1 / EPSILON ? cosine * of_p : 0;
+        const T factor = -w * (T)scale * of_p;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec away = load_n(p + j, count) * -own;
-            const vec slope = mul_add(load_n(y + j, count), splat(along), away);
+            const vec slope = mul_add(load_n(y + j, count), splat(of_y), away);
             store_n(gradient + i * cols + j, slope * factor, count);
         }
     }

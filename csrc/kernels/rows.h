@@ -28,10 +28,11 @@ static void N(add_parts)(const void *x_, int parts, ptrdiff_t part, ptrdiff_t ld
     T *y = y_;
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j += VL) {
-            vec sum = load(x + i * ld + j);
+            const int count = lanes_left(cols - j);
+            vec sum = load_n(x + i * ld + j, count);
             for (int q = 1; q < parts; q++)
-                sum += load(x + q * part + i * ld + j);
-            store_n(y + i * cols + j, sum, lanes_left(cols - j));
+                sum += load_n(x + q * part + i * ld + j, count);
+            store_n(y + i * cols + j, sum, count);
         }
 }
 
@@ -46,10 +47,51 @@ static HL_INLINE T N(row_max)(const T *x, ptrdiff_t cols) {
     return max_lanes(most);
 }
 
-/* 1 / |x| where x's squares add up to this; at most 1 / EPSILON, so that a row of zeros has one. */
-static HL_INLINE T N(inverse_length)(T squares) {
+/* Squares of large numbers overflow, and those of small ones vanish. Where a sum of them tells that,
+ * it is made again of a row divided by its largest element. */
+
+/* x where it is finite, else other. */
+static vec N(finite_or)(vec x, vec other) {
+    return select((ivec)(x - x == 0), x, other);
+}
+
+/* Whether so small a sum of squares may lack some of them. */
+static HL_INLINE int N(is_minute)(T squares) {
+    return squares < (T)(T_BITS == 32 ? FLT_MIN / FLT_EPSILON : DBL_MIN / DBL_EPSILON);
+}
+
+/* The largest |x_j| that is not NaN, if a row can be divided by it; else 0. */
+static T N(row_size)(const T *x, ptrdiff_t cols) {
+    vec most = splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL)
+        most = vmax(vabs(load_n(x + j, lanes_left(cols - j))), most);
+    const T size = max_lanes(most);
+    return isfinite(size) ? size : 0;
+}
+
+/* 1 / |x|, x's squares adding up to this; at most 1 / EPSILON, so that a row of zeros has one. */
+static HL_INLINE T N(inverse_length)(const T *x, T squares, ptrdiff_t cols) {
+    T size = 1;
+    if (!isfinite(squares) && (size = N(row_size)(x, cols)) > 0) {
+        vec sum = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const vec x_j = load_n(x + j, lanes_left(cols - j)) / size;
+            sum = mul_add(x_j, x_j, sum);
+        }
+        squares = sum_lanes(sum);
+    }
     const T inverse = 1 / vsqrt(splat(squares))[0];
-    return inverse > 1 / EPSILON ? 1 / EPSILON : inverse;
+    return inverse > 1 / EPSILON ? 1 / EPSILON : size > 0 ? inverse / size : inverse;
+}
+
+/* sum_j (x_j of_x) (y_j of_y): of numbers whose own products overflow. */
+static T N(unit_product)(const T *x, T of_x, const T *y, T of_y, ptrdiff_t cols) {
+    vec sum = splat(0);
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const int count = lanes_left(cols - j);
+        sum = mul_add(load_n(x + j, count) * of_x, load_n(y + j, count) * of_y, sum);
+    }
+    return sum_lanes(sum);
 }
 
 /* sum_j exp(x_j - shift); the terms go to out where it is not NULL (it may be x). */

@@ -81,7 +81,7 @@ static void N(unit_rows)(const void *x_, void *y_, ptrdiff_t rows, ptrdiff_t col
     const T *x = x_;
     T *y = y_;
     for (ptrdiff_t i = 0; i < rows; i++, x += cols, y += cols) {
-        const T factor = N(inverse_length)(N(inner_product)(x, x, cols));
+        const T factor = N(inverse_length)(x, N(inner_product)(x, x, cols), cols);
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             store_n(y + j, load_n(x + j, count) * factor, count);
@@ -94,10 +94,12 @@ static void N(unit_rows_gradient)(const void *dy_, const void *x_, void *dx_, pt
     const T *dy = dy_, *x = x_;
     T *dx = dx_;
     for (ptrdiff_t i = 0; i < rows; i++, dy += cols, x += cols, dx += cols) {
-        const T factor = N(inverse_length)(N(inner_product)(x, x, cols));
+        const T factor = N(inverse_length)(x, N(inner_product)(x, x, cols), cols);
+        T cosine = N(inner_product)(dy, x, cols) * factor;
+        if (!isfinite(cosine))
+            cosine = N(unit_product)(dy, 1, x, factor, cols);
         /* A length that is taken for EPSILON does not depend on x. */
-        const T along =
-            factor < 1 / EPSILON ? N(inner_product)(dy, x, cols) * factor * factor : 0;
+        const T along = factor < 1 / EPSILON ? cosine * factor : 0;
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
             const vec across =

@@ -4,6 +4,7 @@
 #include "runtime/random_bits.h"
 #include "source.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #if defined __x86_64__

@@ -75,9 +75,10 @@ class NormConstraint(Constraint):
 
     def __call__(self, w: ArrayLike) -> NDArray[Any]:
         weights = np.asarray(w)
-        norm = np.sqrt(np.sum(weights * weights, axis=0, keepdims=True))
+        # In float64: float32 has no square of a number beyond 1e19.
+        norm = np.sqrt(np.sum(np.square(weights, dtype=np.float64), axis=0, keepdims=True))
         wanted = self.rate * np.clip(norm, self.low, self.high) + (1 - self.rate) * norm
-        return np.asarray(weights * (wanted / (norm + EPSILON)))
+        return np.asarray(weights * (wanted / (norm + EPSILON)), np.result_type(weights, 1.0))
 
     def _number(self, argument: str, value: float, high: float = math.inf) -> float:
         number = float(value)

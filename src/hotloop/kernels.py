@@ -27,9 +27,9 @@ ACTIVATIONS = tuple(formulas.ACTIVATIONS)
 OPTIMIZERS = tuple(formulas.OPTIMIZERS)
 
 
-def _floats(*arrays: ArrayLike | None) -> list[Array]:
+def _floats(*arrays: ArrayLike) -> list[Array]:
     """The arrays, contiguous and of one float type: float32 only if all of them are."""
-    given = [np.asarray(a) for a in arrays if a is not None]
+    given = [np.asarray(a) for a in arrays]
     for array in given:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"kernels work on numbers, not on an array of dtype {array.dtype}")
@@ -48,18 +48,32 @@ def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = 
     """
     if out is None:
         return np.empty(shape, like.dtype)
+    _check_writeable(out, shape, like.dtype, name)
+    return out
+
+
+def _check_writeable(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
     if (
         not isinstance(out, np.ndarray)
         or out.shape != shape
-        or out.dtype != like.dtype
+        or out.dtype != dtype
         or not out.flags.c_contiguous
         or not out.flags.writeable
     ):
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(
-            f"{name} must be a writeable, C-contiguous array of {like.dtype} {shape}, got {got}"
+            f"{name} must be a writeable, C-contiguous array of {dtype} {shape}, got {got}"
         )
-    return out
+
+
+def _check_weight(w: Any) -> None:
+    """Raises ValueError unless w can be updated in place."""
+    if not isinstance(w, np.ndarray) or w.dtype not in (np.float32, np.float64):
+        got = w.dtype if isinstance(w, np.ndarray) else type(w).__name__
+        raise ValueError(
+            f"w must be a writeable, C-contiguous array of float32 or float64, got {got}"
+        )
+    _check_writeable(w, w.shape, w.dtype, "w")
 
 
 def _run(op: str, backend: str | None, *arguments: Any, **keywords: Any) -> Any:
@@ -151,7 +165,7 @@ def dense_forward(
     >>> dense_forward([[1.0, -2.0]], [[1.0], [1.0]], activation="relu")
     array([[0.]])
     """
-    x_bi, w_io, *bias = _floats(x, w, b)
+    x_bi, w_io, *bias = _floats(x, w, *([] if b is None else [b]))
     _check_rank("x", x_bi, 2)
     _check_rank("w", w_io, 2)
     if x_bi.shape[1] != w_io.shape[0] or (bias and bias[0].shape != (w_io.shape[1],)):
@@ -424,12 +438,21 @@ def _update(name: str) -> Callable[..., None]:
         wanted = formulas.OPTIMIZERS[name].slots
         if len(slots) != wanted:
             raise ValueError(f"{name}: expected {wanted} slots, got {len(slots)}")
-        for label, array in (("w", w), *((f"slots[{i}]", s) for i, s in enumerate(slots))):
-            _output(array, np.shape(w), _floats(w)[0], label)
+        _check_weight(w)
+        for i, slot in enumerate(slots):
+            _check_writeable(slot, w.shape, w.dtype, f"slots[{i}]")
         gradient = np.asarray(g, w.dtype, order="C")
         if gradient.shape != w.shape:
             raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
-        _run(name, backend, w, gradient, tuple(slots), iteration=iteration, **hyper)
+        _run(
+            name,
+            backend,
+            np.asarray(w),
+            gradient,
+            tuple(map(np.asarray, slots)),
+            iteration=iteration,
+            **hyper,
+        )
 
     update.__name__ = update.__qualname__ = name
     # Without the formula's example: the formula returns what the kernel does in place.
@@ -607,16 +630,16 @@ def _whole_update(
     slots: Sequence[Array],
     **settings: float,
 ) -> None:
-    shapes = WHOLE_UPDATES[name].slot_shapes(np.shape(w))
+    _check_weight(w)
+    shapes = WHOLE_UPDATES[name].slot_shapes(w.shape)
     if len(slots) != len(shapes):
         raise ValueError(f"{name}: expected {len(shapes)} slots, got {len(slots)}")
-    _output(w, np.shape(w), _floats(w)[0], "w")
     for i, (slot, shape) in enumerate(zip(slots, shapes, strict=True)):
-        _output(slot, shape, w, f"slots[{i}]")
+        _check_writeable(slot, shape, w.dtype, f"slots[{i}]")
     gradient = np.asarray(g, w.dtype, order="C")
     if gradient.shape != w.shape:
         raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
-    _run(name, backend, w, gradient, tuple(slots), **settings)
+    _run(name, backend, np.asarray(w), gradient, tuple(map(np.asarray, slots)), **settings)
 
 
 for _name in ACTIVATIONS:

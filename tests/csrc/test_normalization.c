@@ -259,6 +259,36 @@ static void layer_norm_case(ptrdiff_t rows, ptrdiff_t cols, int centered, int sc
     end();
 }
 
+/* Rows that differ by a factor of which T has no square. */
+static void large_case(ptrdiff_t rows, ptrdiff_t cols, int centered) {
+    begin("layer_norm of large numbers rows=%td cols=%td centered=%d", rows, cols, centered);
+    const ptrdiff_t n = rows * cols;
+    const double factor = K->itemsize == 4 ? 0x1p90 : 0x1p700;
+    const double factors[] = {factor, 1 / factor};
+    void *x = room(n), *scaled = room(n), *y = room(n), *want = room(n);
+    void *mean = room(rows), *inverse = room(rows);
+    fill(x, n, -1, 1);
+    K->layer_norm(centered, 0, x, NULL, NULL, want, NULL, NULL, rows, cols);
+    for (int f = 0; f < 2; f++) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            put(scaled, i, get(x, i) * factors[f]);
+        K->layer_norm(centered, 0, scaled, NULL, NULL, y, mean, inverse, rows, cols);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const double r = get(inverse, i / cols) * factors[f];
+            const double slack = epsilon() * ((double)cols + 12) * 2 * (1 + r) * (1 + r);
+            expect_near("y", i, get(y, i), get(want, i), slack);
+        }
+        K->unit_rows(scaled, y, f == 0 ? rows : 0, cols);
+        for (ptrdiff_t i = 0; i < (f == 0 ? rows : 0); i++) {
+            double squares = 0;
+            for (ptrdiff_t j = 0; j < cols; j++)
+                squares += pow(get(y, i * cols + j), 2);
+            expect_near("length", i, squares, 1, epsilon() * ((double)cols + 12));
+        }
+    }
+    end();
+}
+
 static void prelu_case(ptrdiff_t rows, ptrdiff_t cols, int in_place) {
     begin("prelu rows=%td cols=%td in place=%d", rows, cols, in_place);
     const ptrdiff_t n = rows * cols;
@@ -304,6 +334,10 @@ void test_normalization(void) {
                 layer_norm_case(many[r], cols, bits & 1, bits >> 1 & 1, bits >> 2);
             }
             prelu_case(many[r], cols, r & 1);
+            if (cols > 1) {
+                large_case(many[r], cols, 0);
+                large_case(many[r], cols, 1);
+            }
         }
     }
     normalize_case(0, 7, 1, 1, 0);

@@ -240,11 +240,13 @@ static void test_panels(void) {
 
 /* ------------------------------------------------------------------------ sums */
 
+/* x ends with its last element. */
 static void add_parts_case(int parts, ptrdiff_t rows, ptrdiff_t cols) {
     begin("add_parts parts=%d rows=%td cols=%td", parts, rows, cols);
-    const ptrdiff_t ld = (cols + K->vl - 1) / K->vl * K->vl + K->vl, part = (rows + 1) * ld;
-    void *x = room(parts * part), *y = room(rows * cols), *want = room(rows * cols);
-    fill(x, parts * part, -1, 1);
+    const ptrdiff_t ld = cols + below(K->vl), part = rows * ld + below(3);
+    const ptrdiff_t length = rows == 0 ? 0 : (parts - 1) * part + (rows - 1) * ld + cols;
+    void *x = room(length), *y = room(rows * cols), *want = room(rows * cols);
+    fill(x, length, -1, 1);
     K->add_parts(x, parts, part, ld, rows, cols, y);
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j++) {

@@ -396,3 +396,18 @@ def test_fusion_changes_no_result(backend: str, seed: int) -> None:
 
 def _listed(outputs: Any) -> list[Any]:
     return outputs if isinstance(outputs, list) else [outputs]
+
+
+def test_red_zones_keep_all_values_apart() -> None:
+    plan = plan_of(classifier(), "sparse_categorical_crossentropy")
+    nodes, kept = plan.steps, [*plan.outputs, *plan.feeds]
+    placement = memory.Placement(nodes, kept, 4, lambda shape, _: math.prod(shape), red_zone=64)
+    free = np.ones(placement.arena_bytes, bool)
+    for start, end in placement.gaps():
+        assert end - start >= 64
+        free[start:end] = False
+    assert plan.placement.gaps() == []
+    for value in {v for node in nodes for v in node.outputs}:
+        start = placement.offset(value)
+        if start is not None:
+            assert free[start : start + placement.bytes(value)].all()

@@ -160,6 +160,13 @@ def weight_size(shape: tuple[int, ...], dtype: str) -> int:
     return math.prod(shape)
 
 
+def red_zone() -> int:
+    """Bytes to leave unused behind each buffer of a plan: none, but where a sanitizer watches."""
+    if current() == "cython":
+        return int(importlib.import_module(".compiled.runtime", __name__).red_zone)
+    return 0
+
+
 # ------------------------------------------------------------------------- reports
 
 

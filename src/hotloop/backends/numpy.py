@@ -498,6 +498,11 @@ def _row_sum(x: Array) -> Array:
     return total
 
 
+def _squares(x: Array) -> Array:
+    """The square of each element, in float64: float32 has none of a number beyond 1e19."""
+    return np.square(x, dtype=np.float64)
+
+
 def _log_sum_exp(x: Array) -> Array:
     """log(sum_k exp(x_k)) of each row, (rows, 1), in float64."""
     largest = x.max(axis=1, keepdims=True)
@@ -992,7 +997,7 @@ def cosine_similarity(
     array([-0.6])
     """
     of_y, of_p = _inverse_length(y_true), _inverse_length(y_pred)
-    cosine = _row_sum(y_true * y_pred) * of_y * of_p
+    cosine = _row_sum((y_true * of_y) * (y_pred * of_p))
     values[...] = _weighted(-cosine, weight)
     if gradient is not None:
         own = np.where(of_p < 1.0 / EPSILON, cosine * of_p * of_p, 0.0)
@@ -1001,7 +1006,7 @@ def cosine_similarity(
 
 def _inverse_length(x: Array) -> Array:
     """1 / length of each row, (rows, 1), in float64; a length below 1e-7 counts as 1e-7."""
-    inverse: Array = np.minimum(1.0 / np.sqrt(_row_sum(x * x)), 1.0 / EPSILON)
+    inverse: Array = np.minimum(1.0 / np.sqrt(_row_sum(_squares(x))), 1.0 / EPSILON)
     return inverse
 
 
@@ -1305,7 +1310,7 @@ def adafactor(
 
 
 def _rms(x: Array) -> float:
-    return float(np.sqrt(np.mean(x * x, dtype=np.float64)))
+    return float(np.sqrt(np.mean(_squares(x))))
 
 
 def lamb(
@@ -1406,7 +1411,7 @@ def newton_schulz_flops(rows: int, cols: int) -> int:
 
 
 def _norm(x: Array) -> float:
-    return float(np.sqrt(np.sum(x * x, dtype=np.float64)))
+    return float(np.sqrt(np.sum(_squares(x))))
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Application:
             feeds=[],
             outputs=[],
             slots=[],
-            placement=Placement(steps, [], 1, backends.weight_size),
+            placement=Placement(steps, [], 1, backends.weight_size, backends.red_zone()),
             batch_size=1,
             dtype=dtypes.pop(),
             optimizer=optimizer,

@@ -34,6 +34,9 @@ class Placement:
     Values that nobody reads have no place: `offset` is None and they need not be computed.
     Two values share bytes only where their lifetimes do not meet. What has no batch is the
     gradient of a weight and gets the room that the backend needs for one.
+
+    With a red zone, that many bytes behind each value are nobody's, and no two values share any:
+    so that a sanitizer can tell who reads or writes beyond the end of its own.
     """
 
     def __init__(
@@ -42,11 +45,13 @@ class Placement:
         kept: Iterable[Value],
         batch_size: int,
         weight_size: WeightSize,
+        red_zone: int = 0,
     ) -> None:
         self._base: dict[Value, Value] = {}
         self._offset: dict[Value, int] = {}
         self.batch_size = batch_size
         self._weight_size = weight_size
+        self._red_zone = red_zone
         kept = tuple(kept)
         last_read = {v: i for i, node in enumerate(nodes) for v in node.inputs}
         last_read.update((v, len(nodes)) for v in kept)
@@ -62,6 +67,14 @@ class Placement:
         else:
             size = self._weight_size(value.dims, value.dtype)
         return size * np.dtype(value.dtype).itemsize
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """The red zones, as offsets of their first byte and of the one behind them."""
+        if not self._red_zone or not self._offset:
+            return []
+        placed = sorted((start, start + self.bytes(v)) for v, start in self._offset.items())
+        behind = [*(start for start, _ in placed[1:]), self.arena_bytes]
+        return [(end, start) for (_, end), start in zip(placed, behind, strict=True)]
 
     def _root(self, value: Value) -> Value:
         while value in self._base:
@@ -102,10 +115,10 @@ class Placement:
         placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
         size = 0
         for value, (first, last) in sorted(spans.items(), key=lambda item: item[1][0]):
-            need = -(-self.bytes(value) // ALIGNMENT) * ALIGNMENT
+            need = -(-self.bytes(value) // ALIGNMENT) * ALIGNMENT + self._red_zone
             offset = 0
             for start, end, born, dies in sorted(placed):
-                if dies >= first and born <= last:
+                if self._red_zone or (dies >= first and born <= last):
                     if offset + need <= start:
                         break
                     offset = max(offset, end)

@@ -200,6 +200,7 @@ def build(
             [*kept, *feeds],
             batch_size * batches_at_once,
             weight_size or backends.weight_size,
+            backends.red_zone(),
         ),
         batch_size=batch_size,
         dtype=dtype,

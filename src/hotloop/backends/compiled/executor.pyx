@@ -63,12 +63,15 @@ from .runtime cimport (
     PackedArray,
     barrier,
     flush_denormals,
+    forbid,
+    forbid_between,
     kernels_of,
     numbers_of,
     prepare_update,
     restore_denormals,
     run_on_team,
     set_dims,
+    spaced,
 )
 from .steps cimport (
     ACCUMULATE,
@@ -198,8 +201,8 @@ cdef struct Run:
     int64_t iteration
     char *scratch
     size_t scratch_bytes
-    const void **addresses
-    ptrdiff_t n_addresses  # of each thread, for each of the two uses that a worker has for them
+    char *addresses
+    size_t address_bytes  # of each thread, for each of the two uses that a worker has for them
     const hl_source *in_place  # whose rows are read where they stand; NULL: gathered, as all
     int not_gathered  # its step, or -1
     ptrdiff_t pieces, piece_bytes  # rows that each of its examples is, for the products
@@ -220,9 +223,9 @@ cdef void run_on_thread(void *argument, hl_team *team, int thread, int n_threads
     cdef uint64_t control = flush_denormals()
     cdef Worker worker
     worker.number, worker.n_workers, worker.team = thread, n_threads, team
-    worker.scratch = run.scratch + thread * run.scratch_bytes
-    worker.addresses = run.addresses + 2 * thread * run.n_addresses
-    worker.in_place = worker.addresses + run.n_addresses
+    worker.scratch = run.scratch + thread * spaced(run.scratch_bytes)
+    worker.addresses = <const void **> (run.addresses + 2 * thread * spaced(run.address_bytes))
+    worker.in_place = <const void **> (<char *> worker.addresses + spaced(run.address_bytes))
     worker.ahead = run.ahead
     worker.control = control
     cdef ptrdiff_t parts = max(run.parts, 1), begin = thread * parts
@@ -511,7 +514,7 @@ cdef class Executor:
     cdef readonly int n_steps
     cdef int n_steps_without_outputs
     cdef int _in_place  # the feed whose rows products may read where they stand, or -1
-    cdef int64_t _n_addresses
+    cdef size_t _n_addresses
     cdef Buffer _addresses
     cdef list _touched  # by each step: (reads, writes), see _Waits
     cdef list _rooms  # of single steps: sums of layers that are cut into parts, of whole updates
@@ -537,6 +540,8 @@ cdef class Executor:
             )
         self.kernels = kernels_of(plan.dtype == "float64")
         self.arena = Buffer(plan.placement.arena_bytes)
+        for start, end in plan.placement.gaps():
+            forbid(self.arena.data + <size_t> start, end - start)
         changed = [step for step in plan.steps if step.op in ("update", "whole_update")]
         self._flops = plan.flops + FLOPS_OF_AN_UPDATE * sum(s.inputs[0].size for s in changed)
         self._flops += sum(plan.optimizer.product_flops(s.inputs[0].variable) for s in changed)
@@ -683,7 +688,7 @@ cdef class Executor:
         return [(start, start + max(self.plan.placement.bytes(value), 1))]
 
     def _need_scratch(self, size_t size):
-        self._scratch_bytes = max(self._scratch_bytes, (size + 63) // 64 * 64)
+        self._scratch_bytes = max(self._scratch_bytes, size)
 
     cdef _need_product_scratch(self, const Step *step):
         rows = self.plan.batch_size * step.group
@@ -1332,15 +1337,17 @@ cdef class Executor:
             if clock.shape[0] < n_threads or clock.shape[1] != run.n_steps or clock.shape[2] != 2:
                 raise ValueError("clock must have the shape (threads, steps, 2)")
             run.clock = &clock[0, 0, 0]
+        run.scratch_bytes = self._scratch_bytes
+        run.address_bytes = self._n_addresses * sizeof(void *)
         if n_threads > self._scratch_threads:
-            self.scratch = Buffer(self._scratch_bytes * n_threads)
-            self._addresses = Buffer(2 * self._n_addresses * n_threads * sizeof(void *))
+            self.scratch = Buffer(spaced(run.scratch_bytes) * n_threads)
+            self._addresses = Buffer(spaced(run.address_bytes) * 2 * n_threads)
+            forbid_between(self.scratch.data, run.scratch_bytes, n_threads)
+            forbid_between(self._addresses.data, run.address_bytes, 2 * n_threads)
             self._scratch_threads = n_threads
-        run.addresses = <const void **> self._addresses.data
-        run.n_addresses = self._n_addresses
+        run.addresses = self._addresses.data
         self._read_in_place(&run, sources)
         run.scratch = self.scratch.data
-        run.scratch_bytes = self._scratch_bytes
         run.clock_every = 1 if self._flops > CLOCK_FLOPS else 16
         run.end = nanoseconds() + <int64_t> (min(seconds, 1e9) * 1e9)
         with nogil:

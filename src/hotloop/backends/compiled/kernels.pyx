@@ -45,16 +45,18 @@ from .csrc cimport (
     hl_powers,
     hl_team,
 )
-from .matmul cimport product, product_scratch_bytes
+from .matmul cimport padded, product, product_scratch_bytes
 from .runtime cimport (
     Buffer,
     PackedArray,
+    forbid_between,
     kernels_of,
     numbers_of,
     prepare_update,
     random_order,
     run_on_team,
     set_dims,
+    spaced,
 )
 from .steps cimport (
     ACTIVATION,
@@ -143,7 +145,7 @@ cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noe
     cdef Worker worker
     memset(&worker, 0, sizeof(Worker))
     worker.number, worker.n_workers, worker.team = thread, n_threads, team
-    worker.scratch = call.scratch + thread * call.scratch_bytes
+    worker.scratch = call.scratch + thread * spaced(call.scratch_bytes)
     run_step(call.step, call.batch, &worker)
 
 
@@ -152,7 +154,7 @@ cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) 
     cdef Worker worker
     memset(&worker, 0, sizeof(Worker))
     worker.number, worker.n_workers, worker.team = thread, n_threads, team
-    worker.scratch = p.scratch + thread * p.scratch_bytes
+    worker.scratch = p.scratch + thread * spaced(p.scratch_bytes)
     product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
             <hl_activation> p.activation, p.alpha, p.c, &worker)
 
@@ -183,6 +185,7 @@ cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h
           size_t scratch_bytes=0):
     """Runs one step on `rows` examples, with so much scratch memory for each thread."""
     cdef Batch batch
+    cdef Buffer scratch
     cdef Call call
     cdef ptrdiff_t size = step.cols * (rows * step.group if step.group else 1)
     cdef int n_threads
@@ -195,9 +198,12 @@ cdef _run(Step *step, const hl_kernels *kernels, ptrdiff_t rows, const double *h
         memcpy(batch.h, h, sizeof(batch.h))
     n_threads = 1 if step.by_one else _team_size(size, GRAIN)
     call.step, call.batch = step, &batch
-    call.scratch_bytes = (scratch_bytes + 63) // 64 * 64
-    scratch = Buffer(call.scratch_bytes * n_threads) if scratch_bytes else None
-    call.scratch = (<Buffer> scratch).data if scratch_bytes else NULL
+    call.scratch_bytes = scratch_bytes
+    call.scratch = NULL
+    if scratch_bytes:
+        scratch = Buffer(spaced(scratch_bytes) * n_threads)
+        call.scratch = scratch.data
+        forbid_between(call.scratch, scratch_bytes, n_threads)
     with nogil:
         run_on_team(run_call, &call, n_threads)
 
@@ -260,15 +266,16 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
     if bias is not None:
         if bias.shape != (p.n,):
             raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")
-        room = Buffer((p.n + kernels.nr) * kernels.itemsize)
+        room = Buffer(padded(kernels, p.n) * kernels.itemsize)
         memcpy(room.data, _address(bias, a.dtype), p.n * kernels.itemsize)
         p.bias = room.data
     p.activation, p.alpha = activation, alpha
     n_threads = _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN)
-    p.scratch_bytes = (product_scratch_bytes(kernels, p.m, p.n, p.k) + 63) // 64 * 64
-    p.scratch = <char *> malloc(p.scratch_bytes * n_threads)
+    p.scratch_bytes = product_scratch_bytes(kernels, p.m, p.n, p.k)
+    p.scratch = <char *> malloc(spaced(p.scratch_bytes) * n_threads)
     if p.scratch == NULL:
         raise MemoryError()
+    forbid_between(p.scratch, p.scratch_bytes, n_threads)
     with nogil:
         run_on_team(run_product, &p, n_threads)
     free(p.scratch)

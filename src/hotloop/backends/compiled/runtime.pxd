@@ -16,6 +16,9 @@ cdef void prepare_update(hl_optimizer kind, const double *hyper, int64_t iterati
 cdef void random_order(uint64_t key, int64_t n, int64_t *order) noexcept nogil
 cdef uint64_t random_bits(uint64_t key, uint64_t index) noexcept nogil
 cdef void *numbers_of(array, Py_ssize_t itemsize, int flags) except? NULL
+cdef size_t spaced(size_t size) noexcept nogil
+cdef void forbid(char *start, size_t size) noexcept nogil
+cdef void forbid_between(char *pieces, size_t size, int count) noexcept nogil
 cdef set_dims(hl_source *source, axes, ptrdiff_t itemsize)
 
 

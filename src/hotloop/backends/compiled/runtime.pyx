@@ -43,7 +43,7 @@ from .csrc cimport (
     hl_sum,
     hl_team_barrier,
 )
-from .matmul cimport panel_width
+from .matmul cimport padded
 
 cdef extern from *:
     """
@@ -57,6 +57,20 @@ cdef extern from *:
     }
     """
     void use_huge_pages(void *start, size_t size) noexcept nogil
+
+cdef extern from *:
+    """
+    #ifdef __SANITIZE_ADDRESS__
+    #include <sanitizer/asan_interface.h>
+    #define HL_RED_ZONE 64
+    #define hl_poison(start, size) __asan_poison_memory_region((start), (size))
+    #else
+    #define HL_RED_ZONE 0
+    #define hl_poison(start, size) ((void)(start), (void)(size))
+    #endif
+    """
+    const size_t HL_RED_ZONE
+    void hl_poison(void *start, size_t size) noexcept nogil
 
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **pointer, size_t alignment, size_t size)
@@ -211,14 +225,39 @@ cdef Chunk _chunk = None
 _chunk_lock = kept_over_forks(threading.RLock())
 
 
+# Under AddressSanitizer, bytes that nobody may touch lie behind each piece of memory; else there
+# are none, and what is said of them here costs nothing.
+red_zone = HL_RED_ZONE
+
+
+cdef size_t spaced(size_t size) noexcept nogil:
+    """What a piece of `size` bytes takes of a row of them, each beginning on a cache line."""
+    return (size + 63) // 64 * 64 + HL_RED_ZONE
+
+
+cdef void forbid(char *start, size_t size) noexcept nogil:
+    """Nobody may touch these bytes."""
+    if HL_RED_ZONE:
+        hl_poison(start, size)
+
+
+cdef void forbid_between(char *pieces, size_t size, int count) noexcept nogil:
+    """Nobody may touch what lies behind each of so many pieces that are `spaced`."""
+    cdef int i
+    for i in range(count if HL_RED_ZONE else 0):
+        forbid(pieces + i * spaced(size) + size, spaced(size) - size)
+
+
 @cython.no_gc  # a chunk refers to nothing; and a collector would clear `chunk` before its use
 cdef class Buffer:
     """Bytes that begin on a cache line, zero at first."""
 
     def __cinit__(self, size_t size):
         self.size = size
-        size = (max(size, 1) + 63) // 64 * 64
-        if size >= LARGE:
+        size = max(size, 1)
+        if not HL_RED_ZONE:
+            size = (size + 63) // 64 * 64
+        if size >= LARGE and not HL_RED_ZONE:
             self._take(size)
         elif posix_memalign(<void **> &self.data, 64, size) != 0:
             self.data = NULL
@@ -247,19 +286,17 @@ cdef class Buffer:
 def packed_elements(shape, dtype):
     """Elements of a PackedArray of this shape and dtype, padding included."""
     cdef const hl_kernels *kernels = kernels_of(dtype == "float64")
-    cdef ptrdiff_t nr = kernels.nr
-    cdef ptrdiff_t rows = 1, cols = shape[-1] if shape else 1, full
+    cdef ptrdiff_t rows = 1, cols = shape[-1] if shape else 1
     for n in shape[:-1]:
         rows *= n
-    full = cols // nr * nr
-    return rows * (full + panel_width(kernels, cols - full) if len(shape) == 2 else cols)
+    return rows * (padded(kernels, cols) if len(shape) == 2 else cols)
 
 
 cdef class PackedArray:
     """A variable's numbers as the products want them.
 
     A matrix is cut into panels of columns, each stored row after row and padded with zeros
-    to whole vectors; anything else is stored flat, with room for a whole tile behind it.
+    to whole vectors; anything else is stored flat, with room for the panels of a bias behind it.
     """
 
     def __init__(self, tuple shape, dtype):
@@ -272,7 +309,9 @@ cdef class PackedArray:
         if shape:
             self.cols = shape[-1]
         self.length = packed_elements(shape, dtype)
-        self.buffer = Buffer((self.length + self.kernels.nr) * self.kernels.itemsize)
+        self.buffer = Buffer(
+            max(self.length, padded(self.kernels, self.cols)) * self.kernels.itemsize
+        )
 
     cdef char *data(self) noexcept:
         return self.buffer.data
