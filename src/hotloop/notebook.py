@@ -46,7 +46,7 @@ def table(
     above = "".join(f'<div style="{_WARNING}">{escape(warning)}</div>' for warning in warnings)
     below = "".join(f"<div>{escape(note)}</div>" for note in notes)
     return (
-        '<div style="font-size:90%">'
+        '<div style="font-size:90%;overflow-x:auto">'
         f'<div style="font-weight:bold">{escape(title)}</div>'
         f"{above}"
         '<table style="border-collapse:collapse;margin:4px 0">'
