@@ -14,6 +14,7 @@ TRAINING, VALIDATION = "#0072b2", "#d55e00"
 
 _CELL = "padding:2px 10px;text-align:{align};vertical-align:top;white-space:pre"
 _RULE = "border-bottom:1px solid rgba(128,128,128,.5)"
+_WARNING = f"border-left:4px solid {VALIDATION};padding:2px 8px;margin:4px 0"
 _CURVE_WIDTH, _CURVE_HEIGHT, _CURVE_POINTS = 150, 16, 300
 
 
@@ -27,8 +28,12 @@ def table(
     rows: Iterable[Sequence[str | Html]],
     notes: Iterable[str] = (),
     numbers: Sequence[int] = (),
+    warnings: Iterable[str] = (),
 ) -> str:
-    """A table with a title and lines of notes below; columns of `numbers` are set to the right."""
+    """A table with a title, warnings above and lines of notes below.
+
+    Columns of `numbers` are set to the right.
+    """
 
     def line(kind: str, cells: Sequence[str | Html], style: str = "") -> str:
         found = (
@@ -38,10 +43,12 @@ def table(
         )
         return f'<tr style="background:none">{"".join(found)}</tr>'
 
+    above = "".join(f'<div style="{_WARNING}">{escape(warning)}</div>' for warning in warnings)
     below = "".join(f"<div>{escape(note)}</div>" for note in notes)
     return (
-        '<div style="font-size:90%">'
+        '<div style="font-size:90%;overflow-x:auto">'
         f'<div style="font-weight:bold">{escape(title)}</div>'
+        f"{above}"
         '<table style="border-collapse:collapse;margin:4px 0">'
         f"<thead>{line('th', headings, _RULE)}</thead>"
         f"<tbody>{''.join(line('td', row) for row in rows)}</tbody></table>"

@@ -11,6 +11,7 @@ import pytest
 
 from hotloop import backends
 from hotloop.profiling import kernels as module
+from hotloop.profiling.busy import Busyness
 from hotloop.profiling.cases import KERNELS, Arrays
 from hotloop.profiling.kernels import BACKENDS, profile_kernels
 
@@ -99,45 +100,126 @@ def test_operations_and_bytes_by_hand(name, shape, flops, nbytes, held):
 # ------------------------------------------------------------------------------- timing
 
 
+class Machine:
+    """A clock that advances only while a call runs, with a core or without one."""
+
+    def __init__(self, monkeypatch):
+        self.now = self.worked = 0.0
+        monkeypatch.setattr(module, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(module, "process_time", lambda: self.worked)
+
+    def work(self, seconds, waiting=0.0):
+        self.now += seconds + waiting
+        self.worked += seconds
+
+
 @pytest.fixture
-def clock(monkeypatch):
-    """A clock that advances only while a call runs, by what the test says."""
-    now = [0.0]
-    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
-    return now
+def machine(monkeypatch):
+    return Machine(monkeypatch)
 
 
-def test_the_median_of_repeats_of_many_calls(clock):
-    # 10 us, but for a first call that compiles, and for a repeat that something disturbs.
-    seconds = itertools.chain([1.0], itertools.repeat(1e-5, 150), itertools.repeat(1e-3, 100))
+def test_the_fastest_of_many_repeats_of_many_calls(machine):
+    # 10 us, but for a first call that compiles, and then one call in ten that is disturbed.
+    seconds = itertools.chain([1.0, 1e-5], itertools.cycle([1e-5] * 9 + [1e-3]))
+
+    turns = module._interleaved({"numpy": lambda: machine.work(next(seconds))}, 0.02)["numpy"]
+    assert turns.fastest == pytest.approx(1e-5)
+    assert not turns.interrupted
+    assert len(turns.seconds) >= module._LEAST_ROUNDS
+
+
+def test_backends_take_turns(machine):
+    order = []
+
+    def call(name, seconds):
+        def run():
+            order.append(name)
+            machine.work(seconds)
+
+        return run
+
+    turns = module._interleaved({"a": call("a", 2e-3), "b": call("b", 3e-3)}, 0.0195)
+    # Two calls of each first, then one a round, until each has had its 19.5 ms.
+    assert "".join(order) == "aabb" + "ab" * 7 + "aaa"
+    assert [len(turns[name].seconds) for name in "ab"] == [10, 7]
+    order.clear()
+    module._interleaved({"a": call("a", 1e-4), "b": call("b", 1e-4)}, 0.02)
+    rounds = "".join(order)[4:]
+    runs = [len(list(group)) for _, group in itertools.groupby(rounds)]
+    assert len(runs) == 2 * module._MOST_ROUNDS
+    assert set(runs) == {11}  # 1 ms of calls, and one before that nobody times
+
+
+def test_what_interrupts_one_round_changes_no_gain(machine):
+    # Something else takes the machine for a while: in blocks, one backend would pay for it.
+    started = []
+
+    def call(seconds):
+        def run():
+            started.append(1)
+            busy = 60 < len(started) < 160
+            machine.work(seconds, waiting=1e-2 if busy else 0.0)
+
+        return run
+
+    turns = module._interleaved({"numpy": call(2e-4), "cython": call(1e-4)}, 0.02)
+    assert turns["numpy"].fastest == pytest.approx(2e-4)
+    assert turns["cython"].fastest == pytest.approx(1e-4)
+    assert not turns["numpy"].interrupted
+
+
+def test_a_first_call_that_is_interrupted_costs_no_repeats(machine):
+    waits = itertools.chain([0.0, 0.5], itertools.repeat(0.0))
+    turns = module._interleaved({"numpy": lambda: machine.work(1e-4, next(waits))}, 0.02)["numpy"]
+    assert turns.fastest == pytest.approx(1e-4)
+    assert len(turns.seconds) > 50
+
+
+def test_a_call_that_always_waits_for_a_core_is_interrupted_and_tried_longer(machine):
+    turns = module._interleaved({"numpy": lambda: machine.work(1e-4, 0.012)}, 0.02)["numpy"]
+    assert turns.interrupted
+    assert len(turns.seconds) == module._MOST_ROUNDS
+    calm = module._interleaved({"numpy": lambda: machine.work(0.012)}, 0.02)["numpy"]
+    assert not calm.interrupted
+    assert len(calm.seconds) == module._LEAST_ROUNDS
+
+
+def test_a_slow_call_is_timed_one_by_one_and_not_often(machine):
     calls = []
 
     def call():
         calls.append(1)
-        clock[0] += next(seconds, 1e-5)
+        machine.work(0.5)
 
-    assert module._seconds(call, budget=0.02) == pytest.approx(1e-5)
-    assert len(calls) == 2 + 100 * module._MOST_REPEATS
-
-
-def test_a_slow_call_is_timed_one_by_one_and_not_often(clock):
-    calls = []
-
-    def call():
-        calls.append(1)
-        clock[0] += 0.5
-
-    assert module._seconds(call, budget=0.02) == 0.5
-    assert len(calls) == 2 + module._LEAST_REPEATS
+    assert module._interleaved({"numpy": call}, 0.02)["numpy"].fastest == 0.5
+    assert len(calls) == 2 + module._LEAST_ROUNDS
 
 
-def test_a_clock_too_coarse_for_a_call_does_no_harm(clock):
+def test_a_clock_too_coarse_for_a_call_does_no_harm(machine):
     steps = itertools.count()
 
     def call():
-        clock[0] += next(steps) % 1000 == 999  # a second for every thousandth call
+        machine.work(next(steps) % 1000 == 999)  # a second for every thousandth call
 
-    assert module._seconds(call, budget=0.02) >= 0
+    assert module._interleaved({"numpy": call}, 0.02)["numpy"].fastest > 0
+
+
+def test_times_that_varied_are_told_of_and_interrupted_ones_compare_with_nothing(monkeypatch):
+    class Taken:
+        fastest, interrupted, seconds = 1e-5, False, (1e-5, 1.3e-5, 1.4e-5)
+
+    class Waited(Taken):
+        interrupted = True
+
+    for reference, varied, gain in ((Taken, True, 1.0), (Waited, True, None)):
+        monkeypatch.setattr(
+            module, "_interleaved", lambda *_, r=reference: {"numpy": r(), "x": r()}
+        )
+        for timing in profile_kernels(["relu"], quick=True, threads=1).timings:
+            assert timing.varied is varied
+            assert timing.spread == pytest.approx(1.3)
+            assert timing.speedup == gain
+            assert timing.to_dict()["interrupted"] is (reference is Waited)
 
 
 @pytest.fixture
@@ -145,11 +227,18 @@ def instant(monkeypatch):
     """Calls are made once, and take as long as their number says."""
     numbers = itertools.count(1)
 
-    def seconds(call, _):
-        call()
-        return next(numbers) * 1e-6
+    class Turns:
+        interrupted = False
 
-    monkeypatch.setattr(module, "_seconds", seconds)
+        def __init__(self, call):
+            call()
+            self.fastest = next(numbers) * 1e-6
+            self.seconds = [self.fastest]
+
+    def interleaved(calls, _):
+        return {name: Turns(call) for name, call in calls.items()}
+
+    monkeypatch.setattr(module, "_interleaved", interleaved)
 
 
 @pytest.mark.usefixtures("instant")
@@ -203,11 +292,11 @@ def test_threads_must_be_a_whole_number(threads):
 def test_the_number_of_threads_is_set_meanwhile_and_put_back(monkeypatch):
     seen = []
 
-    def seconds(call, _):
+    def interleaved(*_):
         seen.append(backends.num_threads())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_seconds", seconds)
+    monkeypatch.setattr(module, "_interleaved", interleaved)
     before = backends.num_threads()
     with pytest.raises(KeyboardInterrupt):
         profile_kernels(["relu"], quick=True, threads=3)
@@ -296,11 +385,59 @@ def test_three_digits(number, text):
 
 def test_a_busy_machine_is_told_of(made_up, monkeypatch):
     monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
-    assert made_up.notes == []
-    assert replace(made_up, load=1.0).notes == []
-    (note,) = replace(made_up, load=1.54).notes
+    assert made_up.notes == made_up.warnings == []
+    assert replace(made_up, load=1.0).warnings == []
+    (note,) = replace(made_up, load=1.54).warnings
     assert note == "The machine was busy before (load 1.5, 2 cores)."
-    assert note in replace(made_up, load=1.54).table()
+    table = replace(made_up, load=1.54).table()
+    assert f"Warning: {note}" in table
+    assert replace(made_up, load=1.54).warnings == [note]
+
+
+def test_what_went_on_meanwhile_is_told_of(made_up):
+    busy = replace(made_up, busy=Busyness(cores=2, others=1.5))
+    assert busy.warnings == [busy.busy.warning]
+    assert "Warning: The machine was busy: other programs used 1.5 of 2 cores" in busy.table(200)
+    assert busy.to_dict()["machine"]["busy"] is True
+    assert busy.to_dict()["warnings"] == busy.warnings
+    calm = replace(made_up, busy=Busyness(cores=2))
+    assert calm.warnings == []
+    assert "Warning" not in calm.table()
+
+
+def test_roofs_that_differed_are_told_of(made_up):
+    (note,) = replace(made_up, roof=replace(made_up.roof, steady=False)).warnings
+    assert "roofs differed" in note
+
+
+def test_the_machine_is_watched_meanwhile():
+    assert profile_kernels(["gather"], quick=True, threads=1).busy.slowdown >= 1.0
+
+
+def test_times_that_varied_are_marked_and_gains_that_rest_on_them(made_up):
+    timings = list(made_up.timings)
+    timings[0] = replace(timings[0], spread=1.3)  # numpy's matmul 2x3x4
+    timings[3] = replace(timings[3], spread=1.24)  # not enough
+    timings[6] = replace(timings[6], interrupted=True, speedup=None)  # cython's relu
+    profile = replace(made_up, timings=tuple(timings))
+    lines = [line.split() for line in profile.table().splitlines()]
+    assert ["matmul", "2x3x4", "4.00~", "-", "2.00", "2.00x~", "1.00", "GF/s", "50%"] in lines
+    assert ["20x30x40", "8,000", "-", "400", "20.0x", "0.005", "GF/s", "0%"] in lines
+    assert ["relu", "32x10", "4.00", "8.00", "1.00~", "-", "1.00", "GB/s", "100%"] in lines
+    assert "~ marks 2 of 8 times that varied" in profile.table()
+    heads = next(line for line in profile.table().splitlines() if line.startswith("kernel"))
+    end = heads.index("cython") + len("cython")
+    matmul, *_, relu, _ = profile.table().splitlines()[-4:]
+    assert (matmul[end - 4 : end + 1], relu[end - 4 : end + 1]) == ("2.00 ", "1.00~")
+    assert "~" not in made_up.table()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_line_is_wider_than_the_terminal(made_up, width):
+    busy = Busyness(cores=2, others=1.5, interruptions=99, stolen=0.3, slowdown=2.0)
+    timings = tuple(replace(timing, spread=2.0) for timing in made_up.timings)
+    table = replace(made_up, busy=busy, load=9.0, timings=timings).table(width)
+    assert max(map(len, table.splitlines())) <= width
 
 
 def test_threads_of_blas_are_told_of_where_they_may_be_others(made_up, monkeypatch):
@@ -336,4 +473,6 @@ def test_json_holds_every_number(made_up):
         "floor_seconds": 1e-6,
         "level": "L1",
         "percent_of_roof": pytest.approx(50.0),
+        "spread": 1.0,
+        "interrupted": False,
     }

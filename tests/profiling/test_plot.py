@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from hotloop.profiling import plot
+from hotloop.profiling.busy import Busyness
+from hotloop.profiling.chart import STYLES, panels
 
 
 def test_a_png_with_every_backends_colour_in_it(made_up, tmp_path):
@@ -19,26 +21,43 @@ def test_a_png_with_every_backends_colour_in_it(made_up, tmp_path):
     assert pixels.shape[0] > 500
     assert pixels.shape[1] > 900
     assert (pixels[0, 0] == 1).all()  # white paper
-    for colour in ("#8b1a4f", "#d97706", "#2563eb"):
+    for colour in ("#8b1a4f", *(style.light for style in STYLES.values())):
         wanted = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
         assert (np.abs(pixels - wanted).max(axis=2) < 0.3).any()
 
 
-def test_the_names_of_roofs_and_backends_are_in_it(made_up):
+def test_every_family_is_a_panel_with_its_lines_and_one_legend_for_all(made_up):
     pytest.importorskip("matplotlib")
-    (plane,) = plot._drawn(made_up).axes
-    texts = [text.get_text() for text in plane.texts]
-    assert texts == [
-        "L1 200 GB/s",
-        "L2 100 GB/s",
-        "L3 50 GB/s",
-        "memory 10 GB/s",
-        "peak 100 GFLOP/s",
+    figure = plot._drawn(made_up)
+    assert [plane.get_title("left") for plane in figure.axes] == ["products", "activations", "data"]
+    for plane, panel in zip(figure.axes, panels(made_up), strict=True):
+        roof, *lines = plane.lines
+        assert list(roof.get_ydata()) == [100, 100]
+        assert [list(map(tuple, line.get_xydata())) for line in lines] == [
+            line.points for line in panel.lines
+        ]
+        assert [line.get_marker() for line in lines] == [
+            STYLES[line.backend].marker for line in panel.lines
+        ]
+        assert "L1" in plane.texts[0].get_text()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["numpy", "numba", "cython"]
+    for handle, name in zip(legend.get_lines(), made_up.backends, strict=True):
+        assert handle.get_marker() == STYLES[name].marker
+        assert handle.get_color() == STYLES[name].light
+
+
+def test_a_busy_machine_and_times_that_varied_are_told_of(made_up):
+    pytest.importorskip("matplotlib")
+    timings = (replace(made_up.timings[0], spread=2.0), *made_up.timings[1:])
+    busy = replace(made_up, busy=Busyness(cores=2, others=1.5), timings=timings)
+    figure = plot._drawn(busy)
+    assert " ".join(figure.get_supxlabel().split()) == busy.busy.warning
+    hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [list(map(tuple, line.get_xydata())) for line in hollow] == [
+        [(1000, made_up.timings[0].percent_of_roof)]
     ]
-    legend = [text.get_text() for text in plane.get_legend().get_texts()]
-    assert legend == ["numpy", "numba", "cython"]
-    marks = [len(group.get_offsets()) for group in plane.collections]
-    assert marks == [4, 1, 3]
+    assert plot._drawn(made_up).get_supxlabel() == ""
 
 
 def test_no_timings_make_a_picture_too(made_up, tmp_path):

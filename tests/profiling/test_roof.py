@@ -144,6 +144,25 @@ def test_buffers_are_whole_lines_whatever_the_caches(threads):
     assert sizes["memory"] * threads >= 4 * caches["L3"] * 0.99
 
 
+@pytest.mark.parametrize(
+    ("peaks", "sweeps", "steady"),
+    [
+        ([100, 95, 99], 3, True),
+        ([50, 60, 100, 95], 4, True),
+        ([100, 50, 60, 70, 80, 85], 6, False),
+        ([1, 2, 4, 8, 16, 32], 6, False),
+    ],
+)
+def test_there_are_sweeps_until_two_agree(monkeypatch, peaks, sweeps, steady):
+    left = iter(peaks)
+    monkeypatch.setattr(module, "_numpy_peak", lambda *_: float(next(left)))
+    monkeypatch.setattr(module, "_compiled_peak", lambda *_: 0.0)
+    monkeypatch.setattr(module, "_bandwidth", lambda *_: 10.0)
+    roof = module._measure.__wrapped__(1, "float32")
+    assert len(peaks) - len(list(left)) == sweeps
+    assert (roof.gflops, roof.steady) == (max(peaks), steady)
+
+
 # -------------------------------------------------------------------------- cache sizes
 
 

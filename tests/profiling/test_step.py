@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 import hotloop
 from hotloop import backends, random
 from hotloop.graph import network
-from hotloop.layers import Dense, Dropout, Flatten
+from hotloop.layers import Dense, Dropout, Flatten, Input, Lambda
 from hotloop.profiling import OpProfile, Profile
+from hotloop.profiling import step as step_module
+from hotloop.profiling.busy import Busyness
 
 ROWS, BATCH = 20, 8
 
@@ -130,6 +133,7 @@ def test_times_shares_and_rates(backend: str) -> None:
     within = sum(row.time_us + row.waiting_us for row in profile.rows)
     assert 0 < within <= profile.clocked_step_us
     assert profile.step_us > 0
+    assert balance(profile) == pytest.approx(profile.step_us)
     assert profile.overhead == profile.clocked_step_us / profile.step_us - 1
 
 
@@ -270,6 +274,200 @@ def test_data_that_do_not_fit() -> None:
         small().profile(*data(), batch_size=0)
 
 
+# ---------------------------------------------------------------------- what interrupts it
+
+
+def balance(profile: Profile) -> float:
+    """Microseconds of a step without the clock, added up from all parts."""
+    rows = sum(row.time_us + row.waiting_us for row in profile.rows)
+    return rows + profile.unaccounted_us - profile.clock_us
+
+
+LAPS_NS = np.array([[[100, 2000], [50, 3000], [0, 400]], [[100, 1500], [550, 2800], [200, 0]]])
+
+
+class FakeRuns(step_module._Runs):
+    """Steps of 5.6 us, of 6 us with the clock, but for some that something interrupts."""
+
+    interrupted: frozenset[int] = frozenset()
+    done = 0
+
+    def clock(self) -> Any:
+        return np.zeros((2, self._ops, 2), np.int64)
+
+    def _run(self, most: float, clock: Any) -> tuple[int, float]:
+        count = 10 if most == float("inf") else int(most)
+        seconds = 0.0
+        for _ in range(count):
+            late = 0.05 * (self.done in self.interrupted)
+            FakeRuns.done += 1
+            seconds += late + 1e-6 * (5.6 if clock is None else 6.0)
+            if clock is not None:
+                clock[:, :3] += LAPS_NS
+                clock[:, 1, 1] += int(1e9 * late)
+        return count, seconds
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeRuns]:
+    monkeypatch.setattr(step_module, "_Runs", FakeRuns)
+    monkeypatch.setattr(step_module, "SECONDS", 0.01)
+    monkeypatch.setattr(FakeRuns, "done", 0)
+    monkeypatch.setattr(network, "MOST_WEIGHTS", 0)
+    return FakeRuns
+
+
+@pytest.mark.parametrize("steps", [None, 5, 16, 101, 4000])
+def test_interruptions_move_no_row(
+    fake: type[FakeRuns], monkeypatch: pytest.MonkeyPatch, steps: int | None
+) -> None:
+    calm = profile_of(small(), steps=steps)
+    assert [(row.time_us, row.waiting_us) for row in calm.rows] == [
+        pytest.approx(us) for us in ((2.0, 0.1), (3.0, 0.05), (0.4, 0.0))
+    ]
+    assert calm.step_us == pytest.approx(5.6)
+    assert calm.clocked_step_us == pytest.approx(6.0)
+    assert calm.unaccounted_us == pytest.approx(0.45)
+    # The traced steps come last: these are in turns before them.
+    last, fake.done = fake.done, 0
+    late = frozenset({last - 9, last - 12} if steps else {last // 3})
+    monkeypatch.setattr(fake, "interrupted", late)
+    busy = profile_of(small(), steps=steps)
+    assert fake.done > max(late)
+    for one, other in zip(busy.rows, calm.rows, strict=True):
+        assert one.time_us == pytest.approx(other.time_us)
+        assert one.waiting_us == pytest.approx(other.waiting_us)
+        assert one.share == pytest.approx(other.share)
+    assert busy.step_us == pytest.approx(5.6)
+    assert busy.clocked_step_us == pytest.approx(6.0)
+    if steps is not None:
+        assert busy.steps == calm.steps == steps
+
+
+def test_steps_are_cut_into_turns(fake: type[FakeRuns]) -> None:
+    sizes: list[int] = []
+
+    class Runs:
+        def turn(self, steps: int, clock: Any = None) -> step_module.Turn:
+            sizes.append(steps)
+            return step_module.Turn(steps, 6.0, np.zeros(0))
+
+        def clock(self) -> Any:
+            return None
+
+    watch = step_module.Watch()
+    for steps, turn_steps, expected in (
+        (10, 1, [1] * 10),
+        (10, 4, [4, 6]),
+        (12, 4, [4, 4, 4]),
+        (3, 3, [3]),
+    ):
+        sizes.clear()
+        step_module._in_turns(Runs(), steps, turn_steps, watch)  # type: ignore[arg-type]
+        assert sizes[::2] == sizes[1::2] == expected
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+def test_a_turn_has_whole_updates(accumulated: int) -> None:
+    class Optimizer:
+        gradient_accumulation_steps = accumulated
+
+    class Plan:
+        optimizer = Optimizer()
+
+    plan: Any = Plan()
+    for steps, step_us, expected in (
+        (None, 10.0, 200),
+        (None, 5000.0, accumulated),
+        (1000, 10.0, 128 if accumulated == 4 else 125),
+        (16, 10.0, 4 if accumulated == 4 else 2),
+        (3, 10.0, 3 if accumulated == 4 else 1),
+    ):
+        assert step_module._turn_steps(plan, steps, step_us) == expected
+
+
+def test_updates_of_every_fourth_step_are_in_the_profile(backend: str) -> None:
+    model = hotloop.Sequential([Dense(2, input_dim=3)])
+    model.compile(hotloop.optimizers.SGD(gradient_accumulation_steps=4), "mse")
+    profile = profile_of(model, steps=32, batch_size=4)
+    updates = [row for row in profile.rows if "update" in row.op]
+    assert updates
+    assert all(row.time_us > 0 for row in updates)
+    assert balance(profile) == pytest.approx(profile.step_us)
+
+
+def test_a_python_step_that_sleeps_once_moves_no_row(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, sleeps = [0], [0]
+
+    def sleepy(x: Any) -> Any:
+        if turns[0] == 8 and not sleeps[0]:  # the fourth that is clocked
+            sleeps[0] += 1
+            time.sleep(0.5)
+        return x * 2
+
+    class Runs(step_module._Runs):
+        def turn(self, *arguments: Any) -> step_module.Turn:
+            turns[0] += 1
+            return super().turn(*arguments)
+
+    monkeypatch.setattr(step_module, "_Runs", Runs)
+    layers = [Input((3,)), Dense(4), Lambda(sleepy, gradient=lambda x, dy: dy), Dense(2)]
+    model = hotloop.Sequential(layers)
+    model.compile("sgd", "mse")
+    profile = profile_of(model, steps=12)
+    assert (turns, sleeps) == ([24], [1])
+    # A mean over all twelve would be 40,000 us more.
+    assert all(row.time_us < 20_000 for row in profile.rows)
+    assert profile.clocked_step_us < 20_000
+    assert balance(profile) == pytest.approx(profile.step_us)
+
+
+def test_the_parts_of_a_step_add_up(backend: str, two_threads: None) -> None:
+    layers = [Dense(96, "relu", input_dim=64), Dense(8)]
+    model = hotloop.Sequential(layers)
+    model.compile("adam", "mse")
+    x, y = np.ones((128, 64)), np.ones((128, 8))
+    for profile in (
+        profile_of(small()),
+        model.profile(x, y, batch_size=64, steps=20),
+        model.profile(x, y, batch_size=64),
+    ):
+        assert balance(profile) == pytest.approx(profile.step_us)
+        assert profile.work_us + profile.waiting_us + profile.unaccounted_us == pytest.approx(
+            profile.clocked_step_us
+        )
+        for row in profile.rows:
+            total = profile.work_us + profile.waiting_us
+            assert row.share == pytest.approx((row.time_us + row.waiting_us) / total)
+        shown = profile.breakdown.split()
+        parts = [float(number) for number in shown[::4]]
+        signs = [-1 if sign == "-" else 1 for sign in ("+", *shown[3:-6:4])]
+        assert len(parts) == 5
+        *summands, step = parts
+        assert sum(map(lambda s, p: s * p, signs, summands)) == pytest.approx(step, abs=0.03)
+
+
+def test_a_busy_machine_is_told_of_everywhere() -> None:
+    busy = Busyness(cores=2, others=1.5)
+    profile = profile_with(row("dense", "a"), busy=busy)
+    assert profile.warnings == [busy.warning]
+    assert busy.warning in " ".join(str(profile).split("\n"))
+    assert "Warning: The machine was busy" in profile.table(80)
+    assert "The machine was busy: other programs used 1.5 of 2 cores" in profile._repr_html_()
+    assert profile.to_dict()["machine"]["busy"] is True
+    calm = profile_with(row("dense", "a"), busy=Busyness(cores=2))
+    for text in (str(calm), calm._repr_html_()):
+        assert "busy" not in text
+
+
+def test_the_machine_is_watched_meanwhile() -> None:
+    profile = profile_of(small())
+    assert profile.busy is not None
+    assert profile.busy.slowdown >= 1.0
+
+
 # ------------------------------------------------------------------------------ the table
 
 
@@ -330,6 +528,28 @@ def test_a_wide_table_is_cut_to_100_columns() -> None:
     assert max(map(len, lines)) == 100
     assert lines[5].startswith("sparse_softmax")
     assert "..." in lines[5]
+
+
+@pytest.mark.parametrize("columns", ["80", "60", "100", "300", "20"])
+def test_a_profile_is_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [
+        row("sparse_softmax_crossentropy", "a_layer_with_a_long_name", 12345.67, 10**13, 10**10),
+        row("weight_gradient_update", "dense_12"),
+    ]
+    busy = Busyness(cores=2, others=1.5, interruptions=99, stolen=0.3, slowdown=2.0)
+    profile = profile_with(*rows, step_us=123456.78, clocked_step_us=234567.89, busy=busy)
+    width = min(max(int(columns), 60), 100)
+    text = str(profile)
+    assert max(map(len, text.splitlines())) <= width
+    assert text == profile.table(width)
+    heads = next(line.split() for line in text.splitlines() if line.startswith("op "))
+    assert heads[:5] == ["op", "layer", "us", "wait", "share"]
+    assert heads[-2:] == ["roof", "by"]
+    assert ("FLOPs" in heads) == (width == 100)
+    assert ("GFLOP/s" in heads) == (width >= 80)
 
 
 @pytest.mark.parametrize(

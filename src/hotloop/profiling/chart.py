@@ -1,8 +1,9 @@
-"""The roofline chart of a kernel profile, before it is drawn: its points, lines and ends.
+"""The chart of a kernel profile, before it is drawn: a panel a family, a line a kernel.
 
-Operations a byte to the right, operations a second upwards, both logarithmic. A kernel can be
-no higher than the level roof of the peak, and no higher than the slope of the bandwidth of the
-memory that its data is in (Williams, Waterman and Patterson, 2009).
+The bytes that a call works on to the right, the share of the roof upwards, both logarithmic. The
+roof is that of the roofline model (Williams, Waterman and Patterson, 2009): the peak, or the
+bandwidth of the memory that the bytes fit in, whichever a call meets first. The panel names the
+bandwidths where the bytes fit.
 """
 
 from __future__ import annotations
@@ -10,38 +11,70 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from .kernels import KernelProfile, Timing
-from .roof import LEVELS
+from .roof import LEVELS, Roof
 
-# On white and on black; apart for readers who see few colours too.
-COLOURS = {
-    "numpy": ("#6b7280", "#a3abb8"),
-    "numba": ("#d97706", "#fbbf24"),
-    "cython": ("#2563eb", "#60a5fa"),
+
+@dataclass(frozen=True)
+class Style:
+    """How a backend is drawn, everywhere: apart by colour, mark and dashes.
+
+    Attributes
+    ----------
+    light, dark : str
+        Colours on white and on black, after Okabe and Ito: apart with any colour vision.
+    mark, marker : str
+        The same mark as an SVG path around 0, and as Matplotlib calls it.
+    dashes : tuple of float
+        Lengths of dashes and gaps of its lines, in widths of a line; none for a whole line.
+    """
+
+    light: str
+    dark: str
+    mark: str
+    marker: str
+    dashes: tuple[float, ...] = ()
+
+
+STYLES = {
+    "numpy": Style("#6b7280", "#a3abb8", "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "o", (1, 2)),
+    "numba": Style("#c65300", "#f0a040", "M0-5 4.6 3.6h-9.2z", "^", (5, 2)),
+    "cython": Style("#0072b2", "#56b4e9", "M0-5 5 0 0 5-5 0z", "D"),
 }
 
 
-_ROOM = 7  # times the peak, above which the slopes' names stand
-
-# Backends stand a little to the left and right of where they belong, not behind each other.
-_ASIDE = {"numpy": 0.93, "numba": 1.0, "cython": 1.07}
+_ROOM = 1.1  # for half a mark beside the first and last point
 
 
 @dataclass(frozen=True)
 class Line:
-    """A roof, from (x0, y0) to (x1, y1)."""
+    """A kernel on a backend, over its shapes; a point for each timing: bytes, percent."""
 
-    name: str
-    x0: float
-    y0: float
-    x1: float
-    y1: float
+    kernel: str
+    backend: str
+    timings: tuple[Timing, ...]
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        """Where its timings stand."""
+        return [(_bytes(timing), timing.percent_of_roof) for timing in self.timings]
+
+
+@dataclass(frozen=True)
+class Band:
+    """The bytes, from left to right, that a memory holds and the one before does not."""
+
+    level: str
+    speed: str
+    left: float
+    right: float
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Where the axes end: 1, 2 or 5 times a power of ten, around all points."""
+    """Where the axes end: 1, 2 or 5 times a power of ten, around all points and the roof."""
 
     left: float
     right: float
@@ -49,34 +82,69 @@ class Axes:
     top: float
 
 
-def points(profile: KernelProfile) -> Iterator[tuple[float, float, Timing]]:
-    """Where each timing stands: operations a byte, GFLOP/s, and the timing."""
-    for timing in profile.timings:
-        yield timing.intensity * _ASIDE[timing.backend], timing.gflops, timing
+@dataclass(frozen=True)
+class Panel:
+    """The chart of one family of kernels."""
+
+    family: str
+    axes: Axes
+    bands: tuple[Band, ...]
+    lines: tuple[Line, ...]
 
 
-def axes(profile: KernelProfile) -> Axes:
-    """The ends of the axes."""
-    roof = profile.roof
-    x = [place for place, _, _ in points(profile)]
-    y = [place for _, place, _ in points(profile)]
-    # Where the first slope meets the peak and where the last does are always to be seen.
-    x += [roof.gflops / roof.bandwidth["L1"] / 2, roof.gflops / roof.bandwidth["memory"] * 2]
-    y += [roof.gflops / 2, _ROOM * roof.gflops]
-    return Axes(_below(min(x)), _above(max(x)), _below(min(y)), _above(max(y)))
+def panels(profile: KernelProfile) -> list[Panel]:
+    """A panel for each family that was timed, in the order of the profile."""
+    families = dict.fromkeys(timing.group for timing in profile.timings)
+    return [_panel(profile, family) for family in families]
 
 
-def roofs(profile: KernelProfile) -> Iterator[Line]:
-    """The slopes of all levels, each up to the peak, and the peak from the first of them on."""
-    ends, roof = axes(profile), profile.roof
+def _panel(profile: KernelProfile, family: str) -> Panel:
+    timings = [timing for timing in profile.timings if timing.group == family]
+    lines = tuple(_lines(timings))
+    x, y = zip(*(point for line in lines for point in line.points), strict=True)
+    ends = Axes(
+        _below(min(x) / _ROOM), _above(max(x) * _ROOM), _below(min(y)), _above(max(*y, 100.0))
+    )
+    return Panel(family, ends, tuple(_bands(profile.roof, ends)), lines)
+
+
+def _lines(timings: list[Timing]) -> Iterator[Line]:
+    """The lines, those of one kernel next to each other."""
+    order = {name: i for i, name in enumerate(dict.fromkeys(t.kernel for t in timings))}
+    backends = list(STYLES)
+
+    def key(timing: Timing) -> tuple[int, int]:
+        return order[timing.kernel], backends.index(timing.backend)
+
+    for _, group in groupby(sorted(timings, key=key), key):
+        same = sorted(group, key=_bytes)
+        yield Line(same[0].kernel, same[0].backend, tuple(same))
+
+
+def _bands(roof: Roof, ends: Axes) -> Iterator[Band]:
+    """The bands of the memories, as far as the axes show them."""
+    left = ends.left
     for level in LEVELS:
-        slope = roof.bandwidth[level]
-        left = max(ends.left, ends.bottom / slope)
-        right = min(ends.right, roof.gflops / slope)
-        name = f"{level} {slope:.0f} GB/s"
-        yield Line(name, left, slope * left, right, slope * right)
-    start = roof.gflops / roof.bandwidth["L1"]
-    yield Line(f"peak {roof.gflops:.0f} GFLOP/s", start, roof.gflops, ends.right, roof.gflops)
+        right = min(max(roof.sizes.get(level, math.inf), ends.left), ends.right)
+        if right > left:
+            yield Band(level, f"{roof.bandwidth[level]:.0f} GB/s", left, right)
+            left = right
+
+
+def _bytes(timing: Timing) -> float:
+    return timing.held or timing.nbytes
+
+
+def decades(low: float, high: float) -> Iterator[float]:
+    """The powers of ten from low to high."""
+    for exponent in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1):
+        yield float(f"1e{exponent}")
+
+
+def amount(nbytes: float) -> str:
+    """A power of ten of bytes: ``100 B``, ``1 kB``, ``10 MB``."""
+    power = min(int(math.log10(nbytes) / 3 + 1e-9), 4)
+    return f"{nbytes / 1000**power:g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _below(value: float) -> float:

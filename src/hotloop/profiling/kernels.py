@@ -8,10 +8,11 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from statistics import median
-from time import perf_counter
+from textwrap import wrap
+from time import perf_counter, process_time
 from typing import Any
 
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from .. import backends
 from ..backends import Op
 from ..naming import lookup
+from .busy import Busyness, Watch
 from .cases import KERNELS, Arrays, Kernel, Shape
 from .roof import LEVELS, Roof, measure
 
@@ -27,10 +29,20 @@ LONGEST_NAME = 31
 # From the reference to the fastest: the order of columns, legends and colours.
 BACKENDS = tuple(reversed(backends.NAMES))
 
-_REPEAT_SECONDS = 1e-3  # a repeat is so long, hundreds of times what reading the clock costs
-_CASE_SECONDS = 20e-3
-_MOST_REPEATS = 11
-_LEAST_REPEATS = 3
+# Where the median repeat of a call takes so many times the fastest, its time is marked.
+VARIED = 1.25
+
+# So short that many repeats are over before something else interrupts one of them, and yet
+# hundreds of times what reading the clock costs.
+_REPEAT_SECONDS = 5e-5
+_ROUND_SECONDS = 1e-3
+_CASE_SECONDS = 20e-3  # of each backend
+_MOST_ROUNDS = 11
+_LEAST_ROUNDS = 3
+# A repeat was interrupted where the processor worked for a smaller part of it than this.
+_UNINTERRUPTED = 0.8
+# How many times its seconds a case may take on a busy machine, and until a repeat comes through.
+_PATIENCE, _MOST_PATIENCE = 2, 10
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,9 @@ class Timing:
     shape : tuple of int
         (rows, inputs, units) of a product, else (rows, columns).
     seconds : float
-        Of one call: the median of several repeats, each the mean of many calls.
+        Of one call, in the fastest of many repeats, each the mean of calls that take 50 us.
+        They come in rounds, in which every backend has its turn, so that all meet the same
+        machine.
     flops, nbytes : int
         Floating-point operations that the formula needs, and bytes that it must read and
         write; see `hotloop.profiling.cases.Call`.
@@ -52,7 +66,14 @@ class Timing:
     level : str
         Smallest cache that holds the arrays, or ``"memory"``.
     speedup : float or None
-        NumPy's time over this one; None where NumPy was not timed.
+        NumPy's time over this one; None where NumPy was not timed, or one of the two was
+        interrupted.
+    spread : float
+        Seconds of the median repeat over those of the fastest: 1 where all were alike.
+    interrupted : bool
+        Whether no repeat came through: in the fastest, too, the process had to wait for a core.
+    held : int
+        Bytes of memory that the arrays are, each counted once; 0 if that is not known.
     """
 
     kernel: str
@@ -65,6 +86,9 @@ class Timing:
     floor: float
     level: str
     speedup: float | None
+    spread: float = 1.0
+    interrupted: bool = False
+    held: int = 0
 
     @property
     def size(self) -> str:
@@ -92,6 +116,11 @@ class Timing:
         return 100 * self.floor / self.seconds
 
     @property
+    def varied(self) -> bool:
+        """Whether something disturbed it so much that even the fastest repeat may be slow."""
+        return self.interrupted or self.spread >= VARIED
+
+    @property
     def rate(self) -> str:
         """GFLOP/s (GF/s) of a product, GB/s of anything else, as text."""
         if self.group == "products":
@@ -114,6 +143,8 @@ class Timing:
             "floor_seconds": self.floor,
             "level": self.level,
             "percent_of_roof": self.percent_of_roof,
+            "spread": self.spread,
+            "interrupted": self.interrupted,
         }
 
 
@@ -130,12 +161,15 @@ class KernelProfile:
         The backends that cannot be used here, and why.
     load : float
         Processes that kept the machine busy in the minute before.
+    busy : Busyness, optional
+        What else the machine did meanwhile.
     """
 
     timings: tuple[Timing, ...]
     roof: Roof
     missing: dict[str, str]
     load: float = 0.0
+    busy: Busyness | None = None
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -157,15 +191,38 @@ class KernelProfile:
         return f"peak {self.roof.gflops:.0f} GFLOP/s; {speeds} GB/s"
 
     @property
-    def notes(self) -> list[str]:
-        """What to know when reading the numbers."""
-        notes = [f"{name} is missing: {why}." for name, why in self.missing.items()]
+    def warnings(self) -> list[str]:
+        """Why the numbers may mislead: what other programs did."""
+        warnings = [self.busy.warning] if self.busy is not None and self.busy.warning else []
         cores = os.cpu_count() or 1
         if self.load > cores / 2:
-            notes.append(f"The machine was busy before (load {self.load:.1f}, {cores} cores).")
+            warnings.append(f"The machine was busy before (load {self.load:.1f}, {cores} cores).")
+        if not self.roof.steady:
+            warnings.append("The roofs differed from sweep to sweep: shares of them are rough.")
+        return warnings
+
+    @property
+    def notes(self) -> list[str]:
+        """What else to know when reading the numbers."""
+        notes = [f"{name} is missing: {why}." for name, why in self.missing.items()]
+        cores = os.cpu_count() or 1
+        if count := sum(timing.varied for timing in self.timings):
+            notes.append(
+                f"~ marks {count:,} of {len(self.timings):,} times that varied: their median "
+                f"repeat took {VARIED} times the fastest or more, or none was uninterrupted."
+            )
         if self.roof.threads != cores:
             notes.append("numpy's matrix products use as many threads as its BLAS likes.")
         return notes
+
+    def doubtful(self, timing: Timing) -> bool:
+        """Whether a timing's gain compares times of which one varied."""
+        return timing.varied or (timing.kernel, timing.shape) in self._varied_references
+
+    @cached_property
+    def _varied_references(self) -> set[tuple[str, Shape]]:
+        """Where NumPy's time varied."""
+        return {(t.kernel, t.shape) for t in self.timings if t.varied and t.backend == "numpy"}
 
     def table(self, width: int = 100) -> str:
         """The timings as text, a line for each kernel and shape.
@@ -174,22 +231,25 @@ class KernelProfile:
         ----------
         width : int
             Columns of the terminal. Where the table needs more, it does without the rate, then
-            without Numba's time, then without the share of the roof.
+            without Numba's time, then without the share of the roof; other lines are wrapped.
         """
         fastest = self.backends[-1] if self.timings else ""
-        lines = [self.title, self.roofs, *self.notes]
+        warnings = [f"Warning: {warning}" for warning in self.warnings]
+        head = [self.title, self.roofs, *warnings, *self.notes]
+        if self.timings:
+            head.append("Microseconds a call, of the fastest repeat.")
+        if len(self.backends) > 1:
+            head[-1] += (
+                f" Gain over numpy, rate and share of the roof are {fastest}'s, or numpy's where "
+                "only that serves the op."
+            )
+        lines = [line for text in head for line in wrap(text, max(width, 40))]
         if not self.timings:
             return "\n".join(lines)
-        lines.append("Microseconds a call.")
-        if len(self.backends) > 1:
-            lines[-1] = (
-                f"Microseconds a call; gain over numpy, rate and share of the roof are {fastest}'s,"
-                "\nor numpy's where only that serves the op."
-            )
         lines.append("")
         rows = list(self._rows())
         for left_out in ((), ("rate",), ("rate", "numba"), ("rate", "numba", "roof")):
-            keep = [i for i, name in enumerate(rows[0]) if name not in left_out]
+            keep = [i for i, name in enumerate(rows[0]) if name.strip() not in left_out]
             text = _aligned([[row[i] for i in keep] for row in rows])
             if len(text[0]) <= width:
                 break
@@ -197,20 +257,29 @@ class KernelProfile:
 
     def _rows(self) -> Iterator[list[str]]:
         """The cells of the table."""
-        yield ["kernel", "shape", *self.backends, "gain", "rate", "roof"]
+        # Behind the numbers, so that they stand below each other with a mark and without.
+        space = " " * any(timing.varied for timing in self.timings)
+
+        def marked(text: str, varied: bool = False) -> str:
+            return f"{text}~" if varied else f"{text}{space}"
+
+        heads = map(marked, (*self.backends, "gain"))
+        yield ["kernel", "shape", *heads, "rate", "roof"]
         before = ""
         for (kernel, size), group in groupby(self.timings, lambda t: (t.kernel, t.size)):
             by_backend = {timing.backend: timing for timing in group}
             times = [
-                _digits(1e6 * by_backend[name].seconds) if name in by_backend else "-"
-                for name in self.backends
+                marked(_digits(1e6 * timing.seconds), timing.varied) if timing else marked("-")
+                for timing in map(by_backend.get, self.backends)
             ]
             best = next(by_backend[n] for n in reversed(self.backends) if n in by_backend)
             yield [
                 _shortened(kernel) if kernel != before else "",
                 size,
                 *times,
-                _times(best.speedup) if best.backend != "numpy" else "-",
+                marked("-")
+                if best.backend == "numpy" or best.speedup is None
+                else marked(_times(best.speedup), self.doubtful(best)),
                 best.rate,
                 f"{best.percent_of_roof:.0f}%",
             ]
@@ -230,6 +299,8 @@ class KernelProfile:
                 "cache_bytes": self.roof.sizes,
             },
             "load": self.load,
+            "machine": self.busy.to_dict() if self.busy is not None else None,
+            "warnings": self.warnings,
             "missing_backends": self.missing,
             "timings": [timing.to_dict() for timing in self.timings],
         }
@@ -247,9 +318,11 @@ def profile_kernels(
 
     Each op is called on arrays that are there already, as `hotloop.kernels` calls it: the
     time includes the call itself, 1 to 10 us. The arrays of one call are used again by the
-    next, so small ones are in a cache. A model does less for each op: it makes no calls, and
-    keeps its weights in the order that the compiled products want, into which these calls
-    bring them first; ``model.profile`` times that.
+    next, so small ones are in a cache. The backends take turns, round after round, and the
+    fastest repeat of each counts: what the others took longer, other programs took. A model
+    does less for each op: it makes no calls, and keeps its weights in the order that the
+    compiled products want, into which these calls bring them first; ``model.profile`` times
+    that.
 
     Parameters
     ----------
@@ -286,7 +359,8 @@ def profile_kernels(
     ValueError: Unknown kernel 'matmull'. Did you mean 'matmul'? ...
     """
     kernels = _named(names)
-    load, _, _ = os.getloadavg()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    watch = Watch()
     roof = measure(backends.num_threads() if threads is None else threads, dtype)
     tables, missing = _tables()
     todo = [(kernel, shape) for kernel in kernels for shape in _shapes(kernel, quick)]
@@ -296,7 +370,8 @@ def profile_kernels(
     with _threads(roof.threads):
         for kernel, shape in shown:
             timings += _timings(kernel, shape, tables, roof, seconds)
-    return KernelProfile(tuple(timings), roof, missing, load)
+            watch.look()
+    return KernelProfile(tuple(timings), roof, missing, load, watch.stop())
 
 
 def _tables() -> tuple[dict[str, Mapping[str, Op]], dict[str, str]]:
@@ -341,42 +416,107 @@ def _timings(
 ) -> Iterator[Timing]:
     """One call on each backend that serves it."""
     call = kernel.prepare(shape, Arrays(roof.dtype))
-    taken = {
-        name: _seconds(partial(ops[kernel.name], *call.arguments, **call.keywords), seconds)
-        for name, ops in tables.items()
-        if kernel.name in ops
-    }
-    for backend, time in taken.items():
+    turns = _interleaved(
+        {
+            name: partial(ops[kernel.name], *call.arguments, **call.keywords)
+            for name, ops in tables.items()
+            if kernel.name in ops
+        },
+        seconds,
+    )
+    reference = turns.get("numpy")
+    for backend, taken in turns.items():
+        compared = reference and not (reference.interrupted or taken.interrupted)
         yield Timing(
             kernel=kernel.name,
             group=kernel.group,
             shape=shape,
             backend=backend,
-            seconds=time,
+            seconds=taken.fastest,
             flops=call.flops,
             nbytes=call.nbytes,
             floor=roof.floor_seconds(call.flops, call.nbytes, call.held),
             level=roof.level(call.held),
-            speedup=taken["numpy"] / time if "numpy" in taken else None,
+            speedup=reference.fastest / taken.fastest if reference and compared else None,
+            spread=median(taken.seconds) / taken.fastest,
+            interrupted=taken.interrupted,
+            held=call.held,
         )
 
 
-def _seconds(call: Callable[[], object], budget: float) -> float:
-    """What a call takes: the median of as many repeats as the budget, in seconds, allows."""
-    _repeat(call, 1)  # compiles, and brings the arrays into the caches
-    once = max(_repeat(call, 1), 1e-9)
-    calls = math.ceil(_REPEAT_SECONDS / once)
-    repeats = round(budget / (calls * once))
-    repeats = min(max(repeats, _LEAST_REPEATS), _MOST_REPEATS)
-    return median(_repeat(call, calls) / calls for _ in range(repeats))
+def _interleaved(calls: Mapping[str, Callable[[], object]], budget: float) -> dict[str, _Turns]:
+    """Times the calls of some backends in rounds: one has its turn, then the next.
+
+    A backend has as many turns as the budget, in seconds, allows for it, within bounds.
+    """
+    turns = {name: _Turns(call, budget) for name, call in calls.items()}
+    while waiting := [each for each in turns.values() if each.wants_another]:
+        for each in waiting:
+            each.take()
+    return turns
 
 
-def _repeat(call: Callable[[], object], times: int) -> float:
-    """Seconds of so many calls."""
+class _Turns:
+    """One backend's turns at a call.
+
+    Attributes
+    ----------
+    seconds : list of float
+        Of one call, in each repeat.
+    fastest : float
+        The least of them.
+    interrupted : bool
+        Whether the process had to wait for a core in that one, too.
+    """
+
+    def __init__(self, call: Callable[[], object], budget: float) -> None:
+        self._call, self._budget = call, budget
+        self._rounds, self._spent = 0, 0.0
+        self.seconds: list[float] = []
+        _repeat(call, 1)  # compiles, and brings the arrays into the caches
+        self.fastest, self.interrupted = math.inf, True
+        self._guess, _ = _repeat(call, 1)
+
+    @property
+    def wants_another(self) -> bool:
+        """Whether there is time for another turn, or should be had nothing interrupted them."""
+        uninterrupted = self._rounds * max(self._per_call, _ROUND_SECONDS)
+        patience = _MOST_PATIENCE if self.interrupted else _PATIENCE
+        in_time = uninterrupted < self._budget or self.interrupted
+        in_time = in_time and self._spent < patience * self._budget
+        return self._rounds < _LEAST_ROUNDS or (self._rounds < _MOST_ROUNDS and in_time)
+
+    def take(self) -> None:
+        """Repeats the call for the time of a round."""
+        if self._per_call < _ROUND_SECONDS:
+            self._call()  # wakes threads and finds what other backends left in the caches
+        self._rounds += 1
+        end = self._spent + _ROUND_SECONDS
+        for _ in range(round(_ROUND_SECONDS / _REPEAT_SECONDS)):
+            calls = math.ceil(_REPEAT_SECONDS / self._per_call)
+            taken, worked = _repeat(self._call, calls)
+            self._spent += taken
+            self.seconds.append(max(taken / calls, 1e-9))  # of a clock that did not move
+            if self.seconds[-1] < self.fastest:
+                self.fastest = self.seconds[-1]
+                self.interrupted = worked < _UNINTERRUPTED * taken
+            if self._spent >= end:
+                break
+
+    @property
+    def _per_call(self) -> float:
+        """Seconds that a call takes, as far as is known: its first one may have been slow."""
+        return max(min(self._guess, self.fastest), 1e-9)
+
+
+def _repeat(call: Callable[[], object], times: int) -> tuple[float, float]:
+    """Seconds that so many calls took, and that the processor worked at them, all threads."""
+    worked = process_time()
     start = perf_counter()
     for _ in range(times):
         call()
-    return perf_counter() - start
+    taken = perf_counter() - start
+    return taken, process_time() - worked
 
 
 # --------------------------------------------------------------------------------- text
@@ -388,9 +528,9 @@ def _digits(number: float) -> str:
     return f"{number:,.{decimals}f}"
 
 
-def _times(speedup: float | None) -> str:
+def _times(speedup: float) -> str:
     """A factor: 0.95x, 12.3x."""
-    return "-" if speedup is None else f"{speedup:.{2 if speedup < 10 else 1}f}x"
+    return f"{speedup:.{2 if speedup < 10 else 1}f}x"
 
 
 def _shortened(name: str) -> str:

@@ -2,18 +2,21 @@
 
 The step is the one that `fit` runs: the same plan, in the same executor. The executor reads a
 clock before and after each op, which costs a little; the step is timed without it too, in
-turns, so that the cost is known.
+turns, so that the cost is known. Of all turns the fastest quarter counts: what interrupts others
+moves no number, and the times of one and the same steps add up.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +34,7 @@ from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
 from ..random import orders
 from ..saving.files import text_written_whole
 from ..variables import Variable
+from .busy import Busyness, Watch
 
 if TYPE_CHECKING:
     from .roof import Roof
@@ -40,8 +44,15 @@ Laps = NDArray[np.float64]
 # Without a number of steps they are clocked for so long, and as many are run without a clock.
 SECONDS = 0.3
 FEWEST_STEPS = 10
-# The two kinds of runs take turns of this length, so that a busy machine slows down both.
-TURN_SECONDS = 0.02
+# The two kinds of runs take turns of this length, so that a busy machine slows down both: short
+# enough that many are not interrupted, and 200 times what it takes to enter the executor.
+TURN_SECONDS = 0.002
+# It is tried for so long how many steps a turn has.
+TRIES_SECONDS = 0.01
+# Turns that a given number of steps is cut into, if it is as many; without one, more time is
+# spent until there are so many, up to this factor.
+FEWEST_TURNS = 8
+PATIENCE = 10
 # Steps that are run one by one for the trace.
 TRACED_STEPS = 8
 
@@ -63,11 +74,11 @@ class OpProfile:
     time_us : float
         Microseconds of work a step, of the thread that worked longest at it.
     waiting_us : float
-        Microseconds a step before it began, the mean over the threads: for other threads, and
-        before the first op for the end of the last batch.
+        Microseconds a step before it began in which no thread worked at an op: of the thread
+        that waited least. Threads that wait for a slower one wait longer; that is in the slower
+        one's work. Before the first op it is the end of the last batch.
     share : float
-        The part of the step: of all threads' time, working and waiting, what went to this op.
-        The shares of a step sum to 1.
+        Work and waiting over those of all ops. The shares of a step sum to 1.
     flops : int
         Multiplications and additions of a matrix product; 0 for other ops, whose bytes count.
     bytes : int
@@ -131,9 +142,13 @@ class Profile:
         What the machine can do, with as many threads.
     laps : ndarray of int64, shape (steps, threads, ops, 2)
         Nanoseconds of waiting and working in a few steps that were run one by one: the trace.
+    busy : Busyness, optional
+        What else the machine did meanwhile.
 
-    Steps with and without the clock take turns, each of several steps. Times are those of the
-    fastest turn of either kind: what the others took longer, other programs took.
+    Steps with and without the clock take turns, each of several steps. Times are the means of
+    the fastest quarter of the turns of either kind: what others took longer, other programs
+    took. They add up: the `time_us` and `waiting_us` of all rows and `unaccounted_us` are
+    `clocked_step_us`, and that less `clock_us` is `step_us`.
     """
 
     model: str
@@ -148,10 +163,36 @@ class Profile:
     rows: tuple[OpProfile, ...]
     roof: Roof
     laps: NDArray[np.int64]
+    busy: Busyness | None = None
+
+    @property
+    def work_us(self) -> float:
+        """Microseconds a step of all ops' work."""
+        return sum(row.time_us for row in self.rows)
+
+    @property
+    def waiting_us(self) -> float:
+        """Microseconds a step of all ops' waiting."""
+        return sum(row.waiting_us for row in self.rows)
+
+    @property
+    def unaccounted_us(self) -> float:
+        """Microseconds of a clocked step that are in no row.
+
+        It is what a turn takes to enter and leave the executor, a step's part of it; `fit` does
+        that ten times a second. Where threads go on to the next op without waiting for each
+        other, the work of the longest overlaps, and it may be negative.
+        """
+        return self.clocked_step_us - self.work_us - self.waiting_us
+
+    @property
+    def clock_us(self) -> float:
+        """Microseconds that reading the clock adds to a step; negative where it is noise."""
+        return self.clocked_step_us - self.step_us
 
     @property
     def overhead(self) -> float:
-        """What the clock adds to a step, as a part of it; may be negative where it is noise."""
+        """What the clock adds to a step, as a part of it; negative where it is noise."""
         return self.clocked_step_us / self.step_us - 1.0
 
     @property
@@ -173,28 +214,57 @@ class Profile:
         return f"<Profile of '{self.model}': {self.step_us:.2f} us a step, {len(self.rows)} ops>"
 
     def __str__(self) -> str:
+        return self.table(shutil.get_terminal_size(fallback=(WIDTH, 24)).columns)
+
+    def table(self, width: int = WIDTH) -> str:
+        """The ops as text, a line each, and below what a step takes and why.
+
+        ``print(profile)`` shows it as wide as the terminal.
+
+        Parameters
+        ----------
+        width : int
+            Columns of the terminal, 60 to 100. Where the table needs more, it cuts names, then
+            does without FLOPs and bytes, then without their rates.
+        """
+        width = min(max(width, NARROWEST_TABLE), WIDTH)
         served = f"{self.backend} {self.isa}".rstrip()
-        head = (
+        head = [
+            f"Profile of '{_cut(self.model, width - 13)}'",
             f"{served}, {_counted(self.threads, 'thread')}, {self.dtype}, batch of "
-            f"{self.batch_size:,}, {_counted(self.steps, 'step')} clocked"
-        )
+            f"{self.batch_size:,}, {_counted(self.steps, 'step')} clocked",
+        ]
         peaks = ", ".join(f"{level} {speed:.0f}" for level, speed in self.roof.bandwidth.items())
-        return "\n".join(
-            [
-                f"Profile of '{_cut(self.model, WIDTH - 13)}'",
-                head,
-                "",
-                *_table(self),
-                "",
-                f"a step takes {self.step_us:.2f} us, and {self.clocked_step_us:.2f} us with the "
-                f"clock that these times need ({self.overhead:+.1%})",
-                "us: work of the thread that worked longest; wait: before the op, mean of the "
-                "threads;",
-                "share: of all threads' time, waiting included; the step's rates: without the "
-                "clock",
-                f"roof: {self.roof.gflops:.0f} GFLOP/s; GB/s: {peaks}",
-            ]
+        foot = [
+            self.breakdown,
+            f"a step takes {self.step_us:.2f} us, and {self.clocked_step_us:.2f} us with the "
+            f"clock that these times need ({self.overhead:+.1%})",
+            "us: work of the thread that worked longest; wait: before the op, of the thread that "
+            "waited least; share: of both; the step's rates: without the clock",
+            f"roof: {self.roof.gflops:.0f} GFLOP/s; GB/s: {peaks}",
+            *(f"Warning: {warning}" for warning in self.warnings),
+        ]
+        above, below = (
+            [line for text in texts for line in wrap(text, width)] for texts in (head, foot)
         )
+        return "\n".join([*above, "", *_table(self, width), "", *below])
+
+    @property
+    def breakdown(self) -> str:
+        """How the times add up, in one line."""
+        parts = (
+            (self.work_us, "work"),
+            (self.waiting_us, "waiting"),
+            (self.unaccounted_us, "unaccounted"),
+            (-self.clock_us, "clock"),
+        )
+        first, *others = (f"{'-' if us < 0 else '+'} {abs(us):.2f} us {name}" for us, name in parts)
+        return " ".join([first.removeprefix("+ "), *others, f"= {self.step_us:.2f} us a step"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the numbers may mislead: what other programs did."""
+        return [self.busy.warning] if self.busy is not None and self.busy.warning else []
 
     def _repr_html_(self) -> str:
         """The ops as a table, in notebooks."""
@@ -211,12 +281,16 @@ class Profile:
                     f"{row.gflops:.1f}" if row.flops else "",
                     f"{row.gbytes:.1f}",
                     f"{row.roof:.0%}",
-                    f"{row.backend} {row.isa}",
+                    f"{row.backend} {row.isa}".rstrip(),
                 ]
                 for row in self.rows
             ],
-            [f"a step of {_counted(self.batch_size, 'example')} takes {self.step_us:.2f} us"],
+            [
+                f"a step of {_counted(self.batch_size, 'example')} takes {self.step_us:.2f} us:",
+                self.breakdown,
+            ],
             numbers=(2, 3, 5, 6, 7),
+            warnings=self.warnings,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -232,9 +306,14 @@ class Profile:
             "step_us": self.step_us,
             "clocked_step_us": self.clocked_step_us,
             "overhead": self.overhead,
+            "work_us": self.work_us,
+            "waiting_us": self.waiting_us,
+            "unaccounted_us": self.unaccounted_us,
+            "clock_us": self.clock_us,
             "flops": self.flops,
             "bytes": self.bytes,
             "floor_us": self.floor_us,
+            "machine": self.busy.to_dict() if self.busy is not None else None,
             "roof": {"gflops": self.roof.gflops, "bandwidth": dict(self.roof.bandwidth)},
             "rows": [
                 asdict(row) | {"gflops": row.gflops, "gbytes": row.gbytes} for row in self.rows
@@ -331,8 +410,13 @@ def profile(
     roof = measure(threads if compiled else backends.num_threads(), executor.plan.dtype)
     with _unchanged(executor.plan):
         runs = _Runs(executor, feed, copies_outputs)
-        runs.warm_up()
-        count, plain_us, clocked_us, laps_us = _in_turns(runs, steps)
+        step_us = runs.warm_up()
+        watch = Watch()
+        plain, clocked = _in_turns(runs, steps, _turn_steps(executor.plan, steps, step_us), watch)
+        busy = watch.stop()
+        count = sum(turn.steps for turn in clocked)
+        plain_us, _ = _typical(plain)
+        clocked_us, laps_us = _typical(clocked)
         traced = [runs.clocked_step() for _ in range(min(count, TRACED_STEPS))]
     # The core reads rows of its own dtype where they stand: there was nothing to gather then.
     done = [i for i in range(laps_us.shape[1]) if laps_us[:, i].any()]
@@ -349,6 +433,7 @@ def profile(
         rows=tuple(_rows(executor, feed, done, laps_us, roof)),
         roof=roof,
         laps=np.stack(traced)[:, :, done],
+        busy=busy,
     )
 
 
@@ -391,18 +476,35 @@ class _Runs:
         """One that has not run yet."""
         return np.zeros((self._executor.threads(), self._ops, 2), np.int64)
 
-    def warm_up(self) -> None:
-        """The first steps meet cold caches, sleeping threads and functions to be compiled."""
-        self.turn(math.inf, None)
+    def warm_up(self) -> float:
+        """Microseconds of a step at best.
+
+        The first ones meet cold caches, sleeping threads and functions to be compiled.
+        """
+        done, seconds = self._run(math.inf, None)
+        step, tries = seconds / done, 0.0
+        while tries < TRIES_SECONDS:
+            done, seconds = self._run(max(1, TURN_SECONDS // step), None)
+            step, tries = min(step, seconds / done), tries + seconds
+        return 1e6 * step
 
     def clocked_step(self) -> NDArray[np.int64]:
         """One step's nanoseconds, by thread and op, waiting and working."""
         clock = self.clock()
-        self.turn(1, clock)
+        self._run(1, clock)
         return clock
 
-    def turn(self, most: float, clock: NDArray[np.int64] | None) -> tuple[int, float]:
-        """Runs up to so many steps, for the time of a turn; (steps, microseconds of one)."""
+    def turn(self, steps: int, clock: NDArray[np.int64] | None = None) -> Turn:
+        """Runs so many steps."""
+        left, seconds = steps, 0.0
+        while left:
+            done, taken = self._run(left, clock)
+            left, seconds = left - done, seconds + taken
+        laps = np.zeros(0) if clock is None else clock / (1e3 * steps)
+        return Turn(steps, 1e6 * seconds / steps, laps)
+
+    def _run(self, most: float, clock: NDArray[np.int64] | None) -> tuple[int, float]:
+        """Runs up to so many steps, for the time of a turn if that is no number; (steps, s)."""
         within = self._next % self._epoch
         count = min(most, self._batches - self._next)
         if self._outputs is not None:
@@ -413,7 +515,7 @@ class _Runs:
             self._next,
             int(count),
             self._sums,
-            seconds=TURN_SECONDS,
+            seconds=TURN_SECONDS if math.isinf(most) else math.inf,
             outputs=self._outputs,
             outputs_first=within * self._size,
             clock=clock,
@@ -425,23 +527,64 @@ class _Runs:
                 "nothing; fit() finds the first bad value"
             )
         self._next = (self._next + done) % self._batches
-        return done, 1e6 * seconds / done
+        return done, seconds
 
 
-def _in_turns(runs: _Runs, steps: int | None) -> tuple[int, float, float, Laps]:
-    """Clocked steps; a step's microseconds without and with clock, and of its ops."""
-    plain_us = clocked_us = math.inf
-    laps_us: Laps = np.zeros(0)
+@dataclass(frozen=True)
+class Turn:
+    """Some steps that were run at once: microseconds of one, and of its ops if clocked."""
+
+    steps: int
+    step_us: float
+    laps_us: Laps  # (threads, ops, 2)
+
+
+def _turn_steps(plan: Plan, steps: int | None, step_us: float) -> int:
+    """How many steps a turn has.
+
+    They are a multiple of those that one update of the weights is for, where there are enough
+    of them: turns with and without an update cannot be compared.
+    """
+    fitting = max(1, round(1e6 * TURN_SECONDS / step_us))
+    if steps is not None:
+        fitting = min(fitting, max(1, steps // FEWEST_TURNS))
+    assert plan.optimizer is not None
+    for_update = plan.optimizer.gradient_accumulation_steps or 1
+    whole = -(-fitting // for_update) * for_update
+    return whole if steps is None else min(whole, steps)
+
+
+def _in_turns(
+    runs: _Runs, steps: int | None, turn_steps: int, watch: Watch
+) -> tuple[list[Turn], list[Turn]]:
+    """Turns without and with the clock, one after the other; `steps` of either kind if given."""
+    plain: list[Turn] = []
+    clocked: list[Turn] = []
     count, seconds = 0, 0.0
-    while count < (steps or FEWEST_STEPS) or (steps is None and seconds < SECONDS):
-        most = math.inf if steps is None else steps - count
-        plain_us = min(plain_us, runs.turn(most, None)[1])
-        clock = runs.clock()
-        done, step_us = runs.turn(most, clock)
-        if step_us < clocked_us:
-            clocked_us, laps_us = step_us, clock / (1e3 * done)
-        count, seconds = count + done, seconds + 1e-6 * step_us * done
-    return count, plain_us, clocked_us, laps_us
+
+    def wanted() -> bool:
+        if steps is not None:
+            return count < steps
+        too_few = len(clocked) < FEWEST_TURNS and seconds < PATIENCE * SECONDS
+        return count < FEWEST_STEPS or seconds < SECONDS or too_few
+
+    while wanted():
+        watch.look()
+        size = turn_steps
+        if steps is not None and steps - count < 2 * turn_steps:
+            size = steps - count  # the last turn takes the rest
+        plain.append(runs.turn(size))
+        clocked.append(runs.turn(size, runs.clock()))
+        count, seconds = count + size, seconds + 1e-6 * clocked[-1].step_us * size
+    return plain, clocked
+
+
+def _typical(turns: Sequence[Turn]) -> tuple[float, Laps]:
+    """The means of the fastest quarter of the turns: of a step, and of its ops."""
+    fastest = sorted(turns, key=lambda turn: turn.step_us)[: -(-len(turns) // 4)]
+    weights = [turn.steps for turn in fastest]
+    step_us = float(np.average([turn.step_us for turn in fastest], weights=weights))
+    return step_us, np.average([turn.laps_us for turn in fastest], axis=0, weights=weights)
 
 
 # ------------------------------------------------------------------------------- the ops
@@ -452,11 +595,11 @@ def _rows(
 ) -> Iterator[OpProfile]:
     """A row for each of these ops; laps (threads, ops, 2) is in microseconds a step."""
     plan: Plan = executor.plan
-    total = laps.sum()
+    working, waiting = laps[:, :, 1].max(axis=0), laps[:, :, 0].min(axis=0)
+    total = working.sum() + waiting.sum()
     for i in ops:
         node = executor.nodes[i]
-        waiting, working = laps[:, i, 0], laps[:, i, 1]
-        time_us = float(working.max())
+        time_us, waiting_us = float(working[i]), float(waiting[i])
         flops = product_flops(node) * plan.batch_size if isinstance(node, Node) else 0
         moved = _bytes(plan, feed, i, node)
         op, layer = _names(plan, i, node)
@@ -466,8 +609,8 @@ def _rows(
             op=op,
             layer=layer,
             time_us=time_us,
-            waiting_us=float(waiting.mean()),
-            share=float((waiting + working).sum() / total),
+            waiting_us=waiting_us,
+            share=(time_us + waiting_us) / total,
             flops=flops,
             bytes=moved,
             roof=floor_us / time_us if time_us else 0.0,
@@ -541,12 +684,15 @@ def _example_bytes(value: Value) -> int:
 # ----------------------------------------------------------------------------- the table
 
 COLUMNS = ("op", "layer", "us", "wait", "share", "FLOPs", "bytes", "GFLOP/s", "GB/s", "roof", "by")
-# Where names stand, and how far each may be cut where the table is too wide.
-NARROWEST = {1: 8, 0: 16}
+# How far each of the names may be cut where the table is too wide.
+NAMES = {"layer": 8, "op": 16}
+# What a narrow table does without: the first of these that are enough.
+SPARED = ((), ("FLOPs", "bytes"), ("FLOPs", "bytes", "GFLOP/s", "GB/s"))
+NARROWEST_TABLE = 60
 
 
-def _table(given: Profile) -> list[str]:
-    """Lines of at most `WIDTH` characters: a row for each op, and one for the step."""
+def _table(given: Profile, width: int) -> list[str]:
+    """Lines of at most `width` characters: a row for each op, and one for the step."""
     cells = [
         [
             row.op,
@@ -563,19 +709,25 @@ def _table(given: Profile) -> list[str]:
     step = [
         "step",
         "",
-        f"{sum(row.time_us for row in given.rows):.2f}",
-        f"{sum(row.waiting_us for row in given.rows):.2f}",
+        f"{given.work_us:.2f}",
+        f"{given.waiting_us:.2f}",
         f"{sum(row.share for row in given.rows):.1%}",
         *_amounts(given.flops, given.bytes, given.step_us),
         f"{given.floor_us / given.step_us:.0%}",
         "",
     ]
     lines = [list(COLUMNS), *cells, step]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
-    for column, least in NARROWEST.items():
-        excess = sum(widths) + len(widths) - 1 - WIDTH
-        widths[column] = max(min(widths[column], least), widths[column] - max(excess, 0))
-    shown = [_line(line, widths) for line in lines]
+    for spared in SPARED:
+        keep = [i for i, name in enumerate(COLUMNS) if name not in spared]
+        kept = [[line[i] for i in keep] for line in lines]
+        widths = [max(map(len, column)) for column in zip(*kept, strict=True)]
+        for name, least in NAMES.items():
+            column = COLUMNS.index(name)
+            excess = sum(widths) + len(widths) - 1 - width
+            widths[column] = max(min(widths[column], least), widths[column] - max(excess, 0))
+        if sum(widths) + len(widths) - 1 <= width:
+            break
+    shown = [_line(line, widths) for line in kept]
     rule = "-" * (sum(widths) + len(widths) - 1)
     return [shown[0], rule, *shown[1:-1], rule, shown[-1]]
 
