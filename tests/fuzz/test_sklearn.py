@@ -19,6 +19,8 @@ from hotloop.sklearn import (
 # Why data may be refused, where everything else about them is valid.
 REASONS = [
     "all sample weights are zero",
+    "all sample weights of the validation set are zero",
+    "must contain at least one non-zero number",  # scikit-learn's, of weights
     "leaves nothing to train or validate on",
     "is less than 2; pass more data",
     "With n_samples=1",  # of scikit-learn's train_test_split, as the next ones
