@@ -699,6 +699,12 @@ def test_calls_without_meaning():
         MLPClassifier().fit(x, y, validation_data=x)
     with pytest.raises(ValueError, match="negative"):
         MLPClassifier().fit(x, y, np.r_[-1, np.ones(49)])
+    for kind in (MLPClassifier, MLPRegressor):
+        estimator = kind(early_stopping=True, validation_fraction=0.3, random_state=0)
+        with pytest.raises(ValueError, match=r"weights .*zero"):
+            estimator.fit(x, y % 2, np.eye(50)[0])
+    with pytest.raises(ValueError, match=r"weights .*zero"):
+        MLPRegressor("poisson", early_stopping=True).fit(x, y, np.eye(50)[1])
     with pytest.raises(ValueError, match="all sample weights are zero"):
         MLPClassifier(class_weight=dict.fromkeys(range(10), 0)).fit(x, y)
     with pytest.raises(ValueError, match="at least 0"):

@@ -184,10 +184,15 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
             validation = self._examples(*validation_parts(validation_data), reset=False)
         elif self.early_stopping and self.solver != "lbfgs":
             examples, validation = self._split(examples, source)
+        if validation is not None and validation.weight is not None and not validation.weight.any():
+            raise ValueError(
+                f"{type(self).__name__}: all sample weights of the validation set are zero; there "
+                "is nothing to score"
+            )
         self._begin(first, scored=validation is not None)
-        self._loss_offset = self._constant(examples)
         by_class = self._class_weights(examples.y)
         examples.weight, mean = weights.normalised(examples.weight, by_class)
+        self._loss_offset = self._constant(examples)
         rows = examples.rows
         batch = rows if self.solver == "lbfgs" else self._batch_size(rows)
         if first or not incremental:

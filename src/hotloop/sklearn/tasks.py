@@ -9,6 +9,9 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from .. import random
 from ..callbacks import Callback
 from ..callbacks.base import Logs
 
@@ -86,4 +89,5 @@ class _EpochTasks(Callback):
 
     def _as_it_is(self) -> dict[str, Any]:
         """What an estimator needs to predict as if training had ended now."""
-        return {"model_": copy.deepcopy(self._facts["estimator"].model_)}
+        with random.drawing_from(np.random.default_rng(0)):  # training draws as if nobody looked
+            return {"model_": copy.deepcopy(self._facts["estimator"].model_)}
