@@ -45,9 +45,7 @@ def failing(builder, monkeypatch):
 PURE = {"wheel.cmake": "false", "wheel.py-api": "py3"}
 
 
-def test_a_failing_build_is_repeated_without_the_core_and_keeps_the_reason(
-    builder, failing, capfd
-):
+def test_a_failing_build_is_repeated_without_the_core_and_keeps_the_reason(builder, failing, capfd):
     builder.REASON.write_text("an older one")
     assert builder.build_wheel("out", {"logging.level": "INFO"}) == "a wheel"
     reason = "a.c:1:2: error: no such thing"

@@ -220,7 +220,8 @@ def reports(folder: Path) -> tuple[str, str]:
     assert done.returncode == 0, done.stderr
     warned = re.search(r"compiled core is missing \((.*)\); models run on", done.stderr)
     shown = re.search(r"^  cython +missing: (.*)$", done.stdout, re.MULTILINE)
-    assert warned and shown, done.stdout + done.stderr
+    assert warned, done.stdout + done.stderr
+    assert shown, done.stdout + done.stderr
     return warned[1], shown[1]
 
 

@@ -61,7 +61,7 @@ callbacks.ReduceLROnPlateau: monitor, factor, patience, verbose, mode, min_delta
   min_lr
 callbacks.TensorBoard: log_dir, histogram_freq, write_graph, write_images,
   write_steps_per_second, update_freq, profile_batch, embeddings_freq, embeddings_metadata
-callbacks.TerminateOnNaN:
+callbacks.TerminateOnNaN: raise_error
 initializers.Constant: value
 initializers.GlorotNormal: seed, input_axes, output_axes
 initializers.GlorotUniform: seed, input_axes, output_axes

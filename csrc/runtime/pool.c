@@ -221,9 +221,11 @@ static int start_worker(int i) {
 }
 
 /* A forked child has none of its parent's workers, and waits for none of them. Their slots are
- * filled anew when needed; the pool is free even if another thread of the parent owned it. */
+ * filled anew when needed; the pool is free even if another thread of the parent owned it. Who forked
+ * inside a task comes back to a team of one. */
 static void forget_workers(void) {
     atomic_store(&n_workers, 0);
+    team.n_threads = 1;
     atomic_store(&team.inside, 0);
     atomic_store(&team.waiting, 0);
     atomic_store(&team.sleepers, 0);

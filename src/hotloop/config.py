@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from . import backends
 from .backends.formulas import EPSILON
 
 _floatx = "float32"
+# What takes its place within `computing_in`, in this thread or task alone.
+_own_floatx: ContextVar[str | None] = ContextVar("hotloop_floatx", default=None)
 
 
 def floatx() -> str:
     """The float type of new layers: ``"float32"`` (the default) or ``"float64"``."""
-    return _floatx
+    return _own_floatx.get() or _floatx
 
 
 def set_floatx(value: str) -> None:
@@ -31,6 +36,23 @@ def set_floatx(value: str) -> None:
     """
     global _floatx
     _floatx = check_floatx(value)
+
+
+@contextmanager
+def computing_in(value: str) -> Iterator[None]:
+    """The float type of layers made within, in this thread.
+
+    Examples
+    --------
+    >>> with computing_in("float64"):
+    ...     floatx()
+    'float64'
+    """
+    token = _own_floatx.set(check_floatx(value))
+    try:
+        yield
+    finally:
+        _own_floatx.reset(token)
 
 
 def check_floatx(value: str) -> str:
@@ -98,10 +120,11 @@ def set_num_threads(n: int) -> None:
 
 def show_config() -> None:
     """Prints what serves each op and why, and the CPU, instruction set, threads, versions."""
-    print("\n".join(_report()))
+    print("\n".join(report()))
 
 
-def _report() -> list[str]:
+def report(every_op: bool = True) -> list[str]:
+    """The lines of `show_config`; of the ops only those that the backend does not serve itself."""
     lines = [f"hotloop {_version('hotloop')} on Python {platform.python_version()}"]
     facts = {
         "backend": f"{backends.current()} ({backends.reason()})",
@@ -117,6 +140,12 @@ def _report() -> list[str]:
     lines += [f"  {name:<16}{_version(name)}" for name in ("numpy", "numba", "safetensors", "tqdm")]
     lines += _own_functions()
     routes = list(backends.routes())
+    if not every_op:
+        count = len(routes)
+        routes = [route for route in routes if route[1] != backend()]
+        lines += ["", f"{count - len(routes)} of {count} ops are served by {backend()}"]
+        if not routes:
+            return lines
     width = max(len(op) for op, _, _ in routes) + 2
     lines += ["", f"{'op':<{width + 2}}{'served by':<12}why"]
     lines += [f"  {op:<{width}}{server:<12}{why}" for op, server, why in routes]

@@ -16,7 +16,7 @@ from .forks import kept_over_forks
 Entry = TypeVar("Entry")
 
 _used: Counter[str] = Counter()
-_lock = kept_over_forks(threading.Lock())
+_lock = kept_over_forks(threading.RLock())  # a signal handler may make layers
 
 
 def lookup(kind: str, identifier: str, table: Mapping[str, Entry]) -> Entry:

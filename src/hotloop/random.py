@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends
+from . import backends, forks
 
 # A Generator takes a lock of its own in every draw, and replacing it is one assignment:
 # that is all the thread safety that is needed.
 _generator = np.random.default_rng()
 # What takes its place within `drawing_from`, in this thread or task alone.
 _own: ContextVar[np.random.Generator | None] = ContextVar("hotloop_generator", default=None)
+_sources: list[np.random.Generator] = []  # of all threads' `drawing_from`
+
+
+def _locks() -> list[Any]:
+    """Those of the generators that some thread may be drawing from."""
+    return [source.bit_generator.lock for source in (_generator, *_sources)]
+
+
+forks.also_waits_for(_locks)
 
 
 def set_random_seed(seed: int) -> None:
@@ -79,9 +88,11 @@ def drawing_from(source: np.random.Generator) -> Iterator[None]:
     True
     """
     token = _own.set(source)
+    _sources.append(source)
     try:
         yield
     finally:
+        _sources.remove(source)
         _own.reset(token)
 
 

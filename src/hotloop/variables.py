@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +24,37 @@ if TYPE_CHECKING:
 # Held while numbers move between the two layouts, so that no thread meets them halfway.
 _moving = kept_over_forks(threading.RLock())
 
+_deferring: ContextVar[bool] = ContextVar("deferring", default=False)
+
+
+@dataclass
+class Deferred:
+    """First values that are made when somebody asks for them, and not if others come before."""
+
+    make: Callable[[], ArrayLike]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def array(self) -> NDArray[Any]:
+        """The values."""
+        return np.asarray(self.make(), self.dtype).reshape(self.shape)
+
+
+@contextmanager
+def deferring() -> Iterator[None]:
+    """Inside, layers take no memory for weights: their numbers come from a file, if they fit."""
+    token = _deferring.set(True)
+    try:
+        yield
+    finally:
+        _deferring.reset(token)
+
+
+def first_values(make: Callable[[], ArrayLike], shape: tuple[int, ...], dtype: str) -> Any:
+    """What `make` gives, in this shape and dtype: now, or when it is needed."""
+    deferred = Deferred(make, shape, np.dtype(dtype))
+    return deferred if _deferring.get() else deferred.array()
+
 
 class Variable:
     """One array that training changes.
@@ -31,7 +65,7 @@ class Variable:
 
     Parameters
     ----------
-    value : array-like
+    value : array-like or Deferred
         The first value; its shape and dtype are the variable's for good.
     name : str
         As the layer calls it, for instance ``"kernel"``.
@@ -55,17 +89,19 @@ class Variable:
 
     def __init__(
         self,
-        value: ArrayLike,
+        value: ArrayLike | Deferred,
         name: str = "variable",
         trainable: bool = True,
         regularizer: Regularizer | None = None,
         constraint: Constraint | None = None,
         flat: bool = False,
     ) -> None:
-        self._array: NDArray[Any] | None = np.array(value, order="C")
+        self._deferred = value if isinstance(value, Deferred) else None
+        first = value if isinstance(value, Deferred) else np.array(value, order="C")
+        self._array: NDArray[Any] | None = None if isinstance(first, Deferred) else first
         self._packed: Any = None
-        self.shape: tuple[int, ...] = self._array.shape
-        self.dtype: np.dtype[Any] = self._array.dtype
+        self.shape: tuple[int, ...] = first.shape
+        self.dtype: np.dtype[Any] = first.dtype
         self.name = name
         self.path = name
         self.trainable = trainable
@@ -83,8 +119,12 @@ class Variable:
         """The numbers as a plain array that the Python backends update in place."""
         with _moving:
             if self._array is None:
-                self._array = self.numpy()
-                self._packed = None
+                if self._deferred is not None:
+                    self._array = np.array(self._deferred.array(), order="C")
+                    self._deferred = None
+                else:
+                    self._array = self.numpy()
+                    self._packed = None
             return self._array
 
     def packed(self, make: Callable[[tuple[int, ...], np.dtype[Any]], Any]) -> Any:
@@ -103,8 +143,8 @@ class Variable:
     def numpy(self) -> NDArray[Any]:
         """A copy of the numbers."""
         with _moving:
-            if self._array is not None:
-                return self._array.copy()
+            if self._packed is None:
+                return self.array.copy()
             out = np.empty(self.shape, self.dtype)
             self._packed.store(out)
             return out
@@ -118,7 +158,6 @@ class Variable:
 
     def assign(self, value: ArrayLike) -> None:
         """Replaces the numbers; `value` has the variable's shape (ValueError otherwise)."""
-        new = np.ascontiguousarray(value, dtype=self.dtype)
         if np.shape(value) != self.shape:
             raise ValueError(
                 f"Variable '{self.path}' has shape {self.shape} and cannot take a value of "
@@ -126,9 +165,11 @@ class Variable:
             )
         with _moving:
             if self._packed is not None:
-                self._packed.load(new)
+                self._packed.load(np.ascontiguousarray(value, dtype=self.dtype))
+            elif self._deferred is not None:
+                self._array, self._deferred = np.array(value, self.dtype, order="C"), None
             else:
-                self.array[...] = new
+                self.array[...] = value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         value = self.numpy()

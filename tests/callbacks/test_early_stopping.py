@@ -103,10 +103,19 @@ def test_auto_needs_a_metric_that_knows():
 
 
 def test_a_missing_metric_is_named_with_those_there_are():
-    stop = EarlyStopping(monitor="val_los", patience=1)
+    with pytest.raises(ValueError, match="cannot tell whether 'val_los' should rise or fall"):
+        _train(EarlyStopping(monitor="val_los"), [1, 2])
+    stop = EarlyStopping(monitor="val_los", patience=1, mode="min")
     with pytest.warns(UserWarning, match="'val_los', which is not .* run: val_loss"):
         epochs, _ = _train(stop, [1, 2, 3, 4])
     assert epochs == 4
+
+
+def test_a_number_is_better_than_nan():
+    stop = EarlyStopping(patience=2)
+    epochs, _ = _train(stop, [np.nan, 4, 3, 2, 1])
+    assert epochs == 5
+    assert stop.best == 1
 
 
 def test_nothing_is_said_unless_asked_for(capsys):

@@ -106,7 +106,6 @@ PLATEAUS = [
     ({"patience": 1, "min_lr": 0.2, "factor": 0.5}, [3] * 6),
     ({"patience": 1, "mode": "max"}, [1, 2, 2, 3, 2, 2]),
     ({"patience": 0}, [1, 2, 2]),
-    ({"patience": 1}, [np.nan, np.nan, 1, 1]),
 ]
 
 
@@ -125,6 +124,33 @@ def test_the_rate_falls_where_kerass_does(arguments, values):
         expected.append(float(logs["learning_rate"]))
     expected.append(float(model.optimizer.learning_rate))
     np.testing.assert_allclose(rates(ReduceLROnPlateau(**arguments), values), expected, rtol=1e-6)
+
+
+def test_a_number_is_better_than_nan():
+    # Keras keeps NaN as the best for ever, and lowers the rate all the time.
+    assert rates(ReduceLROnPlateau(patience=2), [np.nan, 4, 3, 2, 1]) == [0.5] * 6
+
+
+def test_a_schedule_is_not_replaced():
+    keras = pytest.importorskip("keras")
+    for package in (hotloop, keras):
+        found = package.callbacks
+        for change in (
+            found.ReduceLROnPlateau("loss", patience=0, min_delta=100),
+            found.LearningRateScheduler(lambda epoch, rate: rate / 2),
+        ):
+            rate = package.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5)
+            model = package.Sequential([package.layers.Input((4,)), package.layers.Dense(1)])
+            model.compile(package.optimizers.SGD(rate), "mse")
+            with pytest.raises(TypeError, match=r"(?i)schedule"):
+                model.fit(np.ones((2, 4)), np.ones(2), epochs=3, verbose=0, callbacks=[change])
+            idle = package.callbacks.ReduceLROnPlateau("loss")
+            history = model.fit(np.ones((2, 4)), np.ones(2), epochs=3, verbose=0, callbacks=[idle])
+            assert len(history.history["learning_rate"]) == 3
+            other = package.optimizers.schedules.ExponentialDecay(0.25, 10, 0.5)
+            model.optimizer.learning_rate = other
+            with pytest.raises(TypeError, match=r"(?i)schedule"):
+                model.optimizer.learning_rate = 0.1
 
 
 def test_one_object_serves_several_runs():

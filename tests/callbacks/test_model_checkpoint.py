@@ -86,4 +86,23 @@ def test_bad_arguments_are_refused(tmp_path):
         fit(ModelCheckpoint(tmp_path / "{val_acc}.hotloop"))
     with pytest.warns(UserWarning, match="ModelCheckpoint watches 'val_loss'"):
         fit(ModelCheckpoint(tmp_path / "m.hotloop", save_best_only=True), epochs=1)
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["m.hotloop"]  # as in Keras: nothing tells which is the best
+    with pytest.raises(ValueError, match="cannot tell whether 'nothing' should rise or fall"):
+        fit(ModelCheckpoint(tmp_path / "m.hotloop", "nothing", save_best_only=True))
+
+
+@pytest.mark.filterwarnings("ignore:ModelCheckpoint watches 'val_loss'")
+def test_the_best_model_stays_where_the_metric_is_not_there(tmp_path):
+    keep = ModelCheckpoint(tmp_path / "{epoch}.hotloop", save_best_only=True)
+    keep.set_model(fit(ModelCheckpoint(tmp_path / "first.hotloop"), epochs=1))
+    values = [None, None, np.nan, 3, None, 4, 2]
+    for epoch, value in enumerate(values):
+        keep.on_epoch_end(epoch, {"loss": 1.0} if value is None else {"val_loss": value})
+    assert names(tmp_path) == [
+        "1.hotloop",
+        "2.hotloop",
+        "3.hotloop",
+        "4.hotloop",
+        "7.hotloop",
+        "first.hotloop",
+    ]

@@ -225,6 +225,7 @@ def test_exceptions_that_are_no_errors(error):
 
 def test_a_thread_ends_that_waits_for_room():
     found = Prefetcher(itertools.count())
+    found.start()
     assert next(found) == 0
     found.stop()
     assert not threads()

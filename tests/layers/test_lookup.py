@@ -4,11 +4,21 @@ Keras's own lookups need TensorFlow; the expected numbers are those of its docum
 """
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import hotloop
 from hotloop import layers
-from hotloop.layers import Dense, Embedding, Flatten, IntegerLookup, StringLookup
+from hotloop.layers import (
+    CategoryEncoding,
+    Dense,
+    Embedding,
+    Flatten,
+    IntegerLookup,
+    StringLookup,
+)
 
 LETTERS = ["a", "b", "c", "d"]
 NUMBERS = [12, 36, 1138, 42]
@@ -92,6 +102,17 @@ def test_terms_become_vectors(backend, mode, data, expected):
     of_numbers = IntegerLookup(vocabulary=NUMBERS, output_mode=mode)
     given = np.vectorize(numbers.get)(np.array(data))
     np.testing.assert_array_equal(of_numbers(given), expected)
+
+
+@pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count"])
+@pytest.mark.parametrize("shape", [(3, 2), (1, 2), (3, 1), (2, 3, 2)])
+def test_indices_of_several_axes_are_encoded_as_categories_are(backend, mode, shape):
+    x = np.random.default_rng(5).choice([*NUMBERS, 7], (6, *shape))
+    index = IntegerLookup(vocabulary=NUMBERS)(x)
+    expected = CategoryEncoding(len(NUMBERS) + 1, mode)(index)
+    layer = IntegerLookup(vocabulary=NUMBERS, output_mode=mode)
+    np.testing.assert_array_equal(layer(x), expected)
+    np.testing.assert_array_equal(hotloop.Sequential([layer]).predict(x, verbose=0), expected)
 
 
 def test_indices_become_terms_again():
@@ -300,3 +321,79 @@ def test_empty_batches_have_the_shapes_of_full_ones():
     layer = StringLookup(vocabulary=LETTERS)
     assert layer(np.zeros((0, 3), "U1")).shape == (0, 3)
     assert IntegerLookup(vocabulary=NUMBERS, output_mode="count")(np.zeros((0, 3))).shape == (0, 5)
+
+
+WORDS = ["a", "b", "a", "c"]
+COLUMNS = {
+    "pandas": pd.Series(WORDS),
+    "pandas object": pd.Series(WORDS, dtype=object),
+    "pandas string": pd.Series(WORDS, dtype="string"),
+    "pandas category": pd.Series(WORDS, dtype="category"),
+    "pandas Arrow": pd.Series(WORDS, dtype=pd.ArrowDtype(pa.string())),
+    "pandas index": pd.Index(WORDS),
+    "pandas frame": pd.DataFrame({"job": WORDS}),
+    "polars": pl.Series(WORDS),
+    "polars categorical": pl.Series(WORDS, dtype=pl.Categorical),
+    "polars enum": pl.Series(WORDS, dtype=pl.Enum(["a", "b", "c"])),
+    "polars frame": pl.DataFrame({"job": WORDS}),
+    "Arrow": pa.array(WORDS),
+    "Arrow large": pa.array(WORDS, pa.large_string()),
+    "Arrow dictionary": pa.array(WORDS).dictionary_encode(),
+    "Arrow chunks": pa.chunked_array([WORDS[:1], WORDS[1:]]),
+    "Arrow table": pa.table({"job": WORDS}),
+    "NumPy strings": np.array(WORDS, np.dtypes.StringDType()),
+    "list": WORDS,
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
+def test_columns_of_strings(column):
+    lookup = StringLookup()
+    lookup.adapt(column)
+    assert lookup.get_vocabulary() == ["[UNK]", "a", "c", "b"]
+    assert np.ravel(lookup(column)).tolist() == [1, 3, 1, 2]
+    job, age = hotloop.Input((1,), name="job"), hotloop.Input((1,), name="age")
+    one_hot = StringLookup(vocabulary=["a", "b", "c"], output_mode="one_hot")(job)
+    model = hotloop.Model([job, age], Dense(1)(layers.concatenate([one_hot, age])))
+    model.compile("adam", "mse")
+    x, y = {"job": column, "age": pd.Series([1, 2, 3, 4])}, np.ones(4)
+    model.fit(x, y, verbose=0)
+    model.fit(iter([(x, y)]), verbose=0)
+    expected = model.predict({"job": np.array(WORDS), "age": x["age"]}, verbose=0)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
+    alone = hotloop.Sequential([lookup, Embedding(4, 2), Flatten(), Dense(1)])
+    if np.ndim(lookup(column)) == 2:
+        alone.compile("adam", "mse")
+        alone.fit(column, y, verbose=0)
+        assert alone.predict(column, verbose=0).shape == (4, 1)
+
+
+MISSING = {
+    "pandas": pd.DataFrame({"job": ["a", None]}),
+    "pandas NA": pd.DataFrame({"job": pd.Series(["a", pd.NA], dtype="string")}),
+    "pandas category": pd.DataFrame({"job": pd.Series(["a", None], dtype="category")}),
+    "polars": pl.DataFrame({"job": ["a", None]}),
+    "Arrow": pa.table({"job": ["a", None]}),
+}
+
+
+@pytest.mark.parametrize("frame", MISSING.values(), ids=MISSING)
+def test_missing_strings_are_the_mask_or_an_error_that_names_them(frame):
+    layer = StringLookup(vocabulary=["a"], mask_token="")
+    assert layer(frame).tolist() == [[2], [0]]
+    for use in (StringLookup(vocabulary=["a"]), StringLookup().adapt):
+        with pytest.raises(
+            ValueError, match=r"column 'job' has a missing value.*row 1.*mask_token"
+        ):
+            use(frame)
+    with pytest.raises(TypeError, match="element 1 is None"):
+        StringLookup(vocabulary=["a"])(["a", None])
+
+
+def test_numbers_beside_strings_are_named():
+    frame = pd.DataFrame({"job": ["a"], "age": [1]})
+    with pytest.raises(TypeError, match=r"column 'age' holds numbers .* beside columns of strings"):
+        StringLookup(vocabulary=["a"])(frame)
+    for column in (np.array(["a"]), pd.Series(["a"]), ["a"]):
+        with pytest.raises(TypeError, match="StringLookup"):
+            layers.CategoryEncoding(3)(column)

@@ -211,9 +211,13 @@ def test_gradients_pass_through_it(backend):
 
 # ------------------------------------------------------------------ CategoryEncoding
 
+# Of one example: ranks 2 to 5 with the batch, with and without axes of length 1.
+SHAPES = [(1,), (3,), (17,), (3, 2), (1, 2), (3, 1), (1, 1), (2, 3, 2), (2, 1, 2), (1, 2, 1)]
+SHAPES += [(2, 1, 3, 2)]
+
 
 @pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count"])
-@pytest.mark.parametrize("shape", [(1,), (3,), (17,)])
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("tokens", [1, 2, 7, 33])
 def test_categories_are_encoded_as_in_keras(backend, keras, mode, shape, tokens):
     x = np.random.default_rng(5).integers(0, tokens, (11, *shape))
@@ -223,6 +227,8 @@ def test_categories_are_encoded_as_in_keras(backend, keras, mode, shape, tokens)
         layer(x),
         hotloop.Sequential([layer]).predict(x, verbose=0),
         CategoryEncoding.from_config(layer.get_config())(x.astype("u1")),
+        layer(x.astype("f4")),
+        layer(np.asfortranarray(x)),
     ):
         assert found.shape == theirs.shape
         np.testing.assert_array_equal(found, theirs)
@@ -233,7 +239,29 @@ def test_single_categories_and_several_axes(backend):
     np.testing.assert_array_equal(CategoryEncoding(3, "one_hot")(x), np.eye(3)[x])
     x = np.random.default_rng(5).integers(0, 4, (6, 2, 3))
     np.testing.assert_array_equal(CategoryEncoding(4, "one_hot")(x), np.eye(4)[x])
-    np.testing.assert_array_equal(CategoryEncoding(4, "count")(x), np.eye(4)[x].sum(axis=2))
+    np.testing.assert_array_equal(CategoryEncoding(4, "count")(x), np.eye(4)[x].sum(axis=1))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("mode", ["multi_hot", "count"])
+def test_what_layers_compute_is_counted_over_the_same_axis(backend, mode, shape):
+    x = np.random.default_rng(5).integers(0, 4, (6, *shape))
+    layer = CategoryEncoding(4, mode)
+    inner = hotloop.Sequential([hotloop.Input(shape), layer])
+    for last in (layer, inner):
+        model = hotloop.Sequential([hotloop.layers.Rescaling(1.0), last])
+        found = model.predict(x, verbose=0)
+        np.testing.assert_array_equal(found, layer(x))
+
+
+def test_moved_axes_are_encoded_and_checked(backend):
+    x = np.random.default_rng(5).integers(0, 4, (6, 2, 3))
+    model = hotloop.Sequential([hotloop.layers.Permute((2, 1)), CategoryEncoding(4, "count")])
+    np.testing.assert_array_equal(model.predict(x, verbose=0), np.eye(4)[x].sum(axis=2))
+    x[4, 1, 2] = 4
+    for encoder in (model.predict, CategoryEncoding(4)):
+        with pytest.raises(ValueError, match=r"from 0 to 3, but x\[4, 1, 2\] \(row 4\) is 4"):
+            encoder(x)
 
 
 def test_bad_categories_are_refused(backend):
@@ -256,12 +284,14 @@ def test_bad_categories_are_refused(backend):
 
 
 @pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
-def test_bins_are_those_of_keras(backend, keras, mode):
-    x = np.array([[-1.5, 0.0, 3.4, 0.5], [0.2, 1.3, 1.0, 2.0]])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bins_are_those_of_keras(backend, keras, mode, shape):
+    x = np.random.default_rng(5).choice([-1.5, 0.0, 3.4, 0.5, 0.2, 1.3, 1.0, 2.0], (6, *shape))
     theirs = np.asarray(keras.layers.Discretization([0.0, 1.0, 2.0], output_mode=mode)(x))
     layer = Discretization([0.0, 1.0, 2.0], output_mode=mode)
     for found in (layer(x), hotloop.Sequential([layer]).predict(x, verbose=0)):
         np.testing.assert_array_equal(found, theirs)
+    assert layer(x).dtype == theirs.dtype
     again = Discretization.from_config(layer.get_config())
     np.testing.assert_array_equal(again(x), theirs)
 

@@ -172,8 +172,9 @@ def test_a_schedule_of_ones_own(backend):
     for _ in range(2):
         optimizer.apply([[1.0]], [weight])
     assert weight.numpy() == pytest.approx(1 - 0.5 - 0.25)
-    optimizer.learning_rate = 0.125
-    assert optimizer.schedule is None
+    with pytest.raises(TypeError, match=r"follows the schedule Halves and cannot be set to 0\.125"):
+        optimizer.learning_rate = 0.125
+    assert optimizer.schedule is not None
 
 
 @pytest.mark.parametrize("rates", [lambda s: -1.0 - s, lambda s: s * np.nan, lambda s: 0.1])

@@ -219,3 +219,83 @@ def test_a_part_that_cannot_be_written_leaves_the_old_file(saved):
         loose.save(saved)
     assert saved.read_bytes() == before
     assert len(list(saved.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("units", [10**6, 10**9, 10**12, 10**30])
+def test_a_configuration_larger_than_the_file_takes_no_memory(units, saved):
+    import tracemalloc
+
+    def wider(content):
+        for layer in content["model"]["config"]["layers"]:
+            if layer["class_name"] == "Dense":
+                layer["config"]["units"] = units
+
+    rewritten(saved, wider)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"m\.hotloop"):
+        load_model(saved)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 << 20
+
+
+def test_a_configuration_names_no_other_files(saved):
+    def look_up(content):
+        config = {"name": "s", "vocabulary": "/etc/hostname"}
+        content["model"]["config"]["layers"][0] = {"class_name": "StringLookup", "config": config}
+
+    rewritten(saved, look_up)
+    with pytest.raises(ValueError, match="'/etc/hostname' is another file; it is not read"):
+        load_model(saved)
+
+
+def test_nesting_that_is_too_deep(saved):
+    def nest(content):
+        for i in range(2000):
+            outer = {"name": f"n{i}", "trainable": True, "layers": [content["model"]]}
+            content["model"] = {"class_name": "Sequential", "config": outer}
+
+    import sys
+
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)  # to write it
+    try:
+        rewritten(saved, nest)
+    finally:
+        sys.setrecursionlimit(before)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"\x80\x04\x95" + bytes(50), "a pickle"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), "HDF5 file"),
+        (b"\x93NUMPY\x01\x00" + bytes(50), "an array of NumPy"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x05", "an ONNX model"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"some words", "but text"),
+    ],
+)
+def test_files_of_other_kinds_are_called_what_they_are(content, words, tmp_path):
+    pytest.importorskip("h5py")
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    for load in (load_model, chain().load_weights):
+        with pytest.raises(ValueError, match=words) as caught:
+            load(path)
+        assert str(path) in str(caught.value)
+
+
+def test_folders_and_archives_of_others_are_called_what_they_are(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ValueError, match="a TensorFlow SavedModel"):
+        load_model(tmp_path)
+    for member, words in {"a/data.pkl": "PyTorch", "x.npy": "npz archive of NumPy"}.items():
+        with zipfile.ZipFile(tmp_path / "z", "w") as archive:
+            archive.writestr(member, b"x")
+        with pytest.raises(ValueError, match=words):
+            chain().load_weights(tmp_path / "z")

@@ -105,7 +105,10 @@ def test_spoiled_files(saved, how):
     model, path = saved
     before = model.get_weights()
     spoiled(path, how)
-    with pytest.raises(ValueError, match=r"not a complete safetensors file.*truncated, corrupt"):
+    with pytest.raises(
+        ValueError,
+        match=r"w.safetensors is not a complete safetensors file.*(truncated, corrupt|but text)",
+    ):
         model.load_weights(path)
     assert all(map(np.array_equal, before, model.get_weights()))
 
@@ -117,7 +120,7 @@ def test_spoiled_files(saved, how):
         (lambda t: t.update({"7.0.x": np.zeros(1, "f4")}), "another model: the model has no 7.0.x"),
         (
             lambda t: t.update({"1.0.kernel": np.zeros((4, 9), "f4")}),
-            r"1.0.kernel has shape \(4, 9\), expected \(4, 3\)",
+            r"kernel of Dense '.*' has shape \(4, 9\) in 1.0.kernel; expected \(4, 3\)",
         ),
         (lambda t: t.clear(), "it has no 1.0.kernel, 1.1.bias, 2.0.kernel"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from sklearn.datasets import (
     load_digits,
     make_multilabel_classification,
 )
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import scale
+from sklearn.utils._param_validation import InvalidParameterError
 
 import hotloop
 from hotloop.optimizers.schedules import ExponentialDecay
@@ -75,8 +77,55 @@ def test_parameters_are_a_superset_with_the_same_defaults(kind):
     assert {n: p.default for n, p in theirs.items()} == {n: ours[n].default for n in theirs}
     positional = [n for n, p in theirs.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert [n for n, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD] == positional
-    new = {"dropout", "dtype"} | ({"class_weight"} if kind == "MLPClassifier" else set())
+    new = {"dropout", "dtype", "callbacks"} | (
+        {"class_weight"} if kind == "MLPClassifier" else set()
+    )
     assert set(ours) - set(theirs) == new
+
+
+def learned(estimator):
+    names = [name for name in dir(estimator) if name.endswith("_") and name[0] != "_"]
+    return {name: getattr(estimator, name) for name in names}
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "sgd"}], ids=str
+)
+def test_attributes_are_scikit_learns(kind, settings):
+    """No more and no fewer after each solver, and all that its documentation names."""
+    theirs, ours = both(kind, *digits(100), **settings)
+    expected, found = learned(theirs), learned(ours)
+    assert set(found) == set(expected) | {"model_"}
+    for name, value in expected.items():
+        if value is None or isinstance(value, str | int):
+            assert found[name] == value, name
+        elif isinstance(value, list):
+            assert [np.shape(v) for v in found[name]] == [np.shape(v) for v in value], name
+        else:
+            assert np.shape(found[name]) == np.shape(value), name
+    documented = re.findall(r"^    (\w+_) : ", type(theirs).__doc__, re.MULTILINE)
+    assert len(documented) > 8
+    for name in set(documented) - {"feature_names_in_"}:
+        assert name in type(ours).__doc__, name
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_methods_are_scikit_learns(kind):
+    theirs, ours = getattr(neural_network, kind), getattr(hotloop.sklearn, kind)
+    assert {name for name in dir(theirs) if name[0] != "_"} <= set(dir(ours))
+    for name in ("fit", "partial_fit", "predict", "score"):
+        expected = list(inspect.signature(getattr(theirs, name)).parameters)
+        found = list(inspect.signature(getattr(ours, name)).parameters)
+        assert found[: len(expected)] == expected, name
+
+
+def test_attributes_of_an_earlier_solver_are_gone():
+    x, y = digits(100)
+    estimator = MLPClassifier(max_iter=2).fit(x, y)
+    assert hasattr(estimator, "loss_curve_")
+    estimator.set_params(solver="lbfgs").fit(x, y)
+    assert not hasattr(estimator, "loss_curve_")
 
 
 # --------------------------------------------------------------------- the same numbers
@@ -423,16 +472,52 @@ def test_examples_of_any_dtype(dtype):
     x = x[:200].astype(dtype)
     estimator = MLPClassifier(max_iter=3, random_state=0).fit(x, y[:200])
     again = MLPClassifier(max_iter=3, random_state=0).fit(x.astype(np.float32), y[:200])
-    np.testing.assert_array_equal(estimator.predict_proba(x), again.predict_proba(x))
-    assert estimator.predict_proba(x).dtype == np.float32
+    for ours, other in zip(estimator.coefs_, again.coefs_, strict=True):
+        np.testing.assert_array_equal(ours, other)
+    np.testing.assert_allclose(estimator.predict_proba(x), again.predict_proba(x), atol=1e-7)
 
 
-def test_regressions_have_the_type_of_the_examples():
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("fitted", ["f4", "f8", "i4", "u1", "f2"])
+@pytest.mark.parametrize("target", ["f4", "f8", "i8"])
+def test_predictions_have_scikit_learns_types(fitted, target, solver):
+    x, y = digits(60)
+    x = np.round(x * 8)
+    settings = {"max_iter": 2, "solver": solver}
+    for kind, how in (("MLPClassifier", "predict_proba"), ("MLPRegressor", "predict")):
+        theirs = getattr(neural_network, kind)(**settings)
+        ours = getattr(hotloop.sklearn, kind)(**settings)
+        for estimator in (theirs, ours):
+            estimator.fit(x.astype(fitted), y.astype(target))
+        for given in ("f4", "f8", "i8", "i2", "f2", "?"):
+            expected = getattr(theirs, how)(x.astype(given))
+            found = getattr(ours, how)(x.astype(given))
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape), given
+        assert ours.predict(x).dtype == theirs.predict(x).dtype
+        assert getattr(ours, how)(x.tolist()).dtype == np.float64
+
+
+@pytest.mark.parametrize("columns", [None, 1, 3])
+def test_predictions_have_scikit_learns_shapes(columns):
     x, y = diabetes()
-    estimator = MLPRegressor(max_iter=2).fit(x, y)
-    assert estimator.predict(x).dtype == np.float64
-    assert estimator.predict(x.astype(np.float32)).dtype == np.float32
-    assert estimator.predict(x.tolist()).dtype == np.float64
+    y = y if columns is None else np.repeat(y[:, None], columns, axis=1)
+    theirs, ours = neural_network.MLPRegressor(max_iter=2), MLPRegressor(max_iter=2)
+    for estimator in (theirs, ours):
+        if columns == 1:
+            with pytest.warns(DataConversionWarning, match="column-vector y was passed"):
+                estimator.fit(x, y)
+        else:
+            estimator.fit(x, y)
+    assert ours.predict(x).shape == theirs.predict(x).shape
+
+
+def test_probabilities_in_float64_add_up():
+    x, y = digits(200)
+    estimator = MLPClassifier(max_iter=3).fit(x, y)
+    assert abs(estimator.predict_proba(x).sum(axis=1) - 1).max() < 1e-15
+    assert estimator.predict_proba(x.astype(np.float32)).dtype == np.float64
+    estimator = MLPClassifier(max_iter=3).fit(x.astype(np.float32), y)
+    assert estimator.predict_proba(x.astype(np.float32)).dtype == np.float32
 
 
 @pytest.mark.parametrize("layout", ["strided", "fortran", "readonly"])
@@ -483,16 +568,14 @@ def test_warnings():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alpha": -1}, "alpha must be a number of at least 0, got -1"),
-        ({"tol": "small"}, "tol must be a number"),
-        ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1"),
-        ({"max_iter": 0}, "max_iter must be a whole number of at least 1"),
-        ({"max_iter": 1.5}, "max_iter must be a whole number"),
-        ({"batch_size": 0}, "batch_size must be a whole number"),
-        ({"n_iter_no_change": 0}, "n_iter_no_change"),
-        ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes must hold whole numbers"),
-        ({"learning_rate": "fast"}, "learning_rate must be one of constant, invscaling, adaptive"),
-        ({"dtype": "float16"}, "dtype must be"),
+        ({"dropout": 1.0}, r"'dropout' .* in the range \[0.0, 1.0\). Got 1.0"),
+        ({"hidden_layer_sizes": (3, 0)}, "'hidden_layer_sizes' .* whole numbers of at least 1"),
+        ({"hidden_layer_sizes": (3, 1.5)}, "'hidden_layer_sizes' .* whole numbers"),
+        ({"hidden_layer_sizes": (3, True)}, "'hidden_layer_sizes' .* whole numbers"),
+        ({"dtype": "float16"}, "'dtype' parameter of MLPClassifier must be"),
+        ({"callbacks": "early"}, "'callbacks' parameter of MLPClassifier must be"),
+        ({"class_weight": "even"}, "'class_weight' parameter of MLPClassifier must be"),
+        ({"learning_rate": 0.01}, "the rate itself is learning_rate_init"),
         ({"solver": "adamm"}, "Did you mean 'adam'"),
         ({"activation": "rleu"}, "Did you mean 'relu'"),
         ({"solver": "lbfgs", "dropout": 0.5}, "dropout"),
@@ -505,9 +588,101 @@ def test_parameters_without_meaning(settings, message):
         MLPClassifier(**settings).fit(x, y)
 
 
-def test_a_rate_in_place_of_how_it_changes():
-    with pytest.raises(TypeError, match="the rate itself is learning_rate_init"):
-        MLPClassifier(learning_rate=0.01).fit(*digits(50))
+# What scikit-learn refuses, of each of its parameters.
+WITHOUT_MEANING = [
+    {"hidden_layer_sizes": "relu"},
+    {"hidden_layer_sizes": None},
+    {"hidden_layer_sizes": 0},
+    {"hidden_layer_sizes": -3},
+    {"activation": 3},
+    {"activation": None},
+    {"solver": 3},
+    {"solver": None},
+    {"alpha": -1},
+    {"alpha": "small"},
+    {"alpha": None},
+    {"batch_size": 0},
+    {"batch_size": 2.5},
+    {"batch_size": "all"},
+    {"batch_size": None},
+    {"learning_rate": "fast"},
+    {"learning_rate": None},
+    {"learning_rate_init": 0},
+    {"learning_rate_init": "slow"},
+    {"power_t": -0.5},
+    {"max_iter": 0},
+    {"max_iter": 1.5},
+    {"max_iter": None},
+    {"shuffle": "yes"},
+    {"shuffle": 2},
+    {"random_state": -1},
+    {"random_state": 0.5},
+    {"random_state": "seed"},
+    {"tol": -1e-3},
+    {"tol": "small"},
+    {"verbose": -1},
+    {"verbose": "loud"},
+    {"warm_start": None},
+    {"momentum": 1.5},
+    {"momentum": -0.1},
+    {"nesterovs_momentum": "no"},
+    {"early_stopping": "yes"},
+    {"validation_fraction": 1.0},
+    {"validation_fraction": -0.1},
+    {"beta_1": 1.0},
+    {"beta_1": -0.1},
+    {"beta_2": 1.0},
+    {"epsilon": 0.0},
+    {"epsilon": None},
+    {"n_iter_no_change": 0},
+    {"n_iter_no_change": 2.5},
+    {"max_fun": 0},
+    {"max_fun": 1.5},
+]
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("settings", WITHOUT_MEANING, ids=str)
+def test_parameters_that_scikit_learn_refuses(settings, kind):
+    x, y = digits(50)
+    (name,) = settings
+    for module in (neural_network, hotloop.sklearn):
+        estimator = getattr(module, kind)(**settings)
+        expected = f"The '{name}' parameter of {kind} must be .* instead"
+        with pytest.raises(InvalidParameterError, match=expected):
+            estimator.fit(x, y)
+        assert not hasattr(estimator, "n_features_in_")
+    with pytest.raises(InvalidParameterError, match=expected):
+        estimator.partial_fit(x, y, **({"classes": range(10)} if kind == "MLPClassifier" else {}))
+
+
+def test_every_parameter_is_checked():
+    for kind in (MLPClassifier, MLPRegressor):
+        checked = set(kind._parameter_constraints) | {"loss"}
+        assert set(kind().get_params()) <= checked
+    assert {name for settings in WITHOUT_MEANING for name in settings} == (
+        set(neural_network.MLPClassifier().get_params())
+    )
+
+
+@pytest.mark.parametrize("given", [100, (100,), [50, 10], np.array([3])])
+def test_sizes_where_the_loss_stands(given):
+    x, y = diabetes()
+    with pytest.raises(InvalidParameterError, match=r"'loss' .* write hidden_layer_sizes="):
+        MLPRegressor(given).fit(x, y)
+    with pytest.raises(InvalidParameterError, match=r"'loss' .* write hidden_layer_sizes="):
+        MLPRegressor(given, "relu").fit(x, y)
+
+
+def test_arguments_by_place():
+    x, y = digits(50)
+    assert MLPClassifier(7, max_iter=1).fit(x, y).coefs_[0].shape == (64, 7)
+    assert MLPClassifier((7, 3), "tanh", max_iter=1).fit(x, y).n_layers_ == 4
+    assert MLPClassifier(np.array(7), max_iter=1).fit(x, y).coefs_[0].shape == (64, 7)
+    with pytest.raises(TypeError, match="positional"):
+        MLPClassifier((7,), "relu", "adam")
+    with pytest.raises(InvalidParameterError, match=r"'loss' .* Did you mean"):
+        MLPRegressor("squared_errors").fit(x, y)
 
 
 def test_calls_without_meaning():

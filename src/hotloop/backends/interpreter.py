@@ -7,6 +7,8 @@ between batches but the arena.
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -115,6 +117,7 @@ class Interpreter:
             loss is not finite changes no weight and no sum, and ends the run. The optimizer
             counts the others in its `iterations`.
         """
+        self._check_sources(feed)
         end = time.monotonic() + seconds
         do = _do if clock is None else _Clock(clock, self._clock_shape(outputs)).do
         steps_at, outputs_at = len(self.plan.feeds), len(self.plan.feeds) + len(self._steps)
@@ -142,6 +145,21 @@ class Interpreter:
             if time.monotonic() >= end:
                 return done + 1, True
         return count, True
+
+    def _check_sources(self, feed: Feed) -> None:
+        """That the arrays are those of the plan's feeds, as the compiled executor has to ask."""
+        if feed.rows < 1 or any(len(array) < feed.rows for array in feed.arrays):
+            raise ValueError(f"a feed of {feed.rows} rows needs that many rows in each array")
+        if len(feed.arrays) != len(self.plan.feeds):
+            raise ValueError(
+                f"the plan reads {len(self.plan.feeds)} arrays, not {len(feed.arrays)}"
+            )
+        for i, (value, array) in enumerate(zip(self.plan.feeds, feed.arrays, strict=True)):
+            if math.prod(array.shape[1:]) != value.size:
+                raise ValueError(
+                    f"the plan reads rows of shape {value.dims} from array {i} of the feed, whose "
+                    f"shape is {array.shape}"
+                )
 
     def _clock_shape(self, outputs: Sequence[Array] | None) -> tuple[int, int, int]:
         copies = 0 if outputs is None else len(self.plan.outputs)
@@ -430,8 +448,15 @@ class PythonSteps(Interpreter):
         if self._error is not None:
             return False
         self._rows = rows
+        process = os.getpid()
         try:
             self._step(step)
+            if os.getpid() != process:
+                raise RuntimeError(
+                    "a function of a model forked the process, and the child came back into the "
+                    "run: its other threads are the parent's. Leave the child by os._exit(), or "
+                    "fork in a callback, whose child may go on with the fit"
+                )
         except BaseException as error:
             self._error = error
             return False

@@ -18,7 +18,7 @@ import math
 import os
 import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
 from itertools import pairwise
@@ -28,6 +28,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload, register_jitable
 
+from ..forks import in_child
 from . import formulas, num_threads
 from .formulas import (
     ACTIVATIONS,
@@ -114,8 +115,7 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hotloop")
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork copies no threads
+in_child(_pool.cache_clear)  # a fork copies no threads
 
 
 def _run(kernel: Kernel, n: int, cost: int, *arguments: Any) -> None:
@@ -125,8 +125,10 @@ def _run(kernel: Kernel, n: int, cost: int, *arguments: Any) -> None:
         kernel(*arguments, 0, n)
         return
     first, *rest = pairwise(n * thread // threads for thread in range(threads + 1))
-    futures = [_pool().submit(kernel, *arguments, *part) for part in rest]
+    futures: list[Future[Any]] = []
     try:
+        for part in rest:
+            futures.append(_pool().submit(kernel, *arguments, *part))
         kernel(*arguments, *first)
     finally:
         wait(futures)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..saving import state
+from ..saving.files import remove_leftovers
 from .base import Callback
 
 
@@ -89,8 +90,7 @@ class BackupAndRestore(Callback):
     def begin(self) -> tuple[Path, dict[str, Any]] | None:
         """The backup with its path, if there is one."""
         self._unsaved = 0
-        for half_written in self.backup_dir.glob(f".{self.path.name}.*.tmp"):
-            half_written.unlink(missing_ok=True)
+        remove_leftovers(self.backup_dir)
         return (self.path, state.load(self.path)) if self.path.exists() else None
 
     def batches_to_go(self) -> int | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
+from ..saving.files import text_written_whole
 from .base import Callback, Logs
 
 
@@ -80,7 +80,7 @@ class CSVLogger(Callback):
         """Go on behind these rows, instead of those in the file."""
         self._close()
         self._names = list(state["names"])
-        with self.filename.open("w", newline="", encoding="utf-8") as file:
+        with text_written_whole(self.filename, newline="") as file:
             file.write(state["text"])
         self._open("a")
 
@@ -97,12 +97,10 @@ class CSVLogger(Callback):
             with self.filename.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.reader(file, delimiter=self.sep))[1:]
         self._names += new
-        other = self.filename.with_name(f".{self.filename.name}.{os.getpid()}.tmp")
-        with other.open("w", newline="", encoding="utf-8") as file:
+        with text_written_whole(self.filename, newline="") as file:
             self._write(file, self._names)
             for known in rows:
                 self._write(file, [*known, *["NA"] * len(new)])
-        os.replace(other, self.filename)
         self._open("a")
 
     def _write(self, file: IO[str], row: Iterable[Any]) -> None:

@@ -39,7 +39,7 @@ def draw(
     if title is not None:
         figure.suptitle(title)
     if path is not None:
-        figure.savefig(path)
+        figures.save(figure, path)
     return figure
 
 

@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from ..saving.formats import format_of_model, format_of_weights
 from .base import Logs
 from .monitor import MonitorCallback
 
@@ -19,15 +20,17 @@ class ModelCheckpoint(MonitorCallback):
     Parameters
     ----------
     filepath : path-like
-        Where to; ``{epoch}`` stands for the epoch, from 1, ``{batch}`` for the batch, from 1, where
-        `save_freq` counts batches, and ``{val_loss:.3f}`` or the like for a metric. Folders on the
-        way to it are made.
+        Where to; the name says the format, as of `Model.save` (``.hotloop``, ``.keras``) and
+        `Model.save_weights` (``.safetensors``, ``.weights.h5``). ``{epoch}`` stands for the
+        epoch, from 1, ``{batch}`` for the batch, from 1, where `save_freq` counts batches, and
+        ``{val_loss:.3f}`` or the like for a metric. Folders on the way to it are made.
     monitor : str
         Name of the metric that `save_best_only` looks at.
     verbose : {0, 1}
         1 says what is saved.
     save_best_only : bool
-        Whether only a model that is better than all before it is saved.
+        Whether only a model that is better than all before it is saved. Where the metric is not
+        there, a warning says so, and each model is saved until there is a best one.
     save_weights_only : bool
         Whether `save_weights` writes the file, instead of `save`.
     mode : {"auto", "min", "max"}
@@ -40,8 +43,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises
     ------
     ValueError
-        For another mode or save_freq; while training, if the path names a metric that is not
-        there.
+        For another mode or save_freq, and for a name that promises another format than the one
+        that would be written; while training, if the path names a metric that is not there.
 
     Examples
     --------
@@ -68,12 +71,16 @@ class ModelCheckpoint(MonitorCallback):
                 "ModelCheckpoint: save_freq must be 'epoch' or a whole number of batches of at "
                 f"least 1, not {save_freq!r}"
             )
+        # Now, and not when the first epoch is over.
+        format_of = format_of_weights if save_weights_only else format_of_model
+        format_of(Path(filepath))
         self.filepath = fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self.best = initial_value_threshold
+        self._has_best = False
         self._epoch = 0
         self._batches = 0
         if by_batches:
@@ -91,11 +98,12 @@ class ModelCheckpoint(MonitorCallback):
 
     def get_state(self) -> dict[str, Any]:
         """The best value, and the batches so far."""
-        return {"best": self.best, "batches": self._batches}
+        return {"best": self.best, "has_best": self._has_best, "batches": self._batches}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.best, self._batches = state["best"], state["batches"]
+        self._has_best = state["has_best"]
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
         self._batches += 1
@@ -106,9 +114,13 @@ class ModelCheckpoint(MonitorCallback):
         """Save where this is the best model, or where each is saved."""
         if self.save_best_only:
             value = self.monitored(logs)
-            if value is None or not self.improves(value, self.best):
+            if value is None:
+                if self._has_best:
+                    return
+            elif self.improves(value, self.best):
+                self.best, self._has_best = value, True
+            else:
                 return
-            self.best = value
         path = Path(self._name(logs, numbers))
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
@@ -116,7 +128,7 @@ class ModelCheckpoint(MonitorCallback):
         else:
             self.model.save(path)
         if self.verbose:
-            reason = f", {self.monitor} is {self.best:g}" if self.save_best_only else ""
+            reason = f", {self.monitor} is {self.best:g}" if self._has_best else ""
             print(f"Epoch {numbers['epoch']}: saved {path}{reason}")
 
     def _name(self, logs: Logs, numbers: dict[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 
@@ -10,6 +11,8 @@ from .base import Callback, Logs
 
 class MonitorCallback(Callback):
     """Base of the callbacks that judge epochs by one metric.
+
+    Any number is better than NaN.
 
     Parameters
     ----------
@@ -50,6 +53,7 @@ class MonitorCallback(Callback):
     def monitored(self, logs: Logs | None) -> float | None:
         """The metric's value in these logs; None, and a warning, where there is none."""
         logs = logs or {}
+        self._more_is_better()
         value = logs.get(self.monitor)
         if value is None:
             warnings.warn(
@@ -60,10 +64,15 @@ class MonitorCallback(Callback):
         return value
 
     def improves(self, value: float, reference: float | None) -> bool:
-        """Whether a value is better than a reference; anything is better than None."""
+        """Whether a value is better than a reference; anything is better than None.
+
+        And any number is better than NaN, which would stay the best for ever.
+        """
         more = self._more_is_better()
         if reference is None:
             return True
+        if math.isnan(reference):
+            return not math.isnan(value)
         if more:
             return value - self.min_delta > reference
         return value + self.min_delta < reference

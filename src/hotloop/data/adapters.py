@@ -6,7 +6,7 @@ Nothing is copied that is an array already: executors read the user's rows in pl
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,15 @@ from .. import config
 from . import tables
 
 Array = NDArray[Any]
+
+_OF_TEXT = (
+    f"Make numbers of what are some, for instance with .astype('float32'); of strings, "
+    f"{tables.ENCODE}."
+)
+_OF_OTHERS = "Convert it, for instance with .astype('float32')."
+
+TextInputs = Mapping[int, bool]  # numbers of inputs of strings; whether some may be missing
+NO_TEXT: TextInputs = {}
 
 _USUAL = frozenset("fdBilq")  # dtypes of most arrays, which need no other look
 
@@ -31,8 +40,10 @@ def examples(value: Any, dims: tuple[int, ...]) -> int:
     return shape[0] if shape and shape[1:] == dims else 0
 
 
-def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
+def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = False) -> Array:
     """`value` as an array of numbers, or with `text` of strings, without a copy where it is one.
+
+    With `missing`, a table's missing strings are None; they are an error otherwise.
 
     Raises
     ------
@@ -48,10 +59,11 @@ def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
             f"{argument} is a SciPy sparse matrix; convert it with .toarray() or train on a dense "
             "part of it"
         )
+    _refuse_masks(value, argument)
     if isinstance(value, np.ndarray):
         pass
     elif tables.is_table(value):
-        value = tables.as_array(value, argument)
+        value = tables.as_array(value, argument, text=text, missing=missing)
     elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
     elif hasattr(value, "numpy") and not hasattr(value, "__array__"):
@@ -63,13 +75,34 @@ def as_array(value: Any, argument: str, *, text: bool = False) -> Array:
     if text and array.dtype.kind in "OUST":
         return array
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        what = {"O": "Python objects", "U": "strings", "S": "bytes", "c": "complex numbers"}
+        what = {
+            "O": "Python objects",
+            "U": "strings",
+            "T": "strings",
+            "S": "bytes",
+            "c": "complex numbers",
+        }
         raise TypeError(
             f"{argument} holds {what.get(array.dtype.kind, array.dtype.name)} (dtype "
-            f"{array.dtype}); expected numbers of a float or integer dtype. Convert it, for "
-            "instance with .astype('float32'), and encode categories as numbers first."
+            f"{array.dtype}); expected numbers of a float or integer dtype. "
+            + (_OF_TEXT if array.dtype.kind in "OUST" else _OF_OTHERS)
         )
     return array
+
+
+def _refuse_masks(value: Any, argument: str) -> None:
+    """That nothing in it is masked: an array made of it would not know; ValueError otherwise."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"{argument} is a NumPy masked array with masked values: fill them first, with "
+                ".filled(value), or leave out their rows"
+            )
+    elif isinstance(value, list | tuple):
+        kinds = set(map(type, value))
+        if any(issubclass(kind, list | tuple | np.ma.MaskedArray) for kind in kinds):
+            for part in value:
+                _refuse_masks(part, argument)
 
 
 def as_float(value: Any, argument: str) -> Array:
@@ -86,11 +119,11 @@ def as_float(value: Any, argument: str) -> Array:
 
 
 def as_arrays(
-    value: Any, names: Sequence[str], argument: str, *, text: Collection[int] = ()
+    value: Any, names: Sequence[str], argument: str, *, text: TextInputs = NO_TEXT
 ) -> list[Array]:
     """One array for each of a model's inputs or outputs, given as one, a list or a dict.
 
-    Those of the numbers in `text` may hold strings.
+    Those of the numbers in `text` may hold strings, and some of these may be missing if it says so.
 
     Raises
     ------
@@ -104,20 +137,25 @@ def as_arrays(
                 f"{argument} has no entry for {', '.join(missing)}; it has {', '.join(value)}"
             )
         return [
-            as_array(value[name], f"{argument}['{name}']", text=i in text)
+            as_array(value[name], f"{argument}['{name}']", **_allowed(text, i))
             for i, name in enumerate(names)
         ]
     if len(names) == 1:
         single = isinstance(value, list | tuple) and len(value) == 1
         if single and len(getattr(value[0], "shape", ())) > 1:
             value = value[0]
-        return [as_array(value, argument, text=0 in text)]
+        return [as_array(value, argument, **_allowed(text, 0))]
     if not isinstance(value, list | tuple) or len(value) != len(names):
         raise ValueError(
             f"the model has {len(names)} {'inputs' if argument == 'x' else 'outputs'} "
             f"({', '.join(names)}): {argument} must be a list of as many arrays"
         )
-    return [as_array(part, f"{argument}[{i}]", text=i in text) for i, part in enumerate(value)]
+    return [as_array(part, f"{argument}[{i}]", **_allowed(text, i)) for i, part in enumerate(value)]
+
+
+def _allowed(text: TextInputs, number: int) -> dict[str, bool]:
+    """What `as_array` is to let through for an input."""
+    return {"text": number in text, "missing": text.get(number, False)}
 
 
 def shapes(x: Any) -> Any:
@@ -126,10 +164,19 @@ def shapes(x: Any) -> Any:
     A list of anything but arrays is one array.
     """
     if isinstance(x, Mapping):
-        return {name: as_array(part, f"x['{name}']").shape for name, part in x.items()}
-    if isinstance(x, list | tuple) and all(hasattr(part, "shape") for part in x):
-        return [as_array(part, f"x[{i}]").shape for i, part in enumerate(x)]
-    return as_array(x, "x").shape
+        return {name: _shape(part, f"x['{name}']") for name, part in x.items()}
+    if isinstance(x, list | tuple) and x and all(map(is_array, x)):
+        return [_shape(part, f"x[{i}]") for i, part in enumerate(x)]
+    return _shape(x, "x")
+
+
+def _shape(part: Any, argument: str) -> tuple[int, ...]:
+    return as_array(part, argument, text=True, missing=True).shape
+
+
+def is_array(value: Any) -> bool:
+    """Whether this is an array, or a table or column, rather than a list of numbers or arrays."""
+    return hasattr(value, "shape") or tables.is_table(value)
 
 
 def check_lengths(**arrays: Sequence[Array]) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .. import random
+from .. import forks, random
 from . import tables
 
 T = TypeVar("T")
@@ -51,8 +51,9 @@ def _is_array(value: Any) -> bool:
 class Prefetcher(Generic[T]):
     """The items of an iterator, made ahead by a background thread.
 
-    An exception of the iterator is raised where its item would have come, with the traceback
-    of where it happened.
+    The thread runs from `start`, which a ``with`` block calls, to `stop`. An exception of the
+    iterator is raised where its item would have come, with the traceback of where it happened. A
+    process that is forked meanwhile has no such thread: there, asking for an item is an error.
 
     Parameters
     ----------
@@ -77,7 +78,26 @@ class Prefetcher(Generic[T]):
         self._changed = threading.Condition()
         # A daemon: a source that never gives another batch must not keep the process alive.
         self._thread = threading.Thread(target=self._work, name="hotloop batches", daemon=True)
-        self._thread.start()
+
+    def start(self) -> None:
+        """Starts the thread; none is left behind if that fails or is interrupted."""
+        forks.told_of_forks(self)
+        try:
+            self._thread.start()
+        except BaseException:
+            self.stop(0.0)
+            raise
+
+    def forked(self) -> None:
+        """The thread that makes items is the parent's; this one may be that very thread."""
+        self._changed = threading.Condition()
+        self._ready.clear()
+        self._stopped = True
+        self._error = RuntimeError(
+            "the batches are read by a thread of the parent process, which a forked child has not; "
+            "call fit, evaluate or predict anew in the child"
+        )
+        self._over = True
 
     def _work(self) -> None:
         try:
@@ -135,12 +155,13 @@ class Prefetcher(Generic[T]):
             self._stopped = True
             self._ready.clear()
             self._changed.notify_all()
-        if seconds is not None:
+        if seconds is not None and self._thread.is_alive():
             self._thread.join(seconds)
         while seconds is None and self._thread.is_alive():
             self._thread.join(CTRL_C_SECONDS)
 
     def __enter__(self) -> Prefetcher[T]:
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -224,6 +245,7 @@ class Source(Generic[T]):
         """Starts the thread; False if there is nothing to read."""
         self._stop()
         self._prefetcher = Prefetcher(itertools.islice(iterator, self._wanted))
+        self._prefetcher.start()
         return self._prefetcher.has_next()
 
     def __iter__(self) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""Tables and columns of pandas, polars and Arrow as arrays of numbers.
+"""Tables and columns of pandas, polars and Arrow as arrays of numbers, or of strings.
 
 Their libraries are never imported: what they made is known by the module of its class.
 """
@@ -16,27 +16,29 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-NUMBERS = "numbers"
+NUMBERS, STRINGS, CATEGORIES, OBJECTS = "numbers", "strings", "categories", "Python objects"
+_OF_STRINGS = (STRINGS, CATEGORIES, OBJECTS)  # what may hold strings: the layer looks at each
 
 # What a column holds, by how the name of its dtype begins in any of the libraries. One of
 # nothing but missing values passes for numbers, and is refused for those.
 _HOLDS = (
     (r"(sparse\[)?(u?int(8|16|32|64)\b|float|double|bool)|halffloat|null", NUMBERS),
-    (r"categor|enum|dictionary", "categories"),
-    (r"str|large_str|utf8", "strings"),
+    (r"categor|enum|dictionary", CATEGORIES),
+    (r"str|large_str|utf8", STRINGS),
     (r"date|time|duration|period", "dates or times"),
     (r"decimal", "decimal numbers"),
     (r"complex", "complex numbers"),
-    (r"object", "Python objects"),
+    (r"object", OBJECTS),
 )
 
-_ENCODE = (
-    "layers.StringLookup (or IntegerLookup) turns them into whole numbers, as y needs them, and "
-    "layers.CategoryEncoding those into a column for each category, for x"
+ENCODE = (
+    "layers.StringLookup takes such columns (adapt it first) and turns them into whole numbers, as "
+    "y needs them, or with output_mode='one_hot' into a column for each category, for x, as "
+    "layers.CategoryEncoding does"
 )
 _ADVICE = {
-    "categories": _ENCODE,
-    "strings": _ENCODE,
+    CATEGORIES: ENCODE,
+    STRINGS: ENCODE,
     "dates or times": "make numbers of them, such as days since the first one, and scale these "
     "with layers.Normalization",
 }
@@ -59,6 +61,8 @@ class _Library:
         Which values are missing, NaN not counted; None for none.
     matrix, vector : function of a table, of a column
         Its numbers.
+    values : function of a column
+        A list of Python's own objects.
     remedy : str
         How to get rid of missing values.
     """
@@ -69,6 +73,7 @@ class _Library:
     nulls: Callable[[Any], Array | None]
     matrix: Callable[[Any], Array]
     vector: Callable[[Any], Array]
+    values: Callable[[Any], list[Any]]
     remedy: str
 
 
@@ -77,10 +82,11 @@ def is_table(value: Any) -> bool:
     return _library(value) is not None
 
 
-def as_array(value: Any, argument: str) -> Array:
+def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = False) -> Array:
     """The numbers of a table, shape (rows, columns), or of a column, shape (rows,).
 
-    What the library can show without copying is not copied.
+    What the library can show without copying is not copied. With `text`, columns that hold no
+    numbers are strings, in an array of objects, in which with `missing` some may be missing.
 
     Raises
     ------
@@ -100,6 +106,8 @@ def as_array(value: Any, argument: str) -> Array:
                 f"{argument} is a {kind}; expected a table or a column that has its rows (of a "
                 "query, what .collect() or the like gives)"
             )
+        if text and _may_be_strings(dtype):
+            return _strings(library, [argument], [value], missing)[:, 0]
         _check(library, argument, dtype, lambda: value)
         array = library.vector(value)
         _check_nan(library, [argument], array[:, None])
@@ -107,10 +115,40 @@ def as_array(value: Any, argument: str) -> Array:
     if not columns:
         raise ValueError(f"{argument} is a table without columns")
     labels = [f"{argument}: the column {name!r}" for name, _ in columns]
+    if text and any(_may_be_strings(dtype) for _, dtype in columns):
+        for label, (_, dtype) in zip(labels, columns, strict=True):
+            if not _may_be_strings(dtype):
+                raise TypeError(
+                    f"{label} holds {_holds(dtype)} (dtype {dtype}) beside columns of strings; "
+                    "give numbers and strings to inputs of their own, as in "
+                    "{'a': frame['a'], 'b': frame['b']}"
+                )
+        parts = [library.column(value, i) for i in range(len(columns))]
+        return _strings(library, labels, parts, missing)
     for i, (_, dtype) in enumerate(columns):
         _check(library, labels[i], dtype, partial(library.column, value, i))
     array = library.matrix(value)
     _check_nan(library, labels, array)
+    return array
+
+
+def _may_be_strings(dtype: Any) -> bool:
+    """Whether a column may hold strings, or is known to hold nothing."""
+    return _holds(dtype) in _OF_STRINGS or str(dtype).lower() == "null"
+
+
+def _strings(
+    library: _Library, labels: Sequence[str], columns: Sequence[Any], missing: bool
+) -> Array:
+    """Columns of strings as an array of objects, shape (rows, columns)."""
+    array = np.empty((len(columns[0]), len(columns)), object)
+    for i, (label, column) in enumerate(zip(labels, columns, strict=True)):
+        nulls = library.nulls(column)
+        if nulls is not None and not missing:
+            _refuse(library, label, nulls, " or give the layer a mask_token, which stands for them")
+        array[:, i] = library.values(column)
+        if nulls is not None:
+            array[nulls, i] = None
     return array
 
 
@@ -127,8 +165,8 @@ def _check(library: _Library, label: str, dtype: Any, column: Callable[[], Any])
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         return  # NumPy's own have no missing values but NaN
     holds = _holds(dtype)
-    if holds == "Python objects" and any(isinstance(value, str) for value in column()):
-        holds = "strings"
+    if holds == OBJECTS and any(isinstance(value, str) for value in column()):
+        holds = STRINGS
     if holds != NUMBERS:
         advice = _ADVICE.get(holds, "convert them, for instance to float32")
         raise TypeError(f"{label} holds {holds} (dtype {dtype}); expected numbers: {advice}")
@@ -156,7 +194,7 @@ def _check_nan(library: _Library, labels: Sequence[str], array: Array) -> None:
             _refuse(library, label, np.isnan(array[:, i]))
 
 
-def _refuse(library: _Library, label: str, missing: Array) -> None:
+def _refuse(library: _Library, label: str, missing: Array, advice: str = "") -> None:
     """Raises if a value is missing."""
     rows = np.flatnonzero(missing)
     if len(rows):
@@ -164,7 +202,7 @@ def _refuse(library: _Library, label: str, missing: Array) -> None:
         first = "in" if len(rows) == 1 else "the first in"
         raise ValueError(
             f"{label} has {values} (NaN or null), {first} row {rows[0]}: fill them or drop their "
-            f"rows first, with {library.remedy}"
+            f"rows first, with {library.remedy}{advice and ','}{advice}"
         )
 
 
@@ -253,6 +291,7 @@ _LIBRARIES = {
         lambda column: np.asarray(column.isna()),
         _pandas_matrix,
         _pandas_vector,
+        lambda column: column.tolist(),
         ".fillna(...) or .dropna()",
     ),
     "polars": _Library(
@@ -262,6 +301,7 @@ _LIBRARIES = {
         _polars_nulls,
         _polars_matrix,
         lambda column: column.to_numpy(),
+        lambda column: column.to_list(),
         ".fill_null(...) and .fill_nan(...), or .drop_nulls() and .drop_nans()",
     ),
     "pyarrow": _Library(
@@ -271,6 +311,7 @@ _LIBRARIES = {
         _arrow_nulls,
         _arrow_matrix,
         _arrow_vector,
+        lambda column: column.to_pylist(),
         "pyarrow.compute.fill_null(...) or .drop_null()",
     ),
 }

@@ -6,15 +6,17 @@ import gzip
 import hashlib
 import os
 import sys
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..saving.files import written_whole
 
 Array = NDArray[Any]
 StrPath = str | os.PathLike[str]
@@ -166,21 +168,16 @@ def download(source: Source, target: Path) -> Path:
         If the server cannot be reached or the file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as sink:
-            sink.writelines(_received(source))
-        actual = _content_sha256(partial, packed=source.name.endswith(".gz"))
+    with written_whole(target) as file:
+        file.writelines(_received(source))
+        file.seek(0)
+        actual = _content_sha256(file, packed=source.name.endswith(".gz"))
         if actual != source.sha256:
             raise ChecksumError(
                 f"{source.url} has changed or was damaged on the way: SHA-256 {actual}, "
                 f"expected {source.sha256}. Nothing was kept; try again, or pass "
                 "load_data(path=...) with a copy that you trust."
             )
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 
@@ -209,14 +206,14 @@ def _received(source: Source) -> Iterator[bytes]:
         raise OSError(f"the connection was cut after {received:,} of {length:,} bytes")
 
 
-def _content_sha256(file: Path, *, packed: bool) -> str:
+def _content_sha256(file: IO[bytes], *, packed: bool) -> str:
     """SHA-256 of a file, or of what a gzip file holds; 'unreadable' for a broken gzip."""
     digest = hashlib.sha256()
     try:
-        with _open(file, packed=packed) as content:
-            while chunk := content.read(_CHUNK):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, EOFError):
+        content: Any = gzip.GzipFile(fileobj=file) if packed else file
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
         return "unreadable"
     return digest.hexdigest()
 

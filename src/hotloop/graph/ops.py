@@ -481,7 +481,7 @@ def source_of(x: Value) -> tuple[Value, list[Node]]:
     It is a model's input where all that is done to one can be done before the model runs.
     """
     nodes: list[Node] = []
-    while x.node is not None and x.node.op in ("reshape", "prepare", "indices"):
+    while x.node is not None and x.node.op in ("reshape", "permute", "prepare", "indices"):
         nodes.append(x.node)
         x = x.node.inputs[0]
     return x, nodes[::-1]

@@ -148,6 +148,8 @@ def build(
         Elements in which a weight's gradient is stored, of its shape and dtype; as the
         selected backend does it if not given.
     """
+    if batch_size < 1:
+        raise ValueError(f"a plan is for batches of at least 1 example, not of {batch_size}")
     if fuse_updates is None:
         fuse_updates = backends.fuses_updates()
     if fuse_networks is None:

@@ -50,6 +50,7 @@ class Value:
         variable: Variable | None = None,
         layer: Layer | None = None,
     ) -> None:
+        check_features(dims, name)
         self.dims = dims
         self.dtype = dtype
         self.batched = batched
@@ -211,6 +212,25 @@ class Use:
         self.outputs = flat(y)
         for i, value in enumerate(self.outputs):
             value.use = (self, i)
+
+
+def check_features(dims: Sequence[int | None], name: str = "") -> None:
+    """That an array with these axes, besides that of the batch, holds numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the layer that is being called, or else what the array is called.
+    """
+    if 0 in dims:
+        layer = current_layer()
+        who = layer.describe() if layer is not None else name or "a model"
+        axes = ", ".join(map(str, dims))
+        raise ValueError(
+            f"{who}: an example of shape ({axes}{',' if len(dims) == 1 else ''}) has no features; "
+            "every axis but the batch's must have a length of at least 1. Check the array's shape, "
+            "or which columns were selected"
+        )
 
 
 def flat(values: Any) -> tuple[Any, ...]:

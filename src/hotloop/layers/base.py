@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from .. import config, constraints, initializers, naming, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
-from ..graph.trace import TRAINING, Training, Use, Value, flat, in_layer
-from ..variables import Variable
+from ..graph.trace import TRAINING, Training, Use, Value, check_features, flat, in_layer
+from ..variables import Variable, first_values
 
 Shape = tuple[int | None, ...]
 
@@ -35,7 +35,8 @@ class Layer:
         Unique in a model; made from the class's name if not given.
     trainable : bool
         Whether the optimizer updates its weights; setting it later sets it for its parts too.
-        A model that is fitted heeds it from the next `fit` on.
+        A model heeds it from its next step on, compiled or not; a `fit` that is running, from
+        its next epoch on.
     dtype : {"float32", "float64"}, optional
         What it computes in; `hotloop.config.floatx` if not given.
     input_shape : tuple of int, optional
@@ -51,6 +52,8 @@ class Layer:
         True in a class whose `call` is given a list of values.
     takes_text : bool
         True in a class that, as a model's first layer, is given arrays of strings.
+    takes_missing : bool
+        Whether some of these may be None.
     random_key : int or None
         What its random numbers are drawn by, if it draws any.
     input, output : Value or None
@@ -76,6 +79,7 @@ class Layer:
 
     takes_list: bool = False
     takes_text: bool = False
+    takes_missing: bool = False
     random_key: int | None = None
 
     def __init__(
@@ -220,9 +224,14 @@ class Layer:
         flat: bool = False,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
-        value = initializers.get(initializer)(shape, self.dtype)
+        if 0 in shape:
+            raise ValueError(
+                f"{self.describe()}: the weight '{name}' would have shape {tuple(shape)} and hold "
+                "no numbers; each axis must have a length of at least 1"
+            )
+        make = functools.partial(initializers.get(initializer), shape, self.dtype)
         variable = Variable(
-            np.asarray(value, self.dtype).reshape(shape),
+            first_values(make, shape, self.dtype),
             name,
             trainable,
             regularizers.get(regularizer),
@@ -406,12 +415,24 @@ def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
     def build_once(self: Layer, input_shape: Shape) -> None:
         if self.built:
             return
+        check_has_features(self, input_shape)
         build(self, input_shape)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(input_shape)
             self.built = True
 
     return build_once
+
+
+def check_has_features(layer: Layer, shape: Any) -> None:
+    """That arrays of this shape, batch and all, or of a list or dict of them, hold numbers."""
+    axes = flat(shape)
+    if any(isinstance(part, tuple | list) for part in axes):
+        for part in axes:
+            check_has_features(layer, part)
+    else:
+        with in_layer(layer):
+            check_features(axes[1:])
 
 
 def _unknown_argument(cls: type[Layer], name: str) -> TypeError:

@@ -6,6 +6,7 @@ examples of a call, before the compiled core begins, and must stand on one of th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data.adapters import as_array
 from ..graph.trace import Value
-from .base import Layer
+from .base import Layer, check_has_features
 from .preprocessing import (
     ENCODINGS,
     batches_of,
@@ -159,10 +160,9 @@ class IndexLookup(Layer):
             If there are no terms.
         """
         counts: Counter[Any] = Counter()
-        for batch in batches_of(data, text=self.takes_text):
+        for batch in batches_of(data, text=self.takes_text, missing=self.takes_missing):
             for part in parts_of(batch):
-                terms, often = np.unique(self._flat(part), return_counts=True)
-                counts.update(dict(zip(terms.tolist(), often.tolist(), strict=True)))
+                counts.update(self._flat(part).tolist())
         for token in (self.mask_token, self.oov_token):
             counts.pop(token, None)
         learned = sorted(counts, key=lambda term: (counts[term], term), reverse=True)
@@ -249,16 +249,17 @@ class IndexLookup(Layer):
     def _others(self, terms: Array) -> Any:
         """The indices of terms that are not in the vocabulary."""
         if not self.num_oov_indices:
+            unknown = sorted(set(terms.tolist()))
             raise ValueError(
-                f"{self.describe()} has no index for {_some(np.unique(terms).tolist())}, which its "
+                f"{self.describe()} has no index for {_some(unknown)}, which its "
                 "vocabulary does not hold; num_oov_indices=1 gives all such terms one"
             )
         return self._out_of_vocabulary(terms) + (1 if self._masks else 0)
 
-    def _inverted(self, x: Any) -> Array:
+    def _inverted(self, x: Array) -> Array:
         """The terms that indices stand for."""
         self.check_ready()
-        index = as_array(x, "x").astype(np.int64)
+        index = x.astype(np.int64)
         terms = np.array([self.oov_token, *self.get_vocabulary()])
         known = (index >= 0) & (index < len(terms) - 1)
         return np.asarray(terms[np.where(known, index + 1, 0)])
@@ -267,10 +268,11 @@ class IndexLookup(Layer):
         parts = x if isinstance(x, list | tuple) else [x]
         if any(isinstance(part, Value) for part in parts):
             return super().__call__(x, training)
-        if self.invert:
-            return self._inverted(x)
-        if self.output_mode == "int":
-            return self.prepare(as_array(x, "x", text=self.takes_text))
+        if self.invert or self.output_mode == "int":
+            text = self.takes_text and not self.invert
+            array = as_array(x, "x", text=text, missing=text and self.takes_missing)
+            check_has_features(self, array.shape)
+            return self._inverted(array) if self.invert else self.prepare(array)
         return super().__call__(x, training)
 
     def call(self, x: Value) -> Any:
@@ -401,19 +403,35 @@ class StringLookup(IndexLookup):
                 f"{self.describe()} takes strings, not {array.dtype}; IntegerLookup takes integers"
             )
         flat = array.reshape(-1)
-        return flat if flat.dtype.kind == "U" else np.array(self._strings(flat.tolist()), np.str_)
+        if flat.dtype.kind == "U":
+            return flat
+        # Objects stay objects: an array of the longest string's width may need far more memory.
+        out = np.empty(len(flat), object)
+        out[:] = [self._string(given, i) for i, given in enumerate(flat.tolist())]
+        return out
 
-    def _strings(self, objects: list[Any]) -> list[str]:
-        """Objects that are strings, or bytes of strings."""
-        for i, given in enumerate(objects):
-            if isinstance(given, bytes):
-                objects[i] = given.decode(self.encoding)
-            elif not isinstance(given, str):
-                raise TypeError(
-                    f"{self.describe()} takes strings, but element {i} is {given!r}; replace "
-                    "missing values first, for instance by a mask_token"
-                )
-        return objects
+    def _string(self, given: Any, number: int) -> str:
+        """An object that is a string, bytes of one, or missing."""
+        if isinstance(given, str):
+            return given
+        if isinstance(given, bytes):
+            return given.decode(self.encoding)
+        if not _is_missing(given):
+            raise TypeError(
+                f"{self.describe()} takes strings, but element {number} is {given!r}, a "
+                f"{type(given).__name__}; make strings of all, or none"
+            )
+        if self.mask_token is None:
+            raise TypeError(
+                f"{self.describe()} takes strings, but element {number} is {given!r}; replace "
+                "missing values first, or give the layer a mask_token, which then stands for them"
+            )
+        return str(self.mask_token)
+
+    @property
+    def takes_missing(self) -> bool:  # type: ignore[override]
+        """Whether strings may be missing: the mask token stands for them."""
+        return self.mask_token is not None
 
     def _find(self, terms: Array) -> NDArray[np.int64]:
         places = self._places
@@ -545,6 +563,13 @@ class IntegerLookup(IndexLookup):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"vocabulary_dtype": "int64", "oov_method": "floormod"}
+
+
+def _is_missing(given: Any) -> bool:
+    """Whether this is what NumPy and tables have where there is no value: None, NaN, NA or NaT."""
+    if given is None or (isinstance(given, float) and math.isnan(given)):
+        return True
+    return type(given).__name__ in ("NAType", "NaTType")
 
 
 def _some(terms: Sequence[Any]) -> str:

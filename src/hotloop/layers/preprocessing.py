@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.adapters import as_array
+from ..data.tables import is_table
 from ..graph import ops
 from ..graph.trace import Value
-from ..variables import Variable
-from .base import Layer, Shape, check_count
+from ..variables import Variable, first_values
+from .base import Layer, Shape, check_count, check_has_features
 
 
 class Rescaling(Layer):
@@ -129,14 +131,14 @@ class Normalization(Layer):
                 f"fit {shape}, the axes {self.axis} of inputs of shape {input_shape}"
             ) from None
         self.mean, self.variance = (
-            self._made(value, name)
+            self._made(first_values(functools.partial(np.copy, value), shape, self.dtype), name)
             for value, name in zip(numbers, ("mean", "variance"), strict=True)
         )
         if found:
             self.count = self._made(np.zeros((), np.int32), "count")
             self._weights += [self.mean, self.variance, self.count]
 
-    def _made(self, value: NDArray[Any], name: str) -> Variable:
+    def _made(self, value: Any, name: str) -> Variable:
         variable = Variable(value, name, trainable=False, flat=True)
         variable.path = f"{self.name}/{name}"
         return variable
@@ -246,8 +248,9 @@ class CategoryEncoding(Layer):
     output_mode : {"multi_hot", "one_hot", "count"}
         ``"one_hot"`` makes a vector of each number, with a 1 at its position: (batch, n) becomes
         (batch, n, num_tokens), and (batch, 1) becomes (batch, num_tokens). The others make one
-        vector of all numbers along the last axis: ``"multi_hot"`` has a 1 for each that there is,
-        ``"count"`` how often: (batch, n) becomes (batch, num_tokens).
+        vector of all numbers along the axis behind the batch: ``"multi_hot"`` has a 1 for each
+        that there is, ``"count"`` how often: (batch, n) becomes (batch, num_tokens), and
+        (batch, n, m) becomes (batch, m, num_tokens).
     **options
         As in `Layer`.
 
@@ -317,7 +320,7 @@ class Discretization(Layer):
     --------
     >>> from hotloop.layers import Discretization
     >>> Discretization([0.0, 1.0, 2.0])([[-1.5, 1.0, 3.4, 0.5]])
-    array([[0, 2, 3, 1]])
+    array([[0, 2, 3, 1]], dtype=int32)
     """
 
     def __init__(
@@ -394,12 +397,15 @@ class Discretization(Layer):
     def prepare(self, array: NDArray[Any]) -> NDArray[Any]:
         """The bins' numbers, of an array of numbers."""
         self.check_ready()
-        return np.asarray(np.digitize(array, np.asarray(self.bin_boundaries)))
+        bins: NDArray[Any] = np.digitize(array, np.asarray(self.bin_boundaries))
+        return bins.astype(np.int32)
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         if isinstance(x, Value) or self.output_mode != "int":
             return super().__call__(x, training)
-        return self.prepare(as_array(x, "x"))
+        array = as_array(x, "x")
+        check_has_features(self, array.shape)
+        return self.prepare(array)
 
     def call(self, x: Value) -> Any:
         y = prepared(self, x, self.prepare)
@@ -463,9 +469,11 @@ def encoded(layer: Layer, x: Value, depth: int, mode: str, *, least: int = 0) ->
             x = ops.reshape(x, (*x.dims, 1))
     elif not x.dims:
         raise ValueError(
-            f"{layer.describe()} makes one vector of the numbers along the last axis, so inputs "
-            f"must have one besides the batch: shape (batch, n), not {x.shape}"
+            f"{layer.describe()} makes one vector of the numbers along the axis behind the batch, "
+            f"so inputs must have one besides the batch: shape (batch, n), not {x.shape}"
         )
+    else:
+        x = ops.permute(x, (*range(1, len(x.dims)), 0))
     return ops.encode(x, depth, layer.describe(), counts=mode == "count", least=least)
 
 
@@ -476,10 +484,14 @@ _CHUNK = 1 << 20  # numbers that are worked on at once: bounds the memory that t
 Moments = tuple[int, NDArray[np.float64], NDArray[np.float64]]  # count, mean, sum of squares
 
 
-def batches_of(data: Any, *, text: bool = False) -> Iterator[NDArray[Any]]:
+def batches_of(data: Any, *, text: bool = False, missing: bool = False) -> Iterator[NDArray[Any]]:
     """The batches of what adapt() is given: an array is one, a list of arrays holds several."""
-    several = isinstance(data, list | tuple) and any(isinstance(part, np.ndarray) for part in data)
-    is_array = any(hasattr(data, name) for name in ("__array__", "to_numpy", "dtype"))
+    several = isinstance(data, list | tuple) and any(
+        isinstance(part, np.ndarray) or is_table(part) for part in data
+    )
+    is_array = is_table(data) or any(
+        hasattr(data, name) for name in ("__array__", "to_numpy", "dtype")
+    )
     if not several and (is_array or isinstance(data, list | tuple | str | int | float)):
         data = [data]
     elif not hasattr(data, "__iter__"):
@@ -488,7 +500,7 @@ def batches_of(data: Any, *, text: bool = False) -> Iterator[NDArray[Any]]:
         )
     for batch in data:
         first = batch[0] if isinstance(batch, tuple) and batch else batch
-        array = as_array(first, "data", text=text)
+        array = as_array(first, "data", text=text, missing=missing)
         if array.ndim == 0:
             raise ValueError("adapt() takes arrays of examples, not single numbers")
         yield array

@@ -11,7 +11,7 @@ from .. import backends
 from ..data.adapters import as_array
 from ..data.feed import Feed
 from ..graph.plan import build
-from ..graph.trace import Value
+from ..graph.trace import Value, in_layer
 from ..layers.base import Layer
 from .intake import Intake
 
@@ -20,7 +20,10 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     """What the layer makes of a batch, as it does when predicting."""
     several = layer.takes_list and isinstance(x, list | tuple)
     parts = {f"x[{i}]": part for i, part in enumerate(x)} if several else {"x": x}
-    arrays = [as_array(part, name, text=layer.takes_text) for name, part in parts.items()]
+    arrays = [
+        as_array(part, name, text=layer.takes_text, missing=layer.takes_missing)
+        for name, part in parts.items()
+    ]
     for array in arrays:
         if array.ndim == 0:
             raise ValueError(f"{layer.describe()} needs a batch of examples, got a single number")
@@ -30,7 +33,8 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
             f"{layer.describe()} needs inputs of as many examples each, got "
             + " and ".join(str(len(array)) for array in arrays)
         )
-    values = [Value(array.shape[1:], layer.dtype, role="input") for array in arrays]
+    with in_layer(layer):
+        values = [Value(array.shape[1:], layer.dtype, role="input") for array in arrays]
     outputs = [layer.extend(values if several else values[0])]
     out = np.empty((rows, *outputs[0].dims), layer.dtype)
     if rows:

@@ -21,6 +21,7 @@ from ..layers.base import Layer
 
 Array = NDArray[Any]
 
+_MOVES = ("reshape", "permute")  # what leaves the numbers as they are
 _CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
 
 
@@ -37,8 +38,8 @@ class Intake:
     values : list of Value
         What the plan reads, in the order of the arrays that calling this returns: the inputs
         themselves, or what they are prepared to.
-    text : frozenset of int
-        Which of the inputs may hold strings.
+    text : mapping of int to bool
+        Which of the inputs may hold strings, and whether some of them may be missing.
 
     Raises
     ------
@@ -59,7 +60,8 @@ class Intake:
         raw = {self._inputs[value] for value in self.values if value in self._inputs}
         self._plain = not known and not self._layers
         self._dims = inputs[0].dims if self._plain and len(inputs) == 1 else None
-        self.text = frozenset(range(len(inputs)) if known else ()) - raw - self._of_numbers()
+        of_text = self._of_text() if known else {}
+        self.text = {i: missing for i, missing in of_text.items() if i not in raw}
 
     def examples(self, x: Any) -> int:
         """How many examples x holds if it is what plans read, as it is; 0 if it may not be."""
@@ -83,7 +85,7 @@ class Intake:
             index = self._inputs[source]
             name = "x" if len(arrays) == 1 else f"x[{index}]"
             array = arrays[index]
-            for node in nodes:
+            for node in _checked_first(nodes):
                 array = _done(node, array, name)
             prepared.append(array)
         return prepared
@@ -102,14 +104,18 @@ class Intake:
                         "on one of the model's inputs, not on what other layers compute"
                     )
 
-    def _of_numbers(self) -> set[int]:
-        """The inputs of which some use needs numbers."""
-        found = set()
+    def _of_text(self) -> dict[int, bool]:
+        """The inputs that all uses take as strings, and whether all take missing ones."""
+        found: dict[int, bool] = dict.fromkeys(self._inputs.values(), True)
         for value in self.values:
             source, nodes = ops.source_of(value)
-            first = next((node for node in nodes if node.op != "reshape"), None)
-            if first is None or first.op != "prepare" or not _takes_text(first):
-                found.add(self._inputs[source])
+            i = self._inputs[source]
+            first = next((node for node in nodes if node.op not in _MOVES), None)
+            reader = None if first is None else _reader(first)
+            if reader is None:
+                found.pop(i, None)
+            elif i in found:
+                found[i] = found[i] and reader.takes_missing
         return found
 
 
@@ -122,15 +128,29 @@ def _with_state(layers: Iterable[Layer | None]) -> list[Layer]:
     ]
 
 
-def _takes_text(node: Node) -> bool:
+def _reader(node: Node) -> Layer | None:
+    """The layer by which a node reads strings, if it does."""
+    if node.op != "prepare":
+        return None
     owner = getattr(node.attributes["function"], "__self__", None)
-    return isinstance(owner, Layer) and owner.takes_text
+    return owner if isinstance(owner, Layer) and owner.takes_text else None
+
+
+def _checked_first(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, a check before axes are moved: it says where in the caller's array a value is."""
+    ordered = list(nodes)
+    for i in range(len(ordered) - 1, 0, -1):
+        if ordered[i].op == "indices" and ordered[i - 1].op == "permute":
+            ordered[i - 1], ordered[i] = ordered[i], ordered[i - 1]
+    return ordered
 
 
 def _done(node: Node, array: Array, name: str) -> Array:
     """What a node makes of a whole array."""
     if node.op == "reshape":
         return array.reshape(len(array), *node.output.dims)
+    if node.op == "permute":
+        return array.transpose(0, *(axis + 1 for axis in node.attributes["axes"]))
     if node.op == "prepare":
         function: Callable[[Array], Array] = node.attributes["function"]
         return function(array)

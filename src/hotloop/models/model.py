@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
 from ..data import adapters
-from ..graph.trace import Value, flat, replay, topological
+from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from ..saving import model as model_files
 from ..saving import weights as weight_files
@@ -167,26 +167,64 @@ class Model(Trainer, Layer):
         super().set_weights(weights)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Writes the weights to a safetensors file, by name, atomically.
+        """Writes the weights to a file, atomically.
+
+        Parameters
+        ----------
+        filepath : path-like
+            ``NAME.weights.h5`` is a file that Keras 3 reads, with the optimizer's state; it needs
+            h5py (``pip install 'hotloop[keras]'``). By any other name that promises no other
+            format it is a safetensors file, by custom ``NAME.safetensors``, with a checksum.
+        overwrite : bool
+            Whether a file that exists is replaced.
 
         Raises
         ------
         FileExistsError
             If the file exists and `overwrite` is false.
+        ValueError
+            For a name that promises another format, as ``m.keras`` or ``m.onnx``.
+        OSError
+            If the file cannot be written; what was there still is.
         """
         self._require_built("save_weights")
         weight_files.save(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | PathLike[str]) -> None:
-        """Reads weights that `save_weights` wrote; all or nothing.
+    def load_weights(
+        self, filepath: str | PathLike[str], skip_mismatch: bool = False, *, by_name: bool = False
+    ) -> None:
+        """Reads weights; all or nothing. The optimizer's state stays as it is.
+
+        Parameters
+        ----------
+        filepath : path-like
+            What `save_weights` or `save` wrote, here or in Keras 3: safetensors, ``.weights.h5``,
+            ``.hotloop`` and ``.keras`` files; and HDF5 files of Keras 2, of weights or of a whole
+            model. The content says which it is, not the name.
+        skip_mismatch : bool
+            Whether layers of which the file holds another number of weights, or others of
+            another shape, are skipped with a warning.
+        by_name : bool
+            For HDF5 files of Keras 2: layers are found by their names, and others left as they
+            are, instead of going by their order.
 
         Raises
         ------
         ValueError
-            If the file is truncated, corrupt or of another model.
+            If the file is damaged, of another model or of another kind; it says of which.
+        ImportError
+            For files of Keras without h5py.
+
+        Examples
+        --------
+        >>> import hotloop, os, tempfile
+        >>> model = hotloop.Sequential([hotloop.layers.Dense(1, input_dim=2)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_weights(os.path.join(folder, "w.safetensors"))
+        ...     model.load_weights(os.path.join(folder, "w.safetensors"))
         """
         self._require_built("load_weights")
-        weight_files.load(self, filepath)
+        weight_files.load(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Writes the whole model to a file: see `hotloop.models.save_model`.
@@ -406,6 +444,8 @@ class Model(Trainer, Layer):
         return [self._input_of(part, f"input_{i}") for i, part in enumerate(shape)]
 
     def _input_of(self, shape: Sequence[Any], name: str) -> Value:
+        with in_layer(self):
+            check_features(shape[1:])
         dims = check_shape(self, "input_shape", shape[1:])
         return Value(dims, self.dtype, role="input", name=name)
 

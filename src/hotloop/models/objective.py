@@ -69,29 +69,15 @@ class Objective:
         found = [y[index] for index, _ in self.targets]
         return found if weight is None else [*found, weight]
 
-    def reset(self) -> None:
-        for use in self.metrics:
-            use.metric.reset_state()
+    def losses_of(self, sum_of: Mapping[tuple[str, int], Array], rows: int) -> dict[str, Array]:
+        """The loss of epochs of `rows` examples each; of several outputs also the loss of each.
 
-    def update(self, y: Sequence[Array], outputs: Sequence[Array], weight: Array | None) -> None:
-        """Gives rows of targets and outputs to the metrics that Python updates."""
-        for use in self.metrics:
-            if use.term is None:
-                target = y[use.output]
-                output = outputs[use.output]
-                if target.size == output.size:
-                    target = target.reshape(output.shape)
-                use.metric.update_state(target, output, weight if use.weighted else None)
-
-    def logs(
-        self, slots: Sequence[Slot], sums: NDArray[np.float64], rows: int
-    ) -> dict[str, list[float]]:
-        """Loss and metrics of epochs of `rows` examples each, by name, in the order of names.
-
-        sums (epochs, slots) is what a plan added up. Metrics that Python updates know of one
-        epoch only.
+        Parameters
+        ----------
+        sum_of : mapping
+            From `by_slot`.
+        rows : int
         """
-        sum_of = {(slot.kind, slot.index): s for slot, s in zip(slots, sums.T, strict=True)}
         values = [sum_of["loss", i] / rows for i in range(len(self.losses))]
         parts = [
             v if t.loss_weight == 1 else t.loss_weight * v
@@ -102,17 +88,12 @@ class Objective:
         found: dict[str, Array] = {"loss": sum(parts[1:], start=parts[0])}
         if len(values) > 1:
             found |= zip(self.loss_names, values, strict=True)
-        for use in self.metrics:
-            if use.term is None:
-                found[use.name] = np.array([use.metric.result()])
-                continue
-            assert isinstance(use.metric, MeanRowMetric)
-            total = sum_of["metric", use.term]
-            count = sum_of.get(("weight", use.term), float(rows))
-            found[use.name] = use.metric.of(total, count)
-            use.metric.reset_state()
-            use.metric.absorb(total[-1], count if isinstance(count, float) else count[-1])
-        return {name: found[name].tolist() for name in sorted(found)}
+        return found
+
+
+def by_slot(slots: Sequence[Slot], sums: NDArray[np.float64]) -> dict[tuple[str, int], Array]:
+    """What a plan added up, (epochs, slots), by kind and index: an array of epochs for each."""
+    return {(slot.kind, slot.index): s for slot, s in zip(slots, sums.T, strict=True)}
 
 
 class Compilation:
@@ -163,7 +144,8 @@ class Compilation:
         """The objective for outputs and targets of these shapes; made once for each."""
         key = (tuple(id(v) for v in outputs), tuple(a.shape[1:] for a in y), weighted)
         if key not in self._bound:
-            self._bound[key] = self._make(outputs, names, y, weighted)
+            # The first one stays, whichever thread made it: plans go by it.
+            self._bound.setdefault(key, self._make(outputs, names, y, weighted))
         return self._bound[key]
 
     def foresee(self, outputs: Sequence[Value], names: Sequence[str]) -> Objective | None:
@@ -195,7 +177,7 @@ class Compilation:
         """The loss of each output; looked for once for each kind of data."""
         key = (tuple(id(v) for v in outputs), tuple(a.shape[1:] for a in y))
         if key not in self._losses_of:
-            self._losses_of[key] = self._find_losses(outputs, names, y)
+            self._losses_of.setdefault(key, self._find_losses(outputs, names, y))
         return self._losses_of[key]
 
     def _find_losses(

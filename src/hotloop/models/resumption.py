@@ -13,6 +13,7 @@ from ..graph.trace import topological
 
 if TYPE_CHECKING:
     from ..callbacks import BackupAndRestore, CallbackList
+    from ..metrics import Metric
     from .objective import Objective
     from .trainer import EpochSteps, Trainer
 
@@ -39,7 +40,8 @@ class Resumption:
         **data: int,
     ) -> None:
         self._backup, self._model, self._hooks = backup, model, hooks
-        self._objective, self._steps, self._data = objective, steps, data
+        self._steps, self._data = steps, data
+        self._metrics = [use.metric for use in objective.metrics]  # those of the run, if one runs
         self.epoch = epoch
         self._batch = 0  # how many of the epoch are done
         self._sums: NDArray[np.float64] | None = None  # what they added up to
@@ -94,15 +96,15 @@ class Resumption:
 
     # -- what fit tells -----------------------------------------------------------
 
-    def begin_epoch(self, sums: NDArray[np.float64]) -> int:
+    def begin_epoch(self, sums: NDArray[np.float64], metrics: list[Metric]) -> int:
         """How many batches of the epoch are done already; fills in what they added up to."""
-        self._sums = sums
+        self._sums, self._metrics = sums, metrics
         if self._waiting is None:
             self._batch = 0
         else:
             sums[...] = self._waiting["sums"]
-            for use, known in zip(self._objective.metrics, self._waiting["metrics"], strict=True):
-                _set_attributes(use.metric, known)
+            for metric, known in zip(metrics, self._waiting["metrics"], strict=True):
+                _set_attributes(metric, known)
             self._waiting = None
         return self._batch
 
@@ -139,7 +141,7 @@ class Resumption:
             "epoch": self.epoch,
             "batch": self._batch,
             "sums": self._sums,
-            "metrics": [_attributes(use.metric) for use in self._objective.metrics],
+            "metrics": [_attributes(metric) for metric in self._metrics],
             "weights": [weight.numpy() for weight in weights],
             "slots": [[slot.numpy() for slot in optimizer.slots_so_far(w)] for w in weights],
             "iterations": optimizer.iterations,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..graph.trace import Value
+from ..graph.trace import Value, in_layer
 from ..layers.base import Layer, Shape
 from ..layers.input import InputLayer
 from .model import Model
@@ -39,6 +39,7 @@ class Sequential(Model):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self._chain: list[Layer] = []
+        self._names: set[str] = set()  # that its layers had when they were added
         self._values: list[Value] = []  # the input, then what each layer makes of it
         if isinstance(layers, Layer | Value):
             layers = [layers]
@@ -54,7 +55,10 @@ class Sequential(Model):
             If it is not a layer.
         ValueError
             If a layer of this name is there already, or its input does not fit.
+        RuntimeError
+            While the model is fitted, evaluated or predicts, as from a callback.
         """
+        self._require_idle("add")
         if isinstance(layer, Value) and isinstance(layer.layer, InputLayer):
             layer = layer.layer
         if not isinstance(layer, Layer):
@@ -62,7 +66,7 @@ class Sequential(Model):
                 f"{self.describe()}: add() takes a layer, not {type(layer).__name__}"
                 + (f"; did you mean {layer.__name__}()?" if isinstance(layer, type) else "")
             )
-        if any(layer.name == known.name for known in self._chain):
+        if layer.name in self._names and any(layer.name == known.name for known in self._chain):
             raise ValueError(
                 f"{self.describe()} already has a layer named '{layer.name}'; names must be unique"
             )
@@ -83,10 +87,12 @@ class Sequential(Model):
             self.outputs = self._values[-1:]
             self.built = True
         self._chain.append(layer)
+        self._names.add(layer.name)
         self._forget_plans()
 
     def pop(self) -> Layer:
         """Removes the last layer and returns it."""
+        self._require_idle("pop")
         if not self._chain:
             raise ValueError(f"{self.describe()} has no layers")
         layer = self._chain.pop()
@@ -124,4 +130,5 @@ class Sequential(Model):
 
 def _input(dims: tuple[int, ...], first: Layer) -> Value:
     """What stands for the input of a model whose first layer this is."""
-    return Value(dims, first.dtype, role="input", name="input")
+    with in_layer(first):
+        return Value(dims, first.dtype, role="input", name="input")

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import adapters, tables
+from ..data import adapters
 from ..data.batches import Source
 from ..data.feed import Feed
 from . import trainer as of_arrays
+from .diagnosis import NonFiniteError
+from .scores import Scores
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
@@ -39,8 +41,8 @@ class Batch:
     weight: Array | None = None
 
 
-def _owned(number: int, given: Any, only_x: bool = False) -> Batch:
-    """A batch of a source, copied while its thread still has it.
+def _owned(number: int, given: Any, only_x: bool = False, text: bool = False) -> Batch:
+    """A batch of a source, copied while its thread still has it; with `text` x may hold strings.
 
     A generator may fill the same arrays again for the next batch, and what is on a disk is to
     be read there and then.
@@ -53,21 +55,23 @@ def _owned(number: int, given: Any, only_x: bool = False) -> Batch:
         )
     with _Naming(number):
         names = ("x",) if only_x else ("x", "y", "sample_weight")
-        return Batch(number, *(_copy(part, name) for part, name in zip(parts, names, strict=False)))
+        return Batch(
+            number,
+            *(
+                _copy(part, name, text and name == "x")
+                for part, name in zip(parts, names, strict=False)
+            ),
+        )
 
 
-def _copy(part: Any, argument: str) -> Any:
+def _copy(part: Any, argument: str, text: bool) -> Any:
     if part is None:
         return None
     if isinstance(part, Mapping):
-        return {name: _copy(value, f"{argument}['{name}']") for name, value in part.items()}
-    if isinstance(part, list | tuple) and any(map(_is_array, part)):
-        return [_copy(value, f"{argument}[{i}]") for i, value in enumerate(part)]
-    return np.array(adapters.as_array(part, argument), order="C")
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") or tables.is_table(value)
+        return {name: _copy(value, f"{argument}['{name}']", text) for name, value in part.items()}
+    if isinstance(part, list | tuple) and any(map(adapters.is_array, part)):
+        return [_copy(value, f"{argument}[{i}]", text) for i, value in enumerate(part)]
+    return np.array(adapters.as_array(part, argument, text=text, missing=text), order="C")
 
 
 class _Naming:
@@ -124,8 +128,16 @@ class _Stream:
         self._compilation = compilation
         self._class_weight = class_weight
         self._size = 0  # of the plan that the batches share
+        self._changing: of_arrays._Changing | None = None  # since the first batch of a run
 
     def run(
+        self, batches: Iterable[Batch], steps: int | None, **options: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """Runs all of some batches, at least one; returns how many, and loss and metrics."""
+        with Scores() as self._scores:
+            return self._run(batches, steps, **options)
+
+    def _run(
         self,
         batches: Iterable[Batch],
         steps: int | None,
@@ -135,24 +147,30 @@ class _Stream:
         progress: ProgressBar | None = None,
         during: str = "",
     ) -> tuple[int, dict[str, Any]]:
-        """Runs all of some batches, at least one; returns how many, and loss and metrics."""
         sums = np.zeros((1, 0))
         done, rows = 0, 0
         logs: dict[str, Any] = {}
         pace = _Pace()
+        self._changing = None
         for batch in batches:
             if on_begin is not None:
                 on_begin(done, {})
             ready = self._ready(batch)
             if done == 0:
-                self.objective.reset()
+                self._scores.begin(self.objective)
                 sums = np.zeros((1, len(ready.plan.slots)))
-            self._step(ready, sums[0], f"{during}batch {done + 1}")
+            try:
+                self._step(ready, sums[0], f"{during}batch {done + 1}")
+            except NonFiniteError as error:
+                error.logs = self._scores.cut_short(ready.plan.slots, sums, rows)
+                if on_end is not None:
+                    on_end(done, error.logs)
+                raise
             done, rows = done + 1, rows + self.last.rows
             if on_end is not None:
                 logs = self._logs(ready, sums, rows)
                 on_end(done - 1, logs)
-            if self._trainer.stop_training and self._mode == "train":
+            if self._trainer._is_to_stop(ready.plan):
                 break
             if progress is not None and progress.verbose and pace.is_time():
                 progress.update(done, steps, self._logs(ready, sums, rows))
@@ -176,22 +194,23 @@ class _Stream:
                 )
         self.last, self.objective = data, objective
         self._size = _plan_size(self._size, data.rows)
-        return self._trainer._ready(self._mode, self._size, objective)
+        if self._changing is None:
+            self._changing = self._trainer._changing(self._mode)
+        return self._trainer._ready(self._mode, self._size, objective, self._changing)
 
     def _step(self, ready: of_arrays._Ready, sums: Array, where: str) -> None:
         """Runs `last`, and adds to the sums and metrics."""
         data, objective = self.last, self.objective
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         outputs = _outputs(ready, data.rows) if objective.records_outputs else None
-        with ready.lock:
-            _, finite = ready.executor.run(feed, 0, 1, sums, outputs=outputs)
+        _, finite = ready.run(feed, 0, 1, sums, outputs=outputs)
         if not finite:
             raise self._trainer._non_finite(where, feed, data, 0, data.rows)
         if outputs is not None:
-            objective.update(data.y, outputs, data.weight)
+            self._scores.update(data.y, outputs, data.weight)
 
     def _logs(self, ready: of_arrays._Ready, sums: Array, rows: int) -> dict[str, Any]:
-        return of_arrays._last(self.objective.logs(ready.plan.slots, sums, rows))
+        return of_arrays._last(self._scores.logs(ready.plan.slots, sums, rows))
 
 
 def _plan_size(size: int, rows: int) -> int:
@@ -226,13 +245,16 @@ def refuse(batches: str = "x", **arguments: Any) -> None:
 
 
 def _source(
+    trainer: Trainer,
     given: Any,
     argument: str,
     steps: int | None,
     steps_argument: str = "steps",
     shuffle: bool = False,
-    make: Callable[[int, Any], Batch] = _owned,
+    only_x: bool = False,
 ) -> Source[Batch]:
+    # Whether a model that is not built yet takes strings is seen when it gets the first batch.
+    make = partial(_owned, only_x=only_x, text=not trainer.built or bool(trainer._text_inputs()))
     if steps is not None:
         of_arrays._check_count(steps_argument, steps, 1)
     return Source(given, argument, make, steps, shuffle, steps_argument)
@@ -251,7 +273,7 @@ def fit(
     steps_per_epoch: int | None,
 ) -> History:
     """`Trainer.fit` for a source of batches."""
-    source = _source(x, "x", steps_per_epoch, "steps_per_epoch", shuffle)
+    source = _source(trainer, x, "x", steps_per_epoch, "steps_per_epoch", shuffle)
     stream = _Stream(trainer, "train", compilation, class_weight)
     callbacks, bar = hooks(source.steps)
     if callbacks.backup is not None:
@@ -274,10 +296,10 @@ def fit(
             _warn_if_short("x", done, steps_per_epoch, stacklevel=6)
         return logs
 
-    with source:
+    with source, trainer._at_work("fit"):
         return trainer._train(
             _while_there_are_batches(epochs, source), train, validate, callbacks, bar,
-            lambda: stream.last, lambda: trainer.trainable_weights,
+            lambda: stream.last,
         )  # fmt: skip
 
 
@@ -317,20 +339,22 @@ def evaluate(
     hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
 ) -> tuple[Objective, dict[str, Any]]:
     """`Trainer.evaluate` for a source of batches; also returns what was evaluated."""
-    source = _source(x, "x", steps)
+    source = _source(trainer, x, "x", steps)
     stream = _Stream(trainer, "evaluate", compilation)
     callbacks, bar = hooks(source.steps)
     try:
-        done, logs = _evaluate(stream, source, callbacks, bar)
+        done, logs = _evaluate(trainer, stream, source, callbacks, bar)
     finally:
         bar.close()
     if not done:
         raise ValueError("x gave no batches")
-    _warn_if_short("x", done, steps, stacklevel=4)
+    if not trainer.stop_evaluating:
+        _warn_if_short("x", done, steps, stacklevel=4)
     return stream.objective, logs
 
 
 def _evaluate(
+    trainer: Trainer,
     stream: _Stream,
     source: Source[Batch],
     callbacks: CallbackList,
@@ -338,9 +362,10 @@ def _evaluate(
     during: str = "",
 ) -> tuple[int, dict[str, Any]]:
     """How many batches there were, and their loss and metrics."""
-    with source:
+    with source, trainer._at_work("evaluate"):
         if not source.begin():
             return 0, {}
+        trainer.stop_evaluating = False
         callbacks.on_test_begin()
         done, logs = stream.run(
             source,
@@ -351,7 +376,7 @@ def _evaluate(
             during=during,
         )
         source.end()
-    callbacks.on_test_end(logs)
+        callbacks.on_test_end(logs)
     return done, logs
 
 
@@ -365,7 +390,7 @@ def validator(
     ValueError
         If all its batches are for the first time, and there are more.
     """
-    source = _source(given, "validation_data", steps, "validation_steps")
+    source = _source(trainer, given, "validation_data", steps, "validation_steps")
     if source.once and steps is None and times > 1:
         raise ValueError(
             f"validation_data gives its batches once, but is needed {times} times: say with "
@@ -377,13 +402,14 @@ def validator(
         stream = _Stream(trainer, "evaluate", compilation)
         source.restart()
         during = f"the validation after epoch {epoch + 1}, "
-        done, logs = _evaluate(stream, source, callbacks, during=during)
+        done, logs = _evaluate(trainer, stream, source, callbacks, during=during)
         if not done:
             raise ValueError(
                 f"validation_data has no batches for the validation after epoch {epoch + 1}; a "
                 "generator must give as many as all validations need"
             )
-        _warn_if_short("validation_data", done, steps, stacklevel=6)
+        if not trainer.stop_evaluating:
+            _warn_if_short("validation_data", done, steps, stacklevel=6)
         return logs
 
     return validate
@@ -396,14 +422,15 @@ def predict(
     hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
 ) -> list[Array]:
     """`Trainer.predict` for a source of batches: one array for each output."""
-    source = _source(x, "x", steps, make=partial(_owned, only_x=True))
+    source = _source(trainer, x, "x", steps, only_x=True)
     callbacks, bar = hooks(source.steps)
     parts: list[list[Array]] = []
     size = 0
     pace = _Pace()
+    trainer.stop_predicting = False
     callbacks.on_predict_begin()
     try:
-        with source:
+        with source, trainer._at_work("predict"):
             if not source.begin():
                 raise ValueError("x gave no batches")
             for batch in source:
@@ -415,18 +442,20 @@ def predict(
                 ready = trainer._ready("predict", size, None)
                 outputs = _outputs(ready, rows)
                 feed = Feed(arrays, rows)
-                with ready.lock:
-                    ready.executor.run(feed, 0, 1, of_arrays._NO_SUMS, outputs=outputs)
+                ready.run(feed, 0, 1, of_arrays._NO_SUMS, outputs=outputs)
                 parts.append(outputs)
                 if callbacks.wants_predict_batches:
                     logs = {"outputs": trainer._in_output_form(outputs)}
                     callbacks.on_predict_batch_end(len(parts) - 1, logs)
+                if trainer.stop_predicting:
+                    break
                 if pace.is_time():
                     bar.update(len(parts), source.steps)
             source.end()
     finally:
         bar.close()
-    _warn_if_short("x", len(parts), steps, stacklevel=4)
+    if not trainer.stop_predicting:
+        _warn_if_short("x", len(parts), steps, stacklevel=4)
     found = [np.concatenate(output) for output in zip(*parts, strict=True)]
     callbacks.on_predict_end({"outputs": trainer._in_output_form(found)})
     return found

@@ -10,7 +10,6 @@ the caller gives.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -195,7 +194,18 @@ def clone_model(
 
 
 def model_from_json(json_string: str, custom_objects: Classes | None = None) -> Model:
-    """The model that ``model.to_json()`` describes, with new weights.
+    """The model that ``model.to_json()`` describes, here or in Keras 2 or 3, with new weights.
+
+    Parameters
+    ----------
+    json_string : str
+    custom_objects : mapping of str to class, optional
+        Layers that are not hotloop's, by the names of their classes.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or describes no model that can be made here.
 
     Examples
     --------
@@ -204,9 +214,16 @@ def model_from_json(json_string: str, custom_objects: Classes | None = None) -> 
     >>> hotloop.models.model_from_json(text).count_params()
     9
     """
-    model = layer_from_config(json.loads(json_string), custom_objects)
-    if not isinstance(model, Model):
-        raise ValueError(f"this describes the layer {type(model).__name__}, not a model")
+    from ..saving import keras_configs, strict_json
+    from ..saving.refusals import refusals
+
+    with refusals("json_string", "description of a model"):
+        config = strict_json.loads(json_string, "it")
+        if keras_configs.is_of_keras(config):
+            config = keras_configs.Translation(custom_objects or {}).layer(config)
+        model = layer_from_config(config, custom_objects)
+        if not isinstance(model, Model):
+            raise ValueError(f"this describes the layer {type(model).__name__}, not a model")
     return model
 
 

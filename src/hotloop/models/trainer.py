@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, callbacks, optimizers, random
+from .. import backends, callbacks, forks, optimizers, random
 from ..data import adapters
 from ..data.batches import is_batches
 from ..data.feed import Feed
@@ -22,8 +24,9 @@ from ..optimizers import Optimizer
 from ..optimizers.gradient_keeper import GradientKeeper
 from .diagnosis import NonFiniteError, explain
 from .intake import Intake
-from .objective import Compilation, Objective
+from .objective import Compilation, Objective, by_slot
 from .resumption import Resumption
+from .scores import Scores
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
@@ -42,6 +45,14 @@ SLICE_SECONDS = 0.1
 RECORDED_ROWS = 1 << 14
 # Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
 BLOCK_ROWS = 1 << 17
+# What Keras asks a model for loss and metrics by.
+_OF_OBJECTIVE = (
+    "compute_loss",
+    "compute_metrics",
+    "compute_loss_and_updates",
+    "get_metrics_result",
+    "metrics",
+)
 # Plans that a model keeps ready: training, evaluation and prediction at a few batch sizes.
 PLANS_KEPT = 8
 
@@ -72,14 +83,93 @@ class _Data:
         return replace(self, weight=adapters.class_weights(self.y[0], given))
 
 
-@dataclass
 class _Ready:
-    """A plan with its executor; one run at a time."""
+    """A plan with its executor; one run at a time.
 
-    plan: Plan
-    executor: Any
-    lock: threading.Lock
+    Parameters
+    ----------
+    who : str
+        How error messages call the model.
+    plan : Plan
+    """
+
+    def __init__(self, who: str, plan: Plan) -> None:
+        self.plan = plan
+        self.executor = backends.executor(plan)
+        self._who = who
+        # Reentrant, so that a thread that comes back into its own run is told and does not wait.
+        self._lock = threading.RLock()
+        self._runs_in: int | None = None  # the thread
+        self._is_half_done = False
+        forks.told_of_forks(self)
+
+    def run(self, *arguments: Any, **options: Any) -> tuple[int, bool]:
+        """`run` of the executor, `alone`."""
+        ran: tuple[int, bool] = self.alone(lambda executor: executor.run(*arguments, **options))
+        return ran
+
+    def alone(self, work: Callable[[Any], Any]) -> Any:
+        """What `work` makes of the executor; waits for runs of other threads.
+
+        Raises
+        ------
+        RuntimeError
+            If this very thread is in the middle of a run, which would wait for itself.
+        """
+        with self._lock:
+            if self._runs_in is not None:
+                raise RuntimeError(
+                    f"{self._who} was called from within its own run: a signal handler, or a "
+                    "function of yours that the run calls, wants the plan that is running in the "
+                    "same thread. Callbacks may call a model; from elsewhere do so in another "
+                    "thread, or call a copy (hotloop.models.clone_model)"
+                )
+            self._runs_in = threading.get_ident()
+            try:
+                if self._is_half_done:
+                    self.executor, self._is_half_done = backends.executor(self.plan), False
+                return work(self.executor)
+            finally:
+                self._runs_in = None
+
+    def forked(self) -> None:
+        """Another thread's run is not continued in a child: what it left half done is made anew."""
+        if self._runs_in == threading.get_ident():
+            return
+        self._is_half_done |= self._runs_in is not None
+        self._lock, self._runs_in = threading.RLock(), None
+
+
+@dataclass(frozen=True)
+class _Changing:
+    """What steps change, and by which optimizer; the same for all batches of an epoch."""
+
     trained: list[Variable]
+    written: list[Variable]
+    optimizer: Optimizer | None
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What tells plans apart."""
+        return (id(self.optimizer), len(self.trained), *map(id, self.trained + self.written))
+
+
+_NOTHING = _Changing([], [], None)
+
+
+class _AtWork:
+    """Notes a method as long as it runs; a context manager by generator costs three times that."""
+
+    __slots__ = ("_method", "_running")
+
+    def __init__(self, running: list[str], method: str) -> None:
+        self._running, self._method = running, method
+
+    def __enter__(self) -> None:
+        self._running.append(self._method)
+
+    def __exit__(self, *_: object) -> None:
+        self._running.remove(self._method)
 
 
 class Trainer:
@@ -118,15 +208,33 @@ class Trainer:
         def changed_weights(self) -> list[Variable]: ...
 
     def __init__(self) -> None:
-        self.optimizer: Optimizer | None = None
+        self._optimizer: Optimizer | None = None
         self.history: History | None = None
         self.stop_training = False
+        self.stop_evaluating = False
+        self.stop_predicting = False
+        self._running: list[str] = []  # the methods that are at work, in whatever thread
         self._compilation: Compilation | None = None
         self._intake: Intake | None = None
         self._plans: dict[Any, _Ready] = {}
-        self._plans_lock = threading.Lock()
+        # Reentrant, as a signal handler may want a plan while one is made.
+        self._plans_lock = threading.RLock()
+        forks.told_of_forks(self)
+
+    def forked(self) -> None:
+        """A plan that another thread was making is not made in a child."""
+        self._plans_lock = threading.RLock()
 
     # -- compile ----------------------------------------------------------------
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """What trains the weights; a `fit` that is running heeds a new one from its next epoch."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, given: Any) -> None:
+        self._optimizer = None if given is None else optimizers.get(given)
 
     def compile(
         self,
@@ -159,7 +267,10 @@ class Trainer:
         ------
         ValueError
             For names that are not known; the nearest one is suggested.
+        RuntimeError
+            While `fit` is running, as from a callback.
         """
+        self._require_idle("compile", ["fit"])
         if run_eagerly:
             warnings.warn(
                 "compile(run_eagerly=True) is ignored: hotloop always runs whole plans",
@@ -178,7 +289,25 @@ class Trainer:
     def compiled(self) -> bool:
         return self._compilation is not None
 
+    def _refuse_overridden(self, method: str, *names: str) -> None:
+        """That none of these is of the user's own, as Keras would call it and nothing does here."""
+        for kind in type(self).__mro__:
+            if kind.__module__.startswith(_PACKAGE):
+                break
+            for name in names:
+                if name in vars(kind):
+                    raise NotImplementedError(
+                        f"{kind.__name__}.{name} is never called: hotloop runs whole plans, and "
+                        f"{method}() would ignore it. Remove it, and say what it does with "
+                        "compile(loss=..., metrics=...) and callbacks, or write a loop of "
+                        "loss_and_gradients() and optimizer.apply()"
+                    )
+
     def _require_compiled(self, method: str) -> Compilation:
+        steps = ("train_step", "make_train_function")
+        if method in ("evaluate", "test_on_batch"):
+            steps = ("test_step", "make_test_function")
+        self._refuse_overridden(method, *steps, *_OF_OBJECTIVE)
         if self._compilation is None:
             raise ValueError(
                 f"{self.describe()} must be compiled before {method}(): call "
@@ -190,6 +319,20 @@ class Trainer:
                 "compute; pass loss=... to compile()"
             )
         return self._compilation
+
+    def _at_work(self, method: str) -> _AtWork:
+        return _AtWork(self._running, method)
+
+    def _require_idle(self, what: str, methods: Collection[str] = ()) -> None:
+        """That none of these methods, or none at all, is at work; RuntimeError otherwise."""
+        for method in list(self._running):
+            if not methods or method in methods:
+                raise RuntimeError(
+                    f"{self.describe()}: {what}() cannot be called while {method}() is running, as "
+                    f"from a callback or another thread: call it when {method}() has returned. "
+                    "model.stop_training = True ends a fit; model.optimizer and trainable may be "
+                    "set while it runs, and are heeded from its next epoch on"
+                )
 
     # -- fit --------------------------------------------------------------------
 
@@ -311,7 +454,7 @@ class Trainer:
                 rows=data.rows, batch_size=batch_size,
             )  # fmt: skip
             planned = range(epochs if resumption.over else resumption.epoch, epochs)
-        ready = self._ready("train", batch_size, objective)
+        self._ready("train", batch_size, objective)  # so that errors come before any callback
         watched = (
             resumption is not None
             or hooks.wants_train_batches
@@ -324,19 +467,25 @@ class Trainer:
         def train(epoch: int) -> dict[str, Any]:
             first, count = epoch_steps.begin()
             return self._run(
-                ready, feed, first, count, objective, data,
+                self._ready("train", batch_size, objective), feed, first, count, objective, data,
                 on_begin=hooks.on_train_batch_begin if hooks.wants_train_batches else None,
                 on_end=hooks.on_train_batch_end if hooks.wants_train_batches else None,
                 progress=bar, steps=steps, during=f"epoch {epoch + 1}, ", resumption=resumption,
             )  # fmt: skip
 
         def train_unwatched() -> dict[str, Any]:
-            return self._run_unwatched(ready, feed, planned, shuffle, objective, data, hooks)
+            with Scores() as scores:
+                scores.begin(objective)
+                return self._run_unwatched(
+                    lambda: self._ready("train", batch_size, objective), feed, planned, shuffle,
+                    scores, data, hooks,
+                )  # fmt: skip
 
-        return self._train(
-            planned, train, validate, hooks, bar, lambda: data, lambda: ready.trained,
-            at_once=None if watched else train_unwatched, resumption=resumption,
-        )  # fmt: skip
+        with self._at_work("fit"):
+            return self._train(
+                planned, train, validate, hooks, bar, lambda: data,
+                at_once=None if watched else train_unwatched, resumption=resumption,
+            )  # fmt: skip
 
     def _train(
         self,
@@ -346,51 +495,50 @@ class Trainer:
         hooks: CallbackList,
         bar: ProgressBar,
         newest: Callable[[], _Data],
-        trained: Callable[[], list[Variable]],
         at_once: Callable[[], dict[str, Any]] | None = None,
         resumption: Resumption | None = None,
     ) -> History:
         """Trains epoch by epoch, or `at_once` what nobody watches.
 
-        `newest` gives the examples that were trained on last, `trained` the weights.
+        `newest` gives the examples that were trained on last.
         """
         self.stop_training = False
         logs: dict[str, Any] = {}
+
+        def attempt(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            """What a run gives, or its logs so far where it may end at a loss that is NaN."""
+            try:
+                return run()
+            except NonFiniteError as error:
+                if not hooks.ends_at_nan:
+                    raise
+                self.stop_training = True
+                print(f"Training ends: {error}")
+                return error.logs
+
         hooks.on_train_begin()
         try:
             if resumption is not None:
                 resumption.restore(in_epoch=False)
             if at_once is not None:
-                logs = at_once()
+                logs = attempt(at_once)
                 epochs = ()
             for epoch in epochs:
                 hooks.on_epoch_begin(epoch)
                 if resumption is not None:
                     resumption.restore(in_epoch=True)
-                logs = train(epoch)
+                logs = attempt(partial(train, epoch))
                 if validate is not None:
-                    logs |= validate(epoch, hooks)
+                    logs |= attempt(partial(validate, epoch, hooks))
                 hooks.on_epoch_end(epoch, logs)
                 if resumption is not None:
                     resumption.end_epoch(epoch)
                 if self.stop_training:
                     break
             assert self.optimizer is not None
-            weights = trained()
+            weights = self.trainable_weights
             self.optimizer.finalize_variable_values(weights)
-            # The last batch's loss is finite even where, behind a tanh, its gradient is not.
-            if not all(weight.is_finite() for weight in weights):
-                what = "the weights are not finite after the last batch"
-                data = newest()
-                rows = np.arange(data.rows)
-                raise NonFiniteError(
-                    explain(what, self.weights, data.x, data.y, rows, data.first_row)
-                )
-        except NonFiniteError as error:
-            if not hooks.ends_at_nan:
-                raise
-            self.stop_training = True
-            print(f"Training ends: {error}")
+            attempt(partial(self._check_finite, weights, newest, logs))
         finally:
             bar.close()
         hooks.on_train_end(logs)
@@ -398,6 +546,17 @@ class Trainer:
             resumption.end()
         self.history = hooks.history
         return hooks.history
+
+    def _check_finite(
+        self, weights: list[Variable], newest: Callable[[], _Data], logs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """That weights are: the last loss is even where, behind a tanh, its gradient is not."""
+        if not all(weight.is_finite() for weight in weights):
+            what, data = "the weights are not finite after the last batch", newest()
+            rows = np.arange(data.rows)
+            found = explain(what, self.weights, data.x, data.y, rows, data.first_row)
+            raise NonFiniteError(found, logs)
+        return logs
 
     def _validator(
         self,
@@ -412,6 +571,7 @@ class Trainer:
         """What validates after an epoch, if it is due; None without anything to validate on."""
         if given is None:
             return None
+        self._refuse_overridden("fit", "test_step", "make_test_function")
         if not isinstance(frequency, list | tuple):
             _check_count("validation_freq", frequency, 1)
         if is_batches(given):
@@ -427,12 +587,17 @@ class Trainer:
 
             def run(epoch: int, hooks: CallbackList) -> dict[str, Any]:
                 during = f"the validation after epoch {epoch + 1}, "
-                return self._evaluate(data, size, steps, hooks, during=during)
+                objective = self._objective(compilation, data)
+                return self._evaluate(data, objective, size, steps, hooks, during=during)
 
         def validate(epoch: int, hooks: CallbackList) -> dict[str, Any]:
             if not _due(frequency, epoch):
                 return {}
-            return {f"val_{name}": value for name, value in run(epoch, hooks).items()}
+            try:
+                return _of_validation(run(epoch, hooks))
+            except NonFiniteError as error:
+                error.logs = _of_validation(error.logs)
+                raise
 
         return validate
 
@@ -467,6 +632,9 @@ class Trainer:
             The loss; with metrics, a list of the loss and the metrics in the order of
             compile; with `return_dict`, a dict by name.
 
+        Another thread, or a callback, ends it by ``model.stop_evaluating = True``, as
+        `stop_training` ends `fit`; the result is that of the batches so far.
+
         Raises
         ------
         ValueError
@@ -487,7 +655,7 @@ class Trainer:
         batches = -(-data.rows // batch_size)
         hooks, bar = self._callbacks(callbacks, verbose, None, min(steps or batches, batches))
         try:
-            logs = self._evaluate(data, batch_size, steps, hooks, bar)
+            logs = self._evaluate(data, objective, batch_size, steps, hooks, bar)
         finally:
             bar.close()
         return logs if return_dict else _in_order(objective, logs)
@@ -495,25 +663,26 @@ class Trainer:
     def _evaluate(
         self,
         data: _Data,
+        objective: Objective,
         batch_size: int,
         steps: int | None,
         hooks: CallbackList,
         bar: ProgressBar | None = None,
         during: str = "",
     ) -> dict[str, Any]:
-        assert self._compilation is not None
-        objective = self._objective(self._compilation, data)
+        self.stop_evaluating = False
         ready = self._ready("evaluate", batch_size, objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         count = min(steps or data.rows, feed.batches(ready.plan.batch_size))
-        hooks.on_test_begin()
-        logs = self._run(
-            ready, feed, 0, count, objective, data,
-            on_begin=hooks.on_test_batch_begin if hooks.wants_test_batches else None,
-            on_end=hooks.on_test_batch_end if hooks.wants_test_batches else None,
-            progress=bar, steps=count, during=during,
-        )  # fmt: skip
-        hooks.on_test_end(logs)
+        with self._at_work("evaluate"):
+            hooks.on_test_begin()
+            logs = self._run(
+                ready, feed, 0, count, objective, data,
+                on_begin=hooks.on_test_batch_begin if hooks.wants_test_batches else None,
+                on_end=hooks.on_test_batch_end if hooks.wants_test_batches else None,
+                progress=bar, steps=count, during=during,
+            )  # fmt: skip
+            hooks.on_test_end(logs)
         return logs
 
     def predict(
@@ -541,11 +710,15 @@ class Trainer:
         -------
         ndarray, or a list or dict of them for several outputs
 
+        Another thread, or a callback, ends it by ``model.stop_predicting = True``, as
+        `stop_training` ends `fit`; the result is that of the batches so far.
+
         Raises
         ------
         ValueError
             For examples that do not have the model's input shape.
         """
+        self._refuse_overridden("predict", "predict_step", "make_predict_function")
         if is_batches(x):
             from . import streaming
 
@@ -563,17 +736,32 @@ class Trainer:
         rows = min(rows, batches * size)
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
         hooks, bar = self._callbacks(callbacks, verbose, None, batches)
+        with self._at_work("predict"):
+            done = self._predict(ready, feed, batches, outs, hooks, bar)
+            found = self._in_output_form([out[: done * size] for out in outs])
+            hooks.on_predict_end({"outputs": found})
+        return found
+
+    def _predict(
+        self,
+        ready: _Ready,
+        feed: Feed,
+        batches: int,
+        outs: list[Array],
+        hooks: CallbackList,
+        bar: ProgressBar,
+    ) -> int:
+        """Writes outputs to `outs`; returns of how many batches."""
+        size = ready.plan.batch_size
+        self.stop_predicting = False
         hooks.on_predict_begin()
+        done = 0
         try:
-            done = 0
-            while done < batches:
+            while done < batches and not (done and self.stop_predicting):
                 if hooks.wants_predict_batches:
                     hooks.on_predict_batch_begin(done)
                 count = 1 if hooks.wants_predict_batches else batches - done
-                with ready.lock:
-                    ran, _ = ready.executor.run(
-                        feed, done, count, _NO_SUMS, seconds=SLICE_SECONDS, outputs=outs
-                    )
+                ran, _ = ready.run(feed, done, count, _NO_SUMS, seconds=SLICE_SECONDS, outputs=outs)
                 done += ran
                 if hooks.wants_predict_batches:
                     part = [out[(done - 1) * size : done * size] for out in outs]
@@ -582,8 +770,7 @@ class Trainer:
                     bar.update(done, batches)
         finally:
             bar.close()
-        hooks.on_predict_end({"outputs": self._in_output_form(outs)})
-        return self._in_output_form(outs)
+        return done
 
     # -- single batches ---------------------------------------------------------
 
@@ -606,11 +793,11 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
+        self._refuse_overridden("predict_on_batch", "predict_step", "make_predict_function")
         arrays, rows = self._inputs(x)
         ready = self._ready("predict", _rounded_up(rows), None)
         outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
-        with ready.lock:
-            ready.executor.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
+        ready.run(Feed(arrays, rows), 0, 1, _NO_SUMS, outputs=outs)
         return self._in_output_form(outs)
 
     def loss_and_gradients(
@@ -659,17 +846,21 @@ class Trainer:
         ready = self._ready("gradients", _rounded_up(data.rows), objective)
         keeper = ready.plan.optimizer
         assert isinstance(keeper, GradientKeeper)
-        assert self.optimizer is not None
+        optimizer = self.optimizer
+        assert optimizer is not None
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
         sums = np.zeros(len(ready.plan.slots))
-        with ready.lock:
-            keeper.iterations = self.optimizer.iterations
-            _, finite = ready.executor.run(feed, 0, 1, sums)
-            gradients = [keeper.gradient(weight) for weight in self.trainable_weights]
+
+        def compute(executor: Any) -> tuple[bool, list[Array]]:
+            keeper.iterations = optimizer.iterations
+            _, finite = executor.run(feed, 0, 1, sums)
+            return finite, [keeper.gradient(weight) for weight in self.trainable_weights]
+
+        finite, gradients = ready.alone(compute)
         if not finite:
             raise self._non_finite("this batch", feed, data, 0, data.rows)
-        logs = _last(objective.logs(ready.plan.slots, sums[np.newaxis], data.rows))
-        return float(logs["loss"]), gradients
+        losses = objective.losses_of(by_slot(ready.plan.slots, sums[np.newaxis]), data.rows)
+        return float(losses["loss"][-1]), gradients
 
     def _on_batch(
         self,
@@ -748,14 +939,16 @@ class Trainer:
         objective = self._objective(compilation, data)
         ready = self._ready("train", _batch_size(batch_size, data.rows, None), objective)
         feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
-        with ready.lock:
-            return step.profile(
-                ready.executor,
+        profile: Profile = ready.alone(
+            lambda executor: step.profile(
+                executor,
                 feed,
                 model=self.name,
                 copies_outputs=objective.records_outputs,
                 steps=steps,
             )
+        )
+        return profile
 
     # -- data -------------------------------------------------------------------
 
@@ -797,11 +990,12 @@ class Trainer:
         adapters.check_inputs(arrays, [v.dims for v in self.inputs], self.describe(), who)
         return arrays, rows
 
-    def _text_inputs(self) -> Collection[int]:
-        """Which of the inputs may hold strings."""
+    def _text_inputs(self) -> adapters.TextInputs:
+        """Which of the inputs may hold strings, and whether some may be missing."""
         if self.built:
             return self.intake.text
-        return {0} if any(layer.takes_text for layer in self.layers[:1]) else ()
+        first = [layer for layer in self.layers[:1] if layer.takes_text]
+        return {i: layer.takes_missing for i, layer in enumerate(first)}
 
     def _data(self, compilation: Compilation, x: Any, y: Any, sample_weight: Any) -> _Data:
         """The examples, after every check that needs no training."""
@@ -855,38 +1049,58 @@ class Trainer:
     def _forget_plans(self) -> None:
         self._plans.clear()
 
-    def _ready(self, mode: str, batch_size: int, objective: Objective | None) -> _Ready:
-        """The plan and executor for a mode, batch size and objective; made once for each."""
-        # Asked for only where it matters: a prediction costs little more than this question.
-        changed = self.changed_weights if mode != "predict" else []
-        key = (mode, batch_size, id(objective), *map(id, changed), backends.current())
+    def _changing(self, mode: str) -> _Changing:
+        """What steps of a mode change, as layers and optimizer are now."""
+        changed = self.changed_weights
+        trained = [weight for weight in changed if weight.trainable]
+        if mode == "train" and not trained:
+            _warn_user(
+                f"{self.describe()} has no trainable weights, so training changes nothing: are all "
+                "its layers frozen (trainable = False), as those of a GAN's discriminator that "
+                "the other model has frozen too? Set trainable = True before it trains"
+            )
+        written = [weight for weight in changed if not weight.trainable]
+        return _Changing(trained, written, self.optimizer if mode == "train" else None)
+
+    def _ready(
+        self,
+        mode: str,
+        batch_size: int,
+        objective: Objective | None,
+        changing: _Changing | None = None,
+    ) -> _Ready:
+        """The plan and executor for a mode, batch size and objective; made once for each.
+
+        `changing` is what it was when an epoch began, for the batches of that epoch.
+        """
+        if changing is None:  # a prediction costs little more than the question
+            changing = _NOTHING if mode == "predict" else self._changing(mode)
+        key = (mode, batch_size, id(objective), changing.key, backends.current())
         if ready := self._plans.get(key):
             return ready
-        optimizer = self.optimizer if mode == "train" else None
-        if mode == "gradients":
-            optimizer = GradientKeeper()
+        optimizer = GradientKeeper() if mode == "gradients" else changing.optimizer
         with self._plans_lock:
-            if key not in self._plans:
+            ready = self._plans.get(key)
+            if ready is None:
                 while len(self._plans) >= PLANS_KEPT:
-                    self._plans.pop(next(iter(self._plans)))
-                trained = [weight for weight in changed if weight.trainable]
+                    self._plans.pop(next(iter(self._plans), None), None)
                 plan = build(
                     self.intake.values,
                     self.outputs,
                     batch_size,
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
-                    trained=trained,
-                    written=[weight for weight in changed if not weight.trainable],
+                    trained=changing.trained,
+                    written=changing.written,
                     optimizer=optimizer,
                 )
-                self._plans[key] = _Ready(plan, backends.executor(plan), threading.Lock(), trained)
-            return self._plans[key]
+                self._plans[key] = ready = _Ready(self.describe(), plan)
+            return ready
 
     def _training_plan(self, batch_size: int) -> Plan | None:
         """The newest plan that trained, or else one as `fit` would make; None if unknown."""
         with self._plans_lock:
-            trained = [ready.plan for key, ready in self._plans.items() if key[0] == "train"]
+            trained = [ready.plan for key, ready in list(self._plans.items()) if key[0] == "train"]
         if trained or self._compilation is None:
             return trained[-1] if trained else None
         try:
@@ -915,6 +1129,21 @@ class Trainer:
         count: int,
         objective: Objective,
         data: _Data,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Runs batches first to first + count - 1, with metrics that no other run has."""
+        with Scores() as scores:
+            scores.begin(objective)
+            return self._run_batches(ready, feed, first, count, scores, data, **options)
+
+    def _run_batches(
+        self,
+        ready: _Ready,
+        feed: Feed,
+        first: int,
+        count: int,
+        scores: Scores,
+        data: _Data,
         *,
         on_begin: Callable[[int, Any], None] | None = None,
         on_end: Callable[[int, Any], None] | None = None,
@@ -927,11 +1156,10 @@ class Trainer:
         plan = ready.plan
         size = plan.batch_size
         sums = np.zeros((1, len(plan.slots)))
-        record = _Recorder(plan, feed, objective, data) if objective.records_outputs else None
-        objective.reset()
+        record = _Recorder(plan, feed, scores, data) if scores.records_outputs else None
         done, rows = 0, 0
         if resumption is not None:
-            done = resumption.begin_epoch(sums)
+            done = resumption.begin_epoch(sums, scores.metrics)
             rows = min((first + done) * size, feed.rows) - first * size
         logs: dict[str, Any] = {}
         by_batch = on_begin is not None or on_end is not None
@@ -943,16 +1171,15 @@ class Trainer:
                 at_once = min(at_once, record.batches)
             if resumption is not None:
                 at_once = resumption.batches_to_go(at_once)
-            with ready.lock:
-                ran, finite = ready.executor.run(
-                    feed,
-                    first + done,
-                    at_once,
-                    sums[0],
-                    seconds=SLICE_SECONDS,
-                    outputs=record.outputs if record else None,
-                    outputs_first=(first + done) * size,
-                )
+            ran, finite = ready.run(
+                feed,
+                first + done,
+                at_once,
+                sums[0],
+                seconds=SLICE_SECONDS,
+                outputs=record.outputs if record else None,
+                outputs_first=(first + done) * size,
+            )
             start = (first + done) * size
             stop = min(start + ran * size, feed.rows)
             if record is not None:
@@ -961,67 +1188,88 @@ class Trainer:
             rows += stop - start
             if not finite:
                 where = f"{during}batch {done + 1}"
-                raise self._non_finite(where, feed, data, first + done, size)
-            last = done >= count or (self.stop_training and plan.optimizer is not None)
+                error = self._non_finite(where, feed, data, first + done, size)
+                error.logs = scores.cut_short(plan.slots, sums, rows)
+                if on_end is not None:
+                    on_end(done, error.logs)
+                raise error
+            last = done >= count or self._is_to_stop(plan)
             if last or on_end is not None or (progress is not None and progress.verbose):
-                logs = _last(objective.logs(plan.slots, sums, rows))
+                logs = _last(scores.logs(plan.slots, sums, rows))
             if on_end is not None:
                 on_end(done - 1, logs)
             if progress is not None and not last:
                 progress.update(done, steps, logs)
-            if last or (self.stop_training and on_end is not None):
+            if last or (on_end is not None and self._is_to_stop(plan)):
                 break
             if resumption is not None:
                 resumption.advance(ran, last=last)
         return logs
 
+    def _is_to_stop(self, plan: Plan) -> bool:
+        return self.stop_evaluating if plan.optimizer is None else self.stop_training
+
     def _run_unwatched(
         self,
-        ready: _Ready,
+        newest: Callable[[], _Ready],
         feed: Feed,
         epochs: range,
         shuffle: bool,
-        objective: Objective,
+        scores: Scores,
         data: _Data,
         hooks: CallbackList,
     ) -> dict[str, Any]:
-        """Runs epochs that nobody looks at while they run, as many at once as fit a block."""
-        plan = ready.plan
-        batches = feed.batches(plan.batch_size)
+        """Runs epochs that nobody looks at while they run, as many at once as fit a block.
+
+        `newest` gives the plan of what layers and optimizer are now: another thread may change
+        them, which ends a block with its running epoch.
+        """
         at_once = max(1, BLOCK_ROWS // feed.rows)
         logs: dict[str, list[float]] = {}
-        for start in range(epochs.start, epochs.stop, at_once):
-            if self.stop_training:
-                break
+        start = epochs.start
+        while start < epochs.stop and not self.stop_training:
+            ready = newest()
+            plan = ready.plan
+            batches = feed.batches(plan.batch_size)
             block = range(start, min(start + at_once, epochs.stop))
             if shuffle:
                 feed.order = random.orders(feed.rows, len(block))
             sums = np.zeros((len(block), len(plan.slots)))
             done, told = 0, 0
             while told < len(block):
-                with ready.lock:
-                    ran, finite = ready.executor.run(
-                        feed,
-                        done,
-                        len(block) * batches - done,
-                        sums.reshape(-1),
-                        seconds=SLICE_SECONDS,
-                    )
+                if done and newest() is not ready:
+                    block = block[: -(-done // batches)]
+                    if told == len(block):
+                        break
+                ran, finite = ready.run(
+                    feed,
+                    done,
+                    len(block) * batches - done,
+                    sums.reshape(-1),
+                    seconds=SLICE_SECONDS,
+                )
                 done += ran
                 over = done // batches
                 if over > told:
-                    logs = objective.logs(plan.slots, sums[told:over], feed.rows)
+                    logs = scores.logs(plan.slots, sums[told:over], feed.rows)
                     hooks.tell_epochs(block[told:over], logs)
                     told = over
                 if not finite:
                     where = f"epoch {block[told] + 1}, batch {done % batches + 1}"
-                    raise self._non_finite(where, feed, data, done, plan.batch_size)
+                    error = self._non_finite(where, feed, data, done, plan.batch_size)
+                    rows = (done % batches) * plan.batch_size
+                    error.logs = scores.cut_short(plan.slots, sums[told : told + 1], rows)
+                    if hooks.ends_at_nan:
+                        logs = {name: [value] for name, value in error.logs.items()}
+                        hooks.tell_epochs(block[told : told + 1], logs)
+                    raise error
                 if self.stop_training:
                     rows = (done % batches) * plan.batch_size
                     if rows:  # of an epoch that was cut short
-                        logs = objective.logs(plan.slots, sums[told : told + 1], rows)
+                        logs = scores.logs(plan.slots, sums[told : told + 1], rows)
                         hooks.tell_epochs(block[told : told + 1], logs)
                     break
+            start = block.stop
         return _last(logs)
 
     def _non_finite(
@@ -1036,11 +1284,11 @@ class Trainer:
 class _Recorder:
     """Keeps the outputs of some batches for the metrics that Python computes."""
 
-    def __init__(self, plan: Plan, feed: Feed, objective: Objective, data: _Data) -> None:
+    def __init__(self, plan: Plan, feed: Feed, scores: Scores, data: _Data) -> None:
         self.batches = max(1, RECORDED_ROWS // plan.batch_size)
         rows = min(self.batches * plan.batch_size, feed.rows + plan.batch_size)
         self.outputs = [np.empty((rows, *v.dims), v.dtype) for v in plan.outputs]
-        self._feed, self._objective, self._data = feed, objective, data
+        self._feed, self._scores, self._data = feed, scores, data
 
     def update(self, start: int, stop: int) -> None:
         """Gives the metrics the rows at positions start to stop - 1 of the epoch."""
@@ -1048,7 +1296,7 @@ class _Recorder:
         rows: Any = slice(start, stop) if order is None else order[start:stop]
         y = [array[rows] for array in self._data.y]
         weight = None if self._data.weight is None else self._data.weight[rows]
-        self._objective.update(y, [out[: stop - start] for out in self.outputs], weight)
+        self._scores.update(y, [out[: stop - start] for out in self.outputs], weight)
 
 
 class EpochSteps:
@@ -1101,6 +1349,21 @@ class EpochSteps:
     def _draw(self) -> None:
         self._drawn_from = random.get_state()
         self._feed.order = random.orders(self._feed.rows, 1)
+
+
+def _of_validation(logs: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"val_{name}": value for name, value in logs.items()}
+
+
+def _warn_user(what: str) -> None:
+    """A warning that points at the line that called into this package."""
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(what, UserWarning, stacklevel=depth)
+
+
+_PACKAGE = __name__.partition(".")[0] + "."
 
 
 def _last(logs: Mapping[str, list[float]]) -> dict[str, float]:

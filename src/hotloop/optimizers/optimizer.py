@@ -48,7 +48,7 @@ class Optimizer:
     ----------
     learning_rate : float or LearningRateSchedule
         Step size; may be changed at any time between batches. Of a schedule, the attribute is
-        the rate of the next step.
+        the rate of the next step, and can only be replaced by another schedule.
     name : str, optional
         The class's in lower case if not given.
     weight_decay : float, optional
@@ -141,8 +141,13 @@ class Optimizer:
             given = naming.instantiate("schedule", value, schedules.BY_NAME)
         if isinstance(given, LearningRateSchedule):
             self.schedule = given
+        elif self.schedule is not None:
+            raise TypeError(
+                f"{type(self).__name__}: the learning rate follows the schedule "
+                f"{type(self.schedule).__name__} and cannot be set to {given!r}; make the "
+                "optimizer with a number as learning_rate, or set learning_rate to another schedule"
+            )
         else:
-            self.schedule = None
             self._learning_rate = self._number("learning_rate", given, 0.0)
 
     def learning_rates(self, count: int) -> NDArray[np.float64] | None:

@@ -47,7 +47,7 @@ def save(profile: KernelProfile, path: str | PathLike[str]) -> None:
         If Matplotlib does not write such files.
     """
     check(path)
-    _drawn(profile).savefig(path)
+    figures.save(_drawn(profile), path)
 
 
 def _drawn(profile: KernelProfile) -> Any:

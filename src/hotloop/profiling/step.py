@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from ..graph.updates import CHANGES_VARIABLES
 from ..models.diagnosis import NonFiniteError
 from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
 from ..random import orders
+from ..saving.files import text_written_whole
 from ..variables import Variable
 
 if TYPE_CHECKING:
@@ -259,7 +259,8 @@ class Profile:
             "displayTimeUnit": "ns",
             "otherData": facts,
         }
-        Path(path).write_text(json.dumps(trace), encoding="utf-8")
+        with text_written_whole(path) as file:
+            json.dump(trace, file)
 
     def _events(self) -> Iterator[dict[str, Any]]:
         common = {"pid": 1, "cat": "hotloop"}

@@ -1,14 +1,15 @@
 """Where a ``.keras`` file keeps what: the order of layers, of weights and of optimizer state.
 
 The file is a zip archive of ``config.json`` (layers, their calls, what compile was given),
-``metadata.json`` and ``model.weights.h5``. In the last one, a layer's weights are
-``layers/<class>/vars/0``, ``.../1`` and so on, the class in snake case with a number from the
-second of its kind on; what is inside a model inside a model has ``layers/...`` below that one.
-The optimizer's state is ``optimizer/vars/0`` and so on.
+``metadata.json`` and ``model.weights.h5``. In the last one, and in files of weights alone, a
+layer's weights are ``layers/<class>/vars/0``, ``.../1`` and so on, the class in snake case with a
+number from the second of its kind on; what is inside a model inside a model has ``layers/...``
+below that one. The optimizer's state is ``optimizer/vars/0`` and so on.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,59 +33,71 @@ _TOGETHER = {
 }
 
 
-def h5py() -> Any:
-    """The module, which only those need who read or write Keras's files."""
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError(
-            "files of Keras hold weights in HDF5, which needs h5py: pip install 'hotloop[keras]'"
-        ) from None
-    return h5py
+def groups(model: Model) -> Iterator[tuple[str, Layer]]:
+    """The model and each layer in it, once, with its place in the file: that of ``vars``.
 
-
-def places(
-    entry: Mapping[str, Any], path: str = "", within: tuple[str, ...] = ()
-) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
-    """Each layer that ``config.json`` has in a model: its place in the file, its name behind
-    those of the models that it is in, and what is said about it; in the order of the file.
+    A model made of inputs and outputs has its layers in ``layers``. A class of one's own, model or
+    layer, has them by its attributes in the order of their names, lists and dicts included; of
+    such a model, Keras counts ``layers`` as one of the attributes.
     """
-    used: Counter[str] = Counter()
-    for one in entry["config"]["layers"]:
-        if one["class_name"] == "InputLayer" and "inbound_nodes" not in one:
-            continue  # a Sequential's, which Keras lists but does not count
-        kind = naming.snake_case(one["class_name"])
-        place = f"{path}layers/{kind}_{used[kind]}" if used[kind] else f"{path}layers/{kind}"
-        used[kind] += 1
-        names = (*within, one["config"]["name"])
-        yield place, names, one
-        if "layers" in one["config"]:
-            yield from places(one, f"{place}/", names)
+    yield from _walk(model, "", set())
 
 
-def groups(entry: Mapping[str, Any], model: Model) -> Iterator[tuple[str, Layer]]:
-    """Each layer of a model with its place in the file."""
-    for place, names, _ in places(entry):
-        layer: Any = model
-        for name in names:
-            layer = layer.get_layer(name)
-        yield place, layer
+def _walk(layer: Layer, place: str, met: set[int]) -> Iterator[tuple[str, Layer]]:
+    if id(layer) in met:
+        return
+    met.add(id(layer))
+    yield place, layer
+    for name, child in _children(layer):
+        yield from _walk_thing(child, f"{place}{name}", met)
+
+
+def _walk_thing(thing: Any, place: str, met: set[int]) -> Iterator[tuple[str, Layer]]:
+    """A layer, or those in a list or dict, each called by its class and a number."""
+    from ..layers.base import Layer
+
+    if isinstance(thing, Layer):
+        yield from _walk(thing, f"{place}/", met)
+    elif isinstance(thing, Mapping | list | tuple):
+        used: Counter[str] = Counter()
+        for one in thing.values() if isinstance(thing, Mapping) else thing:
+            if not isinstance(one, Layer | Mapping | list | tuple):
+                continue
+            kind = _kind(one) if isinstance(one, Layer) else "container"
+            name = f"{kind}_{used[kind]}" if used[kind] else kind
+            used[kind] += 1
+            yield from _walk_thing(one, f"{place}/{name}", met)
+
+
+def _children(layer: Layer) -> list[tuple[str, Any]]:
+    from ..layers.base import Layer
+    from ..models.model import Model
+
+    if isinstance(layer, Model) and not layer._records_call:
+        return [("layers", layer.layers)]
+    base = _attributes_of(Model if isinstance(layer, Model) else Layer)
+    named = {name: value for name, value in vars(layer).items() if name not in base}
+    if isinstance(layer, Model):
+        named["layers"] = layer.layers
+    return sorted(named.items(), key=lambda item: (item[0].startswith("_"), item[0]))
+
+
+@functools.cache
+def _attributes_of(cls: type[Layer]) -> frozenset[str]:
+    """What every layer, or model, keeps in attributes."""
+    return frozenset(vars(cls(name="any"))) | {"_call_options"}
+
+
+def _kind(layer: Layer) -> str:
+    """Keras's name of a layer's class."""
+    from ..models.model import Model
+
+    return "functional" if type(layer) is Model else naming.snake_case(type(layer).__name__)
 
 
 def own_weights(layer: Layer) -> list[Variable]:
     """A layer's weights, those of layers within it left out; Keras has trainable ones first."""
-    from ..models.model import Model
-
-    if isinstance(layer, Model):
-        return []
-    return sorted(layer.weights, key=lambda weight: not weight.trainable)
-
-
-def trained_weights(places: Sequence[tuple[str, Layer]], model: Model) -> list[Variable]:
-    """The weights that an optimizer has state for, each once, in Keras's order."""
-    trained = {id(weight) for weight in model.trainable_weights}
-    found = {id(w): w for _, layer in places for w in own_weights(layer) if id(w) in trained}
-    return list(found.values())
+    return sorted(layer._weights, key=lambda weight: not weight.trainable)
 
 
 def state_order(

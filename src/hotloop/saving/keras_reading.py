@@ -1,454 +1,284 @@
-"""Reading ``.keras`` files, of Keras 3 and of hotloop; nothing in one is ever executed."""
+"""Reading Keras's files: ``.keras``, ``.weights.h5``, and the HDF5 files of Keras 2.
+
+Nothing in a file is ever executed, and no weight takes memory before the file was found to hold
+one of its shape.
+"""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import io
-import json
 import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .. import config as settings
 from .. import optimizers
 from ..layers.base import Layer
+from ..variables import deferring
+from . import formats, strict_json
 from . import keras_layout as layout
+from .archives import Archive
+from .configs import check, count
+from .filling import Part, Stored, check_numbers, fill
+from .hdf5 import Hdf5
+from .keras_configs import Translation, places
 from .model import compile_with
+from .refusals import refusals
 
 if TYPE_CHECKING:
     from ..models.model import Model
-    from ..variables import Variable
 
 Config = dict[str, Any]
 Classes = Mapping[str, type[Layer]]
 
-# Keras's modules whose classes configurations name, and hotloop's that have the same names.
-_MODULES = {
-    "keras.constraints": "hotloop.constraints",
-    "keras.initializers": "hotloop.initializers",
-    "keras.layers": "hotloop.layers",
-    "keras.losses": "hotloop.losses",
-    "keras.metrics": "hotloop.metrics",
-    "keras.optimizers": "hotloop.optimizers",
-    "keras.optimizers.schedules": "hotloop.optimizers.schedules",
-    "keras.regularizers": "hotloop.regularizers",
+_WHAT = {
+    formats.KERAS: ".keras file of Keras 3",
+    formats.HDF5: "HDF5 file of Keras",
 }
-# Arguments that mean nothing while another one is off.
-_DEPENDENT = {"ema_momentum": "use_ema", "renorm_momentum": "renorm"}
-# What repeats other arguments.
-_DERIVED = ("vocabulary_size",)
-# Keras stores without compression; what shrinks like this was made to fill a memory.
-_LARGEST_RATIO, _ANY_SIZE = 100, 1 << 20
-# What corrupt files make zipfile, json, h5py and the layers raise.
-_BROKEN = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# Of an HDF5 file, what is not the model's weights.
+_NOT_WEIGHTS = {"optimizer", "metrics", "loss", "_metrics", "_loss_tracker", "_compile_metrics"}
 
 
-def load(path: Path, custom_objects: Classes | None, compile: bool) -> Model:
-    """The model in a ``.keras`` file: see `hotloop.models.load_model`."""
-    with open(path, "rb") as file:
-        try:
-            return _load(file, custom_objects or {}, compile)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        except _BROKEN as error:
-            raise ValueError(
-                f"{path} is not a complete .keras file of Keras 3 (truncated, corrupt or another "
-                f"format): {type(error).__name__}: {error}"
-            ) from error
+def load_model(path: Path, kind: str, custom_objects: Classes | None, compile: bool) -> Model:
+    """The model in a file of Keras: see `hotloop.models.load_model`."""
+    with open(path, "rb") as file, refusals(path, _WHAT[kind]):
+        read = _model if kind == formats.KERAS else _legacy_model
+        return read(file, custom_objects or {}, compile)
 
 
-def _load(file: IO[bytes], custom_objects: Classes, compile: bool) -> Model:
+def load_weights(model: Model, path: Path, kind: str, skip_mismatch: bool, by_name: bool) -> None:
+    """The weights in a file of Keras: see `Model.load_weights`."""
+    with open(path, "rb") as file, refusals(path, _WHAT[kind]):
+        if kind == formats.KERAS:
+            with _arrays(Archive(file)) as stored:
+                _fill(model, stored, skip_mismatch)
+            return
+        with Hdf5(file) as stored:
+            root = _legacy_root(stored)
+            if root is not None:
+                fill(_legacy_parts(model, stored, root, by_name), skip_mismatch=skip_mismatch)
+            elif by_name:
+                raise ValueError("by_name=True is for files of Keras 2, which name their layers")
+            else:
+                _fill(model, stored, skip_mismatch)
+
+
+def _built(entry: Config, custom_objects: Classes) -> Model:
+    """The model that a configuration describes; its weights have no numbers yet."""
     from ..models.model import Model
     from ..models.structure import layer_from_config
 
-    h5py = layout.h5py()
-    entry, arrays = _read(file)
-    model = layer_from_config(_Translation(custom_objects).layer(entry), custom_objects)
+    check(entry)
+    with deferring():
+        model = layer_from_config(Translation(custom_objects).layer(entry), custom_objects)
     if not isinstance(model, Model):
         raise ValueError(f"it holds a {type(model).__name__}, not a model")
-    places = list(layout.groups(entry, model))
-    with h5py.File(io.BytesIO(arrays), "r") as stored:
-        known = set()
-        for place, layer in places:
-            own = layout.own_weights(layer)
-            _check_count(stored, place, layer, len(own))
-            for i, weight in enumerate(own):
-                known.add(f"{place}/vars/{i}")
-                what = f"the {weight.name} of {layer.describe()}"
-                weight.assign(_array(stored, f"{place}/vars/{i}", weight.shape, what))
-        _check_all_read(stored, known)
-        given = entry.get("compile_config") if compile else None
-        if given:
-            _compile(model, given, stored, layout.trained_weights(places, model))
     return model
 
 
-# ------------------------------------------------------------------------ config.json
+# ------------------------------------------------------------------------ Keras 3
 
 
-class _Translation:
-    """Makes hotloop's configurations of Keras's."""
-
-    def __init__(self, custom_objects: Classes) -> None:
-        self._custom_objects = custom_objects
-
-    def layer(self, entry: Config) -> Config:
-        """Of a layer, or of a model."""
-        name, module = entry["class_name"], entry.get("module") or ""
-        if name in ("Lambda", "__lambda__"):
-            raise ValueError(
-                "it has a Lambda layer, that is, code; files are never executed. Build the model "
-                "in Python and load weights instead"
-            )
-        if name in self._custom_objects:
-            return {"class_name": name, "config": self._plain(entry["config"])}
-        if ".ops" in module:
-            raise ValueError(
-                f"it uses the operation {name} outside of any layer (as in x + y); hotloop reads "
-                "models made of layers, as with Add()([x, y])"
-            )
-        if name in ("Functional", "Model"):
-            return {"class_name": "Model", "config": self._functional(entry["config"])}
-        if name == "Sequential":
-            return {"class_name": name, "config": self._sequential(entry["config"])}
-        if name == "InputLayer":
-            return {"class_name": name, "config": self._input(entry["config"])}
-        return self._thing(entry, "keras.layers")
-
-    def _sequential(self, given: Config) -> Config:
-        kept = {key: given[key] for key in ("name", "trainable") if key in given}
-        return kept | {"layers": [self.layer(one) for one in given["layers"]]}
-
-    def _input(self, given: Config) -> Config:
-        dtype = given.get("dtype")
-        shape = given.get("batch_shape") or given["batch_input_shape"]
-        return {
-            "name": given["name"],
-            "shape": shape[1:],
-            "dtype": dtype if dtype in ("float32", "float64") else settings.floatx(),
-        }
-
-    def _functional(self, given: Config) -> Config:
-        """Layers, and their calls in an order in which each comes after what it reads."""
-        layers = [self.layer(one) for one in given["layers"]]
-        calls: list[Config] = []
-        numbers: dict[tuple[str, int], int] = {}
-        waiting = {one["config"]["name"]: _nodes(one) for one in given["layers"]}
-        while any(waiting.values()):
-            before = len(calls)
-            for name, nodes in waiting.items():
-                while nodes and all((maker, node) in numbers for maker, node, _ in nodes[0][0]):
-                    read, several = nodes.pop(0)
-                    made = sum(maker == name for maker, _ in numbers)
-                    numbers[name, made] = len(calls)
-                    inputs = [[numbers[maker, node], output] for maker, node, output in read]
-                    calls.append({"layer": name, "inputs": inputs, "list": several})
-            if len(calls) == before:
-                stuck = ", ".join(name for name, nodes in waiting.items() if nodes)
-                raise ValueError(f"the inputs of {stuck} come from nowhere or go in circles")
-        nested = {
-            one["config"]["name"] for one in given["layers"] if one["class_name"] == "Functional"
-        }
-        return {
-            "name": given["name"],
-            "trainable": given.get("trainable", True),
-            "layers": layers,
-            "calls": calls,
-            "inputs": [[numbers[name, node], i] for name, node, i in _inputs(given)],
-            # Only here, Keras counts the calls of a model within a model from 1.
-            "outputs": [
-                [numbers[name, node - (name in nested)], i] for name, node, i in _outputs(given)
-            ],
-        }
-
-    def _thing(self, entry: Config, module: str) -> Config:
-        """Of an object, its arguments reduced to those that hotloop's class has."""
-        name, where = entry["class_name"], importlib.import_module(_MODULES[module])
-        cls: Any = getattr(where, name, None)
-        if not _is_ours(cls):
-            names = getattr(where, "__all__", vars(where))
-            known = ", ".join(n for n in sorted(names) if _is_ours(getattr(where, n)))
-            kind = module.removeprefix("keras.")
-            raise ValueError(f"hotloop has no {name} among its {kind}; it has {known}")
-        given = self._plain(entry["config"])
-        accepted = _parameters(cls)
-        for argument, value in given.items():
-            off = value is None or value is False or given.get(_DEPENDENT.get(argument)) is False
-            off = off or argument in _DERIVED
-            if argument == "vocabulary" and isinstance(value, str):
-                raise ValueError(f"{name}: vocabulary={value!r} is another file; it is not read")
-            if argument not in accepted and not off:
-                raise ValueError(
-                    f"{name} '{given.get('name', '')}': hotloop has no argument {argument}="
-                    f"{value!r}; it has {', '.join(sorted(accepted))}"
-                )
-        return {
-            "class_name": name,
-            "config": {key: value for key, value in given.items() if key in accepted},
-        }
-
-    def _plain(self, value: Any) -> Any:
-        """Names, numbers, lists, and configurations as hotloop's classes take them."""
-        if isinstance(value, list):
-            return [self._plain(one) for one in value]
-        if not isinstance(value, dict):
-            return value
-        if not {"class_name", "config"} <= value.keys():
-            return {key: self._plain(one) for key, one in value.items()}
-        name, module = value["class_name"], _public(value.get("module") or "")
-        if name == "function":
-            return str(value["config"])
-        if name in ("__tensor__", "__numpy__"):
-            return value["config"]["value"]
-        if name.endswith("DTypePolicy"):
-            return value["config"]["name"]
-        if name in self._custom_objects or module not in _MODULES:
-            where = f" (of {module})" if module else ""
-            raise ValueError(f"hotloop has no {name}{where}, which an argument holds")
-        if module == "keras.layers":  # as an activation
-            from ..models.structure import layer_from_config
-
-            return layer_from_config(self.layer(value), self._custom_objects)
-        return self._thing(value, module)
-
-    def compiled(self, given: Config) -> Config:
-        """What compile was given."""
-        names = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
-        return {name: self._plain(given.get(name)) for name in names}
-
-
-def _public(module: str) -> str:
-    """Keras's public name of a module: some of its backends have their own Adam, called Adam."""
-    own = module.startswith("keras.src.backend.") and ".optimizers." in module
-    return "keras.optimizers" if own else module
-
-
-def _nodes(entry: Config) -> list[tuple[list[tuple[str, int, int]], bool]]:
-    """For each call of a layer, what it reads, and whether that is a list."""
-    if entry["class_name"] == "InputLayer":
-        return [([], False)]
-    return [_node(entry["config"]["name"], call) for call in entry["inbound_nodes"]]
-
-
-def _node(name: str, call: Config) -> tuple[list[tuple[str, int, int]], bool]:
-    args, options = call["args"], call["kwargs"]
-    if len(args) != 1 or any(_is_set(option) for option in options.values()):
-        raise ValueError(
-            f"the layer '{name}' is called with {len(args)} arguments and the options {options}; "
-            "hotloop calls layers on one value or one list of values"
-        )
-    several = isinstance(args[0], list)
-    read = [one["config"]["keras_history"] for one in (args[0] if several else args)]
-    return [(str(maker), int(node), int(output)) for maker, node, output in read], several
-
-
-def _is_set(option: Any) -> bool:
-    """Whether an option of a call (a mask, or several) is there."""
-    if isinstance(option, list):
-        return any(_is_set(one) for one in option)
-    return option is not None and option is not False
-
-
-def _inputs(given: Config) -> Iterator[list[Any]]:
-    layers = given["input_layers"]
-    if isinstance(layers, dict):
-        for key, (name, _, _) in layers.items():
-            if key != name:
-                raise ValueError(f"the input '{name}' is called '{key}' in a dict; rename it")
-    return _references(layers)
-
-
-def _outputs(given: Config) -> Iterator[list[Any]]:
-    if isinstance(given["output_layers"], dict):
-        raise ValueError("its outputs are a dict; hotloop's models have one output or a list")
-    return _references(given["output_layers"])
-
-
-def _references(layers: Any) -> Iterator[list[Any]]:
-    """Triples of a layer, its call and its output, however they are nested."""
-    if isinstance(layers, list) and layers and isinstance(layers[0], str):
-        yield layers
-        return
-    for one in layers.values() if isinstance(layers, dict) else layers:
-        yield from _references(one)
-
-
-def _is_ours(thing: Any) -> bool:
-    """Whether it is a class that configurations may name."""
-    return inspect.isclass(thing) and hasattr(thing, "from_config")
-
-
-def _parameters(cls: type) -> set[str]:
-    """The arguments of a class and its bases, on which it passes the rest."""
-    return {
-        parameter.name
-        for base in cls.__mro__
-        if "__init__" in vars(base)
-        for parameter in inspect.signature(base).parameters.values()
-        if parameter.kind is not parameter.VAR_KEYWORD
-    }
-
-
-# ------------------------------------------------------------------------ compile
-
-
-def _compile(model: Model, given: Config, stored: Any, trained: list[Variable]) -> None:
-    try:
-        training = _Translation({}).compiled(given)
-        optimizer = optimizers.get(training["optimizer"])
-        compile_with(model, optimizer, training)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"the model cannot be compiled as it was ({error}); load it with compile=False and "
-            "compile it anew"
-        ) from error
-    count = _count(stored, "optimizer")
-    if not count:
-        return
-    optimizer.iterations = int(_array(stored, "optimizer/vars/0", (), "the number of steps"))
-    first = 1 if optimizer.schedule is not None else 2
-    if count <= first:
-        return  # it was not trained: its state begins when it is
-    order = layout.state_order(optimizer, trained)
-    expected = first + len(order) + len(layout.state_behind(optimizer))
-    if count == expected:
-        for i, (weight, slot) in enumerate(order, first):
-            if slot is not None:
-                what = f"the state of {weight.path}"
-                slot.assign(_array(stored, f"optimizer/vars/{i}", slot.shape, what))
-    else:
-        warnings.warn(
-            f"the state of {type(optimizer).__name__} is left out: the file holds {count} arrays "
-            f"where {expected} were expected",
-            UserWarning,
-            stacklevel=5,
-        )
-
-
-# ------------------------------------------------------------------------ the archive
-
-
-def _read(file: IO[bytes]) -> tuple[Config, bytes]:
-    """config.json, and model.weights.h5 as it is."""
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        if layout.CONFIG not in names or layout.WEIGHTS not in names:
-            raise ValueError(
-                f"it is not a .keras file of Keras 3: there is no {layout.CONFIG} or no "
-                f"{layout.WEIGHTS} in it, but {', '.join(names[:5]) or 'nothing'}"
-            )
-        metadata = _json(archive, layout.METADATA) if layout.METADATA in names else {}
-        version = str(metadata.get("keras_version"))
+def _model(file: IO[bytes], custom_objects: Classes, compile: bool) -> Model:
+    archive = Archive(file)
+    if layout.METADATA in archive.names:
+        version = str(_json(archive, layout.METADATA).get("keras_version"))
         if version.startswith("2."):
             raise ValueError(
                 f"it was written by Keras {version}; open it with Keras 3 and save it anew"
             )
-        entry = _json(archive, layout.CONFIG)
-        _fill_in_vocabularies(archive, entry)
-        return entry, _member(archive, layout.WEIGHTS)
+    entry = _json(archive, layout.CONFIG)
+    _fill_in_vocabularies(archive, entry)
+    with _arrays(archive) as stored:
+        model = _built(entry, custom_objects)
+        _fill(model, stored)
+        given = entry.get("compile_config") if compile else None
+        if given:
+            _compile(model, given, stored.all_stored("optimizer/vars"))
+    return model
 
 
-def _fill_in_vocabularies(archive: zipfile.ZipFile, entry: Config) -> None:
-    """Keras keeps vocabularies that a layer was not given, but learned, in files of text."""
-    for place, _, one in layout.places(entry):
-        name = f"assets/{place}/vocabulary.txt"
-        if "vocabulary" in one["config"] and name in archive.namelist():
-            terms = _member(archive, name).decode().split("\n")
-            whole = one["class_name"] == "IntegerLookup"
-            one["config"]["vocabulary"] = [int(term) for term in terms] if whole else terms
+def _arrays(archive: Archive) -> Hdf5:
+    with archive.open(layout.WEIGHTS) as member:
+        return Hdf5(io.BytesIO(member.read()))
 
 
-def _json(archive: zipfile.ZipFile, name: str) -> Config:
-    try:
-        found = json.loads(_member(archive, name))
-    except ValueError as error:
-        raise ValueError(f"its {name} is no JSON: {error}") from None
+def _json(archive: Archive, name: str) -> Config:
+    found = strict_json.loads(archive.read(name), f"its {name}")
     if not isinstance(found, dict):
         raise ValueError(f"its {name} does not hold what Keras 3 writes")
     return found
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    info = archive.getinfo(name)
-    if info.file_size > max(_ANY_SIZE, _LARGEST_RATIO * info.compress_size):
-        raise ValueError(
-            f"{name} claims to hold {info.file_size} bytes in {info.compress_size}; it is not read"
+def _fill_in_vocabularies(archive: Archive, entry: Config) -> None:
+    """Keras keeps vocabularies that a layer was not given, but learned, in files of text."""
+    names = set(archive.names)
+    for place, one in places(entry):
+        name = f"assets/{place}/vocabulary.txt"
+        if name in names and "vocabulary" in one["config"]:
+            terms = archive.read(name).decode().split("\n")
+            whole = one["class_name"] == "IntegerLookup"
+            one["config"]["vocabulary"] = [int(term) for term in terms] if whole else terms
+
+
+def _fill(model: Model, stored: Hdf5, skip_mismatch: bool = False) -> None:
+    """Weights by their places; what the model has no place for is an error, or passed over."""
+    parts = [
+        Part(
+            layer.describe(),
+            place.rstrip("/") or "vars",
+            layout.own_weights(layer),
+            stored.all_stored(f"{place}vars"),
         )
-    return archive.read(info)
+        for place, layer in layout.groups(model)
+    ]
+    for part in parts:
+        if part.weights and not part.stored:
+            part.hint = "; layers that two models share are not supported"
+    if not skip_mismatch:
+        known = {one.place for part in parts for one in part.stored}
+        _check_all_read(stored, known)
+    fill(parts, skip_mismatch=skip_mismatch)
 
 
-# ------------------------------------------------------------------------ model.weights.h5
-
-
-def _find(stored: Any, place: str) -> Any:
-    """What is at a place, if it is in this file and not a link to elsewhere; None if nothing is."""
-    h5py = layout.h5py()
-    for name in place.split("/"):
-        link = stored.get(name, getlink=True) if isinstance(stored, h5py.Group) else None
-        if link is None:
-            return None
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{place} is a link to elsewhere; it is not followed")
-        stored = stored[name]
-    return stored
-
-
-def _count(stored: Any, place: str) -> int:
-    """How many arrays there are at a place."""
-    group = _find(stored, f"{place}/vars")
-    return 0 if group is None else len(group)
-
-
-def _check_count(stored: Any, place: str, layer: Layer, expected: int) -> None:
-    count = _count(stored, place)
-    if count != expected:
-        raise ValueError(
-            f"{layer.describe()} has {expected} weights, the file holds {count} for it in {place}"
-            + ("; layers that two models share are not supported" if not count else "")
-        )
-
-
-def _array(stored: Any, place: str, shape: tuple[int, ...], what: str) -> NDArray[Any]:
-    """The numbers at a place; not read before their shape and type are known to fit."""
-    found = _find(stored, place)
-    if not isinstance(found, layout.h5py().Dataset):
-        raise ValueError(f"there is no array {place}, {what}")
-    if found.external or found.is_virtual:
-        raise ValueError(f"{place} is kept in another file; it is not read")
-    if found.shape != shape:
-        raise ValueError(f"{what} has shape {found.shape} in {place}; expected {shape}")
-    if not np.can_cast(found.dtype, np.float64):
-        raise ValueError(f"{place} holds {found.dtype}; expected numbers")
-    return np.asarray(found[()])
-
-
-def _check_all_read(stored: Any, known: set[str]) -> None:
+def _check_all_read(stored: Hdf5, known: set[str]) -> None:
     """The state of random numbers apart, which earlier releases of Keras wrote."""
-    left: list[str] = []
-
-    def look(place: str, found: Any) -> None:
-        of_layer = place.startswith("layers/") and "/seed_generator/" not in place
-        if of_layer and isinstance(found, layout.h5py().Dataset) and place not in known:
-            left.append(place)
-
-    stored.visititems(look)
+    left = [
+        place
+        for place in stored.arrays()
+        if place not in known
+        and place.split("/")[0] not in _NOT_WEIGHTS
+        and "seed_generator" not in place.split("/")
+    ]
     if left:
-        raise ValueError(f"it holds weights that the model has no place for: {', '.join(left)}")
+        raise ValueError(
+            f"it holds weights that the model has no place for: {', '.join(left[:5])}"
+            + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        )
+
+
+# ------------------------------------------------------------------------ compile
+
+
+def _compile(
+    model: Model, given: Config, stored: Sequence[Stored], *, keras_2: bool = False
+) -> None:
+    """Compiles a model as it was, with the optimizer's state."""
+    check(given)
+    try:
+        training = Translation({}).compiled(given)
+        optimizer = optimizers.get(training["optimizer"])
+        compile_with(model, optimizer, training)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"the model cannot be compiled as it was ({error}); load it with compile=False and "
+            "compile it anew"
+        ) from error
+    if not stored:
+        return
+    trained = model.trainable_weights
+    steps = stored[0]
+    if steps.shape != () or steps.dtype.kind not in "iu":
+        raise ValueError(f"{steps.place} is not the number of the optimizer's steps")
+    optimizer.iterations = count(int(steps.read()), "the number of the optimizer's steps")
+    first = 1 if optimizer.schedule is not None else 2
+    if len(stored) <= first:
+        return  # it was not trained: its state begins when it is
+    order = layout.state_order(optimizer, trained)
+    expected = first + len(order) + len(layout.state_behind(optimizer))
+    if len(stored) != expected or keras_2:
+        why = (
+            "Keras 2 kept it in another order"
+            if keras_2
+            else f"the file holds {len(stored)} arrays where {expected} were expected"
+        )
+        warnings.warn(
+            f"the state of {type(optimizer).__name__} is left out: {why}",
+            UserWarning,
+            stacklevel=5,
+        )
+        return
+    for one in stored:
+        check_numbers(one)
+    fill(
+        [
+            Part(f"the state of {weight.path}", one.place, [slot], [one])
+            for (weight, slot), one in zip(order, stored[first:], strict=False)
+            if slot is not None
+        ]
+    )
+
+
+# ------------------------------------------------------------------------ Keras 2
+
+
+def _legacy_root(stored: Hdf5) -> str | None:
+    """The group in which a file of Keras 2 has its layers; None for one of Keras 3."""
+    for place in ("", "model_weights"):
+        if stored.texts("layer_names", place) is not None:
+            return place
+    return None
+
+
+def _legacy_model(file: IO[bytes], custom_objects: Classes, compile: bool) -> Model:
+    with Hdf5(file) as stored:
+        text = stored.text("model_config")
+        root = _legacy_root(stored)
+        if text is None or root is None:
+            raise ValueError(
+                "it is an HDF5 file of weights alone; make the model and call its load_weights()"
+                if stored.count("layers") or stored.count("vars") or root is not None
+                else "it is an HDF5 file, but none of Keras: there is no model_config in it"
+            )
+        entry = strict_json.loads(text, "its model_config")
+        if not isinstance(entry, dict):
+            raise ValueError("its model_config describes no model")
+        model = _built(entry, custom_objects)
+        fill(_legacy_parts(model, stored, root))
+        training = stored.text("training_config") if compile else None
+        if training:
+            given = strict_json.loads(training, "its training_config")
+            given["optimizer"] = given.pop("optimizer_config")
+            names = stored.texts("weight_names", "optimizer_weights") or []
+            state = [stored.stored(f"optimizer_weights/{name}") for name in names]
+            version = stored.text("keras_version") or stored.text("keras_version", root) or "1"
+            _compile(model, given, state, keras_2=not version.startswith("3"))
+    return model
+
+
+def _legacy_parts(model: Model, stored: Hdf5, root: str, by_name: bool = False) -> list[Part]:
+    """Layers with weights in their order, or by name; a model that is a layer counts as one."""
+    found: dict[str, list[Stored]] = {}
+    for name in stored.texts("layer_names", root) or []:
+        place = f"{root}/{name}".lstrip("/")
+        arrays = [stored.stored(f"{place}/{one}") for one in _weight_names(stored, place)]
+        if arrays:
+            found[name] = arrays
+    layers = [layer for layer in model.layers if layer.weights]
+    if by_name:
+        pairs = [(layer, layer.name) for layer in layers if layer.name in found]
+    else:
+        if len(found) != len(layers):
+            raise ValueError(
+                f"it holds the weights of {len(found)} layers, the model has {len(layers)} with "
+                "weights; with by_name=True, layers are found by their names"
+            )
+        pairs = list(zip(layers, found, strict=True))
+    parts = [
+        Part(
+            layer.describe(),
+            f"{root}/{name}".lstrip("/"),
+            layer.trainable_weights + layer.non_trainable_weights,
+            found[name],
+        )
+        for layer, name in pairs
+    ]
+    if own := layout.own_weights(model):
+        place = f"{root}/top_level_model_weights".lstrip("/")
+        arrays = [stored.stored(f"{place}/{one}") for one in _weight_names(stored, place)]
+        parts.append(Part(model.describe(), place, own, arrays))
+    return parts
+
+
+def _weight_names(stored: Hdf5, place: str) -> list[str]:
+    return stored.texts("weight_names", place) or []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from ..layers.input import InputLayer
 from ..models.model import Model
 from ..models.sequential import Sequential
 from ..models.structure import Calls
+from . import archives, hdf5
 from . import keras_layout as layout
 from .files import written_whole
+from .keras_configs import MODULES_OF_ARGUMENTS
 from .model import training_arguments
 
 Config = dict[str, Any]
@@ -27,20 +28,11 @@ Places = list[Any]
 
 # The release of Keras whose layout is written.
 _KERAS_VERSION = "3.15.1"
-# Modules of what an argument holds, by the last word of its name.
-_MODULES = {
-    "activation": "keras.layers",
-    "constraint": "keras.constraints",
-    "initializer": "keras.initializers",
-    "loss": "keras.losses",
-    "metrics": "keras.metrics",
-    "optimizer": "keras.optimizers",
-    "rate": "keras.optimizers.schedules",
-    "regularizer": "keras.regularizers",
-}
 
 
-def save(model: Model, path: Path, overwrite: bool) -> None:
+def save(
+    model: Model, path: Path, overwrite: bool, beside: Mapping[str, str] | None = None
+) -> None:
     """Writes a ``.keras`` file, atomically: see `hotloop.models.save_model`."""
     from .. import __version__
 
@@ -49,19 +41,26 @@ def save(model: Model, path: Path, overwrite: bool) -> None:
     if training is not None:
         given = {name: _marked(value, name) for name, value in training.items()}
         entry["compile_config"] = given | {"run_eagerly": False, "steps_per_execution": 1}
-    weights = _weights(entry, model)
-    metadata = {"keras_version": _KERAS_VERSION, "hotloop_version": __version__}
-    with (
-        written_whole(path, overwrite) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        # Of no date, so that the same model makes the same file.
-        for name, data in (
-            (layout.METADATA, json.dumps(metadata).encode()),
-            (layout.CONFIG, json.dumps(entry).encode()),
-            (layout.WEIGHTS, weights),
-        ):
-            archive.writestr(zipfile.ZipInfo(name), data)
+    _check_not_shared(model)
+    versions = {"keras_version": _KERAS_VERSION, "hotloop_version": __version__}
+    known = {layout.METADATA: json.dumps(versions), layout.CONFIG: json.dumps(entry)}
+    weights = _weights(model)
+    archives.write(
+        path,
+        overwrite,
+        [
+            *archives.texts(known),
+            (layout.WEIGHTS, len(weights), lambda file: file.write(weights)),
+            *archives.texts(beside or {}),
+        ],
+    )
+
+
+def save_weights(model: Model, path: Path, overwrite: bool) -> None:
+    """Writes a ``.weights.h5`` file, atomically: see `Model.save_weights`."""
+    hdf5.h5py()
+    with written_whole(path, overwrite) as file:
+        hdf5.write(file, lambda root: _fill(root, model))
 
 
 # ------------------------------------------------------------------------ config.json
@@ -201,7 +200,7 @@ def _marked(value: Any, argument: str) -> Any:
     if "class_name" not in value:
         return {key: _marked(one, argument) for key, one in value.items()}
     return {
-        "module": _MODULES.get(argument.rsplit("_", 1)[-1]),
+        "module": MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1]),
         "class_name": value["class_name"],
         "config": {key: _marked(one, key) for key, one in value["config"].items()},
         "registered_name": None,
@@ -215,40 +214,49 @@ def _one_or_list(references: Places) -> Places:
 # ------------------------------------------------------------------------ model.weights.h5
 
 
-def _weights(entry: Config, model: Model) -> bytes:
+def _weights(model: Model) -> memoryview:
     content = io.BytesIO()
-    places = list(layout.groups(entry, model))
-    _check_not_shared(places)
-    with layout.h5py().File(content, "w") as file:
-        for place, layer in [("", model), *places]:
-            group = file.create_group(f"{place}/vars")
-            group.attrs["name"] = layer.name
-            for i, weight in enumerate(layout.own_weights(layer)):
-                group[str(i)] = weight.numpy()
-        if model.optimizer is not None:
-            group = file.create_group("optimizer/vars")
-            group.attrs["name"] = model.optimizer.name
-            for i, value in enumerate(_state(places, model)):
-                group[str(i)] = value
-    return content.getvalue()
+    with hdf5.h5py().File(content, "w") as root:
+        _fill(root, model)
+    return content.getbuffer()
 
 
-def _check_not_shared(places: Places) -> None:
+def _fill(root: Any, model: Model) -> None:
+    """Puts all weights, and the optimizer's state, where Keras has them."""
+    for place, layer in layout.groups(model):
+        group = root.create_group(f"{place}vars")
+        group.attrs["name"] = layer.name
+        for i, weight in enumerate(layout.own_weights(layer)):
+            group[str(i)] = weight.numpy()
+    if model.optimizer is not None:
+        group = root.create_group("optimizer/vars")
+        group.attrs["name"] = model.optimizer.name
+        for i, value in enumerate(_state(model)):
+            group[str(i)] = value
+
+
+def _check_not_shared(model: Model) -> None:
+    """That no layer is part of two models: each of them would make one of its own."""
     seen: set[int] = set()
-    for _, layer in places:
-        if id(layer) in seen:
-            raise ValueError(
-                f"{layer.describe()} is part of two models, one within the other; a .keras file "
-                "of hotloop cannot say so. Save as .hotloop, or share layers within one model"
-            )
-        seen.add(id(layer))
+    waiting: list[Layer] = [model]
+    while waiting:
+        layer = waiting.pop()
+        for part in layer.layers if isinstance(layer, Model) else ():
+            if id(part) in seen:
+                raise ValueError(
+                    f"{part.describe()} is part of two models, one within the other; a .keras "
+                    "file of hotloop cannot say so. Save as .hotloop, or share layers within one "
+                    "model"
+                )
+            seen.add(id(part))
+            waiting.append(part)
 
 
-def _state(places: Places, model: Model) -> list[Any]:
+def _state(model: Model) -> list[Any]:
     """The steps done, the learning rate unless a schedule gives it, then the state arrays."""
     optimizer = model.optimizer
     assert optimizer is not None
-    weights = layout.trained_weights(places, model)
+    weights = model.trainable_weights
     head: list[Any] = [np.int32(optimizer.iterations)]
     if optimizer.schedule is None:
         head.append(np.float32(optimizer.learning_rate))

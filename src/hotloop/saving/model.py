@@ -1,24 +1,26 @@
 """Whole models in files: structure, weights, how they are trained, the optimizer's state.
 
 A file is a zip archive of ``model.json`` and two safetensors files, ``weights.safetensors`` and
-``optimizer.safetensors``. Reading one executes nothing from it: classes are looked up by name.
+``optimizer.safetensors``, with a checksum (see `archives`). Reading one executes nothing from it:
+classes are looked up by name, and no weight takes memory before the file is found to hold it.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any
 
 from .. import losses, metrics, naming, optimizers
 from ..layers.base import Layer
-from .files import written_whole
+from ..variables import deferring
+from . import archives, formats, strict_json, tensors
+from .archives import Archive
+from .configs import check, count
+from .filling import Part, fill
+from .refusals import not_readable, refusals
+from .weights import MEMBER as _WEIGHTS
 from .weights import assign, names_of
 
 if TYPE_CHECKING:
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
     from ..variables import Variable
 
+Classes = Mapping[str, type[Layer]]
+
 FORMAT, VERSION = "hotloop-model", 1
-_JSON, _WEIGHTS, _STATE = "model.json", "weights.safetensors", "optimizer.safetensors"
+_JSON, _STATE = "model.json", "optimizer.safetensors"
 
 
 def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = True) -> None:
@@ -48,23 +52,25 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
     FileExistsError
         If the file exists and `overwrite` is false.
     ValueError
-        If the model has no weights yet, or a part that cannot be written down.
+        If the model has no weights yet, or a part that cannot be written down; and for a name
+        that promises another format, as ``m.h5`` or ``m.onnx``.
     ImportError
         For ``.keras`` without h5py.
     """
+    write(model, Path(filepath), overwrite)
+
+
+def write(
+    model: Model, path: Path, overwrite: bool = True, beside: Mapping[str, str] | None = None
+) -> None:
+    """Writes a model's file, with further texts as members `beside` the model's own."""
     from .. import __version__
     from ..models.structure import layer_config
 
-    path = Path(filepath)
-    if path.suffix == ".h5":
-        raise ValueError(
-            f"{path.name}: hotloop writes no HDF5 files; name it {path.stem}.hotloop, or "
-            f"{path.stem}.keras for Keras"
-        )
-    if path.suffix == ".keras":
+    if formats.format_of_model(path) == formats.KERAS:
         from . import keras_writing
 
-        keras_writing.save(model, path, overwrite)
+        keras_writing.save(model, path, overwrite, beside)
         return
     content = {
         "format": FORMAT,
@@ -74,17 +80,18 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
         "training": _training(model),
     }
     text = naming.to_json(content, indent=1)
-    with (
-        written_whole(path, overwrite) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        # Of no date, so that the same model makes the same file.
-        for name, data in (
-            (_JSON, text.encode()),
-            (_WEIGHTS, _tensors(dict(zip(names_of(model), model.weights, strict=True)))),
-            (_STATE, _tensors(_state(model))),
-        ):
-            archive.writestr(zipfile.ZipInfo(name), data)
+    weights = dict(zip(names_of(model), model.weights, strict=True))
+    state = _state(model)
+    archives.write(
+        path,
+        overwrite,
+        [
+            *archives.texts({_JSON: text}),
+            (_WEIGHTS, _bytes(weights), lambda file: tensors.write(file, weights, checksum=False)),
+            (_STATE, _bytes(state), lambda file: tensors.write(file, state, checksum=False)),
+            *archives.texts(beside or {}),
+        ],
+    )
 
 
 def load_model(
@@ -103,7 +110,9 @@ def load_model(
     filepath : path-like
         ``NAME.keras`` is read as Keras's, which needs h5py (``pip install 'hotloop[keras]'``):
         structure, weights, optimizer with its state, losses and metrics, but no seeds that Keras
-        drew by itself. Keras's Lambda layers, and operations outside of layers, are refused.
+        drew by itself. Whole models in HDF5, as Keras 2 wrote them, are read too; the content
+        says what a file is, not the name. Keras's Lambda layers, and operations outside of
+        layers, are refused.
     custom_objects : mapping of str to class, optional
         Layers that are not hotloop's, by the names of their classes.
     compile : bool
@@ -126,22 +135,22 @@ def load_model(
     ...     hotloop.models.load_model(os.path.join(folder, "m.hotloop")).count_params()
     3
     """
-    from ..models.model import Model
-    from ..models.structure import layer_from_config
 
     path = Path(filepath)
-    if path.suffix == ".keras":
+    kind = formats.format_of(path)
+    if kind in (formats.KERAS, formats.HDF5):
         from . import keras_reading
 
-        return keras_reading.load(path, custom_objects, compile)
-    content, weights, state = _read(path)
-    model = layer_from_config(content["model"], custom_objects)
-    if not isinstance(model, Model):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not a model")
-    assign(model, weights, str(path))
-    if compile and content["training"] is not None:
-        _compile(model, content["training"], state)
-    return model
+        return keras_reading.load_model(path, kind, custom_objects, compile)
+    if kind == formats.SAFETENSORS:
+        raise ValueError(
+            f"{path} is not a model, but a safetensors file, that is, weights alone: make the "
+            "model and call its load_weights()"
+        )
+    if kind != formats.HOTLOOP:
+        raise not_readable(path, "a model of hotloop or Keras")
+    with open(path, "rb") as file, refusals(path, "hotloop model"):
+        return _load(file, custom_objects, compile)
 
 
 # ------------------------------------------------------------------------ writing
@@ -186,46 +195,67 @@ def _state(model: Model) -> dict[str, Variable]:
     }
 
 
-def _tensors(variables: Mapping[str, Variable]) -> bytes:
-    from safetensors.numpy import save
-
-    return save({name: variable.numpy() for name, variable in variables.items()})
+def _bytes(variables: Mapping[str, Variable]) -> int:
+    """About how long a file of them is."""
+    return sum(variable.size * variable.dtype.itemsize + 200 for variable in variables.values())
 
 
 # ------------------------------------------------------------------------ reading
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """What the file holds, after a look at its format."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+def _load(file: IO[bytes], custom_objects: Classes | None, compile: bool) -> Model:
+    from ..models.model import Model
+    from ..models.structure import layer_from_config
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = json.loads(archive.read(_JSON))
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
-                raise ValueError(f"{path} is not a hotloop model")
-            if content["version"] > VERSION:
-                raise ValueError(
-                    f"{path} was written by hotloop {content['hotloop']}, in a format that this "
-                    "version does not know; install a newer one"
-                )
-            return content, load(archive.read(_WEIGHTS)), load(archive.read(_STATE))
-    except (zipfile.BadZipFile, SafetensorError, KeyError, json.JSONDecodeError) as error:
+    archive = Archive(file)
+    content = strict_json.loads(archive.read(_JSON), f"its {_JSON}")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError("it is not a hotloop model")
+    version = content.get("version")
+    if type(version) is not int:
+        raise ValueError(f"its format has the version {version!r}; expected a number")
+    if version > VERSION:
         raise ValueError(
-            f"{path} is not a complete hotloop model (truncated, corrupt or another format): "
-            f"{error}"
-        ) from None
+            f"it was written by hotloop {content.get('hotloop')}, in a format that this version "
+            "does not know; install a newer one"
+        )
+    check(content.get("model"))
+    with deferring():  # a model larger than its file must not fill the memory
+        model = layer_from_config(content["model"], custom_objects)
+    if not isinstance(model, Model):
+        raise ValueError(f"it holds a {type(model).__name__}, not a model")
+    with archive.open(_WEIGHTS) as member:
+        assign(model, tensors.Tensors(member, archive.size(_WEIGHTS)), _WEIGHTS)
+    with archive.open(_STATE) as member:
+        state = tensors.Tensors(member, archive.size(_STATE))
+        if compile and content.get("training") is not None:
+            check(content["training"])
+            _compile(model, content["training"], state)
+    return model
 
 
-def _compile(model: Model, training: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    optimizer = optimizers.get(training["optimizer"])
-    compile_with(model, optimizer, training)
-    optimizer.iterations = training["iterations"]
+def _compile(model: Model, training: Mapping[str, Any], state: tensors.Tensors) -> None:
+    try:
+        optimizer = optimizers.get(training["optimizer"])
+        compile_with(model, optimizer, training)
+        optimizer.iterations = count(training["iterations"], "the number of steps done")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"the model cannot be compiled as it was ({type(error).__name__}: {error}); load it "
+            "with compile=False and compile it anew"
+        ) from error
+    stored = tensors.stored(state)
+    parts = []
     for name, weight in zip(names_of(model), model.weights, strict=True):
-        if f"{name}.0" in state:
-            for i, slot in enumerate(optimizer.all_slots(weight)):
-                slot.assign(np.asarray(state[f"{name}.{i}"]))
+        if f"{name}.0" in stored:
+            slots = optimizer.all_slots(weight)
+            known = [
+                stored.pop(f"{name}.{i}") for i in range(len(slots)) if f"{name}.{i}" in stored
+            ]
+            parts.append(Part(f"the optimizer's state of {weight.path}", _STATE, slots, known))
+    if stored:
+        raise ValueError(f"{_STATE} holds arrays that belong to no weight: {', '.join(stored)}")
+    fill(parts)
 
 
 def compile_with(model: Model, optimizer: Optimizer, training: Mapping[str, Any]) -> None:

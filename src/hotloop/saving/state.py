@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import strict_json, tensors
 from .files import written_whole
+from .refusals import refusals
 
 _FORMAT = "hotloop-state"
 _ARRAY = "array number"
@@ -17,12 +19,10 @@ _ARRAY = "array number"
 
 def save(state: Any, path: Path) -> None:
     """Writes dicts, lists, numbers, strings and arrays; the file appears whole or not at all."""
-    from safetensors.numpy import save as to_bytes
-
     arrays: dict[str, NDArray[Any]] = {}
     text = json.dumps(_without_arrays(state, arrays))
     with written_whole(path) as file:
-        file.write(to_bytes(arrays, metadata={"format": _FORMAT, "state": text}))
+        tensors.write(file, arrays, {"format": _FORMAT, "state": text})
 
 
 def load(path: Path) -> Any:
@@ -33,16 +33,14 @@ def load(path: Path) -> Any:
     ValueError
         If the file is of another format, or not complete.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("format") != _FORMAT:
-            raise ValueError("another format")
-        return _with_arrays(json.loads(metadata["state"]), arrays)
-    except (SafetensorError, KeyError, ValueError) as error:
+        with open(path, "rb") as file, refusals(path, "state of a training"):
+            found = tensors.opened(file)
+            if found.metadata.get("format") != _FORMAT:
+                raise ValueError("it is a safetensors file with another content")
+            text = found.metadata.get("state", "")
+            return _with_arrays(strict_json.loads(text, "its state", finite=False), found.read())
+    except ValueError as error:
         raise ValueError(f"{path} does not hold the state of a training: {error}") from None
 
 

@@ -1,69 +1,104 @@
-"""Weights in safetensors files: plain numbers by name, no code."""
+"""Weights in files: safetensors files of one's own, and whatever else is read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from . import formats, tensors
+from .archives import Archive
 from .files import written_whole
+from .filling import Part, fill
+from .refusals import not_readable, refusals
 
 if TYPE_CHECKING:
+    from ..layers.base import Layer
     from ..models.model import Model
+    from ..variables import Variable
 
 _FORMAT = {"format": "hotloop-weights", "version": "1"}
+# The weights of a .hotloop archive.
+MEMBER = "weights.safetensors"
 
 
 def save(model: Model, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-    """Writes all weights under the names of their layers; the file appears whole or not at all."""
-    from safetensors.numpy import save as to_bytes
-
-    tensors = {name: w.numpy() for name, w in zip(names_of(model), model.weights, strict=True)}
-    with written_whole(filepath, overwrite) as file:
-        file.write(to_bytes(tensors, metadata=_FORMAT))
-
-
-def load(model: Model, filepath: str | PathLike[str]) -> None:
-    """Reads weights that `save` wrote, after checking that every name and shape fits."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
+    """Writes all weights, in the format that the name asks for: see `Model.save_weights`."""
     path = Path(filepath)
-    try:
-        tensors = from_bytes(path.read_bytes())
-    except SafetensorError as error:
+    if formats.format_of_weights(path) == formats.HDF5:
+        from . import keras_writing
+
+        keras_writing.save_weights(model, path, overwrite)
+        return
+    sources = dict(zip(names_of(model), model.weights, strict=True))
+    with written_whole(path, overwrite) as file:
+        tensors.write(file, sources, _FORMAT)
+
+
+def load(
+    model: Model,
+    filepath: str | PathLike[str],
+    *,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+) -> None:
+    """Reads weights, whatever the format: see `Model.load_weights`."""
+    path = Path(filepath)
+    kind = formats.format_of(path)
+    if kind is None:
+        raise not_readable(path, "a file of weights")
+    if by_name and kind != formats.HDF5:
         raise ValueError(
-            f"{path} is not a complete safetensors file (truncated, corrupt or another format): "
-            f"{error}"
-        ) from None
-    assign(model, tensors, str(path))
+            f"{path}: by_name=True is for the HDF5 files of Keras 2; this one is not of its kind"
+        )
+    if kind in (formats.KERAS, formats.HDF5):
+        from . import keras_reading
+
+        keras_reading.load_weights(model, path, kind, skip_mismatch, by_name)
+        return
+    with open(path, "rb") as file:
+        if kind == formats.HOTLOOP:
+            with refusals(path, "hotloop model"):
+                archive = Archive(file)
+                with archive.open(MEMBER) as member:
+                    found = tensors.Tensors(member, archive.size(MEMBER))
+                    assign(model, found, str(path), skip_mismatch)
+        else:
+            with refusals(path, "safetensors file"):
+                found = tensors.opened(file)
+                assign(model, found, str(path), skip_mismatch)
 
 
-def assign(model: Model, tensors: Mapping[str, NDArray[Any]], source: str) -> None:
-    """Gives a model the weights that a file held, if every name and shape fits."""
+def assign(model: Model, found: tensors.Tensors, source: str, skip_mismatch: bool = False) -> None:
+    """Gives a model the weights that a file holds, if every name and shape fits."""
     names = names_of(model)
-    missing = [name for name in names if name not in tensors]
-    extra = sorted(set(tensors) - set(names))
-    if missing or extra:
+    stored = tensors.stored(found)
+    missing = [name for name in names if name not in stored]
+    extra = sorted(stored.keys() - set(names))
+    if (missing or extra) and not skip_mismatch:
         raise ValueError(
             f"{source} holds the weights of another model"
-            + (f": it has no {', '.join(missing)}" if missing else "")
-            + (f": the model has no {', '.join(extra)}" if extra else "")
+            + (f": it has no {_some(missing)}" if missing else "")
+            + (f": the model has no {_some(extra)}" if extra else "")
         )
-    for name, variable in zip(names, model.weights, strict=True):
-        if tensors[name].shape != variable.shape:
-            raise ValueError(
-                f"{source} holds the weights of another model: {name} has shape "
-                f"{tensors[name].shape}, expected {variable.shape}"
-            )
-        if not np.can_cast(tensors[name].dtype, np.float64):
-            raise ValueError(f"{source}: {name} holds {tensors[name].dtype}, expected floats")
-    for name, variable in zip(names, model.weights, strict=True):
-        variable.assign(tensors[name])
+    by_layer: dict[str, list[tuple[str, Variable]]] = {}
+    for name, weight in zip(names, model.weights, strict=True):
+        by_layer.setdefault(name.split(".")[0], []).append((name, weight))
+    layers: dict[str, Layer] = {str(i): layer for i, layer in enumerate(model.layers)}
+    parts = [
+        Part(
+            layers.get(position, model).describe(),
+            source,
+            [weight for _, weight in pairs],
+            [stored[name] for name, _ in pairs if name in stored],
+        )
+        for position, pairs in by_layer.items()
+    ]
+    try:
+        fill(parts, skip_mismatch=skip_mismatch)
+    except ValueError as error:
+        raise ValueError(f"{source} holds the weights of another model: {error}") from None
 
 
 def names_of(model: Model) -> list[str]:
@@ -71,8 +106,14 @@ def names_of(model: Model) -> list[str]:
 
     It counts layers and their weights: ``0.0.kernel``, ``0.1.bias``, ``2.0.kernel`` ...
     """
-    names: dict[int, str] = {}
+    names = {id(w): f"model.{index}.{w.name}" for index, w in enumerate(model._weights)}
     for position, layer in enumerate(model.layers):
         for index, weight in enumerate(layer.weights):
             names.setdefault(id(weight), f"{position}.{index}.{weight.name}")
     return [names[id(weight)] for weight in model.weights]
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few of many names."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from .. import losses
 from ..models import Model
+from .common import Examples, check_classes
 from .labels import Labels
-from .perceptron import Examples, MultilayerPerceptron, goes_step_by_step
+from .perceptron import MultilayerPerceptron, goes_step_by_step
+from .tasks import with_callbacks
 
 Array = NDArray[Any]
 
@@ -76,6 +79,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Share of each hidden layer's outputs that training sets to zero.
     dtype : {"auto", "float32", "float64"}
         What the network computes in; "auto" is float32, and float64 for "lbfgs".
+    callbacks : Callback or list of Callback, optional
+        hotloop's, told of each epoch (iteration of "lbfgs") with its "loss", and "val_score"
+        where there is a validation set. Their model is the network that is trained.
     class_weight : dict, "balanced" or None
         Factors of the examples of each class; "balanced" gives all classes the same weight in
         all.
@@ -145,6 +151,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         max_fun: int = 15000,
         dropout: float = 0.0,
         dtype: str = "auto",
+        callbacks: Any = None,
         class_weight: Any = None,
     ) -> None:
         super().__init__(
@@ -173,9 +180,15 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             max_fun=max_fun,
             dropout=dropout,
             dtype=dtype,
+            callbacks=callbacks,
         )
         self.class_weight = class_weight
 
+    _parameter_constraints = MultilayerPerceptron._parameter_constraints | {
+        "class_weight": [dict, StrOptions({"balanced"}), None]
+    }
+
+    @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
     ) -> MLPClassifier:
@@ -213,33 +226,30 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         y : array-like of shape (examples,) or (examples, labels)
         classes : array-like, optional
             All classes there are, whichever y has. The first call needs them, unless y holds
-            several labels; later calls ignore them.
+            several labels; later calls do not.
         sample_weight : array-like of shape (examples,), optional
 
         Returns
         -------
         self
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "MLPClassifier: partial_fit does not see all examples, so that it cannot balance "
-                "classes; pass class_weight as a dict, from sklearn.utils.compute_class_weight"
-            )
-        if not hasattr(self, "model_") and classes is None and np.ndim(y) < 2:
-            raise ValueError("the first call of partial_fit needs classes, all there are")
+        check_classes(self, y, classes)
         self._told_classes = classes
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each example; zeros and ones of several labels."""
-        outputs = self._checked_outputs(X)
+        outputs, _ = self._checked_outputs(X)
         return self._labels.decode(outputs)
 
     def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, in the order of ``classes_``, or of each label."""
-        outputs = self._checked_outputs(X)
-        return self._labels.probabilities(outputs)
+        """The probability of each class, in the order of ``classes_``, or of each label.
+
+        In float32 if X is and was in fit, else in float64, as scikit-learn.
+        """
+        outputs, dtype = self._checked_outputs(X)
+        return self._labels.probabilities(outputs, dtype)
 
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of `predict_proba`; minus infinity where that is 0."""

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 ADAPTIVE_DIVISOR = 5.0
 LEAST_RATE = 1e-6
 
+# What an estimator that trains by epochs keeps.
+RECORDS = (
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "_no_improvement_count",
+)
+
 
 class Convergence(Callback):
     """Keeps an estimator's record of each epoch, and ends training when nothing improves.
@@ -59,7 +68,8 @@ class Convergence(Callback):
         of.loss_curve_.append(of.loss_)
         self._say(f"Iteration {of.n_iter_}: loss {of.loss_:.8f}")
         if self._score is not None:
-            self._note_score(self._score())
+            logs["val_score"] = self._score()
+            self._note_score(logs["val_score"])
         if not of.early_stopping:
             assert of.best_loss_ is not None
             self._count(of.loss_ <= of.best_loss_ - of.tol)

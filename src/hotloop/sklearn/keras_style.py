@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
+import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,21 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state, column_or_1d, compute_sample_weight
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from .. import losses, random, utils
+from .. import config, losses, optimizers, random, utils
+from ..callbacks import Callback
 from ..models import Model, clone_model
 from ..models.objective import CROSSENTROPY
 from . import weights
-from .common import as_quantities, fresh_optimizer, outputs_of, validation_parts
+from .common import (
+    Examples,
+    check_classes,
+    check_known,
+    checked,
+    checked_pair,
+    float_type,
+    fresh_optimizer,
+    invalid,
+    outputs_of,
+    train,
+    validation_parts,
+)
 from .labels import Labels
+from .tasks import CallbackSupportMixin, FitTask, with_callbacks
 
 Array = NDArray[Any]
 
 PREFIX = "model__"  # what the model function's parameters are set by
 
 
-class KerasStyleEstimator(BaseEstimator):
+BATCH_SIZE = 32  # Keras's
+
+
+class KerasStyleEstimator(CallbackSupportMixin, BaseEstimator):
     """What the classifier and the regressor have in common."""
 
     model_: Model
@@ -46,6 +66,7 @@ class KerasStyleEstimator(BaseEstimator):
         shuffle: bool,
         random_state: Any,
         warm_start: bool,
+        dtype: str | None,
         model_parameters: Mapping[str, Any],
     ) -> None:
         self.model = model
@@ -60,6 +81,7 @@ class KerasStyleEstimator(BaseEstimator):
         self.shuffle = shuffle
         self.random_state = random_state
         self.warm_start = warm_start
+        self.dtype = dtype
         for name, value in model_parameters.items():
             if not name.startswith(PREFIX):
                 raise TypeError(
@@ -149,10 +171,13 @@ class KerasStyleEstimator(BaseEstimator):
         incremental: bool = False,
         classes: Any = None,
     ) -> None:
+        self._check_parameters()
+        task = None if incremental else FitTask(self, self.epochs)
         first = not hasattr(self, "model_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset=first)
         weight = weights.checked(sample_weight, X)
         if first:
+            self._float_type_of_fit = float_type(X)
             meta = {"n_features_in_": self.n_features_in_, "X_shape_": X.shape}
             meta |= self._learn_targets(y, classes)
             source = check_random_state(self.random_state)
@@ -160,41 +185,52 @@ class KerasStyleEstimator(BaseEstimator):
             with random.drawing_from(self._generator):
                 self.model_ = self._make(meta, X.shape)
             self.history_ = {}
+        hooks = [] if task is None else task.begin(X, y, weight)
         weight, _ = weights.normalised(weight, self._class_weights(y))
+        examples, validation = Examples(X, self._encode(y), weight), None
         if validation_data is not None:
             x_val, y_val, w_val = validation_parts(validation_data)
             x_val, y_val = self._checked(x_val, y_val, reset=False)
-            parts = (x_val, self._encode(y_val), weights.checked(w_val, x_val))
-            validation_data = parts[: 2 if w_val is None else 3]
+            validation = Examples(x_val, self._encode(y_val), weights.checked(w_val, x_val))
+        elif self.validation_split:
+            examples, validation = self._split(examples)
         with random.drawing_from(self._generator):
-            history = self.model_.fit(
-                X,
-                self._encode(y),
-                batch_size=self.batch_size,
+            history = train(
+                self.model_,
+                examples,
+                validation,
+                batch_size=self.batch_size or BATCH_SIZE,
                 epochs=1 if incremental else self.epochs,
                 verbose=self.verbose,
-                callbacks=self.callbacks,
-                validation_split=self.validation_split,
-                validation_data=validation_data,
+                callbacks=[self.callbacks or [], *hooks],
                 shuffle=self.shuffle,
-                sample_weight=weight,
             )
+        if task is not None:
+            task.end()
         epochs = len(history.epoch)  # a History among the callbacks remembers earlier fits too
         for name, values in history.history.items():
             self.history_.setdefault(name, []).extend(values[len(values) - epochs :])
 
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(
-            self, X, y, dtype="numeric", allow_nd=True, multi_output=True, reset=reset,
-            y_numeric=self._numeric_y,
-        )  # fmt: skip
-        return X, y
+        return checked_pair(self, X, y, reset=reset, y_numeric=self._numeric_y, allow_nd=True)
+
+    def _split(self, examples: Examples) -> tuple[Examples, Examples]:
+        """The last share of the examples is only validated on, as in `Model.fit`."""
+        at = math.floor(examples.rows * (1.0 - self.validation_split))
+        if at in (0, examples.rows):
+            raise ValueError(
+                f"{type(self).__name__}: validation_split={self.validation_split} of "
+                f"{examples.rows} examples leaves nothing to train or validate on; pass more data "
+                "or another share"
+            )
+        return examples.part(slice(0, at)), examples.part(slice(at, examples.rows))
 
     def _make(self, meta: dict[str, Any], shape: tuple[int, ...]) -> Model:
         """A new model, built and compiled."""
         model = self._new_model(meta)
         if not model.built:
-            model.build((None, *shape[1:]))
+            with config.computing_in(self.dtype or config.floatx()):
+                model.build((None, *shape[1:]))
         if len(model.outputs) != 1 or len(model.outputs[0].dims) != 1:
             raise ValueError(
                 f"{type(self).__name__} needs a model with one output of shape (batch, units), "
@@ -212,19 +248,15 @@ class KerasStyleEstimator(BaseEstimator):
         return model
 
     def _new_model(self, meta: dict[str, Any]) -> Model:
-        if not callable(self.model):
-            raise ValueError(
-                f"{type(self).__name__}: model must be a function that returns a hotloop model, "
-                f"or a model, not {self.model!r}"
-            )
         given = self._model_parameters()
         self._check_names(given)
         if isinstance(self.model, Model):
-            return _same(self.model)
+            return self._copy_of_model()
         arguments = {name.removeprefix(PREFIX): value for name, value in given.items()}
         if "meta" in inspect.signature(self.model).parameters:
             arguments["meta"] = meta
-        model = self.model(**arguments)
+        with config.computing_in(self.dtype or config.floatx()):
+            model = self.model(**arguments)
         if not isinstance(model, Model):
             raise TypeError(
                 f"{type(self).__name__}: the model function must return a hotloop model, but it "
@@ -232,11 +264,54 @@ class KerasStyleEstimator(BaseEstimator):
             )
         return model
 
-    def _checked_outputs(self, X: Any) -> Array:
-        """The model's outputs for examples of a user's."""
+    def _copy_of_model(self) -> Model:
+        """A model of the same structure as the one given, compiled alike, with new weights."""
+        given = {layer.dtype for layer in self.model.layers if layer.weights}
+        if self.dtype is not None and given - {self.dtype}:
+            raise ValueError(
+                f"{type(self).__name__}: dtype={self.dtype!r} holds for what a model function "
+                f"makes, but the layers of this model compute in {', '.join(sorted(given))}; give "
+                "them that dtype themselves, or pass a function that makes the model"
+            )
+        found = clone_model(self.model)
+        arguments = self.model.compile_arguments()
+        if arguments is not None:
+            found.compile(self.model.optimizer, **arguments)
+        return found
+
+    def _checked_outputs(self, X: Any) -> tuple[Array, np.dtype[Any]]:
+        """The model's outputs for examples of a user's, and the type to show them in."""
         check_is_fitted(self, "model_")
-        X = validate_data(self, X, dtype="numeric", allow_nd=True, reset=False)
-        return outputs_of(self.model_, X)
+        X = checked(self, X, allow_nd=True)
+        return outputs_of(self.model_, X), np.result_type(self._float_type_of_fit, X.dtype)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # -- checks -----------------------------------------------------------------
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's own place for them
+        "batch_size": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "epochs": [Interval(numbers.Integral, 1, None, closed="left")],
+        "verbose": ["verbose", StrOptions({"auto"})],
+        "callbacks": [Callback, list, tuple, None],
+        "validation_split": [Interval(numbers.Real, 0, 1, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+    }
+
+    def _check_parameters(self) -> None:
+        """InvalidParameterError, a ValueError, for a parameter that has no meaning."""
+        if not callable(self.model):
+            expected = "a function that returns a hotloop model, or a model"
+            raise invalid(self, "model", expected)
+        self._validate_params()
+        if self.optimizer is not None:
+            check_known(self, "optimizer", optimizers.get, "an Optimizer or the name of one")
 
 
 class KerasStyleClassifier(ClassifierMixin, KerasStyleEstimator):
@@ -262,6 +337,9 @@ class KerasStyleClassifier(ClassifierMixin, KerasStyleEstimator):
         Decides first weights, shuffling and dropout.
     warm_start : bool
         Whether fit goes on with the model of the last fit.
+    dtype : {"float32", "float64"} or None
+        What layers that the model function makes compute in, but those that say it themselves;
+        None is `hotloop.config.floatx`.
     class_weight : dict, "balanced" or None
         Factors of the examples of each class.
     **model__parameters
@@ -299,6 +377,10 @@ class KerasStyleClassifier(ClassifierMixin, KerasStyleEstimator):
 
     classes_: Array
 
+    _parameter_constraints = KerasStyleEstimator._parameter_constraints | {
+        "class_weight": [dict, StrOptions({"balanced"}), None]
+    }
+
     def __init__(
         self,
         model: Any = None,
@@ -314,15 +396,17 @@ class KerasStyleClassifier(ClassifierMixin, KerasStyleEstimator):
         shuffle: bool = True,
         random_state: Any = None,
         warm_start: bool = False,
+        dtype: str | None = None,
         class_weight: Any = None,
         **model__parameters: Any,
     ) -> None:
         super().__init__(
             model, optimizer, loss, metrics, batch_size, epochs, verbose, callbacks,
-            validation_split, shuffle, random_state, warm_start, model__parameters,
+            validation_split, shuffle, random_state, warm_start, dtype, model__parameters,
         )  # fmt: skip
         self.class_weight = class_weight
 
+    @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
     ) -> KerasStyleClassifier:
@@ -348,37 +432,31 @@ class KerasStyleClassifier(ClassifierMixin, KerasStyleEstimator):
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> KerasStyleClassifier:
         """Trains for one epoch; the first call needs all `classes`, unless y has several labels."""
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "KerasStyleClassifier: partial_fit does not see all examples, so that it cannot "
-                "balance classes; pass class_weight as a dict"
-            )
-        if not hasattr(self, "model_") and classes is None and np.ndim(y) < 2:
-            raise ValueError("the first call of partial_fit needs classes, all there are")
+        check_classes(self, y, classes)
         self._fit(X, y, sample_weight, incremental=True, classes=classes)
         return self
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each example; zeros and ones of several labels."""
-        outputs = self._probable(X)
+        outputs, _ = self._probable(X)
         return self._labels.decode(outputs)
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class, in the order of ``classes_``, or of each label."""
-        outputs = self._probable(X)
-        return self._labels.probabilities(outputs)
+        outputs, dtype = self._probable(X)
+        return self._labels.probabilities(outputs, dtype)
 
-    def _probable(self, X: Any) -> Array:
-        """Outputs as probabilities, where the model gives logits."""
-        outputs = self._checked_outputs(X)
+    def _probable(self, X: Any) -> tuple[Array, np.dtype[Any]]:
+        """Outputs as probabilities, where the model gives logits, and the type to show them in."""
+        outputs, dtype = self._checked_outputs(X)
         if not getattr(self._loss_object(), "from_logits", False):
-            return outputs
+            return outputs, dtype
         if self._units == 1 or self._labels.kind == "multilabel":
             found: Array = 0.5 + 0.5 * np.tanh(outputs / 2)  # the sigmoid, which cannot overflow
         else:
             shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
             found = shares / shares.sum(axis=1, keepdims=True)
-        return found
+        return found, dtype
 
     # -- for the base -----------------------------------------------------------
 
@@ -444,6 +522,7 @@ class KerasStyleRegressor(RegressorMixin, KerasStyleEstimator):
     batch_size, epochs, verbose, callbacks, validation_split, shuffle : optional
     random_state : int, RandomState or None
     warm_start : bool
+    dtype : {"float32", "float64"} or None
     **model__parameters
         ``model__NAME`` for each NAME of the model function.
 
@@ -472,13 +551,15 @@ class KerasStyleRegressor(RegressorMixin, KerasStyleEstimator):
         shuffle: bool = True,
         random_state: Any = None,
         warm_start: bool = False,
+        dtype: str | None = None,
         **model__parameters: Any,
     ) -> None:
         super().__init__(
             model, optimizer, loss, metrics, batch_size, epochs, verbose, callbacks,
-            validation_split, shuffle, random_state, warm_start, model__parameters,
+            validation_split, shuffle, random_state, warm_start, dtype, model__parameters,
         )  # fmt: skip
 
+    @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
     ) -> KerasStyleRegressor:
@@ -493,7 +574,8 @@ class KerasStyleRegressor(RegressorMixin, KerasStyleEstimator):
 
     def predict(self, X: Any) -> Array:
         """The quantities: (examples,), or (examples, quantities) if there are several."""
-        outputs = as_quantities(self._checked_outputs(X), X)
+        outputs, dtype = self._checked_outputs(X)
+        outputs = outputs.astype(dtype, copy=False)
         return outputs.ravel() if self._units == 1 else outputs
 
     # -- for the base -----------------------------------------------------------
@@ -515,15 +597,6 @@ class KerasStyleRegressor(RegressorMixin, KerasStyleEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _same(model: Model) -> Model:
-    """A model of the same structure, compiled alike, with new weights."""
-    found = clone_model(model)
-    arguments = model.compile_arguments()
-    if arguments is not None:
-        found.compile(model.optimizer, **arguments)
-    return found
 
 
 def _one(given: Any) -> Any:

@@ -11,6 +11,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 Array = NDArray[Any]
 
+ROUNDING = 1e-5  # that of float32, in sums over many classes
+
 
 class Labels:
     """Classes, and how labels are numbered by them.
@@ -103,9 +105,18 @@ class Labels:
         labels: Array = numbers if self.kind == "multilabel" else self.classes[numbers]
         return labels
 
-    def probabilities(self, outputs: Array) -> Array:
-        """One column for each class, or label, of a network's outputs."""
-        if outputs.shape[1] > 1 or self.kind == "multilabel":
+    def probabilities(self, outputs: Array, dtype: Any = None) -> Array:
+        """One column for each class, or label, of a network's outputs.
+
+        In `dtype` if it is given. Rows that add up to 1 in float32 do so in float64 too.
+        """
+        narrow, outputs = outputs, outputs.astype(dtype or outputs.dtype, copy=False)
+        if self.kind == "multilabel":
+            return outputs
+        if outputs.shape[1] > 1:
+            if outputs is not narrow:
+                sums = outputs.sum(axis=1, keepdims=True)
+                outputs = outputs / np.where(abs(sums - 1) < ROUNDING, sums, 1)
             return outputs
         if len(self.classes) == 1:
             return np.ones_like(outputs)

@@ -7,7 +7,6 @@ import itertools
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,31 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from .. import layers, optimizers, random
+from .. import activations, layers, optimizers, random
+from ..callbacks import Callback
 from ..models import Model, Sequential
 from ..optimizers import Optimizer
 from ..optimizers.schedules import LearningRateSchedule
 from ..regularizers import L2
 from . import weights
-from .common import fresh_optimizer, outputs_of, validation_parts
-from .convergence import Convergence
+from .common import (
+    Examples,
+    check_known,
+    checked,
+    checked_pair,
+    float_type,
+    fresh_optimizer,
+    invalid,
+    outputs_of,
+    train,
+    validation_parts,
+)
+from .convergence import RECORDS, Convergence
 from .lbfgs import minimize
+from .tasks import CallbackSupportMixin, FitTask
 
 Array = NDArray[Any]
 
@@ -36,16 +49,7 @@ RATES = ("constant", "invscaling", "adaptive")
 AUTO_BATCH = 200  # scikit-learn's
 
 
-@dataclass
-class Examples:
-    """Checked examples, the targets encoded."""
-
-    x: Array
-    y: Array
-    weight: Array | None
-
-
-class MultilayerPerceptron(BaseEstimator):
+class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
     """Dense layers trained by gradient descent: parameters and attributes of scikit-learn's."""
 
     model_: Sequential
@@ -89,6 +93,7 @@ class MultilayerPerceptron(BaseEstimator):
         max_fun: int,
         dropout: float,
         dtype: str,
+        callbacks: Any,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -115,6 +120,7 @@ class MultilayerPerceptron(BaseEstimator):
         self.max_fun = max_fun
         self.dropout = dropout
         self.dtype = dtype
+        self.callbacks = callbacks
 
     # -- what the two kinds define ----------------------------------------------
 
@@ -155,6 +161,7 @@ class MultilayerPerceptron(BaseEstimator):
         incremental: bool = False,
     ) -> None:
         self._check_parameters()
+        task = None if incremental else FitTask(self, self._most_epochs())
         if incremental and self.early_stopping:
             raise ValueError(
                 f"{type(self).__name__}: partial_fit does not stop early; set early_stopping=False"
@@ -166,6 +173,9 @@ class MultilayerPerceptron(BaseEstimator):
             )
         first = not hasattr(self, "model_") or not (self.warm_start or incremental)
         examples = self._examples(X, y, sample_weight, reset=first)
+        if first:
+            self._float_type_of_fit = float_type(examples.x, double=self.solver == "lbfgs")
+        hooks = [] if task is None else task.begin(examples.x, y, examples.weight)
         units = [examples.x.shape[1], *self._hidden_sizes(), self.n_outputs_]
         source = check_random_state(self.random_state)
         first_weights = self._first_weights(source, units) if first else self.model_.get_weights()
@@ -178,24 +188,24 @@ class MultilayerPerceptron(BaseEstimator):
         self._loss_offset = self._constant(examples)
         by_class = self._class_weights(examples.y)
         examples.weight, mean = weights.normalised(examples.weight, by_class)
-        rows = len(examples.x)
+        rows = examples.rows
         batch = rows if self.solver == "lbfgs" else self._batch_size(rows)
         if first or not incremental:
             self._renew(source, units, first_weights)
         self._compile(penalty=self.alpha / (2 * batch * mean))
         if self.solver == "lbfgs":
-            self._solve(examples)
+            self._solve(examples, hooks)
         elif incremental:
-            self._descend(examples, validation, batch, epochs=1)
+            self._descend(examples, validation, batch, hooks, epochs=1)
         else:
-            self._descend(examples, validation, batch, epochs=self.max_iter)
+            self._descend(examples, validation, batch, hooks, epochs=self.max_iter)
             if self.n_iter_ == self.max_iter and not self._trained.stop_training:
                 self._warn_of_end("training", f"max_iter={self.max_iter} iterations")
+        if task is not None:
+            task.end()
 
     def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Examples:
-        X, y = validate_data(
-            self, X, y, dtype="numeric", multi_output=True, reset=reset, y_numeric=self._numeric_y
-        )
+        X, y = checked_pair(self, X, y, reset=reset, y_numeric=self._numeric_y)
         return Examples(X, self._encode(y, reset=reset), weights.checked(sample_weight, X))
 
     def _split(self, examples: Examples, source: Any) -> tuple[Examples, Examples]:
@@ -210,10 +220,10 @@ class MultilayerPerceptron(BaseEstimator):
             stratify=self._strata(examples.y),
         )
         train, held_out = split[::2], split[1::2]
-        if len(held_out[0]) < 2:
+        if held_out[0].shape[0] < 2:
             raise ValueError(
                 f"{type(self).__name__}: validation_fraction={self.validation_fraction} of "
-                f"{len(examples.x)} examples is less than 2; pass more data, a larger share or "
+                f"{examples.rows} examples is less than 2; pass more data, a larger share or "
                 "fit(..., validation_data=...)"
             )
         if examples.weight is None:
@@ -224,7 +234,13 @@ class MultilayerPerceptron(BaseEstimator):
     def _begin(self, first: bool, *, scored: bool) -> None:
         """Makes the records that there are not yet."""
         if first:
-            self.n_iter_ = self.t_ = self._no_improvement_count = 0
+            self.n_iter_ = self.t_ = 0
+            for name in RECORDS:
+                self.__dict__.pop(name, None)
+        if self.solver == "lbfgs":  # keeps no records
+            return
+        if not hasattr(self, "loss_curve_"):
+            self._no_improvement_count = 0
             self.loss_curve_ = []
             self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
         if not self.early_stopping and self.best_loss_ is None:
@@ -283,22 +299,29 @@ class MultilayerPerceptron(BaseEstimator):
         return self.model_
 
     def _descend(
-        self, examples: Examples, validation: Examples | None, batch: int, *, epochs: int
+        self,
+        examples: Examples,
+        validation: Examples | None,
+        batch: int,
+        hooks: Sequence[Callback],
+        *,
+        epochs: int,
     ) -> None:
         """Trains by gradient descent until nothing improves."""
         self._best_weights = None
         self.n_iter_ = 0
+        record = Convergence(self, examples.rows, self._scorer(validation))
         try:
             with random.drawing_from(self._generator):
-                self._trained.fit(
-                    examples.x,
-                    examples.y,
+                train(
+                    self._trained,
+                    examples,
+                    None,
                     batch_size=batch,
                     epochs=epochs,
                     verbose=0,
-                    callbacks=[Convergence(self, len(examples.x), self._scorer(validation))],
+                    callbacks=[record, self.callbacks or [], *hooks],
                     shuffle=self.shuffle,
-                    sample_weight=examples.weight,
                 )
         except KeyboardInterrupt:
             warnings.warn("training was interrupted and ends here", stacklevel=4)
@@ -310,12 +333,16 @@ class MultilayerPerceptron(BaseEstimator):
             return None
         return lambda: self._validation_score(validation, outputs_of(self.model_, validation.x))
 
-    def _solve(self, examples: Examples) -> None:
+    def _solve(self, examples: Examples, hooks: Sequence[Callback]) -> None:
         """Trains by L-BFGS on all examples at once."""
         found = minimize(
-            self._trained, examples.x, examples.y, examples.weight,
-            max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol,
-        )  # fmt: skip
+            self._trained,
+            examples,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            callbacks=[self.callbacks or [], *hooks],
+        )
         self.n_iter_, self.loss_ = found.iterations, found.loss + self._loss_offset
         if self.verbose:
             print(f"L-BFGS ended after {self.n_iter_} iterations with loss {self.loss_:.8f}")
@@ -337,10 +364,14 @@ class MultilayerPerceptron(BaseEstimator):
 
     # -- predicting -------------------------------------------------------------
 
-    def _checked_outputs(self, X: Any) -> Array:
-        """The network's outputs for examples of a user's."""
+    def _checked_outputs(self, X: Any) -> tuple[Array, np.dtype[Any]]:
+        """The network's outputs for examples of a user's, and the type that scikit-learn's have.
+
+        It is what these examples and those of fit make together.
+        """
         check_is_fitted(self, "model_")
-        return outputs_of(self.model_, validate_data(self, X, dtype="numeric", reset=False))
+        X = checked(self, X)
+        return outputs_of(self.model_, X), np.result_type(self._float_type_of_fit, X.dtype)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -360,9 +391,17 @@ class MultilayerPerceptron(BaseEstimator):
             return "float64" if self.solver == "lbfgs" else "float32"
         return self.dtype
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _most_epochs(self) -> int:
+        return int(self.max_iter) + 1 if self.solver == "lbfgs" else int(self.max_iter)
+
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        return [sizes] if isinstance(sizes, numbers.Integral) else list(sizes)  # type: ignore[list-item]
+        return list(sizes) if np.ndim(sizes) else [np.asarray(sizes).item()]
 
     def _batch_size(self, rows: int) -> int:
         if self.batch_size == "auto":
@@ -390,69 +429,68 @@ class MultilayerPerceptron(BaseEstimator):
             return optimizers.get({"class_name": self.solver, "config": {"learning_rate": rate}})
         return fresh_optimizer(self.solver)
 
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's own place for them
+        "hidden_layer_sizes": ["array-like", Interval(numbers.Integral, 1, None, closed="left")],
+        "activation": [str, callable],
+        "solver": [str, Optimizer],
+        "alpha": [Interval(numbers.Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(numbers.Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions(set(RATES)), LearningRateSchedule],
+        "learning_rate_init": [Interval(numbers.Real, 0, None, closed="neither")],
+        "power_t": [Interval(numbers.Real, 0, None, closed="left")],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(numbers.Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(numbers.Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="left")],
+        "beta_1": [Interval(numbers.Real, 0, 1, closed="left")],
+        "beta_2": [Interval(numbers.Real, 0, 1, closed="left")],
+        "epsilon": [Interval(numbers.Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(numbers.Integral, 1, None, closed="left"),
+            Options(numbers.Real, {np.inf}),
+        ],
+        "max_fun": [Interval(numbers.Integral, 1, None, closed="left")],
+        "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "callbacks": [Callback, list, tuple, None],
+    }
+
     def _check_parameters(self) -> None:
-        """ValueError or TypeError for a parameter that has no meaning."""
-        for name, (low, high) in _WHOLE_OR_REAL["real"].items():
-            _check_number(self, name, numbers.Real, low, high)
-        for name, (low, high) in _WHOLE_OR_REAL["whole"].items():
-            _check_number(self, name, numbers.Integral, low, high)
-        if self.n_iter_no_change != np.inf:
-            _check_number(self, "n_iter_no_change", numbers.Integral, 1, np.inf)
-        if self.batch_size != "auto":
-            _check_number(self, "batch_size", numbers.Integral, 1, np.inf)
+        """InvalidParameterError, a ValueError, for a parameter that has no meaning."""
+        if isinstance(self.learning_rate, numbers.Real):
+            raise invalid(
+                self,
+                "learning_rate",
+                f"one of {', '.join(RATES)} or a schedule of hotloop.optimizers.schedules",
+                "It says how the rate changes; the rate itself is learning_rate_init",
+            )
+        self._validate_params()
         sizes = self._hidden_sizes()
-        if not all(isinstance(size, numbers.Integral) and size > 0 for size in sizes):
-            raise ValueError(
-                f"{type(self).__name__}: hidden_layer_sizes must hold whole numbers of at least "
-                f"1, got {self.hidden_layer_sizes!r}"
-            )
-        if isinstance(self.learning_rate, str):
-            if self.learning_rate not in RATES:
-                raise ValueError(
-                    f"{type(self).__name__}: learning_rate must be one of {', '.join(RATES)} or a "
-                    f"schedule of hotloop.optimizers.schedules, got {self.learning_rate!r}"
-                )
-        elif not isinstance(self.learning_rate, LearningRateSchedule):
-            raise TypeError(
-                f"{type(self).__name__}: learning_rate says how the rate changes "
-                f"({', '.join(RATES)} or a schedule), got {self.learning_rate!r}; the rate itself "
-                "is learning_rate_init"
-            )
+        if not all(_is_whole(size) and size > 0 for size in sizes):
+            raise invalid(self, "hidden_layer_sizes", "whole numbers of at least 1")
+        check_known(
+            self,
+            "activation",
+            lambda given: activations.get(_keras_name(given)),
+            "a function or the name of an activation",
+        )
+        if self.solver != "lbfgs":
+            check_known(self, "solver", optimizers.get, "'lbfgs', an Optimizer or the name of one")
         if self.dropout and self.solver == "lbfgs":
             raise ValueError(
                 f"{type(self).__name__}: solver='lbfgs' needs the same loss at every look, so that "
                 "it cannot train with dropout; set dropout=0 or take another solver"
             )
-        if self.dtype not in ("auto", "float32", "float64"):
-            raise ValueError(
-                f"{type(self).__name__}: dtype must be 'auto', 'float32' or 'float64', "
-                f"got {self.dtype!r}"
-            )
 
 
-_WHOLE_OR_REAL: dict[str, dict[str, tuple[float, float]]] = {
-    "real": {
-        "alpha": (0, np.inf),
-        "learning_rate_init": (0, np.inf),
-        "power_t": (0, np.inf),
-        "tol": (0, np.inf),
-        "dropout": (0, 1),
-        "validation_fraction": (0, 1),
-    },
-    "whole": {"max_iter": (1, np.inf), "max_fun": (1, np.inf)},
-}
-
-
-def _check_number(of: Any, name: str, kind: Any, low: float, high: float) -> None:
-    """ValueError unless the parameter is such a number from `low` up to, but below, `high`."""
-    value = getattr(of, name)
-    fits = isinstance(value, kind) and not isinstance(value, bool | np.bool_)
-    if not fits or not low <= value < high:
-        what = "a whole number" if kind is numbers.Integral else "a number"
-        limit = "" if high == np.inf else f" and below {high:g}"
-        raise ValueError(
-            f"{type(of).__name__}: {name} must be {what} of at least {low:g}{limit}, got {value!r}"
-        )
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
 
 
 def goes_step_by_step(estimator: Any) -> bool:

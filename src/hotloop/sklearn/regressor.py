@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from .common import as_quantities
-from .perceptron import Examples, MultilayerPerceptron, goes_step_by_step
+from .. import losses
+from .common import Examples, check_known, invalid
+from .perceptron import MultilayerPerceptron, goes_step_by_step
+from .tasks import with_callbacks
 
 Array = NDArray[Any]
 
@@ -77,6 +80,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         Share of each hidden layer's outputs that training sets to zero.
     dtype : {"auto", "float32", "float64"}
         What the network computes in; "auto" is float32, and float64 for "lbfgs".
+    callbacks : Callback or list of Callback, optional
+        hotloop's, told of each epoch (iteration of "lbfgs") with its "loss", and "val_score"
+        where there is a validation set. Their model is the network that is trained.
 
     Attributes
     ----------
@@ -140,6 +146,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         max_fun: int = 15000,
         dropout: float = 0.0,
         dtype: str = "auto",
+        callbacks: Any = None,
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -167,9 +174,25 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
             max_fun=max_fun,
             dropout=dropout,
             dtype=dtype,
+            callbacks=callbacks,
         )
         self.loss = loss
 
+    def _check_parameters(self) -> None:
+        expected = "the name of a loss, a Loss or a function"
+        if isinstance(self.loss, numbers.Real | list | tuple | np.ndarray):
+            raise invalid(
+                self,
+                "loss",
+                expected,
+                "The first argument is the loss, as in scikit-learn: write "
+                f"hidden_layer_sizes={self.loss!r}",
+            )
+        super()._check_parameters()
+        if self.loss != "squared_error":
+            check_known(self, "loss", losses.get, expected)
+
+    @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
     ) -> MLPRegressor:
@@ -213,9 +236,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def predict(self, X: Any) -> Array:
         """The quantities: (examples,), or (examples, quantities) if there are several.
 
-        In float32 if X is, else in float64, as scikit-learn.
+        In float32 if X is and was in fit, else in float64, as scikit-learn.
         """
-        outputs = as_quantities(self._checked_outputs(X), X)
+        outputs, dtype = self._checked_outputs(X)
+        outputs = outputs.astype(dtype, copy=False)
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
     # -- for the base -----------------------------------------------------------
@@ -267,4 +291,5 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss == "poisson"
         return tags

@@ -14,7 +14,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport PTRDIFF_MAX, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -383,7 +383,8 @@ cdef class _Sources:
     cdef hl_source *sources
     cdef ptrdiff_t *row_bytes  # to be asked for ahead: see Ahead
     cdef ptrdiff_t far_lines  # cache lines that those are, for one example
-    cdef object arrays
+    cdef ptrdiff_t rows  # of the shortest
+    cdef list arrays
 
     def __cinit__(self, list arrays):
         self.sources = <hl_source *> calloc(max(len(arrays), 1), sizeof(hl_source))
@@ -392,6 +393,7 @@ cdef class _Sources:
             raise MemoryError()
         self.arrays = arrays
         self.far_lines = 0
+        self.rows = PTRDIFF_MAX
         for i, array in enumerate(arrays):
             self._describe(i, array)
 
@@ -421,6 +423,7 @@ cdef class _Sources:
         try:
             source.data = <const char *> view.buf
             source.row_stride = view.strides[0]
+            self.rows = min(self.rows, view.shape[0])
             axes = [(view.shape[axis], view.strides[axis]) for axis in range(1, view.ndim)]
             set_dims(source, axes, view.itemsize)
             if source.rank == 1 and source.stride[0] == view.itemsize and view.len > NEAR_BYTES:
@@ -1265,6 +1268,7 @@ cdef class Executor:
                 self._lower()
                 break
         sources = _Sources(feed.arrays)
+        self._check_sources(sources, feed.rows)
         memset(&run, 0, sizeof(Run))
         run.steps = self.steps
         run.n_steps = self.n_steps if outputs is not None else self.n_steps_without_outputs
@@ -1347,6 +1351,26 @@ cdef class Executor:
         if self._python is not None:
             self._python.raise_error()
         return run.done, run.finite
+
+    cdef _check_sources(self, _Sources sources, ptrdiff_t rows):
+        """That these are the plan's feeds: what is read beside an array is garbage."""
+        cdef ptrdiff_t size
+        cdef int i, axis
+        if rows < 1 or sources.rows < rows:
+            raise ValueError(f"a feed of {rows} rows needs that many rows in each array")
+        if len(sources.arrays) != len(self.plan.feeds):
+            raise ValueError(
+                f"the plan reads {len(self.plan.feeds)} arrays, not {len(sources.arrays)}"
+            )
+        for i in range(len(sources.arrays)):
+            size = 1
+            for axis in range(sources.sources[i].rank):
+                size *= sources.sources[i].dim[axis]
+            if size != self.steps[i].cols:
+                raise ValueError(
+                    f"the plan reads rows of shape {self.plan.feeds[i].dims} from array {i} of the "
+                    f"feed, whose shape is {sources.arrays[i].shape}"
+                )
 
     cdef _read_in_place(self, Run *run, _Sources sources):
         """Spares the products' rows the gathering, if the user's array is as the core wants it."""

@@ -207,7 +207,8 @@ cdef class Chunk:
 
 
 cdef Chunk _chunk = None
-_chunk_lock = kept_over_forks(threading.Lock())
+# A thread may come back while it holds this: an allocation may collect garbage, and run a __del__.
+_chunk_lock = kept_over_forks(threading.RLock())
 
 
 @cython.no_gc  # a chunk refers to nothing; and a collector would clear `chunk` before its use
