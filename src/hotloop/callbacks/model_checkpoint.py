@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from ..console import say
 from ..saving.formats import format_of_model, format_of_weights
 from .base import Logs
 from .monitor import MonitorCallback
@@ -129,7 +130,7 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save(path)
         if self.verbose:
             reason = f", {self.monitor} is {self.best:g}" if self._has_best else ""
-            print(f"Epoch {numbers['epoch']}: saved {path}{reason}")
+            say(f"Epoch {numbers['epoch']}: saved {path}{reason}")
 
     def _name(self, logs: Logs, numbers: dict[str, int]) -> str:
         try:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
+from ..console import say
 from ..data import adapters
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
@@ -377,7 +378,7 @@ class Model(Trainer, Layer):
             If columns have no room, and for a range that matches no layers.
         """
         text = summarize(self, line_length, positions, expand_nested, show_trainable, layer_range)
-        (print_fn or print)(text)
+        (print_fn or say)(text)
 
     def _repr_html_(self) -> str:
         """The layers as a table, in notebooks."""
