@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 from . import backends
 from .backends.formulas import EPSILON
+from .console import say
 
 _floatx = "float32"
 # What takes its place within `computing_in`, in this thread or task alone.
@@ -120,7 +121,7 @@ def set_num_threads(n: int) -> None:
 
 def show_config() -> None:
     """Prints what serves each op and why, and the CPU, instruction set, threads, versions."""
-    print("\n".join(report()))
+    say("\n".join(report()))
 
 
 def report(every_op: bool = True) -> list[str]:

@@ -6,7 +6,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..saving import state
 from ..saving.files import remove_leftovers
 from .base import Callback
 
@@ -89,6 +88,8 @@ class BackupAndRestore(Callback):
 
     def begin(self) -> tuple[Path, dict[str, Any]] | None:
         """The backup with its path, if there is one."""
+        from ..saving import state
+
         self._unsaved = 0
         remove_leftovers(self.backup_dir)
         return (self.path, state.load(self.path)) if self.path.exists() else None
@@ -104,6 +105,8 @@ class BackupAndRestore(Callback):
 
     def save(self, training: dict[str, Any]) -> None:
         """Write a backup."""
+        from ..saving import state
+
         self._unsaved = 0
         self.backup_dir.mkdir(parents=True, exist_ok=True)
         state.save(training, self.path)

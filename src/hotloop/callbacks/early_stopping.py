@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..console import say
 from .base import Logs
 from .monitor import MonitorCallback
 
@@ -108,10 +109,10 @@ class EarlyStopping(MonitorCallback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the best weights where that is asked for."""
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: stopped early, {self.monitor} did not improve")
+            say(f"Epoch {self.stopped_epoch + 1}: stopped early, {self.monitor} did not improve")
         if self.best_weights is not None:
             if self.verbose:
-                print(f"Restored the weights of the best epoch, {self.best_epoch + 1}")
+                say(f"Restored the weights of the best epoch, {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
 
     def get_state(self) -> dict[str, Any]:

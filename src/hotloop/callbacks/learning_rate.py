@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..console import say
 from .base import Callback, Logs
 from .monitor import MonitorCallback
 
@@ -56,7 +57,7 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = float(rate)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: the learning rate is {optimizer.learning_rate:g}")
+            say(f"Epoch {epoch + 1}: the learning rate is {optimizer.learning_rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add the rate to the logs."""
@@ -163,7 +164,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown_counter = self.cooldown
         self.wait = 0
         if self.verbose:
-            print(
+            say(
                 f"Epoch {epoch + 1}: {self.monitor} did not improve, the learning rate is now "
                 f"{self.model.optimizer.learning_rate:g}"
             )

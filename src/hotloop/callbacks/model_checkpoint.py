@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..saving.formats import format_of_model, format_of_weights
+from ..console import say
 from .base import Logs
 from .monitor import MonitorCallback
 
@@ -71,6 +71,8 @@ class ModelCheckpoint(MonitorCallback):
                 "ModelCheckpoint: save_freq must be 'epoch' or a whole number of batches of at "
                 f"least 1, not {save_freq!r}"
             )
+        from ..saving.formats import format_of_model, format_of_weights
+
         # Now, and not when the first epoch is over.
         format_of = format_of_weights if save_weights_only else format_of_model
         format_of(Path(filepath))
@@ -129,7 +131,7 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save(path)
         if self.verbose:
             reason = f", {self.monitor} is {self.best:g}" if self._has_best else ""
-            print(f"Epoch {numbers['epoch']}: saved {path}{reason}")
+            say(f"Epoch {numbers['epoch']}: saved {path}{reason}")
 
     def _name(self, logs: Logs, numbers: dict[str, int]) -> str:
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
+from ..console import Stream, columns, is_terminal, say
 from .base import Callback, Logs
 
 Surface = Literal["terminal", "notebook", "log"]
@@ -68,8 +70,8 @@ class ProgressBar(Callback):
     def close(self) -> None:
         """End a bar that was left in the middle, so that an error's text begins on a new line."""
         if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+            bar, self._bar = self._bar, None
+            _close_bar(bar)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Keep quiet about evaluation until training ends: it is validation."""
@@ -86,7 +88,7 @@ class ProgressBar(Callback):
         self._title = f"Epoch {epoch + 1}/{epochs}"
         self._begin()
         if self._live() and epochs != 1:
-            print(self._title, flush=True)
+            say(self._title)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Leave the bar with the final values."""
@@ -143,12 +145,14 @@ class ProgressBar(Callback):
             self._bar.ncols, self._bar.dynamic_ncols = None, None
             self.close()
         elif self.verbose:
-            print(f"{self._title} - {self._summary(logs or {}, per_step=False)}", flush=True)
+            say(f"{self._title} - {self._summary(logs or {}, per_step=False)}")
 
     def _draw(self, logs: Logs | None) -> None:
         """Put the current step and metrics into the bar, which shows them when it is refreshed."""
         if self._bar is None:
             self._bar = _open_bar(self._steps, self._surface)
+        if self._surface == "terminal":
+            self._bar.ncols = columns()
         self._bar.total, self._bar.n = self._steps, self._step
         self._bar.set_description_str(self._summary(logs or {}, per_step=True), refresh=False)
 
@@ -166,23 +170,46 @@ def _surface() -> Surface:
     """What standard output is shown on."""
     if "ipykernel" in sys.modules:
         return "notebook"
-    return "terminal" if sys.stdout.isatty() else "log"
+    return "terminal" if is_terminal() else "log"
+
+
+_thread = threading.local()  # its `bars` are those of this thread that are open
 
 
 def _open_bar(steps: int | None, surface: Surface) -> Any:
-    """New tqdm bar on standard output."""
+    """New bar on standard output."""
     # Imported here: tqdm takes longer to import than the rest of the package's Python.
     from tqdm.auto import tqdm
 
+    # A prediction in the middle of a fit has its bar on the fit's line, which goes on below it.
+    outer = getattr(_thread, "bars", [])
+    for other in outer:
+        other.clear()
     # Without tqdm's monitor thread, which lives on after the bar and would not survive a fork.
     bar_class = type("Bar", (tqdm,), {"monitor_interval": 0})
-    bar = "{bar}" if surface == "notebook" else "{bar:20}"
-    return bar_class(
+    place: dict[str, Any]
+    if surface == "notebook":
+        bar, place = "{bar}", {"file": sys.stdout, "dynamic_ncols": True}
+    else:
+        bar, place = "{bar:20}", {"file": Stream(), "ncols": columns(), "nrows": _ALL_ROWS}
+    opened = bar_class(
         total=steps,
-        file=sys.stdout,
-        dynamic_ncols=True,
+        position=abs(outer[-1].pos) if outer else None,
         bar_format="{n_fmt}/{total_fmt} |" + bar + "| {desc}",
+        **place,
     )
+    _thread.bars = [*outer, opened]
+    return opened
+
+
+def _close_bar(bar: Any) -> None:
+    """Leaves a bar as it is, and begins a new line."""
+    _thread.bars = [other for other in getattr(_thread, "bars", []) if other is not bar]
+    bar.close()
+
+
+# tqdm shows nothing on a terminal that says it has no rows, or one.
+_ALL_ROWS = 1 << 16
 
 
 def _duration(seconds: float) -> str:

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import naming
+from ..console import say
 from ..data import adapters
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
-from ..saving import model as model_files
-from ..saving import weights as weight_files
 from .order import in_order
 from .summary import as_html, summarize
 from .trainer import Trainer
@@ -187,6 +186,8 @@ class Model(Trainer, Layer):
         OSError
             If the file cannot be written; what was there still is.
         """
+        from ..saving import weights as weight_files
+
         self._require_built("save_weights")
         weight_files.save(self, filepath, overwrite)
 
@@ -223,6 +224,8 @@ class Model(Trainer, Layer):
         ...     model.save_weights(os.path.join(folder, "w.safetensors"))
         ...     model.load_weights(os.path.join(folder, "w.safetensors"))
         """
+        from ..saving import weights as weight_files
+
         self._require_built("load_weights")
         weight_files.load(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
@@ -236,6 +239,8 @@ class Model(Trainer, Layer):
         ValueError
             If a part of the model cannot be written down.
         """
+        from ..saving import model as model_files
+
         self._require_built("save")
         model_files.save_model(self, filepath, overwrite)
 
@@ -377,7 +382,7 @@ class Model(Trainer, Layer):
             If columns have no room, and for a range that matches no layers.
         """
         text = summarize(self, line_length, positions, expand_nested, show_trainable, layer_range)
-        (print_fn or print)(text)
+        (print_fn or say)(text)
 
     def _repr_html_(self) -> str:
         """The layers as a table, in notebooks."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import backends, callbacks, forks, optimizers, random
+from ..console import say
 from ..data import adapters
 from ..data.batches import is_batches
 from ..data.feed import Feed
@@ -513,7 +514,7 @@ class Trainer:
                 if not hooks.ends_at_nan:
                     raise
                 self.stop_training = True
-                print(f"Training ends: {error}")
+                say(f"Training ends: {error}")
                 return error.logs
 
         hooks.on_train_begin()

@@ -13,10 +13,7 @@ import io
 import os
 import platform
 import re
-import secrets
-import shutil
 import stat
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -95,6 +92,9 @@ def remove_leftovers(folder: Path) -> None:
 
 def _sent(path: Path) -> Iterator[IO[bytes]]:
     """A file whose bytes are sent to a pipe or device when they are complete."""
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         yield file
         file.seek(0)
@@ -133,7 +133,7 @@ def _created(folder: Path, mode: int) -> tuple[Path, int]:
     """A new file that is this writer's alone, locked for as long as it is open."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        path = folder / f".hotloop-{_machine()}-{secrets.token_hex(8)}.tmp"
+        path = folder / f".hotloop-{_machine()}-{os.urandom(8).hex()}.tmp"
         try:
             descriptor = os.open(path, flags, mode)
         except FileExistsError:

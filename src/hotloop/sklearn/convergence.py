@@ -9,6 +9,7 @@ import numpy as np
 
 from ..callbacks import Callback
 from ..callbacks.base import Logs
+from ..console import say
 
 if TYPE_CHECKING:
     from .perceptron import MultilayerPerceptron
@@ -108,4 +109,4 @@ class Convergence(Callback):
 
     def _say(self, what: str) -> None:
         if self._of.verbose:
-            print(what)
+            say(what)

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import activations, layers, optimizers, random
 from ..callbacks import Callback
+from ..console import say
 from ..models import Model, Sequential
 from ..optimizers import Optimizer
 from ..optimizers.schedules import LearningRateSchedule
@@ -350,7 +351,7 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
         )
         self.n_iter_, self.loss_ = found.iterations, found.loss + self._loss_offset
         if self.verbose:
-            print(f"L-BFGS ended after {self.n_iter_} iterations with loss {self.loss_:.8f}")
+            say(f"L-BFGS ended after {self.n_iter_} iterations with loss {self.loss_:.8f}")
         if not found.converged:
             self._warn_of_end("L-BFGS", f"{self.n_iter_} iterations ({found.message})")
 
