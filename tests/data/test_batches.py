@@ -362,3 +362,21 @@ def test_a_torch_data_set_gives_no_batches():
     data = torch.utils.data.TensorDataset(torch.zeros(3, 2), torch.zeros(3))
     with pytest.raises(TypeError, match=r"x is a torch Dataset.*DataLoader\(x, batch_size=32\)"):
         Source(data, "x", lambda number, batch: batch)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+@pytest.mark.parametrize("started", [False, True])
+def test_a_start_that_fails_leaves_no_thread(monkeypatch, error, started):
+    start = threading.Thread.start
+
+    def fail(thread):
+        if started:
+            start(thread)
+        raise error
+
+    taken = Prefetcher(itertools.count())
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(type(error)), taken:
+        pytest.fail("the block began")
+    taken._thread.join(10) if started else None
+    assert not taken._thread.is_alive()
