@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import backends, config
 from .backends import formulas
 from .backends.numpy import WHOLE_UPDATES
+from .masks import refuse_masks
 
 Array = NDArray[Any]
 
@@ -29,6 +30,8 @@ OPTIMIZERS = tuple(formulas.OPTIMIZERS)
 
 def _floats(*arrays: ArrayLike | None) -> list[Array]:
     """The arrays, contiguous and of one float type: float32 only if all of them are."""
+    for array in arrays:
+        refuse_masks(array, "an array given to a kernel")
     given = [np.asarray(a) for a in arrays if a is not None]
     for array in given:
         if array.dtype.kind not in "biuf":
@@ -331,6 +334,8 @@ def softmax_cross_entropy(
     rows, classes = x.shape
     if not classes:
         raise ValueError(f"logits have no columns: their shape is {x.shape}")
+    refuse_masks(labels, "labels")
+    refuse_masks(sample_weight, "sample_weight")
     given = np.asarray(labels)
     gradient = _output(gradient, x.shape, x, "gradient")
     values = np.empty(rows, x.dtype)
@@ -426,7 +431,7 @@ def _update(name: str) -> Callable[..., None]:
             raise ValueError(f"{name}: expected {wanted} slots, got {len(slots)}")
         for label, array in (("w", w), *((f"slots[{i}]", s) for i, s in enumerate(slots))):
             _output(array, np.shape(w), _floats(w)[0], label)
-        gradient = np.asarray(g, w.dtype, order="C")
+        gradient = np.asarray(_floats(g)[0], w.dtype, order="C")
         if gradient.shape != w.shape:
             raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
         _run(name, backend, w, gradient, tuple(slots), iteration=iteration, **hyper)
@@ -613,7 +618,7 @@ def _whole_update(
     _output(w, np.shape(w), _floats(w)[0], "w")
     for i, (slot, shape) in enumerate(zip(slots, shapes, strict=True)):
         _output(slot, shape, w, f"slots[{i}]")
-    gradient = np.asarray(g, w.dtype, order="C")
+    gradient = np.asarray(_floats(g)[0], w.dtype, order="C")
     if gradient.shape != w.shape:
         raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
     _run(name, backend, w, gradient, tuple(slots), **settings)

@@ -130,7 +130,8 @@ class Layer:
 
     def _refuse_set(self, name: str, value: Any) -> None:
         """Raises ValueError for what a recorded forward pass would not heed."""
-        if not self._is_recorded or name not in _taken(type(self)):
+        kind: Any = type(self)
+        if not self._is_recorded or name not in _taken(kind):
             return
         before = vars(self).get(name)
         if not (value is before or (isinstance(value, _PLAIN) and value == before)):
@@ -435,7 +436,7 @@ _MASK_ADVICE = (
 
 
 @functools.cache
-def _taken(kind: type[Any]) -> frozenset[str]:
+def _taken(kind: type[Layer]) -> frozenset[str]:
     """What a recorded forward pass has taken from a layer: its arguments, and what computes."""
     names = {"call"}
     for base in kind.__mro__:
