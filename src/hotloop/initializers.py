@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .masks import refuse_masks
 from .naming import instantiate
 from .random import as_seed, generator
 
@@ -99,6 +100,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: ArrayLike = 0.0) -> None:
+        refuse_masks(value, "Constant: value")
         self.value = value
 
     def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None) -> Array:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import backends, config
 from .backends import formulas
 from .backends.numpy import WHOLE_UPDATES
+from .masks import refuse_masks
 
 Array = NDArray[Any]
 
@@ -29,6 +30,8 @@ OPTIMIZERS = tuple(formulas.OPTIMIZERS)
 
 def _floats(*arrays: ArrayLike) -> list[Array]:
     """The arrays, contiguous and of one float type: float32 only if all of them are."""
+    for array in arrays:
+        refuse_masks(array, "an array given to a kernel")
     given = [np.asarray(a) for a in arrays]
     for array in given:
         if array.dtype.kind not in "biuf":
@@ -53,6 +56,7 @@ def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = 
 
 
 def _check_writeable(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
+    refuse_masks(out, name)
     if (
         not isinstance(out, np.ndarray)
         or out.shape != shape
@@ -345,6 +349,8 @@ def softmax_cross_entropy(
     rows, classes = x.shape
     if not classes:
         raise ValueError(f"logits have no columns: their shape is {x.shape}")
+    refuse_masks(labels, "labels")
+    refuse_masks(sample_weight, "sample_weight")
     given = np.asarray(labels)
     gradient = _output(gradient, x.shape, x, "gradient")
     values = np.empty(rows, x.dtype)
@@ -441,7 +447,7 @@ def _update(name: str) -> Callable[..., None]:
         _check_weight(w)
         for i, slot in enumerate(slots):
             _check_writeable(slot, w.shape, w.dtype, f"slots[{i}]")
-        gradient = np.asarray(g, w.dtype, order="C")
+        gradient = np.asarray(_floats(g)[0], w.dtype, order="C")
         if gradient.shape != w.shape:
             raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
         _run(
@@ -636,7 +642,7 @@ def _whole_update(
         raise ValueError(f"{name}: expected {len(shapes)} slots, got {len(slots)}")
     for i, (slot, shape) in enumerate(zip(slots, shapes, strict=True)):
         _check_writeable(slot, shape, w.dtype, f"slots[{i}]")
-    gradient = np.asarray(g, w.dtype, order="C")
+    gradient = np.asarray(_floats(g)[0], w.dtype, order="C")
     if gradient.shape != w.shape:
         raise ValueError(f"{name}: g has shape {gradient.shape}, expected {w.shape}")
     _run(name, backend, np.asarray(w), gradient, tuple(map(np.asarray, slots)), **settings)

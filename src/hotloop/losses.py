@@ -31,6 +31,7 @@ from .data.adapters import (
 from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Node, Value
+from .masks import refuse_masks
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
 
@@ -113,6 +114,7 @@ class Loss:
     ) -> float:
         """The loss of arrays of shape (..., features), as one number."""
         values = self.values(y_true, y_pred)
+        refuse_masks(sample_weight, f"{self.name}: sample_weight")
         if sample_weight is not None:
             weight = np.asarray(sample_weight, values.dtype)
             if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
@@ -126,6 +128,7 @@ class Loss:
         if p.ndim == 0:
             raise ValueError(f"{self.name}: y_pred must have at least one axis, got a number")
         shape = p.shape[:-1] if self.sparse else p.shape
+        refuse_masks(y_true, f"{self.name}: y_true")
         y = np.asarray(y_true)
         if y.size != np.prod(shape, dtype=int):
             raise ValueError(
@@ -1016,6 +1019,7 @@ class Circle(_OfSeveralRows):
     ) -> float:
         """The loss of a batch, as one number."""
         values = self.values(y_true, y_pred)
+        refuse_masks(sample_weight, f"{self.name}: sample_weight")
         rows = 1 if self.reduction == "sum" else max(int(np.count_nonzero(values > 0)), 1)
         if sample_weight is not None:
             values = values * np.asarray(sample_weight, values.dtype).reshape(values.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .masks import refuse_masks
 from .models.diagram import model_to_dot, plot_model
 from .random import set_random_seed
 
@@ -44,6 +45,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
            [0., 0., 1.],
            [0., 1., 0.]])
     """
+    refuse_masks(x, "to_categorical: x")
     labels = _whole_numbers(np.asarray(x))
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]

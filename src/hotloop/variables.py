@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .forks import kept_over_forks
+from .masks import refuse_masks
 
 if TYPE_CHECKING:
     from .constraints import Constraint
@@ -96,6 +97,7 @@ class Variable:
         constraint: Constraint | None = None,
         flat: bool = False,
     ) -> None:
+        refuse_masks(value, f"the value of the variable '{name}'")
         self._deferred = value if isinstance(value, Deferred) else None
         first = value if isinstance(value, Deferred) else np.array(value, order="C")
         self._array: NDArray[Any] | None = None if isinstance(first, Deferred) else first
@@ -158,6 +160,7 @@ class Variable:
 
     def assign(self, value: ArrayLike) -> None:
         """Replaces the numbers; `value` has the variable's shape (ValueError otherwise)."""
+        refuse_masks(value, f"the value given to the variable '{self.path}'")
         if np.shape(value) != self.shape:
             raise ValueError(
                 f"Variable '{self.path}' has shape {self.shape} and cannot take a value of "

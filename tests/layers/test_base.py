@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hotloop
-from hotloop import activations
+from hotloop import activations, layers
 from hotloop.graph import ops
 from hotloop.layers import Dense, Dropout, Flatten, Input, Layer, Reshape
 
@@ -228,3 +228,68 @@ def test_empty_batches_and_single_numbers():
         Dense(3)(1.0)
     with pytest.raises(TypeError, match="holds strings"):
         Dense(3)([["a"]])
+
+
+SETTINGS = [
+    (lambda: layers.Dropout(0.5), "rate", 0.1),
+    (lambda: layers.Dense(2), "activation", "relu"),
+    (lambda: layers.Dense(2), "use_bias", False),
+    (lambda: layers.BatchNormalization(), "epsilon", 0.1),
+    (lambda: layers.BatchNormalization(), "momentum", 0.1),
+    (lambda: layers.LayerNormalization(), "epsilon", 0.1),
+    (lambda: layers.Dense(2), "call", lambda x: x),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "value"), SETTINGS)
+def test_what_is_recorded_cannot_be_set_any_more(make, name, value):
+    layer = make()
+    if name != "call":
+        setattr(layer, name, getattr(layer, name))
+    hotloop.Sequential([layers.Input((3,)), layer])
+    if name != "call":
+        setattr(layer, name, getattr(layer, name))  # as it is
+    with pytest.raises(ValueError, match=rf"'{layer.name}': {name} cannot be set"):
+        setattr(layer, name, value)
+    layer.trainable, layer.note = False, "a note"
+
+
+def test_an_own_layers_arguments_too_but_not_what_its_call_sets():
+    class Scale(layers.Layer):
+        def __init__(self, factor, **options):
+            super().__init__(**options)
+            self.factor = factor
+
+        def call(self, x):
+            self.factor = float(self.factor)
+            self.calls = getattr(self, "calls", 0) + 1
+            return x * self.factor
+
+    layer = Scale(2)
+    x = hotloop.Input((3,))
+    layer(layer(x))
+    with pytest.raises(ValueError, match=r"factor cannot be set to 3\.0"):
+        layer.factor = 3.0
+    assert layer.calls == 2
+
+
+def _own(**methods):
+    return type("Own", (layers.Layer,), {"call": lambda self, x: x * 2.0, **methods})()
+
+
+def test_masks_and_specs_of_an_own_layer_are_refused():
+    x = hotloop.Input((3,))
+    for mask in (lambda self, x, mask=None: x, lambda self, x: None):
+        with pytest.raises(NotImplementedError, match=r"Own\.compute_mask is never called"):
+            _own(compute_mask=mask)(x)
+    with pytest.raises(NotImplementedError, match=r"Own\.compute_output_spec is never called"):
+        _own(compute_output_spec=lambda self, x: x)(x)
+    assert _own(compute_mask=lambda self, x, mask=None: mask)(x).shape == (None, 3)
+
+
+def test_an_output_shape_that_an_own_layer_claims_must_be_that_of_its_call():
+    x = hotloop.Input((3,))
+    for claim in (lambda self, shape: shape, lambda self, shape: (None, None)):
+        assert _own(compute_output_shape=claim)(x).shape == (None, 3)
+    with pytest.raises(ValueError, match=r"compute_output_shape\(\) says \(None, 4\), but call"):
+        _own(compute_output_shape=lambda self, shape: (*shape[:-1], 4))(x)

@@ -30,3 +30,68 @@ def test_what_would_be_ignored_is_refused(name):
     for use in USES[name]:
         with pytest.raises(NotImplementedError, match=rf"Own\.{name} is never called"):
             use(model)
+
+
+@pytest.mark.parametrize("name", [name for name in USES if name != "metrics"])
+def test_a_method_set_on_the_model_is_refused(name):
+    model = hotloop.Sequential([layers.Input((3,)), layers.Dense(1)])
+    with pytest.raises(NotImplementedError, match=rf"Sequential\.{name} is never called"):
+        setattr(model, name, lambda *given: None)
+
+
+def test_a_call_of_a_model_whose_layers_are_given_is_refused():
+    class Chain(hotloop.Sequential):
+        def call(self, x):
+            return x
+
+    class Functional(hotloop.Model):
+        def call(self, x):
+            return x
+
+    x = hotloop.Input((3,))
+    with pytest.raises(NotImplementedError, match=r"Chain\.call is never called"):
+        Chain([layers.Dense(1)])
+    with pytest.raises(NotImplementedError, match=r"Functional\.call is never called"):
+        Functional(x, layers.Dense(1)(x))
+    model = hotloop.Model(x, layers.Dense(1)(x))
+    with pytest.raises(NotImplementedError, match=r"Model\.call is never called"):
+        model.call = lambda x: x
+
+
+@pytest.mark.parametrize("name", ["update_step", "apply_gradients", "build", "apply"])
+@pytest.mark.parametrize("base", [hotloop.optimizers.SGD, hotloop.optimizers.Adam])
+def test_an_optimizer_with_an_update_of_its_own_is_refused(base, name):
+    kind = type("Own", (base,), {name: lambda self, *given: None})
+    for use in TRAINS:
+        model = hotloop.Sequential([layers.Input((3,)), layers.Dense(1)])
+        model.compile(kind(), "mse")
+        with pytest.raises(NotImplementedError, match=rf"Own\.{name} is never called"):
+            use(model)
+
+
+def test_an_update_set_on_the_optimizer_is_refused_also_after_a_fit():
+    model = hotloop.Sequential([layers.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    model.optimizer.update_step = lambda *given: None
+    with pytest.raises(NotImplementedError, match=r"SGD\.update_step is never called"):
+        model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("name", ["__call__", "values"])
+def test_a_loss_that_computes_something_else_is_refused(name):
+    kind = type("Own", (hotloop.losses.MeanSquaredError,), {name: lambda self, *given: 0.0})
+    model = hotloop.Sequential([layers.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", kind())
+    for use in TRAINS + TESTS:
+        with pytest.raises(NotImplementedError, match=rf"Own\.{name} is never called"):
+            use(model)
+
+
+def test_a_metric_given_another_update_is_heeded():
+    metric = hotloop.metrics.MeanSquaredError()
+    metric.update_state = lambda *given, **options: metric.absorb(42.0, 1.0)
+    model = hotloop.Sequential([layers.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[metric])
+    logs = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert logs["mean_squared_error"] == 42.0

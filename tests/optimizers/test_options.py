@@ -389,3 +389,70 @@ def test_a_saved_model_goes_on_to_the_bit(tmp_path: Any, rng: np.random.Generato
         one.fit(x, y, 8, epochs=2, shuffle=False, verbose=0)
     for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+LATER = [
+    (optimizers.SGD, {}, "clipnorm", 0.01),
+    (optimizers.SGD, {}, "clipvalue", 0.01),
+    (optimizers.SGD, {}, "global_clipnorm", 0.01),
+    (optimizers.SGD, {}, "weight_decay", 5.0),
+    (optimizers.SGD, {"momentum": 0.5}, "momentum", 0.9),
+    (optimizers.SGD, {"momentum": 0.5}, "nesterov", True),
+    (optimizers.SGD, {"use_ema": True, "ema_momentum": 0.5}, "ema_momentum", 0.1),
+    (optimizers.Adam, {}, "beta_1", 0.1),
+    (optimizers.Adam, {}, "epsilon", 1.0),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "name", "value"), LATER)
+def test_a_setting_changed_between_fits_is_heeded_as_in_keras(kind, options, name, value):
+    def trained(api, optimizer):
+        dense = api.layers.Dense(1, kernel_initializer="ones")
+        model = api.Sequential([api.layers.Input((3,)), dense])
+        model.compile(optimizer, "mse")
+        x, y = np.ones((4, 3), "f4"), np.ones((4, 1), "f4")
+        model.fit(x, y, batch_size=4, verbose=0)
+        setattr(optimizer, name, value)
+        for _ in range(2):
+            model.fit(x, y, batch_size=4, verbose=0)
+        return model.get_weights()[0]
+
+    theirs = trained(keras, getattr(keras.optimizers, kind.__name__)(**options))
+    np.testing.assert_allclose(trained(hotloop, kind(**options)), theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (optimizers.SGD, "momentum", 0.9),
+        (optimizers.SGD, "use_ema", True),
+        (optimizers.SGD, "gradient_accumulation_steps", 2),
+        (optimizers.Adam, "amsgrad", True),
+    ],
+)
+def test_what_decides_which_arrays_are_kept_cannot_change_after_a_step(kind, name, value):
+    optimizer = kind()
+    before = getattr(optimizer, name)
+    setattr(optimizer, name, value)
+    setattr(optimizer, name, before)
+    weight = Variable([1.0])
+    optimizer.apply([[1.0]], [weight])
+    with pytest.raises(ValueError, match=rf"{name} cannot be changed from .* after the first step"):
+        setattr(optimizer, name, value)
+    assert getattr(optimizer, name) == before
+    optimizer.apply([[1.0]], [weight])
+
+
+def test_a_setting_out_of_range_is_refused_when_a_step_reads_it():
+    optimizer = optimizers.SGD()
+    optimizer.clipnorm = -1.0
+    with pytest.raises(ValueError, match="clipnorm must be at least 0"):
+        optimizer.apply([[1.0]], [Variable([1.0])])
+
+
+def test_steps_by_hand_heed_a_setting_too():
+    optimizer, weight = optimizers.SGD(1.0), Variable([1.0])
+    optimizer.apply([[0.5]], [weight])
+    optimizer.clipvalue = 0.125
+    optimizer.apply([[0.5]], [weight])
+    assert weight.numpy() == 0.375

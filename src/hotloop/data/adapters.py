@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import config
+from .. import config, masks
 from . import tables
 
 Array = NDArray[Any]
@@ -59,7 +59,7 @@ def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = F
             f"{argument} is a SciPy sparse matrix; convert it with .toarray() or train on a dense "
             "part of it"
         )
-    _refuse_masks(value, argument)
+    masks.refuse_masks(value, argument)
     if isinstance(value, np.ndarray):
         pass
     elif tables.is_table(value):
@@ -88,21 +88,6 @@ def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = F
             + (_OF_TEXT if array.dtype.kind in "OUST" else _OF_OTHERS)
         )
     return array
-
-
-def _refuse_masks(value: Any, argument: str) -> None:
-    """That nothing in it is masked: an array made of it would not know; ValueError otherwise."""
-    if isinstance(value, np.ma.MaskedArray):
-        if np.ma.is_masked(value):
-            raise ValueError(
-                f"{argument} is a NumPy masked array with masked values: fill them first, with "
-                ".filled(value), or leave out their rows"
-            )
-    elif isinstance(value, list | tuple):
-        kinds = set(map(type, value))
-        if any(issubclass(kind, list | tuple | np.ma.MaskedArray) for kind in kinds):
-            for part in value:
-                _refuse_masks(part, argument)
 
 
 def as_float(value: Any, argument: str) -> Array:
@@ -396,6 +381,7 @@ def class_weights(y: Array, weights: Mapping[int, float]) -> Array:
             f"not {weights!r}"
         )
     for label, weight in weights.items():
+        masks.refuse_masks(weight, f"class_weight[{label!r}]")
         numbers = all(isinstance(n, int | float | np.number) for n in (label, weight))
         if not numbers or label != math.floor(label) or not 0 <= weight < math.inf:
             raise ValueError(

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import config, constraints, initializers, naming, regularizers
+from .. import config, constraints, initializers, naming, overriding, regularizers
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.trace import TRAINING, Training, Use, Value, check_features, flat, in_layer
 from ..variables import Variable, first_values
 
 Shape = tuple[int | None, ...]
+
+# What Keras asks a layer for beside `call`, and nothing here does.
+_NOT_ASKED = ("compute_output_spec", "stateless_call", "quantized_call")
+_CALL_ADVICE = "Remove it, and say what the layer computes in call()"
+# What may be set at any time: it is read anew, or says nothing of what is computed.
+_NEVER_TAKEN = frozenset(["self", "name", "trainable", "inputs", "outputs", "layers"])
 
 
 class Layer:
@@ -77,6 +83,10 @@ class Layer:
     array([[4., 4.]], dtype=float32)
     """
 
+    # Arguments of its __init__ that it reads each time, or that `adapt` sets.
+    set_later: frozenset[str] = frozenset()
+    _is_recorded = False  # whether a model has what it computes
+    _never_called: frozenset[str] = frozenset()  # methods that cannot be set on an object
     takes_list: bool = False
     takes_text: bool = False
     takes_missing: bool = False
@@ -112,6 +122,25 @@ class Layer:
         self.input_shape_argument = (
             None if input_shape is None else check_shape(self, "input_shape", input_shape)
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_recorded or name in self._never_called:
+            self._refuse_set(name, value)
+        object.__setattr__(self, name, value)
+
+    def _refuse_set(self, name: str, value: Any) -> None:
+        """Raises ValueError for what a recorded forward pass would not heed."""
+        kind: Any = type(self)
+        if not self._is_recorded or name not in _taken(kind):
+            return
+        before = vars(self).get(name)
+        if not (value is before or (isinstance(value, _PLAIN) and value == before)):
+            raise ValueError(
+                f"{self.describe()}: {name} cannot be set to {value!r} any more: what the "
+                "layer computes is recorded in a model, which would not heed it. Make a new "
+                f"layer, as with {type(self).__name__}.from_config(layer.get_config() | "
+                f"{{{name!r}: ...}}), and a new model of it; set_weights() gives it the weights"
+            )
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets a subclass's build make weights once, whoever calls it."""
@@ -191,6 +220,8 @@ class Layer:
 
     def _record(self, x: Any) -> Any:
         """What `call` makes of symbolic values: a value, or a list or dict of them."""
+        overriding.refuse(self, self.describe(), _NOT_ASKED, _CALL_ADVICE)
+        self._is_recorded = False  # a call may set what it likes
         y = self.call(x, **self._call_options)
         for value in flat(y):
             if not isinstance(value, Value):
@@ -198,7 +229,33 @@ class Layer:
                     f"{self.describe()}: call() returned {type(value).__name__}; expected what "
                     "layers made of its input"
                 )
+        if type(self) is not Layer and not overriding.is_built_in(type(self)):
+            self._check_claims(x, y)
+        self._is_recorded = True
         return y
+
+    def _check_claims(self, x: Any, y: Any) -> None:
+        """That masks and output shapes that a user's class computes for Keras are what is recorded.
+
+        Raises
+        ------
+        NotImplementedError
+            If it makes a mask.
+        ValueError
+            If it says another output shape.
+        """
+        asked: Any = getattr(self, "compute_mask", None)
+        if callable(asked) and _answer(asked, x, None, otherwise=asked) is not None:
+            overriding.refuse(self, self.describe(), ("compute_mask",), _MASK_ADVICE)
+        asked = getattr(self, "compute_output_shape", None)
+        if callable(asked):
+            said = _answer(asked, restructured(x, [value.shape for value in flat(x)]))
+            made = [value.shape for value in flat(y)]
+            if _is_shape(said) and len(made) == 1 and not _fit(said, made[0]):
+                raise ValueError(
+                    f"{self.describe()}: compute_output_shape() says {tuple(said)}, but call() "
+                    f"makes {made[0]}: mend the one that is wrong, or remove compute_output_shape()"
+                )
 
     @functools.cached_property
     def _call_options(self) -> dict[str, Any]:
@@ -369,6 +426,46 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+_PLAIN = (bool, int, float, str, tuple)
+_MASK_ADVICE = (
+    "There are no masks: remove it, multiply what is masked by 0 in call(), or give "
+    "examples that do not count a sample_weight of 0"
+)
+
+
+@functools.cache
+def _taken(kind: type[Layer]) -> frozenset[str]:
+    """What a recorded forward pass has taken from a layer: its arguments, and what computes."""
+    names = {"call"}
+    for base in kind.__mro__:
+        if base is Layer:
+            break
+        if "__init__" in vars(base):
+            names |= inspect.signature(base).parameters.keys()
+    return frozenset(names - _NEVER_TAKEN - kind.set_later)
+
+
+def _answer(method: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
+    """What a method written for Keras returns; `otherwise` if it cannot be called like this."""
+    try:
+        return method(*arguments)
+    except Exception:  # a fault in it changes nothing of what is computed here
+        return otherwise
+
+
+def _is_shape(said: Any) -> bool:
+    return isinstance(said, tuple | list) and all(
+        d is None or isinstance(d, int | np.integer) for d in said
+    )
+
+
+def _fit(said: Sequence[Any], made: Sequence[Any]) -> bool:
+    """Whether two shapes agree in all that both know."""
+    return len(said) == len(made) and all(
+        None in (a, b) or a == b for a, b in zip(said, made, strict=True)
+    )
 
 
 def check_count(layer: Layer, argument: str, value: Any) -> int:

@@ -15,6 +15,7 @@ from ..data.adapters import as_array
 from ..data.tables import is_table
 from ..graph import ops
 from ..graph.trace import Value
+from ..masks import refuse_masks
 from ..variables import Variable, first_values
 from .base import Layer, Shape, check_count, check_has_features
 
@@ -114,6 +115,8 @@ class Normalization(Layer):
                 f"{self.describe()}: mean has shape {np.shape(mean)} but variance "
                 f"{np.shape(variance)}"
             )
+        refuse_masks(mean, f"{self.describe()}: mean")
+        refuse_masks(variance, f"{self.describe()}: variance")
         self.input_mean = mean
         self.input_variance = variance
         self.invert = bool(invert)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..masks import refuse_masks
+
 if TYPE_CHECKING:
     from .base import Metric
 
@@ -15,9 +17,15 @@ Float64s = NDArray[np.float64]
 Result = float | Float64s
 
 
+def as_given(metric: Metric, name: str, x: ArrayLike) -> Array:
+    """Array of what was passed, in which nothing may be masked."""
+    refuse_masks(x, f"{metric.name}: {name}")
+    return np.asarray(x)
+
+
 def floats(metric: Metric, name: str, x: ArrayLike) -> Array:
     """Array in its own floating-point type, float32 or float64; numbers of other types too."""
-    array = np.asarray(x)
+    array = as_given(metric, name, x)
     if array.dtype.kind not in "biuf" and array.size:
         raise TypeError(f"{metric.name}: {name} must hold numbers, got dtype {array.dtype}")
     if array.ndim == 0:
@@ -72,7 +80,7 @@ def row_weights(metric: Metric, weight: ArrayLike | None, shape: tuple[int, ...]
     """Weights as float64 in that shape; None means ones, missing last axes are repeated."""
     if weight is None:
         return np.ones(shape)
-    array = np.asarray(weight, dtype=np.float64)
+    array = as_given(metric, "sample_weight", weight).astype(np.float64)
     if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     padded = array.reshape(array.shape + (1,) * (len(shape) - array.ndim))

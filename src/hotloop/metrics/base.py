@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..naming import snake_case, unique_name
 from .arrays import (
+    as_given,
     row_weights,
 )
 
@@ -101,7 +102,7 @@ class Sum(Metric):
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values of any shape; weights have their shape or that of their first axes."""
-        array = np.asarray(values, dtype=np.float64)
+        array = as_given(self, "values", values).astype(np.float64)
         self.total += float((array * row_weights(self, sample_weight, array.shape)).sum())
 
     def result(self) -> float:
@@ -157,7 +158,7 @@ class Mean(Ratio):
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add samples along the first axis; a sample of several values counts as their mean."""
-        array = np.asarray(values, dtype=np.float64)
+        array = as_given(self, "values", values).astype(np.float64)
         if array.size == 0:
             return
         weight = row_weights(self, sample_weight, array.shape)
@@ -202,7 +203,10 @@ class MeanMetricWrapper(Ratio):
         """Add rows."""
         mean = Mean()
         mean.update_state(
-            self.fn(np.asarray(y_true), np.asarray(y_pred), **self.fn_kwargs), sample_weight
+            self.fn(
+                as_given(self, "y_true", y_true), as_given(self, "y_pred", y_pred), **self.fn_kwargs
+            ),
+            sample_weight,
         )
         self.absorb(mean.total, mean.count)
 

@@ -12,6 +12,7 @@ from .arrays import (
     Float64s,
     Result,
     aligned,
+    as_given,
     at_least_1,
     divide,
     floats,
@@ -52,7 +53,7 @@ class _Count(Metric):
             If shapes do not match.
         """
         prediction = floats(self, "y_pred", y_pred)
-        label = aligned(self, np.asarray(y_true), prediction)
+        label = aligned(self, as_given(self, "y_true", y_true), prediction)
         self._counts.add(label, prediction, row_weights(self, sample_weight, prediction.shape))
 
     def result(self) -> Result:
@@ -184,7 +185,7 @@ class _BestAt(Metric):
             If shapes do not match or `class_id` is not a class.
         """
         prediction = floats(self, "y_pred", y_pred)
-        label = aligned(self, np.asarray(y_true), prediction)
+        label = aligned(self, as_given(self, "y_true", y_true), prediction)
         weight = row_weights(self, sample_weight, prediction.shape)
         if self.class_id is not None:
             check_class(self, self.class_id, prediction.shape)

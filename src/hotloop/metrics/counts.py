@@ -14,6 +14,7 @@ from .arrays import (
     Float64s,
     Result,
     aligned,
+    as_given,
     at_least_1,
     divide,
     floats,
@@ -112,7 +113,7 @@ class _ThresholdMetric(Metric):
             If shapes do not match or `class_id` is not a class.
         """
         prediction = floats(self, "y_pred", y_pred)
-        label = aligned(self, np.asarray(y_true), prediction)
+        label = aligned(self, as_given(self, "y_true", y_true), prediction)
         weight = row_weights(self, sample_weight, prediction.shape)
         if self.top_k is not None:
             prediction = _keep_top_k(prediction, self.top_k)
@@ -286,7 +287,7 @@ class AUC(Metric):
             If shapes do not match, or not the number of labels.
         """
         prediction = floats(self, "y_pred", y_pred)
-        label = aligned(self, np.asarray(y_true), prediction)
+        label = aligned(self, as_given(self, "y_true", y_true), prediction)
         weight = row_weights(self, sample_weight, prediction.shape)
         if self.from_logits:
             prediction = np.exp(-np.logaddexp(0.0, -prediction))
@@ -444,7 +445,7 @@ class FBetaScore(Metric):
             If shapes do not match.
         """
         prediction = floats(self, "y_pred", y_pred)
-        label = np.asarray(y_true)
+        label = as_given(self, "y_true", y_true)
         if prediction.ndim != 2 or label.shape != prediction.shape:
             raise ValueError(
                 f"{self.name} needs y_true and y_pred of one shape (rows, classes), got "

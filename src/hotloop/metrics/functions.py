@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import losses
 from . import rows
-from .arrays import aligned, floats
+from .arrays import aligned, as_given, floats
 
 Array = NDArray[Any]
 
@@ -26,7 +25,7 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5
     """
     metric = rows.BinaryAccuracy(threshold=threshold)
     p = floats(metric, "y_pred", y_pred)
-    equal: Array = aligned(metric, np.asarray(y_true), p) == (p > threshold)
+    equal: Array = aligned(metric, as_given(metric, "y_true", y_true), p) == (p > threshold)
     return equal.astype(p.dtype)
 
 
@@ -65,7 +64,7 @@ def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1
 
 def _values(metric: rows.MeanRowMetric, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """The value of each row, in the shape of y_pred without its last axis."""
-    return metric.row_values(np.asarray(y_true), floats(metric, "y_pred", y_pred))
+    return metric.row_values(as_given(metric, "y_true", y_true), floats(metric, "y_pred", y_pred))
 
 
 # The metric that a function means in `compile`, which the core computes.

@@ -13,6 +13,7 @@ from .arrays import (
     Float64s,
     Result,
     aligned,
+    as_given,
     divide,
     floats,
     row_weights,
@@ -87,7 +88,7 @@ class R2Score(Metric):
         prediction = floats(self, "y_pred", y_pred).astype(np.float64)
         if prediction.ndim == 1:
             prediction = prediction[:, None]
-        target = aligned(self, np.asarray(y_true), prediction)
+        target = aligned(self, as_given(self, "y_true", y_true), prediction)
         if prediction.ndim != 2:
             raise ValueError(
                 f"{self.name} needs y_pred of shape (rows, columns), got {prediction.shape}"

@@ -11,6 +11,7 @@ from .. import backends
 from .arrays import (
     Array,
     aligned,
+    as_given,
     at_least_1,
     check_classes,
     class_numbers,
@@ -57,7 +58,7 @@ class MeanRowMetric(Ratio):
             If an array does not hold numbers.
         """
         prediction = floats(self, "y_pred", y_pred)
-        values = self.row_values(np.asarray(y_true), prediction)
+        values = self.row_values(as_given(self, "y_true", y_true), prediction)
         weight = row_weights(self, sample_weight, values.shape)
         self.absorb(float((values * weight).sum(dtype=np.float64)), float(weight.sum()))
 
@@ -514,7 +515,7 @@ class SparseCategoricalCrossentropy(MeanRowMetric):
     ) -> None:
         """Add rows, as `MeanRowMetric.update_state` does; those of `ignore_class` weigh 0."""
         prediction = np.moveaxis(floats(self, "y_pred", y_pred), self.axis, -1)
-        labels = class_numbers(self, np.asarray(y_true), prediction.shape[:-1])
+        labels = class_numbers(self, as_given(self, "y_true", y_true), prediction.shape[:-1])
         weight = row_weights(self, sample_weight, labels.shape)
         if self.ignore_class is not None:
             weight = np.where(labels == self.ignore_class, 0.0, weight)

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import naming
+from .. import naming, overriding
 from ..console import say
 from ..data import adapters
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from .order import in_order
 from .summary import as_html, summarize
-from .trainer import Trainer
+from .trainer import NOT_CALLED, OVERRIDING_ADVICE, Trainer
 
 
 class Model(Trainer, Layer):
@@ -70,6 +70,7 @@ class Model(Trainer, Layer):
     9
     """
 
+    _never_called = NOT_CALLED | {"call"}
     takes_list = True  # one value for each input
 
     def __init__(
@@ -90,6 +91,7 @@ class Model(Trainer, Layer):
         self._output_form: Any = None
         self._layer_order: list[Layer] | None = None
         if inputs is not None or outputs is not None:
+            self._refuse_call()
             self._connect(inputs, outputs)
             self.dtype = self.inputs[0].dtype
             self._layer_order = in_order(self.inputs, self.outputs)
@@ -101,6 +103,24 @@ class Model(Trainer, Layer):
         self.inputs, self.outputs = _values("inputs", inputs), _values("outputs", outputs)
         self._input_form, self._output_form = (
             dict(given) if isinstance(given, Mapping) else given for given in (inputs, outputs)
+        )
+
+    def _refuse_set(self, name: str, value: Any) -> None:
+        """As of any layer; NotImplementedError for methods that nothing would call."""
+        if name in self._never_called and callable(value) and (name != "call" or self.inputs):
+            raise overriding.error(
+                type(self), name, "what is set on the model would be ignored", OVERRIDING_ADVICE
+            )
+        super()._refuse_set(name, value)
+
+    def _refuse_call(self) -> None:
+        """That a model that knows what it computes has no `call` of the user's own."""
+        overriding.refuse(
+            self,
+            f"{self.describe()}, whose layers are given,",
+            ("call",),
+            "Remove it, or derive the class from hotloop.Model, make the layers in __init__, give "
+            "super().__init__() no inputs and outputs, and use the layers in call()",
         )
 
     @property

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import losses as losses_module
 from .. import metrics as metrics_module
+from .. import overriding
 from ..graph.plan import LossTerm, MetricTerm, Slot
 from ..graph.trace import Value
 from ..losses import Loss
@@ -23,6 +24,10 @@ Array = NDArray[Any]
 # Names whose meaning depends on the shapes of targets and outputs.
 ACCURACY = ("accuracy", "acc")
 CROSSENTROPY = ("crossentropy", "ce")
+_LOSS_ADVICE = (
+    "A loss of your own is a function, as in compile(loss=f), or hotloop.losses.ArrayLoss of one "
+    "that works on arrays"
+)
 
 
 @dataclass
@@ -200,6 +205,7 @@ class Compilation:
                     f"{loss.name} needs outputs of shape (batch, features), but the model's output "
                     f"has shape {output.shape}"
                 )
+            overriding.refuse(loss, "a model", ("__call__", "call", "values"), _LOSS_ADVICE)
             losses.append(loss)
         return losses
 
@@ -276,8 +282,8 @@ def _in_plan(metric: Metric, y: Array, output: Value) -> bool:
     """Whether the plan can compute a metric: its op and shapes are known to the core."""
     if not isinstance(metric, MeanRowMetric) or metric.op is None:
         return False
-    if type(metric).__module__ != MeanRowMetric.__module__:
-        return False  # a user's subclass may have its own update_state
+    if type(metric).__module__ != MeanRowMetric.__module__ or "update_state" in vars(metric):
+        return False  # a user may have given it another update_state
     per_example = int(np.prod(y.shape[1:]))
     return per_example == (output.group if metric.sparse else output.size)
 

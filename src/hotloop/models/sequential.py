@@ -38,6 +38,7 @@ class Sequential(Model):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
+        self._refuse_call()
         self._chain: list[Layer] = []
         self._names: set[str] = set()  # that its layers had when they were added
         self._values: list[Value] = []  # the input, then what each layer makes of it

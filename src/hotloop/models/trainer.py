@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, callbacks, forks, optimizers, random
+from .. import backends, callbacks, forks, optimizers, overriding, random
 from ..console import say
 from ..data import adapters
 from ..data.batches import is_batches
@@ -23,6 +23,7 @@ from ..graph.plan import Plan, build
 from ..metrics import Metric
 from ..optimizers import Optimizer
 from ..optimizers.gradient_keeper import GradientKeeper
+from ..optimizers.optimizer import UPDATE_ADVICE
 from .diagnosis import NonFiniteError, explain
 from .intake import Intake
 from .objective import Compilation, Objective, by_slot
@@ -53,6 +54,19 @@ _OF_OBJECTIVE = (
     "compute_loss_and_updates",
     "get_metrics_result",
     "metrics",
+)
+# All that Keras asks a model for while it trains, evaluates or predicts.
+NOT_CALLED = frozenset(
+    [
+        *("train_step", "test_step", "predict_step"),
+        *("make_train_function", "make_test_function", "make_predict_function"),
+        *_OF_OBJECTIVE,
+    ]
+)
+OVERRIDING_ADVICE = (
+    "Remove it, and say what it does with compile(loss=..., metrics=...) and callbacks, in a class "
+    "derived from Model that makes its layers in __init__ and has a call(), or in a loop of "
+    "loss_and_gradients() and optimizer.apply()"
 )
 # Plans that a model keeps ready: training, evaluation and prediction at a few batch sizes.
 PLANS_KEPT = 8
@@ -152,7 +166,13 @@ class _Changing:
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """What tells plans apart."""
-        return (id(self.optimizer), len(self.trained), *map(id, self.trained + self.written))
+        settings = () if self.optimizer is None else self.optimizer.structure
+        return (
+            id(self.optimizer),
+            settings,
+            len(self.trained),
+            *map(id, self.trained + self.written),
+        )
 
 
 _NOTHING = _Changing([], [], None)
@@ -292,22 +312,14 @@ class Trainer:
 
     def _refuse_overridden(self, method: str, *names: str) -> None:
         """That none of these is of the user's own, as Keras would call it and nothing does here."""
-        for kind in type(self).__mro__:
-            if kind.__module__.startswith(_PACKAGE):
-                break
-            for name in names:
-                if name in vars(kind):
-                    raise NotImplementedError(
-                        f"{kind.__name__}.{name} is never called: hotloop runs whole plans, and "
-                        f"{method}() would ignore it. Remove it, and say what it does with "
-                        "compile(loss=..., metrics=...) and callbacks, or write a loop of "
-                        "loss_and_gradients() and optimizer.apply()"
-                    )
+        overriding.refuse_in_class(type(self), f"{method}()", names, OVERRIDING_ADVICE)
 
     def _require_compiled(self, method: str) -> Compilation:
         steps = ("train_step", "make_train_function")
         if method in ("evaluate", "test_on_batch"):
             steps = ("test_step", "make_test_function")
+        elif self.optimizer is not None and method != "loss_and_gradients":
+            overriding.refuse(self.optimizer, f"{method}()", ("apply",), UPDATE_ADVICE)
         self._refuse_overridden(method, *steps, *_OF_OBJECTIVE)
         if self._compilation is None:
             raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, naming
+from .. import backends, naming, overriding
 from ..variables import Variable
 from . import schedules
 from .schedules import LearningRateSchedule
@@ -34,10 +34,23 @@ class Options(OtherOptions, total=False):
 
 
 _OPTIONS = ("weight_decay", *OtherOptions.__annotations__)
+# What is read at each step, so that no plan needs to know of it.
+_ALWAYS_READ = frozenset(["iterations", "learning_rate", "schedule", "name"])
+# What Keras calls for an update, and nothing here does.
+_NOT_CALLED = ("update_step", "apply_gradients", "build", "stateless_apply")
+UPDATE_ADVICE = (
+    "Remove it and use an optimizer of hotloop.optimizers as it is, or change gradients or weights "
+    "in a loop of your own: model.loss_and_gradients(), then optimizer.apply() and "
+    "weight.assign()"
+)
 
 
 class Optimizer:
     """An update rule of the core, its hyper-parameters, and its state for each weight.
+
+    Settings may be changed later, as ``optimizer.clipnorm = 1.0``: a `fit` heeds them from its next
+    epoch on, and numbers of the rule, as a momentum, at once. What decides which arrays are kept of
+    a weight, as ``use_ema``, cannot be changed after the first step.
 
     Subclasses name the rule (`op`), what it is called with (`hyper`), and the first value
     of each state array (`slot_values`). All of what follows is done by the training step itself,
@@ -104,6 +117,7 @@ class Optimizer:
         *,
         name: str | None = None,
     ) -> None:
+        self._structure: tuple[Any, ...] | None = None
         self.name = name or type(self).__name__.lower()
         self.schedule: LearningRateSchedule | None = None
         self.learning_rate = learning_rate
@@ -128,6 +142,62 @@ class Optimizer:
         self._slots: dict[int, tuple[Variable, tuple[Variable, ...]]] = {}
         self._excluded: tuple[frozenset[int], tuple[str, ...]] = (frozenset(), ())
         self._applied: tuple[Any, Any] = (None, None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets a setting for the plans that come next; those that say what is kept come too late.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer has state, and would keep another with this.
+        """
+        if name in _ALWAYS_READ or name.startswith("_"):
+            object.__setattr__(self, name, value)
+            return
+        before = vars(self).get(name)
+        kept = {i: self._all_slot_shapes(weight) for i, (weight, _) in self._state().items()}
+        turns = vars(self).get("gradient_accumulation_steps")
+        object.__setattr__(self, name, value)
+        self._structure = None
+        after = {i: self._all_slot_shapes(weight) for i, (weight, _) in self._state().items()}
+        if after != kept or (kept and turns != self.gradient_accumulation_steps):
+            object.__setattr__(self, name, before)
+            raise ValueError(
+                f"{type(self).__name__}: {name} cannot be changed from {before!r} to {value!r} "
+                "after the first step: it decides what is kept of each weight. Make a new "
+                f"{type(self).__name__}({name}={value!r}, ...) and compile the model with it"
+            )
+
+    def _state(self) -> dict[int, tuple[Variable, tuple[Variable, ...]]]:
+        """What is kept so far, by weight; nothing while the optimizer is being made."""
+        found: dict[int, tuple[Variable, tuple[Variable, ...]]] = vars(self).get("_slots", {})
+        return found
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What a plan has taken from the settings: another one needs another plan.
+
+        Numbers that the rule is called with are not among them: they are read as a plan runs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a setting was set to what the class does not take.
+        NotImplementedError
+            If a method is overridden that no step would call.
+        """
+        if self._structure is None:
+            overriding.refuse(self, "a training step", _NOT_CALLED, UPDATE_ADVICE)
+            options, own = {name: getattr(self, name) for name in _OPTIONS}, self._config()
+            if overriding.is_built_in(type(self)):
+                type(self)(**(options | own))  # as it checks what it is given
+            taken = {
+                name: value
+                for name, value in own.items()
+                if type(value) is not float or name.endswith("weight_decay")
+            }
+            self._structure = (self.op, *options.values(), repr(taken))
+        return self._structure
 
     @property
     def learning_rate(self) -> float:
@@ -376,7 +446,7 @@ class Optimizer:
                     f"the gradient of '{weight.path}' has shape {np.shape(gradient)}; expected "
                     f"{weight.shape}"
                 )
-        key = [backends.current(), *(id(weight) for weight, _ in pairs)]
+        key = [backends.current(), self.structure, *(id(weight) for weight, _ in pairs)]
         if self._applied[0] != key:
             self._applied = (key, Application([weight for weight, _ in pairs], self))
         self._applied[1].run([gradient for _, gradient in pairs])
