@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .masks import refuse_masks
-from .models.diagram import model_to_dot, plot_model
 from .random import set_random_seed
+
+if TYPE_CHECKING:
+    from .models.diagram import model_to_dot, plot_model
 
 __all__ = ["model_to_dot", "plot_model", "set_random_seed", "to_categorical"]
 
@@ -80,3 +84,12 @@ def _whole_numbers(x: NDArray[np.generic]) -> NDArray[np.int64]:
         bad = x[fractional | ~np.isfinite(x)][0]
         raise ValueError(f"to_categorical: labels must be whole numbers, got {bad}")
     return x.astype(np.int64)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what draws when it is first used."""
+    if name in ("model_to_dot", "plot_model"):
+        from .models import diagram
+
+        return getattr(diagram, name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
