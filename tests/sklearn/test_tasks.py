@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -36,7 +37,14 @@ ESTIMATORS = [
     KerasStyleClassifier(build, epochs=3, random_state=0),
     KerasStyleRegressor(build, epochs=3, random_state=0),
 ]
-each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+
+
+def named(estimator):
+    """The same in each process, which a function's address is not."""
+    return re.sub(r" at 0x\w+", "", str(estimator))
+
+
+each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=named)
 
 
 def digits():
