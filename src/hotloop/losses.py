@@ -114,9 +114,8 @@ class Loss:
     ) -> float:
         """The loss of arrays of shape (..., features), as one number."""
         values = self.values(y_true, y_pred)
-        refuse_masks(sample_weight, f"{self.name}: sample_weight")
         if sample_weight is not None:
-            weight = np.asarray(sample_weight, values.dtype)
+            weight = as_array(sample_weight, f"{self.name}: sample_weight").astype(values.dtype)
             if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
                 weight = weight[..., 0]
             values = values * weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
@@ -1019,10 +1018,10 @@ class Circle(_OfSeveralRows):
     ) -> float:
         """The loss of a batch, as one number."""
         values = self.values(y_true, y_pred)
-        refuse_masks(sample_weight, f"{self.name}: sample_weight")
         rows = 1 if self.reduction == "sum" else max(int(np.count_nonzero(values > 0)), 1)
         if sample_weight is not None:
-            values = values * np.asarray(sample_weight, values.dtype).reshape(values.shape)
+            weight = as_array(sample_weight, f"{self.name}: sample_weight").astype(values.dtype)
+            values = values * weight.reshape(values.shape)
         return float(values.sum() / rows)
 
     def _config(self) -> dict[str, Any]:

@@ -57,6 +57,18 @@ def first_values(make: Callable[[], ArrayLike], shape: tuple[int, ...], dtype: s
     return deferred if _deferring.get() else deferred.array()
 
 
+def _numbers(value: ArrayLike, name: str) -> NDArray[Any]:
+    """The value of a variable as an array; TypeError if it holds anything but real numbers."""
+    refuse_masks(value, f"the value of the variable '{name}'")
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"Variable '{name}' holds numbers and cannot take a value of dtype {array.dtype}: "
+            "convert it first, for instance with .astype('float32')"
+        )
+    return array
+
+
 class Variable:
     """One array that training changes.
 
@@ -97,9 +109,8 @@ class Variable:
         constraint: Constraint | None = None,
         flat: bool = False,
     ) -> None:
-        refuse_masks(value, f"the value of the variable '{name}'")
         self._deferred = value if isinstance(value, Deferred) else None
-        first = value if isinstance(value, Deferred) else np.array(value, order="C")
+        first = value if isinstance(value, Deferred) else np.array(_numbers(value, name), order="C")
         self._array: NDArray[Any] | None = None if isinstance(first, Deferred) else first
         self._packed: Any = None
         self.shape: tuple[int, ...] = first.shape
@@ -159,8 +170,11 @@ class Variable:
         return bool(np.isfinite(self.numpy()).all())
 
     def assign(self, value: ArrayLike) -> None:
-        """Replaces the numbers; `value` has the variable's shape (ValueError otherwise)."""
-        refuse_masks(value, f"the value given to the variable '{self.path}'")
+        """Replaces the numbers; `value` has the variable's shape (ValueError otherwise).
+
+        TypeError for what holds no real numbers.
+        """
+        value = _numbers(value, self.path)
         if np.shape(value) != self.shape:
             raise ValueError(
                 f"Variable '{self.path}' has shape {self.shape} and cannot take a value of "

@@ -18,16 +18,17 @@ Result = float | Float64s
 
 
 def as_given(metric: Metric, name: str, x: ArrayLike) -> Array:
-    """Array of what was passed, in which nothing may be masked."""
+    """Array of the numbers that were passed, none of which may be masked."""
     refuse_masks(x, f"{metric.name}: {name}")
-    return np.asarray(x)
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf" and array.size:
+        raise TypeError(f"{metric.name}: {name} must hold numbers, got dtype {array.dtype}")
+    return array
 
 
 def floats(metric: Metric, name: str, x: ArrayLike) -> Array:
     """Array in its own floating-point type, float32 or float64; numbers of other types too."""
     array = as_given(metric, name, x)
-    if array.dtype.kind not in "biuf" and array.size:
-        raise TypeError(f"{metric.name}: {name} must hold numbers, got dtype {array.dtype}")
     if array.ndim == 0:
         raise ValueError(f"{metric.name}: {name} must have at least one axis, got a scalar")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)

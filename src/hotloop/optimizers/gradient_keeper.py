@@ -31,6 +31,11 @@ class GradientKeeper(Optimizer):
     def op(self) -> str:
         return "keep_gradient"
 
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """Always the same: it has no settings."""
+        return (self.op,)
+
     def hyper(self) -> dict[str, float]:
         return {"learning_rate": 0.0}
 

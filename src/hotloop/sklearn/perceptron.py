@@ -293,7 +293,8 @@ class MultilayerPerceptron(CallbackSupportMixin, BaseEstimator):
             return
         for layer in self.model_.layers:
             if isinstance(layer, layers.Dense):
-                layer.kernel_regularizer = L2(penalty) if penalty else None
+                # A recorded layer refuses it, as plans would not heed it; compile() makes new ones.
+                vars(layer)["kernel_regularizer"] = L2(penalty) if penalty else None
                 layer.kernel.regularizer = layer.kernel_regularizer
         self._penalty = penalty
         loss, factor = self._objective()
