@@ -491,6 +491,7 @@ def package(tmp_path):
     names = ("__init__", "formulas", "labels", "loops", "multirow_losses", "numpy")
     for name in names:
         shutil.copy(backends / f"{name}.py", copy / "backends" / f"{name}.py")
+    shutil.copy(backends.parent / "forks.py", copy / "forks.py")
     return copy
 
 

@@ -38,7 +38,7 @@ def test_layers_refuse_them(backend, name, shape):
 
 def test_models_and_layers_of_ones_own_refuse_them(backend):
     chain = hotloop.Sequential([layers.Dense(4, "relu"), layers.Dense(2)])
-    with pytest.raises(ValueError, match=r"Dense 'dense.*has no features"):
+    with pytest.raises(ValueError, match=r"Sequential 'sequential.*has no features"):
         chain.predict(np.zeros((3, 0), "f4"), verbose=0)
 
     class Own(layers.Layer):

@@ -471,7 +471,8 @@ def test_the_machine_is_watched_meanwhile() -> None:
 # ------------------------------------------------------------------------------ the table
 
 
-def test_the_table(backend: str) -> None:
+def test_the_table(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     profile = profile_of(small())
     lines = str(profile).splitlines()
     assert lines[0] == "Profile of 'small'"
@@ -519,7 +520,8 @@ def profile_with(*rows: OpProfile, **changes: Any) -> Profile:
     return Profile(**facts | changes)
 
 
-def test_a_wide_table_is_cut_to_100_columns() -> None:
+def test_a_wide_table_is_cut_to_100_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     rows = [
         row("sparse_softmax_crossentropy", "a_layer_with_a_long_name", 123456.78, 10**13, 10**10),
         row("dense", "short"),

@@ -1353,8 +1353,9 @@ cdef class Executor:
         with nogil:
             run_on_team(run_on_thread, &run, n_threads)
         if optimizer is not None:
-            # Here and not in the caller: a Ctrl-C is raised as soon as this function returns.
-            optimizer.iterations += run.done
+            # Here and not in the caller, and past the optimizer's own `__setattr__`: a Ctrl-C is
+            # raised as soon as this function returns, or calls one of Python's.
+            object.__setattr__(optimizer, "iterations", run.iteration + run.done)
         if self._python is not None:
             self._python.raise_error()
         return run.done, run.finite
