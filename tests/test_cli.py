@@ -209,7 +209,7 @@ def test_profile_does_without_matplotlib_until_a_plot_is_wanted(tmp_path, capsys
     assert main([*chosen, "--html", str(tmp_path / "p.html")]) == 0
     capsys.readouterr()
     line = fails(capsys, [*chosen, "--plot", str(tmp_path / "p.png")])
-    assert "hotloop[plot]" in line
+    assert "pip install matplotlib" in line
 
 
 def test_profile_fits_a_narrow_terminal(capsys, monkeypatch):
@@ -298,7 +298,7 @@ def test_keras_files_need_h5py_before_the_work(flowers, tmp_path, capsys, monkey
     monkeypatch.setitem(sys.modules, "h5py", None)
     line = fails(capsys, ["train", "--data", flowers, "--target", "kind", "--save",
                           str(tmp_path / "m.keras")])  # fmt: skip
-    assert "hotloop[keras]" in line
+    assert "pip install h5py" in line
 
 
 @pytest.mark.parametrize("ending", [".hotloop", ".keras", ".safetensors"])

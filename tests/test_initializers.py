@@ -255,5 +255,5 @@ def test_stft_refuses(monkeypatch):
     with pytest.raises(ValueError, match=r"shape \(3,\); frames of 16"):
         initializers.STFT(window=[1, 2, 3])((16, 1, 9))
     monkeypatch.setitem(sys.modules, "scipy.signal", None)
-    with pytest.raises(ImportError, match=r"comes from SciPy: pip install 'hotloop\[sklearn\]'"):
+    with pytest.raises(ImportError, match=r"comes from SciPy: pip install scipy"):
         initializers.STFT()((16, 1, 9))

@@ -118,7 +118,7 @@ def test_what_is_no_parquet(tmp_path, library):
 def test_nothing_that_reads_parquet(flowers, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(ImportError, match=r"pip install 'hotloop\[parquet\]'"):
+    with pytest.raises(ImportError, match=r"pip install pyarrow"):
         read_table(flowers)
 
 

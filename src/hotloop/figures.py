@@ -21,7 +21,7 @@ def empty(width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "a plot needs Matplotlib, which is not installed: pip install 'hotloop[plot]'"
+            "a plot needs Matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 

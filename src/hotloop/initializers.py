@@ -159,7 +159,7 @@ class STFT(Initializer):
         Which part.
     window : str or array_like of length T, optional
         The window, or the name of one in ``scipy.signal.windows``, which needs SciPy: ``pip
-        install 'hotloop[sklearn]'``. None: no window and no scaling.
+        install scipy``. None: no window and no scaling.
     scaling : {"density", "spectrum"}, optional
         s: the root of the sum of the window's squares, or the sum of its absolute values. None: 1.
     periodic : bool
@@ -223,7 +223,7 @@ class STFT(Initializer):
             except ImportError:
                 raise ImportError(
                     f"STFT: the window {self.window!r} comes from SciPy: pip install "
-                    "'hotloop[sklearn]', or give the window as an array"
+                    "scipy, or give the window as an array"
                 ) from None
             window = np.asarray(get_window(self.window, steps, self.periodic), np.float64)
         else:

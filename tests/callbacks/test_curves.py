@@ -178,5 +178,5 @@ def test_nothing_to_plot():
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'hotloop\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install matplotlib"):
         history_of(loss=[1.0]).plot()

@@ -244,5 +244,5 @@ def test_only_batches_cost_speed():
 
 def test_without_tensorboard_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
-    with pytest.raises(ImportError, match=r"pip install 'hotloop\[tensorboard\]'"):
+    with pytest.raises(ImportError, match=r"pip install tensorboard"):
         fit(tmp_path)

@@ -171,7 +171,7 @@ def test_what_is_refused(tmp_path):
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "graphviz", None)
-    with pytest.raises(ImportError, match=r"pip install 'hotloop\[graph\]'"):
+    with pytest.raises(ImportError, match=r"pip install graphviz"):
         model_to_dot(chain())
 
 

@@ -559,9 +559,9 @@ def test_a_member_that_unpacks_to_a_thousand_times_its_size_is_not_read(saved, t
 
 def test_without_h5py_the_error_says_what_to_install(saved, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"pip install 'hotloop\[keras\]'"):
+    with pytest.raises(ImportError, match=r"pip install h5py"):
         load_model(saved)
-    with pytest.raises(ImportError, match=r"pip install 'hotloop\[keras\]'"):
+    with pytest.raises(ImportError, match=r"pip install h5py"):
         simple().save(saved)
 
 

@@ -81,7 +81,7 @@ class History(Callback):
         """Draws the course of the training: a chart for each metric, with its best epoch marked.
 
         Nothing is shown and no global setting is touched: the figure is the caller's. Needs
-        Matplotlib: ``pip install 'hotloop[plot]'``.
+        Matplotlib: ``pip install matplotlib``.
 
         Parameters
         ----------

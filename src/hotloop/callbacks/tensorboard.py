@@ -23,7 +23,7 @@ class TensorBoard(Callback):
     In the folder ``train`` there are, for each epoch, ``epoch_loss``, ``epoch_<metric>`` and
     ``epoch_learning_rate``, in ``validation`` the values of validation under the same names, and
     ``evaluation_<metric>_vs_iterations`` against the optimizer's steps. Names and steps are
-    Keras's. It needs TensorBoard alone, not TensorFlow (``pip install 'hotloop[tensorboard]'``).
+    Keras's. It needs TensorBoard alone, not TensorFlow (``pip install tensorboard``).
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class _EventFile:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:
             raise ImportError(
-                "the callback TensorBoard needs TensorBoard: pip install 'hotloop[tensorboard]'"
+                "the callback TensorBoard needs TensorBoard: pip install tensorboard"
             ) from None
         self._writer = EventFileWriter(str(folder))
         self.flush, self.close = self._writer.flush, self._writer.close

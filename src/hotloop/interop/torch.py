@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 try:
     import torch
 except ImportError:
-    raise ImportError("hotloop.interop.torch needs PyTorch: pip install 'hotloop[torch]'") from None
+    raise ImportError("hotloop.interop.torch needs PyTorch: pip install torch") from None
 
 from ..layers.base import Layer
 from ..models.model import Model

@@ -37,7 +37,7 @@ def plot_model(
 ) -> Digraph:
     """Draws a model into a file: a box for each layer, an arrow for what it reads.
 
-    Needs the package graphviz, ``pip install 'hotloop[graph]'``, and, but for ``.dot`` files, the
+    Needs the package graphviz, ``pip install graphviz``, and, but for ``.dot`` files, the
     program ``dot`` of Graphviz.
 
     Parameters
@@ -130,7 +130,7 @@ show_layer_activations, show_trainable, splines
     except ImportError as error:
         raise ImportError(
             "a picture of a model needs the package graphviz, which is not installed: "
-            "pip install 'hotloop[graph]'"
+            "pip install graphviz"
         ) from error
     if not isinstance(model, Model):
         raise TypeError(f"expected a model, got {type(model).__name__}")

@@ -192,7 +192,7 @@ class Model(Trainer, Layer):
         ----------
         filepath : path-like
             ``NAME.weights.h5`` is a file that Keras 3 reads, with the optimizer's state; it needs
-            h5py (``pip install 'hotloop[keras]'``). By any other name that promises no other
+            h5py (``pip install h5py``). By any other name that promises no other
             format it is a safetensors file, by custom ``NAME.safetensors``, with a checksum.
         overwrite : bool
             Whether a file that exists is replaced.

@@ -34,7 +34,7 @@ def h5py() -> Any:
         import h5py
     except ImportError:
         raise ImportError(
-            "files of Keras hold weights in HDF5, which needs h5py: pip install 'hotloop[keras]'"
+            "files of Keras hold weights in HDF5, which needs h5py: pip install h5py"
         ) from None
     return h5py
 

@@ -42,7 +42,7 @@ def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = Tr
     model : Model
     filepath : path-like
         By custom ``NAME.hotloop``. ``NAME.keras`` is a file that Keras 3 reads, with the
-        optimizer's state; it needs h5py (``pip install 'hotloop[keras]'``). Layers of your own
+        optimizer's state; it needs h5py (``pip install h5py``). Layers of your own
         are written by name: who reads the file passes them as custom_objects.
     overwrite : bool
         Whether a file that exists is replaced.
@@ -108,7 +108,7 @@ def load_model(
     Parameters
     ----------
     filepath : path-like
-        ``NAME.keras`` is read as Keras's, which needs h5py (``pip install 'hotloop[keras]'``):
+        ``NAME.keras`` is read as Keras's, which needs h5py (``pip install h5py``):
         structure, weights, optimizer with its state, losses and metrics, but no seeds that Keras
         drew by itself. Whole models in HDF5, as Keras 2 wrote them, are read too; the content
         says what a file is, not the name. Keras's Lambda layers, and operations outside of

@@ -1,6 +1,6 @@
 """hotloop's models as scikit-learn estimators.
 
-Needs scikit-learn, which ``pip install 'hotloop[sklearn]'`` installs; ``import hotloop`` does not
+Needs scikit-learn, which ``pip install scikit-learn`` installs; ``import hotloop`` does not
 import this package.
 """
 
@@ -8,7 +8,7 @@ try:
     from sklearn.utils.validation import validate_data as _  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "hotloop.sklearn needs scikit-learn 1.6 or newer: pip install 'hotloop[sklearn]'"
+        "hotloop.sklearn needs scikit-learn 1.6 or newer: pip install scikit-learn"
     ) from error
 
 from .classifier import MLPClassifier

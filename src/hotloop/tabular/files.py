@@ -44,7 +44,7 @@ def check_ending(path: str | Path) -> None:
             + (f", not in {ending}" if ending else "")
         )
     if ending == ".keras" and not find_spec("h5py"):
-        raise ImportError("writing .keras files needs h5py: pip install 'hotloop[keras]'")
+        raise ImportError("writing .keras files needs h5py: pip install h5py")
 
 
 def save(model: TabularModel, path: str | Path) -> None:

@@ -32,9 +32,7 @@ def read_parquet(source: Source) -> Table:
     elif find_spec("polars"):
         names, rows, columns = _open_with_polars(source)
     else:
-        raise ImportError(
-            "reading Parquet needs PyArrow (or polars): pip install 'hotloop[parquet]'"
-        )
+        raise ImportError("reading Parquet needs PyArrow (or polars): pip install pyarrow")
     if not names or not rows:
         raise ValueError(f"{source.name} needs columns with names and at least one row")
 
