@@ -1,5 +1,6 @@
 """S0: linear regression on Boston housing.
 
+Needs mlxtend, which holds the data, and scikit-learn: pip install mlxtend scikit-learn
 With Keras: write `keras` for `hotloop` in the two import lines.
 """
 

@@ -1,5 +1,6 @@
 """S1: a classifier of Fashion-MNIST with one hidden layer.
 
+Needs Fashion-MNIST: downloaded once (30 MB), or Debian's package dataset-fashion-mnist.
 With Keras: replace the import line by `import keras`; its `load_data()` is the same call.
 """
 

@@ -1,5 +1,6 @@
 """S2: a small network on 100 random points and labels.
 
+Needs nothing but hotloop.
 With Keras: write `keras` for `hotloop` in the two import lines.
 """
 

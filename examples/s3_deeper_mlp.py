@@ -1,5 +1,6 @@
 """S3: a deeper classifier of Fashion-MNIST, one-hot labels.
 
+Needs Fashion-MNIST: downloaded once (30 MB), or Debian's package dataset-fashion-mnist.
 With Keras: replace the import line by `import keras`; its `load_data()` is the same call.
 """
 

@@ -1,5 +1,6 @@
 """S4: softmax regression by plain gradient descent, 1,000 steps.
 
+Needs Fashion-MNIST: downloaded once (30 MB), or Debian's package dataset-fashion-mnist.
 With Keras: replace the import line by `import keras`; its `load_data()` is the same call.
 """
 

@@ -1,5 +1,7 @@
 """A web service that learns while it serves, on the standard library's HTTP server.
 
+Needs nothing but hotloop: the digits come with it.
+
 python web_service.py         asks itself: sends digits to learn, and digits to read
 python web_service.py 8000    serves on port 8000 until Ctrl-C:
 

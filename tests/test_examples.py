@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,25 @@ EXPECTED = {
 
 def test_every_example_is_expected_of_something():
     assert sorted(EXPECTED) == sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_first_lines_and_the_index_name_what_an_example_needs(name):
+    code = (EXAMPLES / name).read_text()
+    opening = code.split('"""')[1].lower().replace("-", "")
+    modules = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))
+    foreign = modules - set(sys.stdlib_module_names) - {"hotloop", "numpy"}
+    for package in foreign:
+        assert {"sklearn": "scikitlearn"}.get(package, package) in opening
+    assert ("fashionmnist" in opening.split("needs")[1]) == ("fashion_mnist.load_data" in code)
+    (row,) = [r for r in (EXAMPLES / "README.md").read_text().splitlines() if f"[{name}]" in r]
+    needs = row.split("|")[3].strip()
+    assert (needs == "nothing") == (not foreign and "fashion_mnist" not in code)
+
+
+def test_the_index_lists_all_files():
+    listed = re.findall(r"^\| \[([\w.]+)\]", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert sorted([*listed, "README.md"]) == sorted(path.name for path in EXAMPLES.iterdir())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
