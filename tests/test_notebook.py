@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -147,3 +148,40 @@ def test_a_profile():
     assert page.cells[:3] == ["op", "layer", "us"]
     assert len(page.cells) == 9 * (1 + len(profile.rows))
     assert NASTY in page.cells
+
+
+def cells_run(*sources):
+    """The outputs of each cell of a notebook that a real kernel ran."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3").execute()
+    return [cell.outputs for cell in cells]
+
+
+def test_a_fit_and_its_curves_in_a_kernel():
+    setup = """
+import numpy as np, hotloop
+model = hotloop.Sequential([hotloop.layers.Dense(1, input_dim=2)])
+model.compile("sgd", "mse", metrics=["mae"])
+history = model.fit(np.ones((64, 2)), np.ones((64, 1)), epochs=2)
+"""
+    fitted, plotted, inline = cells_run(
+        setup, "history.plot()", "%matplotlib inline\nhistory.plot()"
+    )
+    assert not [out for out in fitted if out.get("name") == "stderr"]
+    bars = [out.data["text/plain"] for out in fitted if out.output_type == "display_data"]
+    assert len(bars) == 2  # one an epoch, replaced in place, with the metrics as text
+    assert all(bar.startswith("2/2 |") and "loss: " in bar and "mae: " in bar for bar in bars)
+    for outputs in (plotted, inline):
+        (shown,) = outputs
+        assert shown.data["image/png"]
+
+
+def test_a_diagram_is_not_cut_off():
+    diagram = hotloop.utils.model_to_dot(model_of(), dpi=200)
+    page = diagram._repr_image_svg_xml().split("<svg ")[1].split(">")[0]
+    size = dict(re.findall(r'(\w+)="([^"]*)"', page))
+    width, height = (float(size[name].removesuffix("pt")) for name in ("width", "height"))
+    box = [float(number) for number in size["viewBox"].split()]
+    assert box[2:] == pytest.approx([width, height], rel=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,16 @@ def empty(width: float, height: float) -> Any:
         raise ImportError(
             "a plot needs Matplotlib, which is not installed: pip install matplotlib"
         ) from error
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+    class Plot(Figure):
+        """A figure that a notebook shows, though nobody has told Matplotlib that it is in one."""
+
+        def _repr_png_(self) -> bytes:
+            picture = io.BytesIO()
+            self.savefig(picture, format="png")
+            return picture.getvalue()
+
+    return Plot(figsize=(width, height), dpi=120, layout="constrained")
 
 
 def save(figure: Any, path: str | PathLike[str]) -> None:

@@ -176,10 +176,55 @@ def _surface() -> Surface:
 _thread = threading.local()  # its `bars` are those of this thread that are open
 
 
+class _NotebookBar:
+    """A bar that the notebook shows as text and replaces in place.
+
+    It needs no widgets, which exported pages would show without the metrics.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        from IPython.display import display
+
+        self.total, self.n, self.ncols, self.dynamic_ncols = total, 0, None, None
+        self._description = ""
+        self._shown: Any = display(  # type: ignore[no-untyped-call]
+            self._content(), raw=True, display_id=True
+        )
+
+    def set_description_str(self, text: str, refresh: bool) -> None:
+        """What stands behind the bar, the metrics; shown by the next `refresh`."""
+        self._description = text
+
+    def refresh(self) -> None:
+        """Shows step and description."""
+        self._shown.update(self._content(), raw=True)
+
+    def close(self) -> None:
+        """Leaves the bar as it is."""
+        self.refresh()
+
+    def _content(self) -> dict[str, str]:
+        from tqdm.std import tqdm
+
+        bar = tqdm.format_meter(
+            self.n,
+            self.total,
+            0,
+            prefix=self._description,
+            bar_format=f"{_STEPS}{{bar:20}}| {{desc}}",
+        )
+        return {"text/plain": bar}
+
+
+_STEPS = "{n_fmt}/{total_fmt} |"
+
+
 def _open_bar(steps: int | None, surface: Surface) -> Any:
-    """New bar on standard output."""
+    """New bar on standard output, or in the notebook."""
+    if surface == "notebook":
+        return _NotebookBar(steps)
     # Imported here: tqdm takes longer to import than the rest of the package's Python.
-    from tqdm.auto import tqdm
+    from tqdm.std import tqdm
 
     # A prediction in the middle of a fit has its bar on the fit's line, which goes on below it.
     outer = getattr(_thread, "bars", [])
@@ -187,16 +232,13 @@ def _open_bar(steps: int | None, surface: Surface) -> Any:
         other.clear()
     # Without tqdm's monitor thread, which lives on after the bar and would not survive a fork.
     bar_class = type("Bar", (tqdm,), {"monitor_interval": 0})
-    place: dict[str, Any]
-    if surface == "notebook":
-        bar, place = "{bar}", {"file": sys.stdout, "dynamic_ncols": True}
-    else:
-        bar, place = "{bar:20}", {"file": Stream(), "ncols": columns(), "nrows": _ALL_ROWS}
     opened = bar_class(
         total=steps,
         position=abs(outer[-1].pos) if outer else None,
-        bar_format="{n_fmt}/{total_fmt} |" + bar + "| {desc}",
-        **place,
+        bar_format=f"{_STEPS}{{bar:20}}| {{desc}}",
+        file=Stream(),
+        ncols=columns(),
+        nrows=_ALL_ROWS,
     )
     _thread.bars = [*outer, opened]
     return opened

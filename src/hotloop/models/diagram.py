@@ -139,7 +139,20 @@ show_layer_activations, show_trainable, splines
             f"{model.describe()} does not know its input shape yet, so it cannot be drawn; build() "
             "it or call it on data first"
         )
-    graph = Digraph(
+
+    class Diagram(Digraph):  # type: ignore[misc]
+        """A graph whose SVG is not cut off: Graphviz 2.43 scales it by `dpi`, but not its page."""
+
+        def pipe(self, format: str | None = None, *arguments: Any, **options: Any) -> Any:
+            known = dict(self.graph_attr)
+            if format in ("svg", "svgz"):
+                self.graph_attr.pop("dpi", None)
+            try:
+                return super().pipe(format, *arguments, **options)
+            finally:
+                self.graph_attr.update(known)
+
+    graph = Diagram(
         _quoted(model.name),
         graph_attr={"rankdir": rankdir, "dpi": str(dpi), "splines": splines, "nodesep": "0.4"},
         node_attr={"shape": "plain", "fontname": "Helvetica"},
@@ -307,4 +320,5 @@ def _quoted(text: str) -> str:
     """A text that Graphviz takes as it is."""
     from graphviz import escape as escaped
 
-    return str(escaped(text))
+    quoted: str = escaped(text)  # of a kind of its own, which no <brackets> make HTML
+    return quoted
