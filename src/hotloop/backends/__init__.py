@@ -12,10 +12,13 @@ import importlib
 import importlib.util
 import math
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
+
+from ..forks import kept_over_forks
 
 Op = Callable[..., Any]
 
@@ -29,9 +32,15 @@ _table: dict[str, tuple[str, Op]] = {}
 _threads: int | None = None
 
 
+# A fork waits for it: a child could import nothing of what another thread was importing.
+_loading = kept_over_forks(threading.RLock())
+
+
 def _load(name: str) -> ModuleType | None:
     """The module that holds a backend's OPS; None, and why in _failures, if it will not load."""
-    if name not in _modules and name not in _failures:
+    if name in _modules or name in _failures:
+        return _modules.get(name)
+    with _loading:
         try:
             if name == "cython":
                 from . import compiled

@@ -26,6 +26,12 @@ _CALL_ADVICE = "Remove it, and say what the layer computes in call()"
 _NEVER_TAKEN = frozenset(["self", "name", "trainable", "inputs", "outputs", "layers"])
 
 
+# Not a cached property of layers: those share a lock before Python 3.12, which a fork would copy.
+@functools.lru_cache(256)
+def _takes_training(call: Callable[..., Any]) -> bool:
+    return "training" in inspect.signature(call).parameters
+
+
 class Layer:
     """A part of a model.
 
@@ -257,9 +263,9 @@ class Layer:
                     f"makes {made[0]}: mend the one that is wrong, or remove compute_output_shape()"
                 )
 
-    @functools.cached_property
+    @property
     def _call_options(self) -> dict[str, Any]:
-        asked = "training" in inspect.signature(self.call).parameters
+        asked = _takes_training(getattr(self.call, "__func__", self.call))
         return {"training": TRAINING} if asked else {}
 
     @property

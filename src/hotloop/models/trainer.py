@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,24 +155,21 @@ class _Ready:
         self._lock, self._runs_in = threading.RLock(), None
 
 
-@dataclass(frozen=True)
 class _Changing:
-    """What steps change, and by which optimizer; the same for all batches of an epoch."""
+    """What steps change, and by which optimizer; the same for all batches of an epoch.
 
-    trained: list[Variable]
-    written: list[Variable]
-    optimizer: Optimizer | None
+    Attributes
+    ----------
+    key : tuple
+        What tells plans apart.
+    """
 
-    @cached_property
-    def key(self) -> tuple[Any, ...]:
-        """What tells plans apart."""
-        settings = () if self.optimizer is None else self.optimizer.structure
-        return (
-            id(self.optimizer),
-            settings,
-            len(self.trained),
-            *map(id, self.trained + self.written),
-        )
+    def __init__(
+        self, trained: list[Variable], written: list[Variable], optimizer: Optimizer | None
+    ) -> None:
+        self.trained, self.written, self.optimizer = trained, written, optimizer
+        settings = () if optimizer is None else optimizer.structure
+        self.key = (id(optimizer), settings, len(trained), *map(id, trained + written))
 
 
 _NOTHING = _Changing([], [], None)
