@@ -419,7 +419,8 @@ def profile(
         clocked_us, laps_us = _typical(clocked)
         traced = [runs.clocked_step() for _ in range(min(count, TRACED_STEPS))]
     # The core reads rows of its own dtype where they stand: there was nothing to gather then.
-    done = [i for i in range(laps_us.shape[1]) if laps_us[:, i].any()]
+    # An op that runs in few steps is listed, though it may be in none of the fastest turns.
+    done = [i for i in range(laps_us.shape[1]) if any(turn.laps_us[:, i].any() for turn in clocked)]
     return Profile(
         model=model,
         backend=backends.current(),
@@ -542,14 +543,18 @@ class Turn:
 def _turn_steps(plan: Plan, steps: int | None, step_us: float) -> int:
     """How many steps a turn has.
 
-    They are a multiple of those that one update of the weights is for, where there are enough
-    of them: turns with and without an update cannot be compared.
+    They are a multiple of those that one update of the weights is for, and of those from one
+    overwriting by averages to the next, where there are enough of them: turns with and without an
+    update cannot be compared.
     """
     fitting = max(1, round(1e6 * TURN_SECONDS / step_us))
     if steps is not None:
         fitting = min(fitting, max(1, steps // FEWEST_TURNS))
     assert plan.optimizer is not None
     for_update = plan.optimizer.gradient_accumulation_steps or 1
+    cycle = math.lcm(for_update, plan.optimizer.ema_overwrite_frequency or 1)
+    if cycle <= fitting:
+        for_update = cycle
     whole = -(-fitting // for_update) * for_update
     return whole if steps is None else min(whole, steps)
 
