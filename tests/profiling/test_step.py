@@ -371,6 +371,7 @@ def test_steps_are_cut_into_turns(fake: type[FakeRuns]) -> None:
 def test_a_turn_has_whole_updates(accumulated: int) -> None:
     class Optimizer:
         gradient_accumulation_steps = accumulated
+        ema_overwrite_frequency = None
 
     class Plan:
         optimizer = Optimizer()
