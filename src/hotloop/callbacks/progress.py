@@ -187,9 +187,7 @@ class _NotebookBar:
 
         self.total, self.n, self.ncols, self.dynamic_ncols = total, 0, None, None
         self._description = ""
-        self._shown: Any = display(  # type: ignore[no-untyped-call]
-            self._content(), raw=True, display_id=True
-        )
+        self._shown: Any = display(self._content(), raw=True, display_id=True)
 
     def set_description_str(self, text: str, refresh: bool) -> None:
         """What stands behind the bar, the metrics; shown by the next `refresh`."""
