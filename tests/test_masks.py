@@ -5,6 +5,7 @@ import pytest
 
 import hotloop
 from hotloop import initializers, kernels, layers, losses, metrics, optimizers, utils
+from hotloop.sklearn import MLPClassifier, MLPRegressor
 from hotloop.variables import Variable
 
 ROW = np.ma.array([1.0, 0.0], mask=[False, True])
@@ -43,9 +44,14 @@ USES = {
     "class weights": lambda: _fitted(class_weight={0: 1.0, 1: np.ma.masked}),
     "sample weights": lambda: _fitted(sample_weight=ROW),
     "layer": lambda: layers.Dense(2)(MATRIX),
+    "estimator's X": lambda: MLPClassifier().fit(MATRIX, [0, 1]),
+    "estimator's y": lambda: MLPRegressor().fit(PLAIN, ROW),
+    "estimator's weights": lambda: MLPClassifier().fit(PLAIN, [0, 1], sample_weight=ROW),
+    "estimator's prediction": lambda: MLPRegressor(max_iter=1).fit(PLAIN, ROWS).predict(MATRIX),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*max_iter")
 @pytest.mark.parametrize("name", USES)
 def test_masked_values_are_refused(name):
     with pytest.raises(ValueError, match="is a NumPy masked array with masked values: fill"):

@@ -30,7 +30,7 @@ from .data.adapters import (
 )
 from .differentiation import DifferentiationError
 from .graph import ops
-from .graph.trace import Node, Value
+from .graph.trace import Node, Value, check_features
 from .masks import refuse_masks
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
@@ -126,6 +126,7 @@ class Loss:
         p = as_float(y_pred, f"{self.name}: y_pred")
         if p.ndim == 0:
             raise ValueError(f"{self.name}: y_pred must have at least one axis, got a number")
+        check_features(p.shape[1:] or p.shape, f"{self.name}: y_pred")
         shape = p.shape[:-1] if self.sparse else p.shape
         refuse_masks(y_true, f"{self.name}: y_true")
         y = np.asarray(y_true)
@@ -141,7 +142,7 @@ class Loss:
             y = y.astype(np.int32)
         else:
             y = np.ascontiguousarray(as_array(y, f"{self.name}: y_true"), p.dtype).reshape(-1, cols)
-        values = np.empty(p.size // cols if cols else 0, p.dtype)
+        values = np.empty(p.size // cols, p.dtype)
         self._compute(y, p.reshape(-1, cols), values)
         return values.reshape(p.shape[:-1])
 

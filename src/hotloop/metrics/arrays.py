@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..graph.trace import check_features
 from ..masks import refuse_masks
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def floats(metric: Metric, name: str, x: ArrayLike) -> Array:
     array = as_given(metric, name, x)
     if array.ndim == 0:
         raise ValueError(f"{metric.name}: {name} must have at least one axis, got a scalar")
+    check_features(array.shape[1:], f"{metric.name}: {name}")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 

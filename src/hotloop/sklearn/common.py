@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from .. import optimizers
 from ..callbacks import History
+from ..masks import refuse_masks
 from ..models import Model
 from ..optimizers import Optimizer
 from . import sparse
@@ -47,10 +48,12 @@ def checked_pair(estimator: Any, X: Any, y: Any, *, reset: bool, **how: Any) -> 
     Raises
     ------
     ValueError
-        In scikit-learn's words; and where X has one axis and y two, as if they were swapped.
+        In scikit-learn's words; for masked values; and where X has one axis and y two, as if they were swapped.
     TypeError
         For quantities in a sparse matrix.
     """
+    refuse_masks(X, "X")
+    refuse_masks(y, "y")
     shape: tuple[int, ...] = getattr(X, "shape", ())
     other: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) == 1 and len(other) == 2 and other[1] > 1:
@@ -68,6 +71,7 @@ def checked_pair(estimator: Any, X: Any, y: Any, *, reset: bool, **how: Any) -> 
 
 def checked(estimator: Any, X: Any, **how: Any) -> Any:
     """Examples to predict for, as scikit-learn checks them."""
+    refuse_masks(X, "X")
     return _usual(
         validate_data(estimator, X, accept_sparse="csr", dtype="numeric", reset=False, **how)
     )

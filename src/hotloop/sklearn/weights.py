@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 
+from ..masks import refuse_masks
+
 Array = NDArray[Any]
 
 
@@ -15,6 +17,7 @@ def checked(sample_weight: Any, X: Array) -> Array | None:
     """One number for each example; ValueError otherwise and for negative ones."""
     if sample_weight is None:
         return None
+    refuse_masks(sample_weight, "sample_weight")
     weight: Array = _check_sample_weight(sample_weight, X)
     if (weight < 0).any():
         raise ValueError("sample_weight holds negative numbers; weights are at least 0")
