@@ -273,6 +273,23 @@ def test_an_own_layers_arguments_too_but_not_what_its_call_sets():
     assert layer.calls == 2
 
 
+def test_and_what_its_call_reads_but_not_what_it_does_not_read():
+    class Scale(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.factor, self.epoch = 2.0, 0
+
+        def call(self, x):
+            return x * self.factor
+
+    layer = Scale()
+    layer.factor = 3.0
+    assert layer(np.ones((1, 1))).item() == 3.0
+    with pytest.raises(ValueError, match=r"factor cannot be set to 4\.0"):
+        layer.factor = 4.0
+    layer.epoch = 1
+
+
 def _own(**methods):
     return type("Own", (layers.Layer,), {"call": lambda self, x: x * 2.0, **methods})()
 

@@ -443,8 +443,14 @@ _MASK_ADVICE = (
 
 @functools.cache
 def _taken(kind: type[Layer]) -> frozenset[str]:
-    """What a recorded forward pass has taken from a layer: its arguments, and what computes."""
+    """What a recorded forward pass has taken from a layer: its arguments, and what computes.
+
+    Of a user's class also whatever its `call` reads by name.
+    """
     names = {"call"}
+    code = getattr(inspect.unwrap(kind.call), "__code__", None)
+    if code is not None and not overriding.is_built_in(kind):
+        names.update(code.co_names)
     for base in kind.__mro__:
         if base is Layer:
             break

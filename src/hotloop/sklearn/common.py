@@ -48,7 +48,8 @@ def checked_pair(estimator: Any, X: Any, y: Any, *, reset: bool, **how: Any) -> 
     Raises
     ------
     ValueError
-        In scikit-learn's words; for masked values; and where X has one axis and y two, as if they were swapped.
+        In scikit-learn's words; for masked values; and where X has one axis and y two, as if they
+        were swapped.
     TypeError
         For quantities in a sparse matrix.
     """
