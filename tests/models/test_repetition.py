@@ -14,7 +14,7 @@ import pytest
 
 import hotloop
 from hotloop import config, layers
-from hotloop.models import trainer
+from hotloop.models import arrays, loop
 
 
 def classifier(*sizes: int) -> hotloop.Sequential:
@@ -34,7 +34,7 @@ def core(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled core, which comes back for nothing but a Ctrl-C or the end."""
     if config.backend() != "cython":
         pytest.skip("other backends call Python in every step")
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e9)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e9)
 
 
 def calls(work: Callable[[], object]) -> int:
@@ -79,7 +79,7 @@ def test_batches_and_unwatched_epochs_add_no_python_calls() -> None:
         return calls(lambda: model.fit(x, y, batch_size, epochs, verbose=0))
 
     assert fit(32, 2) == fit(8, 2) == fit(8, 100)
-    block = trainer.BLOCK_ROWS // len(x)  # epochs whose order is drawn at once
+    block = arrays.BLOCK_ROWS // len(x)  # epochs whose order is drawn at once
     by_block = fit(32, 3 * block) - fit(32, 2 * block)
     assert (
         by_block == fit(8, 4 * block) - fit(8, 3 * block) < 120

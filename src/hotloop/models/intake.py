@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import adapters
 from ..graph import ops
 from ..graph.trace import Node, Value, topological
 from ..layers.base import Layer
@@ -40,6 +39,8 @@ class Intake:
         themselves, or what they are prepared to.
     text : mapping of int to bool
         Which of the inputs may hold strings, and whether some of them may be missing.
+    dims : tuple of int or None
+        The shape of an example, if there is one input and plans read it as it is.
 
     Raises
     ------
@@ -59,13 +60,9 @@ class Intake:
         self.values += [v for v in dict.fromkeys(n.output for n in nodes) if v in known & read]
         raw = {self._inputs[value] for value in self.values if value in self._inputs}
         self._plain = not known and not self._layers
-        self._dims = inputs[0].dims if self._plain and len(inputs) == 1 else None
+        self.dims = inputs[0].dims if self._plain and len(inputs) == 1 else None
         of_text = self._of_text() if known else {}
         self.text = {i: missing for i, missing in of_text.items() if i not in raw}
-
-    def examples(self, x: Any) -> int:
-        """How many examples x holds if it is what plans read, as it is; 0 if it may not be."""
-        return 0 if self._dims is None else adapters.examples(x, self._dims)
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """The arrays of `values`, in place where nothing is to be done to them.

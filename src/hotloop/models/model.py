@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import naming, overriding
 from ..console import say
-from ..data import adapters
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from .order import in_order
@@ -87,8 +86,8 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
-        self._input_form: Any = None  # one, a list or a dict, as inputs and outputs were given
-        self._output_form: Any = None
+        self.input_form: Any = None  # one, a list or a dict, as inputs and outputs were given
+        self.output_form: Any = None
         self._layer_order: list[Layer] | None = None
         if inputs is not None or outputs is not None:
             self._refuse_call()
@@ -101,7 +100,7 @@ class Model(Trainer, Layer):
 
     def _connect(self, inputs: Any, outputs: Any) -> None:
         self.inputs, self.outputs = _values("inputs", inputs), _values("outputs", outputs)
-        self._input_form, self._output_form = (
+        self.input_form, self.output_form = (
             dict(given) if isinstance(given, Mapping) else given for given in (inputs, outputs)
         )
 
@@ -124,7 +123,7 @@ class Model(Trainer, Layer):
         )
 
     @property
-    def _records_call(self) -> bool:
+    def records_call(self) -> bool:
         """Whether its `call` is of its own class."""
         return type(self).call is not Model.call
 
@@ -274,7 +273,7 @@ class Model(Trainer, Layer):
         ValueError
             If a value was made outside of any layer.
         """
-        if self._records_call:
+        if self.records_call:
             return self._own_config()
         from .structure import model_config
 
@@ -337,38 +336,38 @@ class Model(Trainer, Layer):
     @property
     def input(self) -> Any:
         """The symbolic input; a list or dict if there are several."""
-        return _in_form(self._input_form, self.inputs)
+        return _in_form(self.input_form, self.inputs)
 
     @property
     def output(self) -> Any:
         """The symbolic output; a list or dict if there are several."""
-        return _in_form(self._output_form, self.outputs)
+        return _in_form(self.output_form, self.outputs)
 
     @property
     def input_shape(self) -> Any:
-        return _in_form(self._input_form, [v.shape for v in self.inputs])
+        return _in_form(self.input_form, [v.shape for v in self.inputs])
 
     @property
     def output_shape(self) -> Any:
-        return _in_form(self._output_form, [v.shape for v in self.outputs])
+        return _in_form(self.output_form, [v.shape for v in self.outputs])
 
     @property
     def input_names(self) -> list[str]:
         """The keys of a dict of inputs; otherwise what `Input` was given."""
-        form = self._input_form
+        form = self.input_form
         return list(form) if isinstance(form, dict) else [v.name for v in self.inputs]
 
     @property
     def output_names(self) -> list[str]:
         """The keys of a dict of outputs; otherwise the names of the layers that make them."""
-        if isinstance(self._output_form, dict):
-            return list(self._output_form)
+        if isinstance(self.output_form, dict):
+            return list(self.output_form)
         layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
         return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
 
     def _in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
-        return _in_form(self._output_form, outputs)
+        return _in_form(self.output_form, outputs)
 
     def summary(
         self,
@@ -440,7 +439,7 @@ class Model(Trainer, Layer):
         TypeError
             If it has no `call`.
         """
-        if not self._records_call:
+        if not self.records_call:
             raise TypeError(
                 f"{self.describe()} has no inputs and outputs: make it as Model(inputs, outputs), "
                 "or define call()"
@@ -448,7 +447,7 @@ class Model(Trainer, Layer):
 
     def _finish_build(self, input_shape: Any) -> None:
         """Records the class's own `call`."""
-        if not self._records_call:
+        if not self.records_call:
             return
         self.built = False  # a build of the class's own may have said that it is
         try:
@@ -486,15 +485,6 @@ class Model(Trainer, Layer):
                         "self.hidden = Dense(8), and use them in call()"
                     )
 
-    def _build_for(self, x: Any) -> None:
-        """Builds for inputs like these."""
-        if self._records_call:
-            self.build(adapters.shapes(x))
-        else:
-            [array] = adapters.as_arrays(x, ["x"], "x", text=self._text_inputs())
-            adapters.check_lengths(x=[array])
-            self.build((None, *array.shape[1:]))
-
     def check_ready(self) -> None:
         for layer in self.layers:
             layer.check_ready()
@@ -519,7 +509,7 @@ class Model(Trainer, Layer):
                     f"{expected.dtype}, got {value.shape} and {value.dtype}"
                 )
         made = replay(self.outputs, dict(zip(self.inputs, given, strict=True)))
-        return _in_form(self._output_form, made)
+        return _in_form(self.output_form, made)
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
@@ -527,7 +517,7 @@ class Model(Trainer, Layer):
             parts = flat(x)
             if parts and all(isinstance(part, Value) for part in parts):
                 self._check_training(training, symbolic=True)
-                alone = isinstance(x, list | tuple) and len(x) == 1 and not self._records_call
+                alone = isinstance(x, list | tuple) and len(x) == 1 and not self.records_call
                 return self.extend(x[0] if alone else x)
         if training is not None:
             self._check_training(training, symbolic=False)

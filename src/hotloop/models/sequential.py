@@ -89,7 +89,7 @@ class Sequential(Model):
             self.built = True
         self._chain.append(layer)
         self._names.add(layer.name)
-        self._forget_plans()
+        self._plans.forget()
 
     def pop(self) -> Layer:
         """Removes the last layer and returns it."""
@@ -101,7 +101,7 @@ class Sequential(Model):
             self._values.pop()
             self.outputs = self._values[-1:]
             self.built = bool(self._chain)
-        self._forget_plans()
+        self._plans.forget()
         return layer
 
     def build(self, input_shape: Shape) -> None:

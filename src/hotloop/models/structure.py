@@ -31,14 +31,14 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
     With `with_draws`, it will draw the same random numbers too, seed or not.
     """
     described: Config = {"class_name": type(layer).__name__}
-    if isinstance(layer, Model) and not layer._records_call:
+    if isinstance(layer, Model) and not layer.records_call:
         return described | {"config": model_config(layer, with_draws=with_draws)}
     config = layer.get_config()
     if with_draws and layer.random_key is not None:
         config["seed"] = layer.random_key
     if isinstance(layer, Model) and layer.built:
-        described["input_shape"] = restructured(layer._input_form, [v.shape for v in layer.inputs])
-    if with_draws and (keys := [part.random_key for part in layer._drawing_parts()]):
+        described["input_shape"] = restructured(layer.input_form, [v.shape for v in layer.inputs])
+    if with_draws and (keys := [part.random_key for part in layer.drawing_parts()]):
         described["random_keys"] = keys
     return described | {"config": config}
 
@@ -66,7 +66,7 @@ def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None 
     if issubclass(cls, Model) and cls.call is Model.call:
         return model_from_config(config["config"], custom_objects, cls=cls)
     layer: Layer = cls.from_config(dict(config["config"]))
-    for part, key in zip(layer._drawing_parts(), config.get("random_keys", ()), strict=False):
+    for part, key in zip(layer.drawing_parts(), config.get("random_keys", ()), strict=False):
         part.random_key = key
     if "input_shape" in config:
         layer.build(config["input_shape"])
@@ -91,8 +91,8 @@ def model_config(model: Model, *, with_draws: bool = False) -> Config:
     return config | {
         "layers": [layer_config(layer, with_draws=with_draws) for layer in model.layers],
         "calls": made.calls,
-        "inputs": made.references(model._input_form, model.inputs),
-        "outputs": made.references(model._output_form, model.outputs),
+        "inputs": made.references(model.input_form, model.inputs),
+        "outputs": made.references(model.output_form, model.outputs),
     }
 
 
@@ -185,7 +185,7 @@ def clone_model(
             return clone_function(layer)
         return layer_from_config(config, {type(layer).__name__: type(layer)})
 
-    if model._records_call:
+    if model.records_call:
         copied = layer_from_config(layer_config(model), {type(model).__name__: type(model)})
         assert isinstance(copied, Model)
         return copied

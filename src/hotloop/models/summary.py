@@ -145,7 +145,7 @@ def _source(value: Value) -> str:
 
 def _is_chain(model: Model) -> bool:
     """Whether each layer reads what the one before it makes, and is used once."""
-    if model._records_call:
+    if model.records_call:
         return True  # its attributes are listed, as they come
     uses = calls(model.outputs, known=model.inputs)
     read = [use.inputs for use in uses]
@@ -256,7 +256,7 @@ def figures(model: Model) -> list[str]:
     if not model.built:
         return []
     forward = build(model.intake.values, model.outputs, BATCH_SIZE)
-    training = model._training_plan(BATCH_SIZE)
+    training = model.training_plan(BATCH_SIZE)
     flops, purpose, plan = f"{_flops(forward):,}", "forward pass", forward
     if training is not None:
         flops += f" (training: {_flops(training):,})"

@@ -29,8 +29,9 @@ from ..data.feed import Feed
 from ..graph.plan import Plan, product_flops
 from ..graph.trace import Node, Value
 from ..graph.updates import CHANGES_VARIABLES
+from ..models.arrays import BLOCK_ROWS
 from ..models.diagnosis import NonFiniteError
-from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
+from ..models.loop import RECORDED_ROWS
 from ..random import orders
 from ..saving.files import text_written_whole
 from ..variables import Variable
