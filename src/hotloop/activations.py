@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from . import backends, naming
 from .backends import own
 from .data.adapters import as_float
-from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Value
+
+if TYPE_CHECKING:
+    from .differentiation import DifferentiationError
 
 X = TypeVar("X", NDArray[Any], Value)
 Activation = Callable[[Any], Any]
@@ -587,9 +589,11 @@ class OwnActivation:
         derivative: Callable[[Any], Any] | None = None,
         name: str | None = None,
     ) -> None:
+        from .backends.scalar_functions import ScalarFunction
+
         self.__name__ = name or str(getattr(f, "__name__", "function"))
         self.registered = name is not None
-        self.scalar = own.ScalarFunction(f, derivative, 1, self.__name__)
+        self.scalar = ScalarFunction(f, derivative, 1, self.__name__)
 
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Value):
@@ -625,6 +629,8 @@ def _of_function(f: Callable[..., Any]) -> Activation:
             return activation
     if not (isinstance(f, FunctionType) or hasattr(f, "py_func")) or f in _BY_NAME.values():
         return f
+    from .differentiation import DifferentiationError
+
     try:
         return OwnActivation(f)
     except DifferentiationError as error:

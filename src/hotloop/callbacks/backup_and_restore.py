@@ -58,6 +58,8 @@ class BackupAndRestore(Callback):
     >>> folder.cleanup()
     """
 
+    backs_up = True
+
     def __init__(
         self,
         backup_dir: str | PathLike[str],

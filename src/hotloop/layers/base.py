@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -553,6 +552,6 @@ def _unknown_argument(cls: type[Layer], name: str) -> TypeError:
         for parameter, how in inspect.signature(base).parameters.items()
         if how.kind is not how.VAR_KEYWORD
     }
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    near = naming.nearest(name, known)
+    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(sorted(known))}"
     return TypeError(f"{cls.__name__} takes no argument {name!r}; {hint}")
