@@ -30,11 +30,10 @@ from .models.diagnosis import NonFiniteError
 from .optimizers import Optimizer
 from .regularizers import Regularizer
 from .variables import Variable
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import datasets, kernels, profiling
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Initializer",

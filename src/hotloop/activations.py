@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends, naming
+from . import backends, config, naming
 from .backends import own
 from .data.adapters import as_float
 from .graph import ops
@@ -515,6 +515,7 @@ _BY_NAME: dict[str, Activation] = {
 } | {"swish": silu, "hard_swish": hard_silu}
 # Those of the user's own.
 _REGISTERED: dict[str, OwnActivation] = {}
+config.own_functions["activation"] = _REGISTERED
 
 
 def register(

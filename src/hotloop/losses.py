@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import backends, naming
+from . import backends, config, naming
 from .backends import own
 from .backends.formulas import EPSILON
 from .data.adapters import (
@@ -1492,6 +1492,7 @@ _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
 
 # Those of the user's own, and the classes that configurations name.
 _REGISTERED: dict[str, ScalarFunction] = {}
+config.own_functions["loss"] = _REGISTERED
 _OWN: dict[str, type[Loss]] = {"ScalarLoss": ScalarLoss, "ArrayLoss": ArrayLoss}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,6 +88,8 @@ class Layer:
     array([[4., 4.]], dtype=float32)
     """
 
+    # What it makes of arrays at once, by a plan: models stand above layers, and enter it here.
+    _on_arrays: ClassVar[Callable[[Layer, Any], NDArray[Any]]]
     # Arguments of its __init__ that it reads each time, or that `adapt` sets.
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
@@ -190,9 +192,7 @@ class Layer:
         symbolic = all(isinstance(v, Value) for v in (flat(x) if several else [x]))
         self._check_training(training, symbolic)
         if not symbolic:
-            from ..models.eager import call_layer
-
-            return call_layer(self, x)
+            return self._on_arrays(x)
         y = self.extend(x)
         self._last_use = (x, y)
         return y

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from .. import losses, metrics, naming, optimizers
 from ..layers.base import Layer
 from ..variables import deferring
+from ..version import __version__
 from . import archives, formats, strict_json, tensors
 from .archives import Archive
 from .configs import check, count
@@ -64,7 +65,6 @@ def write(
     model: Model, path: Path, overwrite: bool = True, beside: Mapping[str, str] | None = None
 ) -> None:
     """Writes a model's file, with further texts as members `beside` the model's own."""
-    from .. import __version__
     from ..models.structure import layer_config
 
     if formats.format_of_model(path) == formats.KERAS:
