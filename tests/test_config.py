@@ -1,4 +1,4 @@
-"""Settings, the environment variables behind them, the report, and what an import costs."""
+"""Settings, the environment variables behind them, and the report."""
 
 from __future__ import annotations
 
@@ -259,29 +259,6 @@ def test_a_core_that_does_not_load_tells_in_the_words_of_the_loader(
     code = f"import ctypes; ctypes.CDLL({str(next(folder.glob(f'{broken}.*')))!r})"
     words = run(code).stderr.splitlines()[-1].removeprefix("OSError: ")
     assert reports(tmp_path) == (words,) * 2
-
-
-# ------------------------------------------------------------------------------- import
-
-
-def test_what_an_import_brings_along() -> None:
-    code = """
-import sys
-import numpy.random
-before = set(sys.modules)
-import hotloop
-print(*sorted(set(sys.modules) - before))
-"""
-    new = run(code).stdout.split()
-    packages = {name.partition(".")[0] for name in new}
-    heavy = {"numba", "llvmlite", "scipy", "matplotlib", "sklearn", "pandas", "torch", "IPython"}
-    assert not packages & (heavy | {"tqdm", "safetensors", "multiprocessing", "asyncio", "socket"})
-    foreign = packages - set(sys.stdlib_module_names) - {"hotloop", "numpy"}
-    assert not foreign
-    assert not [name for name in new if name.startswith(CORE)]  # loaded when first needed
-    own = [name for name in new if name.startswith("hotloop")]
-    assert len(own) < 110
-    assert len(new) - len(own) < 60
 
 
 def test_training_on_the_core_needs_no_numba() -> None:

@@ -291,7 +291,7 @@ def test_a_fork_waits_for_locks_in_any_order():
 
 
 def test_a_fork_waits_for_a_generator_that_another_thread_draws_from():
-    source = np.random.default_rng(0)
+    source, library = np.random.default_rng(0), random.generator()
     drawn = threading.Event()
 
     def hold(lock: Any) -> None:
@@ -302,7 +302,7 @@ def test_a_fork_waits_for_a_generator_that_another_thread_draws_from():
     with random.drawing_from(source):
         for lock in (
             source.bit_generator.lock,
-            random._generator.bit_generator.lock,
+            library.bit_generator.lock,
             np.random.get_bit_generator().lock,
         ):
             drawn.clear()

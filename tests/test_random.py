@@ -1,5 +1,6 @@
 import random as python_random
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -91,3 +92,24 @@ def test_another_thread_draws_from_the_generator():
         thread.start()
         thread.join()
     assert found == [expected]
+
+
+def test_threads_that_draw_first_share_one_generator(monkeypatch):
+    made = []
+    first = np.random.default_rng
+
+    def slow(*seed):
+        made.append(first(*seed))
+        time.sleep(0.01)
+        return made[-1]
+
+    monkeypatch.setattr(random, "_generator", None)
+    monkeypatch.setattr(np.random, "default_rng", slow)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(random.generator())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert all(generator is made[0] for generator in found)

@@ -12,7 +12,6 @@ from . import (
     config,
     constraints,
     initializers,
-    kernels,
     layers,
     losses,
     metrics,
@@ -31,11 +30,10 @@ from .models.diagnosis import NonFiniteError
 from .optimizers import Optimizer
 from .regularizers import Regularizer
 from .variables import Variable
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import datasets, profiling
-
-__version__ = "0.1.0"
+    from . import datasets, kernels, profiling
 
 __all__ = [
     "Initializer",
@@ -71,6 +69,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
-    if name in ("datasets", "profiling", "sklearn"):
+    if name in ("datasets", "kernels", "profiling", "sklearn"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

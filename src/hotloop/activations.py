@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends, naming
+from . import backends, config, naming
 from .backends import own
 from .data.adapters import as_float
-from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Value
+
+if TYPE_CHECKING:
+    from .backends.differentiation import DifferentiationError
 
 X = TypeVar("X", NDArray[Any], Value)
 Activation = Callable[[Any], Any]
@@ -513,6 +515,7 @@ _BY_NAME: dict[str, Activation] = {
 } | {"swish": silu, "hard_swish": hard_silu}
 # Those of the user's own.
 _REGISTERED: dict[str, OwnActivation] = {}
+config.own_functions["activation"] = _REGISTERED
 
 
 def register(
@@ -587,9 +590,11 @@ class OwnActivation:
         derivative: Callable[[Any], Any] | None = None,
         name: str | None = None,
     ) -> None:
+        from .backends.scalar_functions import ScalarFunction
+
         self.__name__ = name or str(getattr(f, "__name__", "function"))
         self.registered = name is not None
-        self.scalar = own.ScalarFunction(f, derivative, 1, self.__name__)
+        self.scalar = ScalarFunction(f, derivative, 1, self.__name__)
 
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Value):
@@ -625,6 +630,8 @@ def _of_function(f: Callable[..., Any]) -> Activation:
             return activation
     if not (isinstance(f, FunctionType) or hasattr(f, "py_func")) or f in _BY_NAME.values():
         return f
+    from .backends.differentiation import DifferentiationError
+
     try:
         return OwnActivation(f)
     except DifferentiationError as error:

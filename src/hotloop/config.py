@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from . import backends
 from .backends.formulas import EPSILON
 from .console import say
+
+# The user's own functions by kind and name: tables that the modules which have them enter here.
+own_functions: dict[str, Mapping[str, Any]] = {}
 
 _floatx = "float32"
 # What takes its place within `computing_in`, in this thread or task alone.
@@ -155,12 +159,9 @@ def report(every_op: bool = True) -> list[str]:
 
 def _own_functions() -> list[str]:
     """The user's own activations and losses, if there are any, and what serves each."""
-    from . import activations, losses
-    from .backends import own
-
-    functions = [("activation", a.__name__) for a in activations.registered()]
-    functions += [("loss", f.name) for f in losses.registered()]
-    by, why = ("numba", "compiled") if own.has_numba() else ("python", "numba is not installed")
+    numba = backends.available("numba")
+    by, why = ("numba", "compiled") if numba else ("python", "numba is not installed")
+    functions = [(kind, name) for kind, table in own_functions.items() for name in table]
     rows = [f"  {f'{kind} {name!r}':<34}{by:<12}{why}" for kind, name in functions]
     return ["", "own functions", *rows] if rows else []
 

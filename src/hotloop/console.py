@@ -7,7 +7,6 @@ Programs with windows have none (``sys.stdout`` is None), others replace it by a
 from __future__ import annotations
 
 import errno
-import shutil
 import sys
 import warnings
 
@@ -40,6 +39,8 @@ def is_terminal() -> bool:
 
 def columns() -> int:
     """Characters on a line; 80 where a terminal does not know."""
+    import shutil  # with modules of compression
+
     return shutil.get_terminal_size(fallback=(80, 24)).columns
 
 

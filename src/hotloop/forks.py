@@ -23,8 +23,6 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
-import numpy as np
-
 
 class Owner(Protocol):
     """What has something that it must not share with a parent's threads."""
@@ -83,7 +81,9 @@ def _locks_of_others() -> Iterator[Any]:
     NumPy's global random numbers, which `hotloop.utils.set_random_seed` seeds; what Numba compiles
     under, for seconds, but in a state that nobody else could put right; what tqdm draws under.
     """
-    yield np.random.get_bit_generator().lock  # type: ignore[attr-defined]
+    numbers = getattr(sys.modules.get("numpy.random"), "get_bit_generator", None)
+    if numbers is not None:
+        yield numbers().lock
     for module, owner, lock in (
         ("numba.core.compiler_lock", "global_compiler_lock", "_lock"),
         ("tqdm.std", "TqdmDefaultWriteLock", "th_lock"),

@@ -12,12 +12,12 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import backends, naming
+from . import backends, config, naming
 from .backends import own
 from .backends.formulas import EPSILON
 from .data.adapters import (
@@ -28,10 +28,12 @@ from .data.adapters import (
     check_targets,
     check_whole_numbers,
 )
-from .differentiation import DifferentiationError
 from .graph import ops
 from .graph.trace import Node, Value, check_features
 from .masks import refuse_masks
+
+if TYPE_CHECKING:
+    from .backends.scalar_functions import ScalarFunction
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
 
@@ -1093,9 +1095,12 @@ class ScalarLoss(Loss):
 
 def _scalar(
     function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None, name: str
-) -> own.ScalarFunction:
+) -> ScalarFunction:
+    from .backends.differentiation import DifferentiationError
+    from .backends.scalar_functions import ScalarFunction
+
     try:
-        return own.ScalarFunction(function, derivative, 2, name)
+        return ScalarFunction(function, derivative, 2, name)
     except DifferentiationError as error:
         raise DifferentiationError(
             f"the loss '{name}' is no function of two numbers that can be compiled: {error}\n"
@@ -1106,6 +1111,8 @@ def _scalar(
 
 def _of_function(function: Callable[[Any, Any], Any]) -> Loss:
     """The loss that a user's function is: of numbers if it can be, or else of whole arrays."""
+    from .backends.differentiation import DifferentiationError
+
     try:
         return ScalarLoss(function)
     except DifferentiationError:
@@ -1484,7 +1491,8 @@ _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
 }
 
 # Those of the user's own, and the classes that configurations name.
-_REGISTERED: dict[str, own.ScalarFunction] = {}
+_REGISTERED: dict[str, ScalarFunction] = {}
+config.own_functions["loss"] = _REGISTERED
 _OWN: dict[str, type[Loss]] = {"ScalarLoss": ScalarLoss, "ArrayLoss": ArrayLoss}
 
 
@@ -1529,7 +1537,7 @@ def register(
     return ScalarLoss(name)
 
 
-def registered() -> list[own.ScalarFunction]:
+def registered() -> list[ScalarFunction]:
     """All functions that were registered."""
     return list(_REGISTERED.values())
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
-import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from .forks import kept_over_forks
@@ -58,10 +56,23 @@ def lookup(kind: str, identifier: str, table: Mapping[str, Entry]) -> Entry:
     key = _key(identifier)
     if key in by_key:
         return table[by_key[key]]
-    near = difflib.get_close_matches(key, by_key, n=1)
-    hint = f" Did you mean {by_key[near[0]]!r}?" if near else ""
+    near = nearest(key, by_key)
+    hint = f" Did you mean {by_key[near]!r}?" if near else ""
     known = ", ".join(sorted(table, key=str.lower))
     raise ValueError(f"Unknown {kind} {identifier!r}.{hint} Known: {known}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that somebody may have meant; None if none is like it.
+
+    Examples
+    --------
+    >>> nearest("momentun", ["momentum", "nesterov"])
+    'momentum'
+    """
+    import difflib  # errors alone need it
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 def instantiate(kind: str, identifier: object, table: Mapping[str, Any]) -> Any:
@@ -130,6 +141,7 @@ def to_json(content: Any, **options: Any) -> str:
     >>> to_json({"class_name": "Dense"})
     '{"class_name": "Dense"}'
     """
+    import json
 
     def refuse(thing: Any) -> Any:
         raise ValueError(

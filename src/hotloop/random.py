@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-import random as python_random
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from . import backends, forks
 
-# A Generator takes a lock of its own in every draw, and replacing it is one assignment:
-# that is all the thread safety that is needed.
-_generator = np.random.default_rng()
+# A Generator takes a lock of its own in every draw, and replacing it is one assignment: that is
+# all the thread safety that is needed, once there is one. It is made when it is first needed, as
+# NumPy's random numbers take long to import.
+_generator: np.random.Generator | None = None
+_making = forks.kept_over_forks(threading.RLock())
 # What takes its place within `drawing_from`, in this thread or task alone.
 _own: ContextVar[np.random.Generator | None] = ContextVar("hotloop_generator", default=None)
 _sources: list[np.random.Generator] = []  # of all threads' `drawing_from`
@@ -24,7 +26,8 @@ _sources: list[np.random.Generator] = []  # of all threads' `drawing_from`
 
 def _locks() -> list[Any]:
     """Those of the generators that some thread may be drawing from."""
-    return [source.bit_generator.lock for source in (_generator, *_sources)]
+    sources = [*_sources] if _generator is None else [_generator, *_sources]
+    return [source.bit_generator.lock for source in sources]
 
 
 forks.also_waits_for(_locks)
@@ -51,13 +54,16 @@ def set_random_seed(seed: int) -> None:
     >>> set_random_seed(7); first == next_key()
     True
     """
+    import random as python_random
+
     global _generator
     number = as_seed(seed)
     if number >= 2**32:
         raise ValueError(f"seed must be from 0 to 2**32 - 1, got {seed!r}")
     python_random.seed(number)
     np.random.seed(number)  # noqa: NPY002 - users' own code draws from it
-    _generator = np.random.default_rng(number)
+    with _making:
+        _generator = np.random.default_rng(number)
 
 
 def generator() -> np.random.Generator:
@@ -72,7 +78,16 @@ def generator() -> np.random.Generator:
     >>> generator().permutation(3).tolist()
     [2, 0, 1]
     """
-    return _own.get() or _generator
+    return _own.get() or _generator or _first()
+
+
+def _first() -> np.random.Generator:
+    """The generator, of the operating system's entropy if there is none yet."""
+    global _generator
+    with _making:
+        if _generator is None:
+            _generator = np.random.default_rng()
+        return _generator
 
 
 @contextmanager

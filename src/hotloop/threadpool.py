@@ -19,12 +19,13 @@ process, not for one of its threads.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import ClassVar
 
-from . import backends
+from .version import __version__
 
 _NAME = "threadpoolctl"
 
@@ -35,16 +36,15 @@ class _Pool:
     user_api = internal_api = "hotloop"
     filename_prefixes = ("runtime.",)  # the file that holds the pool: backends/compiled/runtime
     check_symbols = ("PyInit_runtime",)
+    threads: ClassVar[tuple[Callable[[], int], Callable[[int], None]]]  # from `announce`
 
     def get_num_threads(self) -> int:
-        return backends.num_threads()
+        return self.threads[0]()
 
     def set_num_threads(self, num_threads: int) -> None:
-        backends.set_num_threads(num_threads)
+        self.threads[1](num_threads)
 
     def get_version(self) -> str:
-        from . import __version__  # not yet known when this module is imported
-
         return __version__
 
 
@@ -71,8 +71,12 @@ class _Finder:
         return spec
 
 
-def announce() -> None:
-    """Makes the pool known to threadpoolctl: now, or as soon as that is imported."""
+def announce(num_threads: Callable[[], int], set_num_threads: Callable[[int], None]) -> None:
+    """Makes the pool known to threadpoolctl: now, or as soon as that is imported.
+
+    The two functions say, and set, how many threads the pool may use.
+    """
+    _Pool.threads = (num_threads, set_num_threads)
     if sys.modules.get(_NAME) is not None:
         _register(import_module(_NAME))  # which waits for a thread that is just importing it
     elif _Finder not in sys.meta_path:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from .. import threadpool
 from ..forks import kept_over_forks
 
 Op = Callable[..., Any]
@@ -46,6 +47,7 @@ def _load(name: str) -> ModuleType | None:
                 from . import compiled
 
                 _modules[name] = compiled.load()
+                threadpool.announce(num_threads, set_num_threads)
             else:
                 module = {"numba": ".loops", "numpy": ".numpy"}[name]
                 _modules[name] = importlib.import_module(module, __name__)

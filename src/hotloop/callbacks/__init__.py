@@ -1,18 +1,23 @@
 """Callbacks: what happens around epochs and batches."""
 
-from .backup_and_restore import BackupAndRestore
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .base import Callback
 from .callback_list import CallbackList
-from .csv_logger import CSVLogger
 from .early_stopping import EarlyStopping
 from .history import History
 from .lambdas import LambdaCallback
 from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
-from .model_checkpoint import ModelCheckpoint
 from .monitor import MonitorCallback
 from .progress import ProgressBar
-from .tensorboard import TensorBoard
 from .terminate_on_nan import TerminateOnNaN
+
+if TYPE_CHECKING:
+    from .backup_and_restore import BackupAndRestore
+    from .csv_logger import CSVLogger
+    from .model_checkpoint import ModelCheckpoint
+    from .tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -30,3 +35,22 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+# Those that write files, and the modules that have them.
+_WRITERS = {
+    "BackupAndRestore": ".backup_and_restore",
+    "CSVLogger": ".csv_logger",
+    "ModelCheckpoint": ".model_checkpoint",
+    "TensorBoard": ".tensorboard",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a callback that writes files, with what files need, when it is first used."""
+    if name in _WRITERS:
+        return getattr(import_module(_WRITERS[name], __name__), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

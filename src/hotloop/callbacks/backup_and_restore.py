@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..saving.files import remove_leftovers
+from ..files import remove_leftovers
 from .base import Callback
 
 
@@ -57,6 +57,8 @@ class BackupAndRestore(Callback):
     [0, 1, 2, 3, 4]
     >>> folder.cleanup()
     """
+
+    backs_up = True
 
     def __init__(
         self,

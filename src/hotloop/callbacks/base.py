@@ -26,6 +26,8 @@ class Callback:
         nor at the clock: several epochs may then run before it hears of the first one.
     ends_at_nan : bool
         True in a class for which a loss that is not finite ends training and is no error.
+    backs_up : bool
+        True in `BackupAndRestore`, with which fit goes on where a killed program was.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Callback:
     params: Mapping[str, Any] | None = None
     passive: bool = False
     ends_at_nan: bool = False
+    backs_up: bool = False
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Take the settings of the run that is about to begin."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backup_and_restore import BackupAndRestore
 from .base import Callback, Logs
 from .history import History
+
+if TYPE_CHECKING:
+    from .backup_and_restore import BackupAndRestore
 
 # The hooks that make a run return to Python after each batch.
 _TRAIN_BATCHES = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -79,7 +81,7 @@ class CallbackList(Callback):
     @property
     def backup(self) -> BackupAndRestore | None:
         """The callback that backs the training up, if there is one."""
-        found = [callback for callback in self.callbacks if isinstance(callback, BackupAndRestore)]
+        found: list[Any] = [callback for callback in self.callbacks if callback.backs_up]
         if len(found) > 1:
             raise ValueError("callbacks: there can be only one BackupAndRestore")
         return found[0] if found else None

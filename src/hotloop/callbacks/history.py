@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from .. import notebook
 from .base import Callback, Logs
 from .monitor import MonitorCallback
 
@@ -147,6 +146,8 @@ class History(Callback):
 
     def _repr_html_(self) -> str:
         """A table with a small curve for each metric, in notebooks."""
+        from .. import notebook
+
         rows = []
         for name in self.metric_names():
             known = [key for key in (name, f"val_{name}") if key in self.history]

@@ -108,7 +108,7 @@ class _Version(argparse.Action):
     """Prints the version, which is looked up only then."""
 
     def __call__(self, *_: Any) -> None:
-        from .. import __version__
+        from ..version import __version__
 
         print(f"hotloop {__version__}")
         raise SystemExit(0)

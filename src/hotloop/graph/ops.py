@@ -16,7 +16,7 @@ from ..variables import Variable
 from .trace import Node, Value, emit, parameter
 
 if TYPE_CHECKING:
-    from ..backends.own import ScalarFunction
+    from ..backends.scalar_functions import ScalarFunction
 
 Gradients = tuple[Value | None, ...]
 GradientRule = Callable[[Node, Value, tuple[bool, ...]], Gradients]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from ..variables import Variable
 
@@ -82,36 +82,38 @@ class Value:
             "numbers; inside a model use hotloop's layers and activations"
         )
 
-    # Operators are layers, for models to know them by: see `hotloop.layers.operators`.
+    # Operators are layers, for models to know them by, and layers stand above graphs: this is the
+    # module `hotloop.layers.operators`, which the package of layers enters here.
+    operators: ClassVar[Any]
 
     __array_priority__ = 1000.0  # NumPy's numbers leave the operators to it
 
     def __add__(self, other: Value | Variable | float) -> Any:
-        return _operators().add(self, other)
+        return self.operators.add(self, other)
 
     def __radd__(self, other: Variable | float) -> Any:
-        return _operators().add(self, other)
+        return self.operators.add(self, other)
 
     def __sub__(self, other: Value | float) -> Any:
-        return _operators().subtract(self, other)
+        return self.operators.subtract(self, other)
 
     def __rsub__(self, other: float) -> Any:
-        return _operators().subtract_from(other, self)
+        return self.operators.subtract_from(other, self)
 
     def __mul__(self, other: Value | float) -> Any:
-        return _operators().multiply(self, other)
+        return self.operators.multiply(self, other)
 
     def __rmul__(self, other: float) -> Any:
-        return _operators().multiply(self, other)
+        return self.operators.multiply(self, other)
 
     def __matmul__(self, other: Variable) -> Any:
-        return _operators().matmul(self, other)
+        return self.operators.matmul(self, other)
 
     def __truediv__(self, other: float) -> Any:
-        return _operators().divide(self, other)
+        return self.operators.divide(self, other)
 
     def __neg__(self) -> Any:
-        return _operators().negative(self)
+        return self.operators.negative(self)
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -122,12 +124,6 @@ class Value:
 
     def __repr__(self) -> str:
         return f"<Value {self.name or self.role} shape={self.shape} dtype={self.dtype}>"
-
-
-def _operators() -> Any:
-    from ..layers import operators
-
-    return operators
 
 
 def _refused(operator: str) -> Callable[..., NoReturn]:

@@ -1,5 +1,7 @@
 """Layers: the parts that models are made of. One file per family."""
 
+from ..graph.trace import Value
+from . import operators
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .core import Activation, Dense, Identity
@@ -87,3 +89,5 @@ __all__ = [
     "multiply",
     "subtract",
 ]
+
+Value.operators = operators

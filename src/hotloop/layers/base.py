@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,15 @@ _NOT_ASKED = ("compute_output_spec", "stateless_call", "quantized_call")
 _CALL_ADVICE = "Remove it, and say what the layer computes in call()"
 # What may be set at any time: it is read anew, or says nothing of what is computed.
 _NEVER_TAKEN = frozenset(["self", "name", "trainable", "inputs", "outputs", "layers"])
+
+
+_call_on_arrays: Callable[[Layer, Any], NDArray[Any]]
+
+
+def enter_call_on_arrays(call: Callable[[Layer, Any], NDArray[Any]]) -> None:
+    """Says what calls a layer on arrays: with a plan, so it stands above layers, with models."""
+    global _call_on_arrays
+    _call_on_arrays = call
 
 
 # Not a cached property of layers: those share a lock before Python 3.12, which a fork would copy.
@@ -191,9 +199,7 @@ class Layer:
         symbolic = all(isinstance(v, Value) for v in (flat(x) if several else [x]))
         self._check_training(training, symbolic)
         if not symbolic:
-            from ..models.eager import call_layer
-
-            return call_layer(self, x)
+            return _call_on_arrays(self, x)
         y = self.extend(x)
         self._last_use = (x, y)
         return y
@@ -554,6 +560,6 @@ def _unknown_argument(cls: type[Layer], name: str) -> TypeError:
         for parameter, how in inspect.signature(base).parameters.items()
         if how.kind is not how.VAR_KEYWORD
     }
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    near = naming.nearest(name, known)
+    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(sorted(known))}"
     return TypeError(f"{cls.__name__} takes no argument {name!r}; {hint}")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import notebook
 from ..graph.plan import build
 from ..graph.trace import Use, Value, calls
 
@@ -70,6 +69,8 @@ def summarize(
 
 def as_html(model: Model) -> str:
     """The same as a table for notebooks, with the layers of models inside."""
+    from .. import notebook
+
     found = list(rows(model, expand_nested=True))
     connected = not _is_chain(model)
     headings = ["Layer", "Type", "Output shape", "Param #", "Trainable"]

@@ -8,7 +8,6 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.numpy import factored_shapes
 from ..variables import Variable
 from .optimizer import Optimizer, Options
 
@@ -106,6 +105,8 @@ class Adafactor(Optimizer):
         return {"row": 0.0, "column": 0.0, "velocity": 0.0}
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        from ..backends.numpy import factored_shapes
+
         names = ("velocity",) if len(shape) < 2 else ("row", "column")
         return dict(zip(names, factored_shapes(shape), strict=True))
 

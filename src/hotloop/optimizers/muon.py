@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-from ..backends.numpy import WHOLE_UPDATES, newton_schulz_flops
 from ..variables import Variable
 from .optimizer import Optimizer, OtherOptions
 
@@ -166,6 +165,8 @@ class Muon(Optimizer):
 
     def settings(self, rule: str) -> dict[str, float]:
         if rule == "muon":
+            from ..backends.numpy import WHOLE_UPDATES
+
             return {name: self.hyper()[name] for name in WHOLE_UPDATES["muon"].hyper}
         return {
             "learning_rate": self.learning_rate * self.adam_lr_ratio,
@@ -178,6 +179,8 @@ class Muon(Optimizer):
     def product_flops(self, weight: Variable) -> int:
         if self.by_element(weight):
             return 0
+        from ..backends.numpy import newton_schulz_flops
+
         rows, cols = weight.shape
         return self.ns_steps * newton_schulz_flops(rows, cols)
 

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from .. import layers
+from ..files import written_whole
 from ..graph.trace import Value
 from ..layers.base import Layer
 from ..layers.input import InputLayer
 from ..models.model import Model
 from ..models.sequential import Sequential
 from ..models.structure import Calls
+from ..version import __version__
 from . import archives, hdf5
 from . import keras_layout as layout
-from .files import written_whole
 from .keras_configs import MODULES_OF_ARGUMENTS
-from .model import training_arguments
+from .training import training_arguments
 
 Config = dict[str, Any]
 Places = list[Any]
@@ -34,8 +35,6 @@ def save(
     model: Model, path: Path, overwrite: bool, beside: Mapping[str, str] | None = None
 ) -> None:
     """Writes a ``.keras`` file, atomically: see `hotloop.models.save_model`."""
-    from .. import __version__
-
     entry = described(model)
     training = training_arguments(model)
     if training is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import math
 import numbers
@@ -17,7 +16,7 @@ from sklearn.utils import check_random_state, column_or_1d, compute_sample_weigh
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .. import config, losses, optimizers, random, utils
+from .. import config, losses, naming, optimizers, random, utils
 from ..callbacks import Callback
 from ..models import Model, clone_model
 from ..models.objective import CROSSENTROPY
@@ -132,10 +131,8 @@ class KerasStyleEstimator(CallbackSupportMixin, BaseEstimator):
         known = [f"{PREFIX}{name}" for name in parameters if name != "meta"]
         for name in given:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = (
-                    f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
-                )
+                near = naming.nearest(name, known)
+                hint = f"did you mean {near}?" if near else f"it has {', '.join(known) or 'none'}"
                 raise ValueError(
                     f"{type(self).__name__}: the model function has no parameter for {name}; {hint}"
                 )

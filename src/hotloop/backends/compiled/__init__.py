@@ -7,8 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from ... import threadpool
-
 _HERE = Path(__file__).parent
 
 
@@ -26,11 +24,9 @@ def load() -> ModuleType:
     if find_spec(name) is None:
         raise ImportError(_why_not_built(_HERE))
     try:
-        kernels = import_module(name)
+        return import_module(name)
     except (AttributeError, TypeError) as error:  # Cython's words for modules of two builds
         raise ImportError(f"its modules do not fit together: {error}") from error
-    threadpool.announce()
-    return kernels
 
 
 def _why_not_built(folder: Path) -> str:
