@@ -15,6 +15,7 @@ from .. import naming, overriding
 from ..console import say
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
+from . import structure
 from .order import in_order
 from .summary import as_html, summarize
 from .trainer import NOT_CALLED, OVERRIDING_ADVICE, Trainer
@@ -275,9 +276,7 @@ class Model(Trainer, Layer):
         """
         if self.records_call:
             return self._own_config()
-        from .structure import model_config
-
-        return model_config(self)
+        return structure.model_config(self)
 
     def _own_config(self) -> dict[str, Any]:
         """The arguments of a class with a `call` of its own, if they are those of every layer."""
@@ -315,9 +314,7 @@ class Model(Trainer, Layer):
         """
         if cls.call is not Model.call:
             return cls(**config)
-        from .structure import model_from_config
-
-        return model_from_config(config, custom_objects, cls=cls)
+        return structure.model_from_config(config, custom_objects, cls=cls)
 
     def to_json(self, **options: Any) -> str:
         """The structure as a text: see `hotloop.models.model_from_json`.
@@ -327,9 +324,7 @@ class Model(Trainer, Layer):
         **options
             For `json.dumps`, as ``indent=2``.
         """
-        from .structure import layer_config
-
-        return naming.to_json(layer_config(self), **options)
+        return naming.to_json(structure.layer_config(self), **options)
 
     # -- inputs and outputs -----------------------------------------------------
 
@@ -522,6 +517,9 @@ class Model(Trainer, Layer):
         if training is not None:
             self._check_training(training, symbolic=False)
         return self.predict_on_batch(x)
+
+
+structure.kinds["Model"] = Model
 
 
 def _values(argument: str, given: Any) -> list[Value]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..graph.trace import Value, in_layer
 from ..layers.base import Layer, Shape
 from ..layers.input import InputLayer
+from . import structure
 from .model import Model
 
 
@@ -127,6 +128,9 @@ class Sequential(Model):
 
     def _sublayers(self) -> list[Layer]:
         return self._chain
+
+
+structure.kinds["Sequential"] = Sequential
 
 
 def _input(dims: tuple[int, ...], first: Layer) -> Value:

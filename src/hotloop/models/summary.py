@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from ..graph.plan import build
 from ..graph.trace import Use, Value, calls
+from .examples import BATCH_SIZE
+from .structure import is_model
 
 if TYPE_CHECKING:
     from ..graph.plan import Plan
     from ..layers.base import Layer
     from ..variables import Variable
     from .model import Model
-
-BATCH_SIZE = 32  # of plans that are made for their figures only
-
 
 WIDTH = 80  # of a line
 
@@ -105,8 +104,6 @@ def rows(
 
 
 def _rows(model: Model, layers: Sequence[Layer], expand: bool, level: int) -> Iterator[Row]:
-    from .model import Model
-
     uses: dict[Layer, list[Use]] = {}
     for use in calls(model.outputs, known=model.inputs):
         uses.setdefault(use.layer, []).append(use)
@@ -121,7 +118,7 @@ def _rows(model: Model, layers: Sequence[Layer], expand: bool, level: int) -> It
             ("Y" if layer.trainable else "N") if layer.built and layer.weights else "-",
             level,
         )
-        if expand and isinstance(layer, Model):
+        if expand and is_model(layer):
             yield from _rows(layer, layer.layers, expand, level + 1)
 
 
