@@ -9,7 +9,6 @@ The model is mlp128 (784-128-10), ready: built, compiled, and called before.
 - ``train_on_batch``: a step on 32 rows with its loss; ``partial_fit`` of scikit-learn.
 - ``fit``: what ``model.fit`` costs beyond its steps: the time with one batch, less a step, which
   is the slope between 1 batch and `MANY`.
-- ``import``: in a new process, after NumPy's.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import argparse
 import importlib.util
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -29,19 +27,13 @@ import cases
 import machine
 import report
 import turns
-from peers import PEERS, FusedTorch, limit_threads
+from peers import PEERS, FusedTorch
 
 CASE = cases.find("mlp128")
-MODEL, PREDICT, BATCH, FIT, IMPORT = "model(x)", "predict", "train_on_batch", "fit", "import"
+MODEL, PREDICT, BATCH, FIT = "model(x)", "predict", "train_on_batch", "fit"
 CALLS = (MODEL, PREDICT, BATCH, FIT)
 # Microseconds that hotloop is meant to stay under.
 TARGETS = {MODEL: 10, PREDICT: 30, FIT: 300}
-MODULES = {
-    "hotloop": "hotloop",
-    "torch": "torch",
-    "keras": "keras",
-    "sklearn": "sklearn.neural_network",
-}
 MANY = 65
 TIMING_SECONDS = 0.02
 
@@ -156,28 +148,11 @@ def _timed(call: Call, count: int) -> float:
     return (time.perf_counter() - started) / count
 
 
-def import_seconds(library: str, threads: int) -> float:
-    """Seconds of an import in a new process, after NumPy's."""
-    program = (
-        "import numpy, time; started = time.perf_counter()\n"
-        f"import {MODULES[library]}\n"
-        "print('seconds', time.perf_counter() - started)"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", program],
-        env=limit_threads(threads),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(answer.stdout.split()[-1])
-
-
 # ------------------------------------------------------------------------------- the run
 
 
 def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every call, then the imports."""
+    """Every call, of all libraries in turn."""
     seconds: dict[str, dict[str, list[float]]] = {}
     with turns.Turns() as everybody:
         for library in chosen.libraries:
@@ -189,12 +164,6 @@ def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
             seconds[name] = {who: t for who, t in answers.items() if t[0] is not None}
     for library, message in everybody.failures.items():
         print(f"{library} failed: {message}", file=sys.stderr)
-    print(IMPORT, file=sys.stderr)
-    rounds = [
-        {who: import_seconds(who, chosen.threads) for who in chosen.libraries}
-        for _ in range(1 + chosen.rounds)
-    ]
-    seconds[IMPORT] = {who: [taken[who] for taken in rounds[1:]] for who in chosen.libraries}
     return [_result(name, taken) for name, taken in seconds.items()]
 
 

@@ -26,7 +26,7 @@ DOORS = {
     "hotloop.backends.scalar_functions",
     "hotloop.cli",
     "hotloop.datasets",
-    "hotloop.differentiation",
+    "hotloop.backends.differentiation",
     "hotloop.kernels",
     "hotloop.notebook",
     "hotloop.profiling",

@@ -16,7 +16,7 @@ from .graph import ops
 from .graph.trace import Value
 
 if TYPE_CHECKING:
-    from .differentiation import DifferentiationError
+    from .backends.differentiation import DifferentiationError
 
 X = TypeVar("X", NDArray[Any], Value)
 Activation = Callable[[Any], Any]
@@ -630,7 +630,7 @@ def _of_function(f: Callable[..., Any]) -> Activation:
             return activation
     if not (isinstance(f, FunctionType) or hasattr(f, "py_func")) or f in _BY_NAME.values():
         return f
-    from .differentiation import DifferentiationError
+    from .backends.differentiation import DifferentiationError
 
     try:
         return OwnActivation(f)

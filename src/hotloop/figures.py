@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .saving.files import written_whole
+from .files import written_whole
 
 
 def empty(width: float, height: float) -> Any:

@@ -1096,8 +1096,8 @@ class ScalarLoss(Loss):
 def _scalar(
     function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None, name: str
 ) -> ScalarFunction:
+    from .backends.differentiation import DifferentiationError
     from .backends.scalar_functions import ScalarFunction
-    from .differentiation import DifferentiationError
 
     try:
         return ScalarFunction(function, derivative, 2, name)
@@ -1111,7 +1111,7 @@ def _scalar(
 
 def _of_function(function: Callable[[Any, Any], Any]) -> Loss:
     """The loss that a user's function is: of numbers if it can be, or else of whole arrays."""
-    from .differentiation import DifferentiationError
+    from .backends.differentiation import DifferentiationError
 
     try:
         return ScalarLoss(function)

@@ -10,7 +10,7 @@ import pytest
 
 from hotloop import backends
 from hotloop.backends import own, scalar_functions
-from hotloop.differentiation import DifferentiationError
+from hotloop.backends.differentiation import DifferentiationError
 
 SIZES = (1, 2, 3, 7, 17, 33, 257, 100_003)
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..differentiation import (
+from . import current
+from .differentiation import (
     ALLOWED,
     ARRAY_NAMES,
     DifferentiationError,
@@ -25,7 +26,6 @@ from ..differentiation import (
     differentiate,
     read,
 )
-from . import current
 from .own import has_numba
 
 Array = NDArray[Any]

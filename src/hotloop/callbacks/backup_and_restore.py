@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..saving.files import remove_leftovers
+from ..files import remove_leftovers
 from .base import Callback
 
 

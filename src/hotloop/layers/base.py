@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,15 @@ _NOT_ASKED = ("compute_output_spec", "stateless_call", "quantized_call")
 _CALL_ADVICE = "Remove it, and say what the layer computes in call()"
 # What may be set at any time: it is read anew, or says nothing of what is computed.
 _NEVER_TAKEN = frozenset(["self", "name", "trainable", "inputs", "outputs", "layers"])
+
+
+_call_on_arrays: Callable[[Layer, Any], NDArray[Any]]
+
+
+def enter_call_on_arrays(call: Callable[[Layer, Any], NDArray[Any]]) -> None:
+    """Says what calls a layer on arrays: with a plan, so it stands above layers, with models."""
+    global _call_on_arrays
+    _call_on_arrays = call
 
 
 # Not a cached property of layers: those share a lock before Python 3.12, which a fork would copy.
@@ -88,8 +97,6 @@ class Layer:
     array([[4., 4.]], dtype=float32)
     """
 
-    # What it makes of arrays at once, by a plan: models stand above layers, and enter it here.
-    _on_arrays: ClassVar[Callable[[Layer, Any], NDArray[Any]]]
     # Arguments of its __init__ that it reads each time, or that `adapt` sets.
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
@@ -192,7 +199,7 @@ class Layer:
         symbolic = all(isinstance(v, Value) for v in (flat(x) if several else [x]))
         self._check_training(training, symbolic)
         if not symbolic:
-            return self._on_arrays(x)
+            return _call_on_arrays(self, x)
         y = self.extend(x)
         self._last_use = (x, y)
         return y

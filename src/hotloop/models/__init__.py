@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ..layers.base import Layer
+from ..layers.base import enter_call_on_arrays
 from .eager import call_layer
 from .model import Model
 from .sequential import Sequential
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-Layer._on_arrays = call_layer
+enter_call_on_arrays(call_layer)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,9 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import written_whole
 from ..graph.trace import Use, Value, calls
 from ..layers.base import Layer
-from ..saving.files import written_whole
 from .model import Model
 from .order import in_order
 from .sequential import Sequential

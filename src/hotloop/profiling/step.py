@@ -26,13 +26,13 @@ from .. import backends, notebook
 from ..backends import own
 from ..backends.interpreter import Interpreter
 from ..data.feed import Feed
+from ..files import text_written_whole
 from ..graph.plan import Plan, product_flops
 from ..graph.trace import Node, Value
 from ..graph.updates import CHANGES_VARIABLES
 from ..models.diagnosis import NonFiniteError
 from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
 from ..random import orders
-from ..saving.files import text_written_whole
 from ..variables import Variable
 from .busy import Busyness, Watch
 

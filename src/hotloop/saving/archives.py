@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any
 
-from .files import written_whole
+from ..files import written_whole
 from .refusals import DamagedError
 
 Writer = Callable[[IO[bytes]], Any]

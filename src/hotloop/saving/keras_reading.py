@@ -22,8 +22,8 @@ from .configs import check, count
 from .filling import Part, Stored, check_numbers, fill
 from .hdf5 import Hdf5
 from .keras_configs import Translation, places
-from .model import compile_with
 from .refusals import refusals
+from .training import compile_with
 
 if TYPE_CHECKING:
     from ..models.model import Model

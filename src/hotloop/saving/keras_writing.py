@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import layers
+from ..files import written_whole
 from ..graph.trace import Value
 from ..layers.base import Layer
 from ..layers.input import InputLayer
@@ -20,9 +21,8 @@ from ..models.structure import Calls
 from ..version import __version__
 from . import archives, hdf5
 from . import keras_layout as layout
-from .files import written_whole
 from .keras_configs import MODULES_OF_ARGUMENTS
-from .model import training_arguments
+from .training import training_arguments
 
 Config = dict[str, Any]
 Places = list[Any]

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .. import losses, metrics, naming, optimizers
+from .. import naming, optimizers
 from ..layers.base import Layer
 from ..variables import deferring
 from ..version import __version__
@@ -21,12 +21,12 @@ from .archives import Archive
 from .configs import check, count
 from .filling import Part, fill
 from .refusals import not_readable, refusals
+from .training import compile_with, training_arguments
 from .weights import MEMBER as _WEIGHTS
 from .weights import assign, names_of
 
 if TYPE_CHECKING:
     from ..models.model import Model
-    from ..optimizers import Optimizer
     from ..variables import Variable
 
 Classes = Mapping[str, type[Layer]]
@@ -156,32 +156,12 @@ def load_model(
 # ------------------------------------------------------------------------ writing
 
 
-def training_arguments(model: Model) -> dict[str, Any] | None:
-    """The arguments of compile as plain data; None before it was called."""
-    if model.optimizer is None or (given := model.compile_arguments()) is None:
-        return None
-    return {"optimizer": naming.serialize(model.optimizer)} | {
-        name: _plain(value) for name, value in given.items()
-    }
-
-
 def _training(model: Model) -> dict[str, Any] | None:
     """The arguments of compile, and the optimizer's step."""
     given = training_arguments(model)
     if given is None or model.optimizer is None:
         return None
     return given | {"iterations": model.optimizer.iterations}
-
-
-def _plain(given: Any) -> Any:
-    """Names, objects, and lists and dicts of them, as JSON can hold them."""
-    if given is None or isinstance(given, str | int | float):
-        return given
-    if isinstance(given, Mapping):
-        return {name: _plain(value) for name, value in given.items()}
-    if isinstance(given, list | tuple):
-        return [_plain(value) for value in given]
-    return naming.serialize(given() if isinstance(given, type) else given)
 
 
 def _state(model: Model) -> dict[str, Variable]:
@@ -256,25 +236,3 @@ def _compile(model: Model, training: Mapping[str, Any], state: tensors.Tensors) 
     if stored:
         raise ValueError(f"{_STATE} holds arrays that belong to no weight: {', '.join(stored)}")
     fill(parts)
-
-
-def compile_with(model: Model, optimizer: Optimizer, training: Mapping[str, Any]) -> None:
-    """Compiles a model with an optimizer and the rest of `training_arguments`."""
-    model.compile(
-        optimizer,
-        _objects(training["loss"], losses.get),
-        training["loss_weights"],
-        _objects(training["metrics"], metrics.get),
-        _objects(training["weighted_metrics"], metrics.get),
-    )
-
-
-def _objects(given: Any, get: Any) -> Any:
-    """The reverse of `_plain`: names stay names, configurations become objects."""
-    if isinstance(given, Mapping):
-        if "class_name" in given:
-            return get(given)
-        return {name: _objects(value, get) for name, value in given.items()}
-    if isinstance(given, list):
-        return [_objects(value, get) for value in given]
-    return given

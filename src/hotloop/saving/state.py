@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import written_whole
 from . import strict_json, tensors
-from .files import written_whole
 from .refusals import refusals
 
 _FORMAT = "hotloop-state"

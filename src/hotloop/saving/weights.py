@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import written_whole
 from . import formats, tensors
 from .archives import Archive
-from .files import written_whole
 from .filling import Part, fill
 from .refusals import not_readable, refusals
 

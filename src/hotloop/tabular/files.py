@@ -10,10 +10,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..files import written_whole
 from ..saving import formats, tensors
 from ..saving import model as model_files
 from ..saving.archives import Archive
-from ..saving.files import written_whole
 from ..saving.filling import Part, fill
 from ..saving.refusals import not_readable, refusals
 from ..variables import deferring

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import hotloop
+from hotloop import files
+from hotloop.files import remove_leftovers, text_written_whole, written_whole
 from hotloop.layers import Dense, Input
-from hotloop.saving import files
-from hotloop.saving.files import remove_leftovers, text_written_whole, written_whole
 
 
 def write(path, content=b"new", **options):
@@ -177,7 +177,7 @@ def test_a_device_is_written_to():
         [
             sys.executable,
             "-c",
-            "from hotloop.saving.files import written_whole\n"
+            "from hotloop.files import written_whole\n"
             "with written_whole('/dev/stdout') as file: file.write(b'whole')",
         ],
         capture_output=True,
@@ -206,7 +206,7 @@ def test_folders(tmp_path):
 
 AS_NOBODY = """
 import fcntl, os, sys
-from hotloop.saving.files import written_whole
+from hotloop.files import written_whole
 os.setgid(65534)
 os.setuid(65534)
 for path in sys.argv[1:]:
@@ -284,7 +284,7 @@ def test_a_full_disk(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from hotloop.saving.files import written_whole
+from hotloop.files import written_whole
 with written_whole(sys.argv[1]) as file:
     file.write(b"part")
     file.flush()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotloop.differentiation import FUNCTIONS, DifferentiationError, differentiate, read
+from hotloop.backends.differentiation import FUNCTIONS, DifferentiationError, differentiate, read
 
 X = np.array([-2.3, -0.7, -0.01, 0.02, 0.4, 1.9])
 SCALE = 1.5

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import formulas
+from . import formulas
 
 # The number of an operation, or a constant as Python writes it: 1 and 1.0 are not to be equal.
 Operand: TypeAlias = "int | str"
