@@ -106,9 +106,8 @@ def main() -> None:
     """Import everything that is installed in turns and report."""
     chosen = options()
     about = machine.describe()
-    installed = [
-        n for n, module in MODULES.items() if importlib.util.find_spec(module.split(".")[0])
-    ]
+    packages = {name: module.partition(".")[0] for name, module in MODULES.items()}
+    installed = [name for name, package in packages.items() if importlib.util.find_spec(package)]
     results = in_turns(installed, chosen.rounds)
     versions = (f"{name} {version}" for name, version in about["packages"].items())
     print(f"{report.caption(about)}\n\n{', '.join(versions)}\n\n{table(results)}")
