@@ -136,7 +136,7 @@ def _shape(layer: Layer, uses: Sequence[Use]) -> str:
 def _source(value: Value) -> str:
     """The layer that makes a value, with the number of the output if it is not the first."""
     if value.use is None:
-        return value.name or (value.node.op if value.node else value.role)
+        return value.name or (value.node.op.name if value.node else value.role)
     use, output = value.use
     return f"{use.layer.name}[{output}]" if output else use.layer.name
 
