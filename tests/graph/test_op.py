@@ -14,7 +14,7 @@ from hotloop import backends, optimizers
 from hotloop.backends import numpy as reference
 from hotloop.backends.formulas import ACTIVATIONS
 from hotloop.backends.interpreter import Interpreter
-from hotloop.backends.own import ScalarFunction
+from hotloop.backends.scalar_functions import ScalarFunction
 from hotloop.constraints import NonNeg
 from hotloop.data.feed import Feed
 from hotloop.graph.gradients import backward

@@ -44,6 +44,7 @@ from .formulas import (
 )
 from .labels import check_labels
 from .multirow_losses import circle, ctc
+from .weights import over
 
 Array: TypeAlias = npt.NDArray[Any]
 Function: TypeAlias = Callable[..., Any]
@@ -736,15 +737,6 @@ def _weighted(value: Array, weight: Array | None) -> Array:
 def _row_factor(weight: Array | None, scale: float, gradient: Array) -> Any:
     """What multiplies each row of a gradient."""
     return scale if weight is None else scale * over(weight, gradient.ndim)
-
-
-def over(weight: Array, rank: int) -> Array:
-    """The weights of examples, or of rows, for an array of so many axes.
-
-    >>> over(np.ones(3), 3).shape
-    (3, 1, 1)
-    """
-    return weight.reshape(weight.shape + (1,) * (rank - weight.ndim))
 
 
 def categorical_crossentropy(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import available
 from .differences import slopes
-from .numpy import over
+from .weights import over
 
 if TYPE_CHECKING:
     from ..graph.trace import Node
