@@ -56,9 +56,9 @@ from .numpy import (
     dropout_scale,
     matrix,
     one_hot,
-    over,
     with_settings,
 )
+from .weights import over
 
 Kernel = Callable[..., Any]
 
