@@ -371,7 +371,8 @@ class Layer:
         found: dict[Variable, None] = {}
         for part in self._family():
             if part._trainable:
-                found.update(dict.fromkeys(part._weights))
+                for weight in part._weights:
+                    found[weight] = None
         return list(found)
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import random
@@ -82,6 +83,8 @@ class ArrayEpochs:
     newest : Examples
         All of them.
     objective : Objective
+    ready : callable
+        Returns the plan as layers and optimizer are now.
     at_once : int
         Epochs that may run as one part.
     """
@@ -95,8 +98,9 @@ class ArrayEpochs:
         shuffle: bool,
     ) -> None:
         size = examples.batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
-        self._task, self.newest, self.batch_size = task, data, size
+        self.newest, self.batch_size = data, size
         self.objective = task.objective(data)
+        self.ready: Callable[[], Ready] = partial(task.ready, size, self.objective)
         self._feed = data.feed(self.objective)
         self._batches = self._feed.batches(size)
         self.steps = steps_per_epoch or self._batches
@@ -105,10 +109,6 @@ class ArrayEpochs:
         self._first, self._count = 0, 0  # of the last epoch
         self._drawn_from: dict[str, Any] = {}  # the state of the generator
         self._repeats = False
-
-    def ready(self) -> Ready:
-        """The plan as layers and optimizer are now."""
-        return self._task.ready(self.batch_size, self.objective)
 
     def epochs(self, planned: range) -> range:
         """Which epochs there are examples for: all."""

@@ -362,7 +362,10 @@ class Model(Trainer, Layer):
 
     def _in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
-        return _in_form(self.output_form, outputs)
+        form = self.output_form  # `_in_form`, without a call: each call of a model asks
+        if isinstance(form, dict):
+            return restructured(form, outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def summary(
         self,

@@ -41,7 +41,7 @@ class MetricUse:
     term: int | None = None  # index of the plan's metric term; None if Python updates it
 
 
-@dataclass
+@dataclass(eq=False)  # plans are found by it
 class Objective:
     """Losses and metrics for outputs and targets of known shapes.
 

@@ -22,7 +22,8 @@ Purpose = Literal["train", "evaluate", "predict", "gradients"]
 # Plans that a model keeps: training, evaluation and prediction at a few batch sizes. Each costs,
 # for as long as it is kept, the arena of each of its executors (`Model.summary` says how large:
 # about the outputs of all layers for one batch, and their gradients in training), the threads'
-# scratch memory, and some kilobytes of steps. Weights and the optimizer's state are the model's.
+# scratch memory, and some kilobytes of steps. It has as many executors as runs were in it at once:
+# one, but where threads predict or evaluate. Weights and the optimizer's state are the model's.
 KEPT = 8
 
 
@@ -37,8 +38,6 @@ class Ready:
     who : str
         How error messages call the model.
     plan : Plan
-    named : tuple
-        What the plan is found by the id of: kept, so that nothing else ever has that id.
 
     Attributes
     ----------
@@ -47,10 +46,10 @@ class Ready:
         is not among them, and so never goes on in the child.
     """
 
-    def __init__(self, who: str, plan: Plan, named: tuple[Any, ...] = ()) -> None:
+    def __init__(self, who: str, plan: Plan) -> None:
         self.plan = plan
         self.executors = [backends.executor(plan)]
-        self._who, self._named = who, named
+        self._who = who
         self._running: dict[int, bool] = {}  # by thread
         # Reentrant, so that a thread that comes back into its own run is told and does not wait.
         # None where runs take no turns.
@@ -115,7 +114,8 @@ class Changing:
     ) -> None:
         self.trained, self.written, self.optimizer = trained, written, optimizer
         settings = () if optimizer is None else optimizer.structure
-        self.key = (id(optimizer), settings, len(trained), *map(id, trained), *map(id, written))
+        # An optimizer of the user's class may be equal to another; the plan keeps this one.
+        self.key = (id(optimizer), settings, len(trained), *trained, *written)
 
 
 _NOTHING = Changing([], [], None)  # as a prediction does
@@ -179,7 +179,7 @@ class Plans:
         # have a dtype, and whoever changes them lets all plans go. The number of threads is not
         # among it: an executor heeds it in each run. The lengths of other axes than that of the
         # batch will be, where data decide them.
-        key = (purpose, batch_size, id(objective), changes.key, backends.current())
+        key = (purpose, batch_size, objective, changes.key, backends.current())
         if ready := self._kept.get(key):
             return ready
         with self._making:
@@ -197,7 +197,7 @@ class Plans:
                     written=changes.written,
                     optimizer=GradientKeeper() if purpose == "gradients" else changes.optimizer,
                 )
-                self._kept[key] = ready = Ready(model.describe(), plan, (objective, changes))
+                self._kept[key] = ready = Ready(model.describe(), plan)
             return ready
 
     def training(

@@ -126,9 +126,9 @@ class Training:
             if self._resumption is not None:
                 self._resumption.restore(in_epoch=False)
             logs = self._unwatched(epochs) if self._is_unwatched() else self._epochs(epochs)
-            assert model.optimizer is not None
-            weights = model.trainable_weights
-            model.optimizer.finalize_variable_values(weights)
+            optimizer, weights = model.optimizer, model.trainable_weights
+            assert optimizer is not None
+            optimizer.finalize_variable_values(weights)
             for weight in weights:
                 if not weight.is_finite():
                     self._end_at(self._weights_error(logs))
