@@ -303,6 +303,12 @@ def has(op: Op, what: str) -> bool:
     return True
 
 
+def need(backend: str) -> None:
+    """Two of the backends are optional parts."""
+    if not backends.available(backend):
+        pytest.skip(f"{backend} is an optional part")
+
+
 def runs(op: Op) -> bool:
     return has(op, "reference") and not op.view
 
@@ -410,8 +416,9 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 def test_every_backend_agrees_or_the_record_says_why_not(op: Op, name: str, dtype: str) -> None:
     """On the arrays that profiles time; the user's and the executors' own have no functions."""
     known = not {"backends", "reference", name} & op.why_not.keys()
-    if not (has(op, "profile") and backends.available(name)):
+    if not has(op, "profile"):
         return
+    need(name)
     table = backends.operations(name)
     assert (op.name in table) == (known or name == "numpy")
     if not known:
@@ -431,8 +438,9 @@ def test_every_backend_agrees_or_the_record_says_why_not(op: Op, name: str, dtyp
 @every_op
 def test_every_executor_agrees_with_the_reference(op: Op, name: str) -> None:
     """On arrays of the values' own shapes: several rows in each example."""
-    if not runs(op) or not backends.available(name):
+    if not runs(op):
         return
+    need(name)
     example, other = Example(op), Example(op)
     expected = example.run(example.node.outputs)
     if name != "cython":
@@ -462,3 +470,30 @@ def compiled(example: Example) -> list[Any]:
 @every_op
 def test_every_op_has_a_profile_case_or_says_why_not(op: Op) -> None:
     assert (op.name in KERNELS) == has(op, "profile")
+
+
+# What compares several rows with each other knows its examples by itself.
+KINDS = [
+    kernel.name
+    for kernel in KERNELS.values()
+    if kernel.group in ("losses", "metrics") and kernel.name not in ("ctc", "circle")
+]
+
+
+@pytest.mark.parametrize("name", ["numba", "numpy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_of_several_rows_are_those_of_each_row(kind: str, name: str) -> None:
+    """An example's weight counts for all of its rows."""
+    need(name)
+    function = backends.operations(name).get(kind, reference.OPS[kind])
+    calls = [KERNELS[kind].prepare((6, 4), Arrays("float64")) for _ in range(2)]
+    weight = np.array([0.5, 0.0, 2.0])
+    (target, scores, _), of_rows = calls[0].arguments, calls[0].keywords
+    function(target, scores, np.repeat(weight, 2), **of_rows)
+    several = [array.reshape(3, 2, *array.shape[1:]) for array in (target, scores)]
+    of_examples = {
+        output: array.reshape(3, 2, *array.shape[1:]) for output, array in calls[1].keywords.items()
+    }
+    function(*several, weight, **of_examples)
+    for output, array in of_rows.items():
+        np.testing.assert_allclose(of_examples[output].reshape(array.shape), array, 1e-12, 1e-12)
