@@ -14,7 +14,8 @@ def main(path: str) -> None:
     assert size < LIMIT, f"{path} has {size} bytes, more than {LIMIT}"
     extensions = [name for name in names if name.endswith((".so", ".pyd"))]
     assert extensions, f"{path} has no compiled core"
-    unwanted = [n for n in names if n.startswith("tests") or n.endswith((".pyx", ".pxd", ".c"))]
+    sources = (".pyx", ".pxd", ".pxi", ".c")
+    unwanted = [n for n in names if n.startswith("tests") or n.endswith(sources)]
     assert not unwanted, f"{path} holds {unwanted}"
     built_in = os.path.abspath(os.curdir).encode()
     for name in names:

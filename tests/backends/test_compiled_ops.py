@@ -850,7 +850,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         loss(x, x, None, values=np.empty(5))
     with pytest.raises(ValueError, match="weight has shape"):
         loss(x, x, np.ones(3), values=np.empty(4))
-    with pytest.raises(ValueError, match="an output has shape"):
+    with pytest.raises(ValueError, match="gradient has shape"):
         loss(x, x, None, values=np.empty(4), gradient=np.empty((4, 5)))
     with pytest.raises(ValueError, match="no columns"):
         loss(np.empty((4, 0)), np.empty((4, 0)), None, values=np.empty(4))

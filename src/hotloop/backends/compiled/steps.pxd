@@ -1,146 +1,21 @@
-from libc.stdint cimport int64_t, uint64_t
+"""A step of a plan, what the steps of a batch share, and how they are made."""
+
+from libc.stdint cimport int64_t
 
 from .csrc cimport (
+    HL_BY_ALL,
+    HL_BY_EXAMPLE,
+    HL_BY_ONE,
     HL_MAX_HYPER,
-    HL_MAX_OPTIONS,
     hl_kernels,
-    hl_network,
+    hl_network_args,
     hl_powers,
+    hl_rows,
+    hl_share,
     hl_source,
-    hl_whole,
 )
-from .worker cimport Worker
-
-
-cdef enum Code:
-    GATHER
-    GATHER_LABELS
-    DENSE
-    ADD_BIAS
-    INPUT_GRADIENT
-    WEIGHT_GRADIENT
-    BIAS_GRADIENT
-    WEIGHT_UPDATE
-    BIAS_UPDATE
-    UPDATE
-    WHOLE_UPDATE
-    ACTIVATION
-    ACTIVATION_GRADIENT
-    MERGE
-    CHOICE_GRADIENT
-    SCALE
-    CONCATENATE
-    COLUMNS
-    DROPOUT
-    ALPHA_DROPOUT
-    GAUSSIAN
-    PRELU
-    PRELU_GRADIENT
-    PRELU_ALPHA_GRADIENT
-    COLUMN_MOMENTS
-    NORMALIZE
-    NORMALIZE_SCALE_GRADIENT
-    NORMALIZE_GRADIENT
-    MOVING_AVERAGE
-    LAYER_NORM
-    LAYER_NORM_SCALE_GRADIENT
-    LAYER_NORM_GRADIENT
-    SOFTMAX
-    LOG_SOFTMAX
-    SOFTMAX_GRADIENT
-    LOG_SOFTMAX_GRADIENT
-    SPARSEMAX
-    SPARSEMAX_GRADIENT
-    GLU
-    GLU_GRADIENT
-    LOSS
-    ROW_LOSS
-    CROSSENTROPY
-    SOFTMAX_CROSSENTROPY
-    CTC
-    CIRCLE
-    METRIC
-    ACCUMULATE
-    PENALTY
-    PENALTY_GRADIENT
-    ACCUMULATE_GRADIENT
-    SQUARE_SUM
-    CLIP_BY_NORM
-    CLIP_BY_VALUE
-    DECAY
-    AVERAGE
-    OVERWRITE
-    CONSTRAIN
-    NETWORK
-    # From here to STANDARDIZE, inputs and outputs have rows of different lengths.
-    INDICES
-    LOOKUP
-    LOOKUP_GRADIENT
-    ENCODE
-    PERMUTE
-    SUM_STEPS
-    REPEAT_STEPS
-    MAX_STEPS
-    MAX_STEPS_GRADIENT
-    ROW_PRODUCTS
-    UNIT_ROWS
-    UNIT_ROWS_GRADIENT
-    STANDARDIZE
-    OWN_ACTIVATION
-    OWN_ACTIVATION_GRADIENT
-    OWN_LOSS
-    PYTHON
-    COPY_OUT
-
-# Numbers that a loss of the user's own is computed of at a time.
-cdef enum:
-    OWN_LOSS_BLOCK = 1024
-
-
-# One step of a plan with every address known. What the fields mean depends on the code;
-# in and out are addresses, dimensions are of one example where rows_per_example says so.
-cdef struct Step:
-    int code
-    int kind  # activation, loss, metric or update rule; whether noise multiplies
-    bint wait  # for the whole team before this step
-    bint verdict  # after that wait it is known whether the loss is finite
-    bint check  # what it adds up, or whether it raises an error, decides that
-    bint by_one  # one thread does all of it
-    bint sparse  # targets are class numbers
-    bint summed  # the loss is a sum, not a mean, over rows
-    bint clip
-    bint packed  # the weight stands in panels, not row after row
-    bint centered
-    bint shared  # all threads have read the weights that it updates
-    int turns  # done only at each so many-th batch; 0: at every one
-    int frequency  # and only at each so many-th update
-    bint in_place  # the rows that a product reads are the user's own: see Worker
-    int slot
-    ptrdiff_t group  # rows in one example; 0 where there is no batch
-    ptrdiff_t inputs
-    ptrdiff_t cols
-    double low, high  # limits of a norm
-    double option  # alpha, param, smoothing, rate, epsilon or loss weight: see run_step
-    double factor
-    double offset
-    double dropped
-    double options[HL_MAX_OPTIONS]  # of a loss that has several
-    uint64_t seed
-    char *in0
-    char *in1
-    char *in2
-    char *out0
-    char *out1
-    char *out2
-    # What an optimizer keeps of a weight; of a normalisation its mean, its variance or inverse
-    # deviation, and gamma. Beta or its gradient is in2 then, and gamma's gradient out1.
-    char *state[3]
-    hl_network *network
-    hl_whole whole  # the weight of a whole update
-    hl_source source  # how the numbers of an example stand that are moved one by one
-    void *value  # loops of the user's own functions: see hotloop.backends.own
-    void *gradient
-    void *node  # of a step that Python does
+from .runtime cimport Buffer
+from .worker cimport Worker, share
 
 
 # What the steps of one batch share.
@@ -170,5 +45,86 @@ cdef struct Batch:
     void *python  # does the steps that only Python can do
 
 
-cdef void run_step(const Step *step, Batch *batch, Worker *worker) noexcept nogil
-cdef describe_whole(Step *step, tuple shape)
+# Does a thread's share of a step: n of what the threads divide, from `first` on. args is the
+# struct of the step's op in csrc/arguments.h.
+ctypedef void (*Run)(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                     Worker *worker) noexcept nogil
+
+
+cdef struct Step:
+    Run run
+    void *args
+    hl_share share
+    ptrdiff_t length  # the columns, or the elements, that threads divide
+    bint wait  # for the whole team before this step
+    bint verdict  # after that wait it is known whether the loss is finite
+    int turns  # done only at each so many-th batch; 0: at every one
+    int frequency  # and only at each so many-th update
+    hl_rows *rows  # those in args that may stand in the user's array; NULL: none
+
+
+cdef inline void do_step(const Step *step, Batch *batch, Worker *worker,
+                         Worker *alone) noexcept nogil:
+    """A worker's share of a step; `alone` is the same worker as a team of one."""
+    cdef ptrdiff_t length = batch.rows, first, n
+    if step.share == HL_BY_ALL:
+        step.run(step.args, 0, length, batch, worker)
+    elif step.share == HL_BY_ONE:
+        if worker.number == 0:
+            step.run(step.args, 0, length, batch, alone)
+    else:
+        if step.share != HL_BY_EXAMPLE:
+            length = step.length
+        first = share(length, worker.number, worker.n_workers)
+        n = share(length, worker.number + 1, worker.n_workers) - first
+        if n:
+            step.run(step.args, first, n, batch, worker)
+
+
+cdef class Operand:
+    """An array that a step reads or writes."""
+
+    cdef char *data  # NULL: there is none, or nobody reads it
+    cdef tuple dims  # of one example if batched
+    cdef bint batched
+    cdef bint integers  # int32, not the core's own numbers
+    cdef bint packed  # a matrix in panels, not row after row
+    cdef object variable
+    cdef ptrdiff_t size, rows, cols  # as dims say; rows are those of the last axis
+    cdef ptrdiff_t stored  # elements in memory of what has no batch, padding included
+
+
+cdef Operand operand(char *data, tuple dims, bint batched, bint integers=*)
+
+
+cdef class Lowering:
+    """Makes steps, one after the other, and knows what they have in common."""
+
+    cdef const hl_kernels *kernels
+    cdef str dtype
+    cdef ptrdiff_t examples  # of a batch, at most
+    cdef object optimizer
+    cdef Buffer block  # of all args
+    cdef size_t used
+    # Of all steps so far.
+    cdef size_t scratch_bytes  # that each thread needs
+    cdef ptrdiff_t n_addresses  # of rows
+    cdef list rooms  # memory, and loops of the user's functions, that steps have addresses of
+    cdef set read_by_all  # addresses of weights that any thread may have read in this batch
+    cdef ptrdiff_t asking_flops  # of products that ask for the next rows meanwhile, an example
+    cdef int64_t update_flops  # of weights that no product updates
+    cdef hl_network_args *network  # of the step that trains a small network; NULL: none
+    # Of the step that is made.
+    cdef Step *step
+    cdef str name
+    cdef object node
+    cdef bint reads_apart, writes_apart  # each thread meets only its own examples
+    cdef bint changes  # variables, unless the loss is not finite
+    cdef bint decides  # whether the loss is finite, or the run goes on
+    cdef bint in_python
+
+    cdef begin(self, Step *step, str name, node)
+    cdef void *fill(self, Run run, hl_share divided, size_t size) except NULL
+    cdef char *room(self, size_t size) except NULL
+    cdef void need_scratch(self, size_t size) noexcept
+    cdef int turns(self) except -1

@@ -1,0 +1,116 @@
+"""Writes what Cython needs to know of the C side: declarations, from the headers themselves.
+
+    python csrc/declare.py csrc/arguments.h out.pxd
+
+Enums, structs, function types and prototypes, and numbers given by #define, as that header and
+those that it includes have them. It knows no more of C than they need, and refuses the rest:
+what it cannot read stops the build.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+HEAD = '''"""The C side, as {header} declares it. Written by {script} for this build."""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+cdef extern from "{header}" nogil:
+'''
+
+Numbers = dict[str, int]
+
+
+def declarations(header: Path) -> str:
+    """What the header declares, as the body of a `cdef extern` block.
+
+    Raises
+    ------
+    ValueError
+        At what is none of the kinds above.
+    """
+    numbers: Numbers = {}
+    blocks = [_declared(part, numbers) for part in _parts(_source(header))]
+    return "\n".join("    " + line if line else "" for block in blocks for line in [*block, ""])
+
+
+def _source(header: Path) -> str:
+    """The header without comments, the headers that it includes in their places."""
+    text = re.sub(r"/\*.*?\*/", " ", header.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+    def included(found: re.Match[str]) -> str:
+        return _source(header.parent / found[1])
+
+    return re.sub(r'^#include "(.+)"$', included, text, flags=re.MULTILINE)
+
+
+def _parts(source: str) -> list[str]:
+    """Its definitions and declarations, one by one."""
+    lines = source.splitlines()
+    defines = [line for line in lines if re.match(r"#define \w+ \S", line)]
+    plain = "\n".join(line for line in lines if not line.startswith("#"))
+    found = re.findall(r"[^{};]+(?:\{[^}]*\}[^;]*)?;", plain)
+    left = re.sub(r"[^{};]+(?:\{[^}]*\}[^;]*)?;", "", plain).strip()
+    if left:
+        raise ValueError(f"cannot read {left!r}")
+    return [*defines, *(" ".join(part.split()) for part in found)]
+
+
+def _declared(part: str, numbers: Numbers) -> list[str]:
+    """One definition or declaration, in Cython's words."""
+    if found := re.fullmatch(r"#define (\w+) (.+)", part):
+        numbers[found[1]] = _number(found[2], numbers)
+        return ["enum:", f"    {found[1]}"]
+    if found := re.fullmatch(r"typedef enum (\w+) \{(.*)\} (\w+);", part):
+        names = [name.strip() for name in found[2].split(",") if name.strip()]
+        return [f"ctypedef enum {found[1]}:", *(f"    {name}" for name in names)]
+    if found := re.fullmatch(r"typedef struct (\w+) \{(.*)\} (\w+);", part):
+        fields = [field.strip() for field in found[2].split(";") if field.strip()]
+        lines = [line for field in fields for line in _fields(field, numbers)]
+        return [f"ctypedef struct {found[1]}:", *(f"    {line}" for line in lines)]
+    if found := re.fullmatch(r"typedef struct (\w+) (\w+);", part):
+        return [f"ctypedef struct {found[1]}:", "    pass"]
+    if found := re.fullmatch(r"typedef (\w.* ?\(\*\w+\)\(.*\));", part):
+        return [f"ctypedef {_function(found[1])}"]
+    if found := re.fullmatch(r"(\w[\w *]*\(.*\));", part):
+        return [_function(found[1])]
+    raise ValueError(f"cannot read {part!r}")
+
+
+def _number(text: str, numbers: Numbers) -> int:
+    """A literal, or a name or two less a literal in parentheses."""
+    found = re.fullmatch(r"\(?(\w+)(?: - (\d+))?\)?", text)
+    if not found:
+        raise ValueError(f"cannot read the number {text!r}")
+    first = found[1]
+    return (int(first) if first.isdecimal() else numbers[first]) - int(found[2] or 0)
+
+
+def _fields(text: str, numbers: Numbers) -> list[str]:
+    """The fields that one declaration of a struct has, each by itself."""
+    if "(" in text:
+        return [_function(text)]
+    for name, number in numbers.items():
+        text = text.replace(f"[{name}]", f"[{number}]")
+    found = re.fullmatch(r"((?:const )?\w+) (\**\w+(?:\[\d+\])?(?:, \**\w+(?:\[\d+\])?)*)", text)
+    if not found:
+        raise ValueError(f"cannot read the field {text!r}")
+    return [f"{found[1]} {name}" for name in found[2].split(", ")]
+
+
+def _function(text: str) -> str:
+    """A function or a pointer to one; no C function raises Python's errors."""
+    text = re.sub(r"\(void\)$", "()", text)
+    text = re.sub(r" (\w+)\[\w+\]", r" *\1", text)  # an array is a pointer to a function
+    return f"{text} noexcept nogil"
+
+
+def main(header: str, out: str) -> None:
+    head = HEAD.format(header=Path(header).name, script=Path(__file__).name)
+    Path(out).write_text(head + declarations(Path(header)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,173 @@
+# The matrix products of layers, biases, and the updates that are fused with their gradients.
+
+
+cdef inline const void *const *_rows_of(const hl_rows *x, Batch *batch,
+                                        Worker *worker) noexcept nogil:
+    """Where the rows of a product's first matrix stand: in the user's array, or one by one."""
+    if x.in_place:
+        return worker.in_place
+    addresses_of(x.data, x.cols * batch.kernels.itemsize, batch.rows * x.rows, worker.addresses)
+    return worker.addresses
+
+
+cdef _take_rows(Lowering to, hl_rows *rows, Operand x, ptrdiff_t inputs, ptrdiff_t units):
+    """The rows of x for a product with a weight of inputs x units, which may find them in place."""
+    rows.data, rows.rows, rows.cols = x.data, x.rows, x.cols
+    rows.parts = parts_of(to.kernels, inputs, units)
+    rows.panels = (units + to.kernels.nr - 1) // to.kernels.nr
+    to.step.rows = rows
+    to.asking_flops += 2 * x.rows * inputs * units
+    _need_product_scratch(to, x.rows, inputs, units)
+
+
+cdef _need_product_scratch(Lowering to, ptrdiff_t rows, ptrdiff_t inputs, ptrdiff_t units):
+    rows *= to.examples
+    to.n_addresses = max(to.n_addresses, rows)
+    to.need_scratch(product_scratch(to.kernels, rows, inputs, units))
+
+
+cdef void run_dense(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                    Worker *worker) noexcept nogil:
+    cdef const hl_dense_args *a = <const hl_dense_args *> args
+    dense_forward(batch.kernels, batch.rows * a.x.rows, a.x.cols, a.units,
+                  _rows_of(&a.x, batch, worker), a.w, a.bias, a.activation, a.alpha, a.y,
+                  a.partial, worker)
+
+
+@lowers("dense", "matmul")
+def _dense(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], w = inputs[1], y = outputs[0]
+    cdef hl_dense_args *a = <hl_dense_args *> to.fill(run_dense, HL_BY_ALL, sizeof(hl_dense_args))
+    cdef ptrdiff_t rows = to.examples
+    _take_rows(to, &a.x, x, w.rows, w.cols)
+    a.units, a.w, a.bias, a.y = w.cols, w.data, _of(inputs, 2).data, y.data
+    a.activation = <hl_activation> <int> ACTIVATIONS[attributes.get("activation", "linear")]
+    a.alpha = attributes.get("alpha", 0.0)
+    if a.x.parts > 1:
+        a.partial = to.room(partial_bytes(to.kernels, rows * x.rows, w.rows, w.cols))
+    # Of parts that are added up, all rows at once.
+    to.writes_apart = x.rows == 1 and (
+        shares_rows(to.kernels, w.rows, w.cols)
+        or a.x.parts > 1
+        and rows_at_once(to.kernels, rows, w.rows, w.cols) == rows
+    )
+    to.reads_apart = to.writes_apart and a.x.parts == 1
+
+
+cdef void run_input_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                             Worker *worker) noexcept nogil:
+    cdef const hl_input_gradient_args *a = <const hl_input_gradient_args *> args
+    cdef ptrdiff_t rows = batch.rows * a.rows
+    addresses_of(a.dy, a.units * batch.kernels.itemsize, rows, worker.addresses)
+    input_gradient(batch.kernels, rows, a.inputs, a.units, worker.addresses, a.w, a.saved,
+                   a.activation, a.alpha, a.dx, worker)
+
+
+@lowers("input_gradient")
+def _input_gradient(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand dy = inputs[0], w = inputs[1], dx = outputs[0]
+    cdef hl_input_gradient_args *a = <hl_input_gradient_args *> to.fill(
+        run_input_gradient, HL_BY_ALL, sizeof(hl_input_gradient_args)
+    )
+    a.rows, a.inputs, a.units = dy.rows, w.rows, w.cols
+    a.dy, a.w, a.saved, a.dx = dy.data, w.data, _of(inputs, 2).data, dx.data
+    a.activation = <hl_activation> <int> ACTIVATIONS[attributes.get("activation", "linear")]
+    a.alpha = attributes.get("alpha", 0.0)
+    to.read_by_all.add(<size_t> w.data)
+    _need_product_scratch(to, dy.rows, w.rows, w.cols)
+
+
+cdef void run_weight_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                              Worker *worker) noexcept nogil:
+    cdef const hl_weight_gradient_args *a = <const hl_weight_gradient_args *> args
+    weight_gradient(batch.kernels, batch.rows * a.x.rows, a.x.cols, a.units,
+                    _rows_of(&a.x, batch, worker), a.dy, a.dw, NULL, worker)
+
+
+@lowers("weight_gradient")
+def _weight_gradient(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], dy = inputs[1], dw = outputs[0]
+    cdef hl_weight_gradient_args *a = <hl_weight_gradient_args *> to.fill(
+        run_weight_gradient, HL_BY_ALL, sizeof(hl_weight_gradient_args)
+    )
+    _take_rows(to, &a.x, x, x.cols, dy.cols)
+    a.units, a.dy, a.dw = dy.cols, dy.data, dw.data
+
+
+cdef void run_weight_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                            Worker *worker) noexcept nogil:
+    cdef const hl_weight_update_args *a = <const hl_weight_update_args *> args
+    cdef Update update
+    update.rule, update.h, update.w = a.weight.rule, &batch.h[0], a.weight.w
+    update.s0, update.s1, update.s2 = a.weight.state[0], a.weight.state[1], a.weight.state[2]
+    update.shared = a.read_by_all and worker.n_workers > 1
+    weight_gradient(batch.kernels, batch.rows * a.x.rows, a.x.cols, a.units,
+                    _rows_of(&a.x, batch, worker), a.dy, NULL, &update, worker)
+
+
+@lowers("weight_gradient_update")
+def _weight_update(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], dy = inputs[1], w = inputs[2]
+    cdef hl_weight_update_args *a = <hl_weight_update_args *> to.fill(
+        run_weight_update, HL_BY_ALL, sizeof(hl_weight_update_args)
+    )
+    _take_rows(to, &a.x, x, x.cols, dy.cols)
+    a.units, a.dy = dy.cols, dy.data
+    _take_updated(to, &a.weight, w, inputs[3:], attributes)
+    # Its input gradient, if there is one, comes before this.
+    a.read_by_all = shares_rows(to.kernels, x.cols, dy.cols) or (
+        a.x.parts == 1 and <size_t> w.data in to.read_by_all
+    )
+
+
+cdef void run_bias_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                            Worker *worker) noexcept nogil:
+    cdef const hl_bias_gradient_args *a = <const hl_bias_gradient_args *> args
+    cdef ptrdiff_t at = first * batch.kernels.itemsize
+    batch.kernels.sum_rows(a.dy + at, a.cols, batch.rows * a.rows, n, a.db + at)
+
+
+@lowers("bias_gradient")
+def _bias_gradient(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand dy = inputs[0], db = outputs[0]
+    cdef hl_bias_gradient_args *a = <hl_bias_gradient_args *> to.fill(
+        run_bias_gradient, HL_BY_COLUMN, sizeof(hl_bias_gradient_args)
+    )
+    to.step.length = dy.cols
+    a.rows, a.cols, a.dy, a.db = dy.rows, dy.cols, dy.data, db.data
+
+
+cdef void run_bias_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                          Worker *worker) noexcept nogil:
+    cdef const hl_bias_update_args *a = <const hl_bias_update_args *> args
+    cdef ptrdiff_t at = first * batch.kernels.itemsize
+    batch.kernels.sum_rows(a.dy + at, a.cols, batch.rows * a.rows, n, worker.scratch)
+    _update_elements(&a.bias, worker.scratch, at, n, batch)
+
+
+@lowers("bias_gradient_update")
+def _bias_update(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand dy = inputs[0], b = inputs[1]
+    cdef hl_bias_update_args *a = <hl_bias_update_args *> to.fill(
+        run_bias_update, HL_BY_COLUMN, sizeof(hl_bias_update_args)
+    )
+    to.step.length = dy.cols
+    a.rows, a.cols, a.dy = dy.rows, dy.cols, dy.data
+    _take_updated(to, &a.bias, b, inputs[2:], attributes)
+    to.need_scratch(dy.cols * to.kernels.itemsize)
+
+
+cdef void run_add_bias(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                       Worker *worker) noexcept nogil:
+    cdef const hl_add_bias_args *a = <const hl_add_bias_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.cols * batch.kernels.itemsize
+    batch.kernels.add_bias(a.x + at, a.b, a.y + at, n * a.rows, a.cols)
+
+
+@lowers("add_bias")
+def _add_bias(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
+    cdef hl_add_bias_args *a = <hl_add_bias_args *> to.fill(
+        run_add_bias, HL_BY_EXAMPLE, sizeof(hl_add_bias_args)
+    )
+    a.rows, a.cols, a.x, a.b, a.y = x.rows, x.cols, x.data, b.data, y.data

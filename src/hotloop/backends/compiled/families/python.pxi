@@ -1,0 +1,26 @@
+# Steps that only Python can do.
+
+
+cdef void run_python(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                     Worker *worker) noexcept nogil:
+    """Takes the GIL; an error that is raised ends the run, as a loss does that is not finite."""
+    cdef const hl_python_args *a = <const hl_python_args *> args
+    with gil:
+        restore_denormals(worker.control)
+        if not (<object> batch.python).attempt(<object> a.node, batch.rows):
+            batch.finite[0] = False
+            batch.count = 0
+        flush_denormals()
+
+
+cdef _do_in_python(Lowering to):
+    cdef hl_python_args *a = <hl_python_args *> to.fill(
+        run_python, HL_BY_ONE, sizeof(hl_python_args)
+    )
+    a.node = <void *> to.node  # which the plan keeps
+    to.decides = to.in_python = True
+
+
+@lowers("lambda", "lambda_gradient")
+def _lambda(Lowering to, list inputs, list outputs, dict attributes):
+    _do_in_python(to)

@@ -1,0 +1,157 @@
+# Other columns, axes or rows than before, and examples of several rows.
+
+
+cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                          Worker *worker) noexcept nogil:
+    cdef const hl_concatenate_args *a = <const hl_concatenate_args *> args
+    cdef ptrdiff_t item = batch.kernels.itemsize, left = a.left * item, whole = a.cols * item, i
+    for i in range(first * a.rows, (first + n) * a.rows):
+        memcpy(a.y + i * whole, a.a + i * left, left)
+        memcpy(a.y + i * whole + left, a.b + i * (whole - left), whole - left)
+
+
+@lowers("concatenate")
+def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
+    cdef hl_concatenate_args *a = <hl_concatenate_args *> to.fill(
+        run_concatenate, HL_BY_EXAMPLE, sizeof(hl_concatenate_args)
+    )
+    a.rows, a.left, a.cols = y.rows, x.cols, y.cols
+    a.a, a.b, a.y = x.data, b.data, y.data
+
+
+cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                      Worker *worker) noexcept nogil:
+    cdef const hl_columns_args *a = <const hl_columns_args *> args
+    cdef ptrdiff_t item = batch.kernels.itemsize, i
+    for i in range(first * a.rows, (first + n) * a.rows):
+        memcpy(a.y + i * a.cols * item, a.x + (i * a.wide + a.first) * item, a.cols * item)
+
+
+@lowers("columns")
+def _columns(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_columns_args *a = <hl_columns_args *> to.fill(
+        run_columns, HL_BY_EXAMPLE, sizeof(hl_columns_args)
+    )
+    a.rows, a.wide, a.first, a.cols = y.rows, x.cols, attributes["first"], y.cols
+    a.x, a.y = x.data, y.data
+
+
+cdef void run_permute(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                      Worker *worker) noexcept nogil:
+    cdef const hl_permute_args *a = <const hl_permute_args *> args
+    batch.kernels.gather(&a.x, NULL, first, n, a.y + first * a.size * batch.kernels.itemsize)
+
+
+@lowers("permute")
+def _permute(Lowering to, list inputs, list outputs, dict attributes):
+    _read_one_by_one(to, run_permute, inputs[0], outputs[0], attributes["axes"])
+
+
+cdef hl_steps_args *_take_steps(Lowering to, Run run, Operand few, Operand several) except NULL:
+    """The args of a step between rows and as many times as many steps."""
+    cdef hl_steps_args *a = <hl_steps_args *> to.fill(run, HL_BY_EXAMPLE, sizeof(hl_steps_args))
+    a.rows, a.steps, a.cols = prod(several.dims[:-2]), several.dims[-2], several.dims[-1]
+    return a
+
+
+cdef void run_sum_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                        Worker *worker) noexcept nogil:
+    cdef const hl_steps_args *a = <const hl_steps_args *> args
+    cdef ptrdiff_t row = a.cols * batch.kernels.itemsize, i
+    for i in range(first * a.rows, (first + n) * a.rows):
+        batch.kernels.sum_rows(a.x + i * a.steps * row, a.cols, a.steps, a.cols, a.y + i * row)
+
+
+@lowers("sum_steps")
+def _sum_steps(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_steps_args *a = _take_steps(to, run_sum_steps, y, x)
+    a.x, a.y = x.data, y.data
+
+
+cdef void run_repeat_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                           Worker *worker) noexcept nogil:
+    cdef const hl_steps_args *a = <const hl_steps_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.cols * batch.kernels.itemsize
+    batch.kernels.repeat_steps(a.x + at, n * a.rows, a.steps, a.cols, a.y + at * a.steps)
+
+
+@lowers("repeat_steps")
+def _repeat_steps(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_steps_args *a = _take_steps(to, run_repeat_steps, x, y)
+    a.x, a.y = x.data, y.data
+
+
+cdef void run_max_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                        Worker *worker) noexcept nogil:
+    cdef const hl_steps_args *a = <const hl_steps_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.cols * batch.kernels.itemsize
+    batch.kernels.max_steps(a.x + at * a.steps, n * a.rows, a.steps, a.cols, a.y + at)
+
+
+@lowers("max_steps")
+def _max_steps(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_steps_args *a = _take_steps(to, run_max_steps, y, x)
+    a.x, a.y = x.data, y.data
+
+
+cdef void run_max_steps_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                                 Worker *worker) noexcept nogil:
+    cdef const hl_max_steps_gradient_args *a = <const hl_max_steps_gradient_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.cols * batch.kernels.itemsize
+    batch.kernels.max_steps_gradient(a.dy + at, a.x + at * a.steps, a.y + at, n * a.rows, a.steps,
+                                     a.cols, a.dx + at * a.steps)
+
+
+@lowers("max_steps_gradient")
+def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand dy = inputs[0], x = inputs[1], y = inputs[2], dx = outputs[0]
+    cdef hl_max_steps_gradient_args *a = <hl_max_steps_gradient_args *> to.fill(
+        run_max_steps_gradient, HL_BY_EXAMPLE, sizeof(hl_max_steps_gradient_args)
+    )
+    a.rows, a.steps, a.cols = prod(x.dims[:-2]), x.dims[-2], x.dims[-1]
+    a.dy, a.x, a.y, a.dx = dy.data, x.data, y.data, dx.data
+
+
+cdef void run_row_products(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                           Worker *worker) noexcept nogil:
+    cdef const hl_row_products_args *a = <const hl_row_products_args *> args
+    cdef ptrdiff_t item = batch.kernels.itemsize, i
+    for i in range(first, first + n):
+        batch.kernels.row_products(a.m, a.n, a.k, a.a + i * a.m * a.k * item,
+                                   a.b + i * a.n * a.k * item, a.y + i * a.m * a.n * item)
+
+
+@lowers("row_products")
+def _row_products(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
+    cdef hl_row_products_args *a = <hl_row_products_args *> to.fill(
+        run_row_products, HL_BY_EXAMPLE, sizeof(hl_row_products_args)
+    )
+    a.m, a.n, a.k, a.a, a.b, a.y = y.rows, y.cols, x.cols, x.data, b.data, y.data
+
+
+cdef void run_standardize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                          Worker *worker) noexcept nogil:
+    cdef const hl_standardize_args *a = <const hl_standardize_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.cols * a.run * batch.kernels.itemsize
+    batch.kernels.standardize(a.invert, a.x + at, a.mean, a.variance, n * a.rows, a.cols, a.run,
+                              a.y + at)
+
+
+@lowers("standardize", "standardize_gradient")
+def _standardize(Lowering to, list inputs, list outputs, dict attributes):
+    """The gradient is the same of dy, with means of zero."""
+    cdef Operand x = inputs[0], variance = inputs[-1], y = outputs[0]
+    cdef hl_standardize_args *a = <hl_standardize_args *> to.fill(
+        run_standardize, HL_BY_EXAMPLE, sizeof(hl_standardize_args)
+    )
+    a.invert = attributes["invert"]
+    a.rows, a.cols, a.run = prod(y.dims[:-2]), y.dims[-2], y.dims[-1]
+    a.x, a.variance, a.y = x.data, variance.data, y.data
+    if to.name == "standardize":
+        a.mean = (<Operand> inputs[1]).data
