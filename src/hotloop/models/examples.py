@@ -23,7 +23,7 @@ Array = NDArray[Any]
 BATCH_SIZE = 32
 
 
-@dataclass(slots=True)
+@dataclass
 class Examples:
     """Checked examples."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,7 +39,6 @@ SLICE_SECONDS = 0.1
 RECORDED_ROWS = 1 << 14
 
 
-@dataclass(slots=True)
 class Part:
     """Batches `first` to `first + count - 1` of a feed, for a plan.
 
@@ -52,12 +50,20 @@ class Part:
         What is computed; None in prediction.
     """
 
-    ready: Ready
-    feed: Feed
-    data: Examples
-    objective: Objective | None
-    first: int = 0
-    count: int = 1
+    __slots__ = ("count", "data", "feed", "first", "objective", "ready")
+
+    def __init__(
+        self,
+        ready: Ready,
+        feed: Feed,
+        data: Examples,
+        objective: Objective | None,
+        first: int = 0,
+        count: int = 1,
+    ) -> None:
+        self.ready, self.feed = ready, feed
+        self.data, self.objective = data, objective
+        self.first, self.count = first, count
 
     def rows(self, done: int) -> int:
         """How many rows its first so many batches have, all of one epoch."""
@@ -65,42 +71,43 @@ class Part:
         return min((self.first + done) * size, self.feed.rows) - self.first * size
 
 
-class Backups(Protocol):
-    """What keeps backups of an epoch, and may have begun it before."""
+if TYPE_CHECKING:
 
-    def begin_epoch(self, sums: NDArray[np.float64], metrics: list[Metric]) -> int:
-        """How many batches are done already; fills in what they added up to."""
+    class Backups(Protocol):
+        """What keeps backups of an epoch, and may have begun it before."""
 
-    def batches_to_go(self, batches: int) -> int:
-        """Of so many, how many may be run before the next backup."""
+        def begin_epoch(self, sums: NDArray[np.float64], metrics: list[Metric]) -> int:
+            """How many batches are done already; fills in what they added up to."""
 
-    def advance(self, batches: int, *, last: bool) -> None:
-        """Batches were run."""
+        def batches_to_go(self, batches: int) -> int:
+            """Of so many, how many may be run before the next backup."""
 
+        def advance(self, batches: int, *, last: bool) -> None:
+            """Batches were run."""
 
-class Watch(Protocol):
-    """What is done around the slices of batches that run at once.
+    class Watch(Protocol):
+        """What is done around the slices of batches that run at once.
 
-    Attributes
-    ----------
-    sums : ndarray of float64
-        What the plan adds to.
-    outputs : list of ndarray or None
-        Where its outputs go; the first row is that at position `outputs_first` of the epoch.
-    """
+        Attributes
+        ----------
+        sums : ndarray of float64
+            What the plan adds to.
+        outputs : list of ndarray or None
+            Where its outputs go; the first row is that at position `outputs_first` of the epoch.
+        """
 
-    sums: NDArray[np.float64]
-    outputs: list[Array] | None
-    outputs_first: int
+        sums: NDArray[np.float64]
+        outputs: list[Array] | None
+        outputs_first: int
 
-    def begin(self, part: Part) -> int:
-        """A part has come; returns how many of its batches are done already."""
+        def begin(self, part: Part) -> int:
+            """A part has come; returns how many of its batches are done already."""
 
-    def before(self, part: Part, done: int) -> int:
-        """So many batches of the part are done; returns how many may run at once."""
+        def before(self, part: Part, done: int) -> int:
+            """So many batches of the part are done; returns how many may run at once."""
 
-    def after(self, part: Part, done: int, ran: int, finite: bool) -> bool:
-        """So many are done, `ran` of them just now; returns whether to stop."""
+        def after(self, part: Part, done: int, ran: int, finite: bool) -> bool:
+            """So many are done, `ran` of them just now; returns whether to stop."""
 
 
 def run(parts: Iterable[Part], watch: Watch) -> None:

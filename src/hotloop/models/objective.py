@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,14 +94,16 @@ class Objective:
         return found
 
 
-class HasOutputs(Protocol):
-    """What losses and metrics are bound to: a model."""
+if TYPE_CHECKING:
 
-    outputs: list[Value]
+    class HasOutputs(Protocol):
+        """What losses and metrics are bound to: a model."""
 
-    @property
-    def output_names(self) -> list[str]:
-        """A name for each output."""
+        outputs: list[Value]
+
+        @property
+        def output_names(self) -> list[str]:
+            """A name for each output."""
 
 
 def _kind(model: HasOutputs, y: Sequence[Array]) -> tuple[Any, ...]:

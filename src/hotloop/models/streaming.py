@@ -7,7 +7,6 @@ known of the batches to come, neither their number nor their sizes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,14 +28,13 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class Batch:
     """What a source gave, as arrays of ours, unchecked: x and y one, a list or a dict of them."""
 
-    number: int
-    x: Any
-    y: Any = None
-    weight: Array | None = None
+    __slots__ = ("number", "weight", "x", "y")
+
+    def __init__(self, number: int, x: Any, y: Any = None, weight: Array | None = None) -> None:
+        self.number, self.x, self.y, self.weight = number, x, y, weight
 
 
 def _owned(number: int, given: Any, only_x: bool = False, text: bool = False) -> Batch:
