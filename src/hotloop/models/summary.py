@@ -6,10 +6,11 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..graph.plan import build
 from ..graph.trace import Use, Value, calls
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     from ..graph.plan import Plan
@@ -105,8 +106,6 @@ def rows(
 
 
 def _rows(model: Model, layers: Sequence[Layer], expand: bool, level: int) -> Iterator[Row]:
-    from .model import Model
-
     uses: dict[Layer, list[Use]] = {}
     for use in calls(model.outputs, known=model.inputs):
         uses.setdefault(use.layer, []).append(use)
@@ -121,8 +120,8 @@ def _rows(model: Model, layers: Sequence[Layer], expand: bool, level: int) -> It
             ("Y" if layer.trainable else "N") if layer.built and layer.weights else "-",
             level,
         )
-        if expand and isinstance(layer, Model):
-            yield from _rows(layer, layer.layers, expand, level + 1)
+        if expand and isinstance(layer, Trainer):  # a model: they import this module
+            yield from _rows(cast("Model", layer), layer.layers, expand, level + 1)
 
 
 def _shape(layer: Layer, uses: Sequence[Use]) -> str:
