@@ -11,6 +11,7 @@ from . import (
     callbacks,
     config,
     constraints,
+    files,
     initializers,
     layers,
     losses,
@@ -18,6 +19,7 @@ from . import (
     models,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from .config import set_num_threads, show_config
@@ -65,6 +67,8 @@ __all__ = [
     "show_config",
     "utils",
 ]
+
+files.models.enter(saving)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .files import written_whole
+from .files.whole import written_whole
 
 
 def empty(width: float, height: float) -> Any:

@@ -72,7 +72,7 @@ class Files:
             if name.startswith("m."):
                 model = load_model(path)
             elif name.startswith("backup"):
-                return hotloop.saving.state.load(path) and None
+                return hotloop.files.state.load(path) and None
             else:
                 model = hotloop.Model.from_config(self.config)
                 model.load_weights(path)

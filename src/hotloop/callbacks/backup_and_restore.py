@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..files import remove_leftovers
+from ..files.whole import remove_leftovers
 from .base import Callback
 
 
@@ -90,7 +90,7 @@ class BackupAndRestore(Callback):
 
     def begin(self) -> tuple[Path, dict[str, Any]] | None:
         """The backup with its path, if there is one."""
-        from ..saving import state
+        from ..files import state
 
         self._unsaved = 0
         remove_leftovers(self.backup_dir)
@@ -107,7 +107,7 @@ class BackupAndRestore(Callback):
 
     def save(self, training: dict[str, Any]) -> None:
         """Write a backup."""
-        from ..saving import state
+        from ..files import state
 
         self._unsaved = 0
         self.backup_dir.mkdir(parents=True, exist_ok=True)

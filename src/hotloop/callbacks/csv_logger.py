@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
-from ..files import text_written_whole
+from ..files.whole import text_written_whole
 from .base import Callback, Logs
 
 

@@ -71,7 +71,7 @@ class ModelCheckpoint(MonitorCallback):
                 "ModelCheckpoint: save_freq must be 'epoch' or a whole number of batches of at "
                 f"least 1, not {save_freq!r}"
             )
-        from ..saving.formats import format_of_model, format_of_weights
+        from ..files.formats import format_of_model, format_of_weights
 
         # Now, and not when the first epoch is over.
         format_of = format_of_weights if save_weights_only else format_of_model

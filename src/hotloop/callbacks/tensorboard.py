@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.models import model_files
 from .base import Callback, Logs
 
 _BUCKETS = 30  # as many as TensorBoard shows
@@ -230,12 +231,10 @@ class _EventFile:
         """Layers and connections, as Keras describes them."""
         from tensorboard.compat.proto import summary_pb2
 
-        from ..saving.keras_writing import described
-
         about = summary_pb2.SummaryMetadata()
         about.plugin_data.plugin_name = "graph_keras_model"
         about.plugin_data.content = b"1"
-        self._write(tag, np.array(json.dumps(described(model)).encode()), 0, about)
+        self._write(tag, np.array(json.dumps(model_files().described(model)).encode()), 0, about)
 
     def _write(self, tag: str, value: Any, step: int, about: Any) -> None:
         from tensorboard.compat.proto import event_pb2, summary_pb2

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..files import text_written_whole
+from ..files.whole import text_written_whole
 from ..tabular import files
 from ..tabular.cells import Floats
 from ..tabular.columns import Oddities

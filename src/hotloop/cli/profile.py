@@ -7,7 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
-from ..files import text_written_whole
+from ..files.whole import text_written_whole
 from .options import at_least_one
 from .outputs import check_outputs
 

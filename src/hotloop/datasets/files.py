@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import written_whole
+from ..files.whole import written_whole
 
 Array = NDArray[Any]
 StrPath = str | os.PathLike[str]

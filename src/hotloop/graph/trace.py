@@ -84,7 +84,7 @@ class Value:
         )
 
     # Operators are layers, for models to know them by, and layers stand above graphs: this is the
-    # module `hotloop.layers.operators`, which the package of layers enters here.
+    # module `hotloop.layers.operators`, which enters itself.
     operators: ClassVar[Any]
 
     __array_priority__ = 1000.0  # NumPy's numbers leave the operators to it

@@ -1,7 +1,6 @@
 """Layers: the parts that models are made of. One file per family."""
 
-from ..graph.trace import Value
-from . import operators
+from . import operators as operators  # which makes values have them
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .core import Activation, Dense, Identity
@@ -89,5 +88,3 @@ __all__ = [
     "multiply",
     "subtract",
 ]
-
-Value.operators = operators

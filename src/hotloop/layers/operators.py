@@ -5,6 +5,7 @@ With a number, an operator is a `Rescaling`; with a weight of a layer of one's o
 
 from __future__ import annotations
 
+import sys
 from numbers import Real
 from typing import Any
 
@@ -103,3 +104,6 @@ def _number(operator: str, x: Value, other: Any) -> float:
             + (", or a weight of the layer's own" if operator == "+" else "")
         )
     return float(other)
+
+
+Value.operators = sys.modules[__name__]

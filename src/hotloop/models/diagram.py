@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import written_whole
+from ..files.whole import written_whole
 from ..graph.trace import Use, Value, calls
 from ..layers.base import Layer
 from .model import Model

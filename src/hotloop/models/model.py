@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import naming, overriding
 from ..console import say
+from ..files.models import model_files
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from . import structure
@@ -206,10 +207,8 @@ class Model(Trainer, Layer):
         OSError
             If the file cannot be written; what was there still is.
         """
-        from ..saving import weights as weight_files
-
         self._require_built("save_weights")
-        weight_files.save(self, filepath, overwrite)
+        model_files().save_weights(self, filepath, overwrite)
 
     def load_weights(
         self, filepath: str | PathLike[str], skip_mismatch: bool = False, *, by_name: bool = False
@@ -244,10 +243,8 @@ class Model(Trainer, Layer):
         ...     model.save_weights(os.path.join(folder, "w.safetensors"))
         ...     model.load_weights(os.path.join(folder, "w.safetensors"))
         """
-        from ..saving import weights as weight_files
-
         self._require_built("load_weights")
-        weight_files.load(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
+        model_files().load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Writes the whole model to a file: see `hotloop.models.save_model`.
@@ -259,10 +256,8 @@ class Model(Trainer, Layer):
         ValueError
             If a part of the model cannot be written down.
         """
-        from ..saving import model as model_files
-
         self._require_built("save")
-        model_files.save_model(self, filepath, overwrite)
+        model_files().save_model(self, filepath, overwrite)
 
     # -- structure --------------------------------------------------------------
 
@@ -409,9 +404,7 @@ class Model(Trainer, Layer):
 
     def __reduce__(self) -> Any:
         """For pickle and copy: structure, weights, training and the optimizer's state."""
-        from ..saving import pickling
-
-        return pickling.restore, (pickling.content(self),)
+        return model_files().reduced(self)
 
     def _require_built(self, method: str) -> None:
         if not self.built:

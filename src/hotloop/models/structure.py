@@ -202,40 +202,6 @@ def clone_model(
     return model_from_config(model_config(model), cls=type(model), inputs=inputs, make_layer=make)
 
 
-def model_from_json(json_string: str, custom_objects: Classes | None = None) -> Model:
-    """The model that ``model.to_json()`` describes, here or in Keras 2 or 3, with new weights.
-
-    Parameters
-    ----------
-    json_string : str
-    custom_objects : mapping of str to class, optional
-        Layers that are not hotloop's, by the names of their classes.
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON, or describes no model that can be made here.
-
-    Examples
-    --------
-    >>> import hotloop
-    >>> text = hotloop.Sequential([hotloop.layers.Dense(3, input_dim=2)]).to_json()
-    >>> hotloop.models.model_from_json(text).count_params()
-    9
-    """
-    from ..saving import keras_configs, strict_json
-    from ..saving.refusals import refusals
-
-    with refusals("json_string", "description of a model"):
-        config = strict_json.loads(json_string, "it")
-        if keras_configs.is_of_keras(config):
-            config = keras_configs.Translation(custom_objects or {}).layer(config)
-        model = layer_from_config(config, custom_objects)
-        if not is_model(model):
-            raise ValueError(f"this describes the layer {type(model).__name__}, not a model")
-    return model
-
-
 class Calls:
     """The calls of layers between a model's inputs and outputs.
 

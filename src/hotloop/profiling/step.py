@@ -26,7 +26,7 @@ from .. import backends, notebook
 from ..backends import own
 from ..backends.interpreter import Interpreter
 from ..data.feed import Feed
-from ..files import text_written_whole
+from ..files.whole import text_written_whole
 from ..graph.plan import Plan
 from ..graph.trace import Node, Value
 from ..models.arrays import BLOCK_ROWS

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from .. import optimizers
+from ..files import formats, strict_json
+from ..files.archives import Archive
+from ..files.configs import check, count
+from ..files.filling import Part, Stored, check_numbers, fill
+from ..files.hdf5 import Hdf5
+from ..files.refusals import refusals
 from ..layers.base import Layer
 from ..variables import deferring
-from . import formats, strict_json
 from . import keras_layout as layout
-from .archives import Archive
-from .configs import check, count
-from .filling import Part, Stored, check_numbers, fill
-from .hdf5 import Hdf5
 from .keras_configs import Translation, places
-from .refusals import refusals
 from .training import compile_with
 
 if TYPE_CHECKING:

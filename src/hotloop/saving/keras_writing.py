@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import layers
-from ..files import written_whole
+from ..files import archives, hdf5
+from ..files.whole import written_whole
 from ..graph.trace import Value
 from ..layers.base import Layer
 from ..layers.input import InputLayer
@@ -19,7 +20,6 @@ from ..models.model import Model
 from ..models.sequential import Sequential
 from ..models.structure import Calls
 from ..version import __version__
-from . import archives, hdf5
 from . import keras_layout as layout
 from .keras_configs import MODULES_OF_ARGUMENTS
 from .training import training_arguments

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from .. import naming, optimizers
+from ..files import archives, formats, strict_json, tensors
+from ..files.archives import Archive
+from ..files.configs import check, count
+from ..files.filling import Part, fill
+from ..files.refusals import not_readable, refusals
 from ..layers.base import Layer
 from ..variables import deferring
 from ..version import __version__
-from . import archives, formats, strict_json, tensors
-from .archives import Archive
-from .configs import check, count
-from .filling import Part, fill
-from .refusals import not_readable, refusals
 from .training import compile_with, training_arguments
 from .weights import MEMBER as _WEIGHTS
 from .weights import assign, names_of

@@ -31,6 +31,11 @@ class Content:
     arguments: dict[str, Any] | None
 
 
+def reduced(model: Model) -> tuple[Any, ...]:
+    """What ``__reduce__`` of a model returns."""
+    return restore, (content(model),)
+
+
 def content(model: Model) -> Content:
     """The model's parts, none of them with locks or plans."""
     from ..models.structure import model_config

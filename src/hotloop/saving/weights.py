@@ -7,11 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import written_whole
-from . import formats, tensors
-from .archives import Archive
-from .filling import Part, fill
-from .refusals import not_readable, refusals
+from ..files import formats, tensors
+from ..files.archives import Archive
+from ..files.filling import Part, fill
+from ..files.refusals import not_readable, refusals
+from ..files.whole import written_whole
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -23,7 +23,7 @@ _FORMAT = {"format": "hotloop-weights", "version": "1"}
 MEMBER = "weights.safetensors"
 
 
-def save(model: Model, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+def save_weights(model: Model, filepath: str | PathLike[str], overwrite: bool = True) -> None:
     """Writes all weights, in the format that the name asks for: see `Model.save_weights`."""
     path = Path(filepath)
     if formats.format_of_weights(path) == formats.HDF5:
@@ -36,7 +36,7 @@ def save(model: Model, filepath: str | PathLike[str], overwrite: bool = True) ->
         tensors.write(file, sources, _FORMAT)
 
 
-def load(
+def load_weights(
     model: Model,
     filepath: str | PathLike[str],
     *,

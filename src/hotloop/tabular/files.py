@@ -10,12 +10,12 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..files import written_whole
-from ..saving import formats, tensors
+from ..files import formats, tensors
+from ..files.archives import Archive
+from ..files.filling import Part, fill
+from ..files.refusals import not_readable, refusals
+from ..files.whole import written_whole
 from ..saving import model as model_files
-from ..saving.archives import Archive
-from ..saving.filling import Part, fill
-from ..saving.refusals import not_readable, refusals
 from ..variables import deferring
 from .model import TabularModel
 from .recipe import Recipe

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import hotloop
-from hotloop import files
-from hotloop.files import remove_leftovers, text_written_whole, written_whole
+from hotloop.files import whole
+from hotloop.files.whole import remove_leftovers, text_written_whole, written_whole
 from hotloop.layers import Dense, Input
 
 
@@ -177,7 +177,7 @@ def test_a_device_is_written_to():
         [
             sys.executable,
             "-c",
-            "from hotloop.files import written_whole\n"
+            "from hotloop.files.whole import written_whole\n"
             "with written_whole('/dev/stdout') as file: file.write(b'whole')",
         ],
         capture_output=True,
@@ -206,7 +206,7 @@ def test_folders(tmp_path):
 
 AS_NOBODY = """
 import fcntl, os, sys
-from hotloop.files import written_whole
+from hotloop.files.whole import written_whole
 os.setgid(65534)
 os.setuid(65534)
 for path in sys.argv[1:]:
@@ -284,7 +284,7 @@ def test_a_full_disk(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from hotloop.files import written_whole
+from hotloop.files.whole import written_whole
 with written_whole(sys.argv[1]) as file:
     file.write(b"part")
     file.flush()
@@ -350,7 +350,7 @@ def test_other_hidden_files_are_nobodys_leftovers(tmp_path):
 
 def test_a_file_that_was_taken_for_a_leftover_is_made_anew(tmp_path, monkeypatch):
     """Between its making and its lock, another process may remove it."""
-    real, raced = files._lock, []
+    real, raced = whole._lock, []
 
     def lock(descriptor, *, wait):
         if not raced:
@@ -358,7 +358,7 @@ def test_a_file_that_was_taken_for_a_leftover_is_made_anew(tmp_path, monkeypatch
             os.unlink(tmp_path / raced[0][0])
         return real(descriptor, wait=wait)
 
-    monkeypatch.setattr(files, "_lock", lock)
+    monkeypatch.setattr(whole, "_lock", lock)
     write(tmp_path / "f")
     assert names(tmp_path) == ["f"]
     assert (tmp_path / "f").read_bytes() == b"new"

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any
 
-from ..files import written_whole
 from .refusals import DamagedError
+from .whole import written_whole
 
 Writer = Callable[[IO[bytes]], Any]
 

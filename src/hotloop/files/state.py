@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import written_whole
 from . import strict_json, tensors
 from .refusals import refusals
+from .whole import written_whole
 
 _FORMAT = "hotloop-state"
 _ARRAY = "array number"
