@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from . import Function
 from .formulas import (
     ACTIVATIONS,
     EPSILON,
@@ -46,7 +47,6 @@ from .labels import check_labels
 from .multirow_losses import circle, ctc
 
 Array: TypeAlias = npt.NDArray[Any]
-Function: TypeAlias = Callable[..., Any]
 
 # -------------------------------------------------------------------- matrix product
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from ..differentiation import (
     differentiate,
     read,
 )
-from . import available, current
+from . import Function, available, current
 from .differences import slopes
 from .numpy import over
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..graph.trace import Node
 
 Array = NDArray[Any]
-Function = Callable[..., Any]
 
 # Where values and derivatives are compared with finite differences. None is a round number:
 # there are the kinks.
