@@ -29,7 +29,7 @@ from numba import njit
 from numba.extending import overload, register_jitable
 
 from ..forks import in_child
-from . import formulas, num_threads
+from . import Function, formulas, num_threads
 from .formulas import (
     ACTIVATIONS,
     EPSILON,
@@ -51,7 +51,6 @@ from .formulas import (
 from .labels import check_labels
 from .numpy import (
     Array,
-    Function,
     alpha_dropout_line,
     dropout_scale,
     matrix,

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from . import Function
 from .formulas import (
     ACTIVATIONS,
     EPSILON,
@@ -47,7 +48,6 @@ from .multirow_losses import circle, ctc
 from .weights import over
 
 Array: TypeAlias = npt.NDArray[Any]
-Function: TypeAlias = Callable[..., Any]
 
 # -------------------------------------------------------------------- matrix product
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import available
+from . import Function, available
 from .differences import slopes
 from .weights import over
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .scalar_functions import ScalarFunction
 
 Array = NDArray[Any]
-Function = Callable[..., Any]
 
 
 def has_numba() -> bool:

@@ -84,6 +84,14 @@ def like_first(node: Node) -> tuple[Dims, ...]:
     return (node.inputs[0].dims,)
 
 
+def of_one_shape(node: Node) -> tuple[Dims, ...]:
+    """Shape rule: that of all inputs."""
+    first, *others = (value.dims for value in node.inputs)
+    if any(dims != first for dims in others):
+        raise ValueError(f"{node.op.name} needs values of one shape, not of {[first, *others]}")
+    return (first,)
+
+
 def nothing(node: Node) -> tuple[Dims, ...]:
     """Shape rule: no outputs, something is changed instead."""
     return ()

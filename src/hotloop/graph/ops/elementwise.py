@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...backends.formulas import ACTIVATIONS, Activation
 from ...variables import Variable
-from ..op import OPS, Gradients, Op, like_first
+from ..op import OPS, Gradients, Op, like_first, of_one_shape
 from ..trace import Node, Value, apply
 from .dense import weights_of
 
@@ -145,7 +145,7 @@ def add(a: Value, b: Value) -> Value:
 ADD = Op(
     "add",
     "a + b.",
-    shape=like_first,
+    shape=of_one_shape,
     gradient=lambda node, wanted, dy: (dy, dy),
     in_place=True,
     mask="passes",
@@ -161,7 +161,7 @@ def subtract(a: Value, b: Value) -> Value:
 SUBTRACT = Op(
     "subtract",
     "a - b.",
-    shape=like_first,
+    shape=of_one_shape,
     gradient=lambda node, wanted, dy: (dy, scale(dy, -1.0)),
     in_place=True,
     mask="passes",
@@ -182,7 +182,7 @@ def _of_multiply(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
 MULTIPLY = Op(
     "multiply",
     "a * b.",
-    shape=like_first,
+    shape=of_one_shape,
     gradient=_of_multiply,
     in_place=True,
     mask="passes",
@@ -205,7 +205,7 @@ def _choice(name: str, chosen: str, relation: str) -> None:
     gradient = Op(
         f"{name}_gradient",
         f"With respect to a: dy where a {relation} b, and half of it where they are equal.",
-        shape=like_first,
+        shape=of_one_shape,
         in_place=True,
         mask="passes",
         why_not=_LOOP | {"gradient": "of a gradient"},
@@ -218,7 +218,7 @@ def _choice(name: str, chosen: str, relation: str) -> None:
     Op(
         name,
         f"The {chosen} of a and b; NaN where either is.",
-        shape=like_first,
+        shape=of_one_shape,
         gradient=rule,
         in_place=True,
         mask="passes",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...backends.own import read_only
 from ..op import Array, Gradients, Op, Run
 from ..trace import Node, Value, apply, emit
 
@@ -37,24 +38,17 @@ def _of_lambda(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
 
 
 def _value(run: Run, node: Node) -> None:
-    y = node.attributes["function"](*(_read_only(run.array(v)) for v in node.inputs))
+    y = node.attributes["function"](*(read_only(run.array(v)) for v in node.inputs))
     _assign(run.array(node.output), y, node, "function")
 
 
 def _gradients(run: Run, node: Node) -> None:
-    dy, *inputs = (_read_only(run.array(v)) for v in node.inputs)
+    dy, *inputs = (read_only(run.array(v)) for v in node.inputs)
     found = node.attributes["gradient"](*inputs, dy)
     for value, gradient in zip(node.outputs, found, strict=True):
         out = run.output(value)
         if out is not None:
             _assign(out, gradient, node, "gradient")
-
-
-def _read_only(array: Array) -> Array:
-    """The same numbers, not to be written."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _assign(out: Array, result: Any, node: Node, what: str) -> None:

@@ -16,12 +16,17 @@ def reshape(x: Value, dims: tuple[int, ...]) -> Value:
     if -1 in dims:
         known = -math.prod(dims)
         dims = tuple(x.size // known if known and d == -1 else d for d in dims)
+    return apply(RESHAPE, x, dims=dims)
+
+
+def _other_dims(node: Node) -> tuple[Dims, ...]:
+    (x,), dims = node.inputs, node.attributes["dims"]
     if math.prod(dims) != x.size:
         raise ValueError(
             f"cannot reshape {x.dims} ({x.size} elements) into {dims}: "
             "the number of elements must stay the same"
         )
-    return apply(RESHAPE, x, dims=dims)
+    return (dims,)
 
 
 def _stand_where_they_are(run: Run, node: Node) -> None:
@@ -35,7 +40,7 @@ def _reshaped(node: Node, array: Array, name: str) -> Array:
 RESHAPE = Op(
     "reshape",
     "The same elements of each example in another shape.",
-    shape=lambda node: (node.attributes["dims"],),
+    shape=_other_dims,
     gradient=lambda node, wanted, dy: (reshape(dy, node.inputs[0].dims),),
     bytes=lambda node, size: 0,
     view=True,
