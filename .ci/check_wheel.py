@@ -4,7 +4,7 @@ import os
 import sys
 import zipfile
 
-LIMIT = 2 * 1024 * 1024  # bytes
+LIMIT = 1_740_000  # bytes: 5% over benchmarks/results/2026-11-30-sizes.md
 
 
 def main(path: str) -> None:

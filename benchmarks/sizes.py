@@ -141,7 +141,7 @@ def kernel_tables(objects: dict[str, Path]) -> tuple[str, dict[str, dict[str, in
 def wheel_table(build: Path, wheel: Path) -> tuple[str, dict[str, dict[str, int]]]:
     """What the files of a wheel weigh in it, and what is in the extension modules."""
     figures = {}
-    others = {"Python": [0, 0], "metadata": [0, 0]}
+    others = {"Python": [0, 0], "data and metadata": [0, 0]}
     for entry in zipfile.ZipFile(wheel).infolist():
         if entry.filename.endswith(".so"):
             name = Path(entry.filename).name.partition(".")[0]
@@ -152,7 +152,7 @@ def wheel_table(build: Path, wheel: Path) -> tuple[str, dict[str, dict[str, int]
                 "in the wheel": entry.compress_size,
             }
         else:
-            sums = others["Python" if entry.filename.endswith(".py") else "metadata"]
+            sums = others["Python" if entry.filename.endswith(".py") else "data and metadata"]
             sums[0] += entry.file_size
             sums[1] += entry.compress_size
     rows = [
