@@ -330,15 +330,15 @@ def test_another_thread_works_meanwhile():
     model = hotloop.Sequential([Input((131,)), Dense(129, own_silu), Dense(35)])
     model.compile("sgd", own_huber)
     model.fit(x, y, 400, verbose=0)
-    ready = next(iter(model._plans.values()))
+    ready = next(iter(model._plans))
     objective = model._compilation.bound[-1]
-    feed = hotloop.models.trainer.Feed([x, *objective.feeds([y], None)], len(x))
+    feed = hotloop.data.feed.Feed([x, *objective.feeds([y], None)], len(x))
     counted, counts, over = 0, [], threading.Event()
 
     def run():
         # One call of the executor, which returns to Python at its end and not before.
         before = counted
-        ready.executor.run(feed, 0, 300, np.zeros(300))
+        ready.executors[0].run(feed, 0, 300, np.zeros(300))
         counts.append(counted - before)
         over.set()
 

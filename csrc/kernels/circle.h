@@ -43,7 +43,7 @@ static HL_INLINE void N(add_multiple)(T a, const T *x, T *y, ptrdiff_t n) {
     }
 }
 
-static void N(circle)(const double *option, const int32_t *label, const void *x_,
+static HL_RARE void N(circle)(const double *option, const int32_t *label, const void *x_,
                       const void *weight, double scale, void *values_, void *gradient_, void *room,
                       ptrdiff_t rows, ptrdiff_t cols) {
     const T gamma = (T)option[0], margin = (T)option[1];

@@ -44,7 +44,7 @@ static N(ctc_rows) N(ctc_place)(ptrdiff_t steps, ptrdiff_t length, ptrdiff_t lab
 }
 
 /* log(exp(a) + exp(b) + exp(c)). */
-static HL_INLINE vec N(log_sum_3)(vec a, vec b, vec c) {
+static HL_RARE vec N(log_sum_3)(vec a, vec b, vec c) {
     const vec most = vmax(a, vmax(b, c));
     return most + vlog(vexp(a - most) + vexp(b - most) + vexp(c - most));
 }
@@ -154,7 +154,7 @@ static void N(ctc_backward)(const N(ctc_rows) *r, const int32_t *label, double f
     }
 }
 
-static void N(ctc)(ptrdiff_t steps, ptrdiff_t length, const int32_t *label, const void *x_,
+static HL_RARE void N(ctc)(ptrdiff_t steps, ptrdiff_t length, const int32_t *label, const void *x_,
                    const void *weight, double scale, void *values, void *gradient_, void *room,
                    ptrdiff_t examples, ptrdiff_t cols) {
     for (ptrdiff_t i = 0; i < examples; i++, label += length) {

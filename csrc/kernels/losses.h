@@ -7,6 +7,9 @@ typedef struct {
     vec value, slope;
 } N(term);
 
+/* param is the loss's one option, where it has one. */
+typedef N(term) N(term_function)(vec y, vec p, vec param);
+
 static HL_INLINE ivec N(within)(vec p, T low, T high) {
     return (ivec)(p >= low) & (ivec)(p <= high);
 }
@@ -27,14 +30,14 @@ static HL_INLINE N(term) N(absolute_error)(vec y, vec p, vec param) {
     return (N(term)){vabs(e), N(sign)(e)};
 }
 
-static HL_INLINE N(term) N(percentage_error)(vec y, vec p, vec param) {
+static HL_RARE N(term) N(percentage_error)(vec y, vec p, vec param) {
     (void)param;
     const vec e = p - y;
     const vec size = vmax(splat(EPSILON), vabs(y));
     return (N(term)){vabs(e / size) * 100, N(sign)(e) * 100 / size};
 }
 
-static HL_INLINE N(term) N(squared_logarithmic_error)(vec y, vec p, vec param) {
+static HL_RARE N(term) N(squared_logarithmic_error)(vec y, vec p, vec param) {
     (void)param;
     const vec q = vmax(splat(EPSILON), p);
     const vec e = vlog1p(q) - vlog1p(vmax(splat(EPSILON), y));
@@ -49,7 +52,7 @@ static HL_INLINE N(term) N(huber)(vec y, vec p, vec delta) {
     return (N(term)){select((ivec)(size > delta), outer, e * e * (T)0.5), slope};
 }
 
-static HL_INLINE N(term) N(log_cosh)(vec y, vec p, vec param) {
+static HL_RARE N(term) N(log_cosh)(vec y, vec p, vec param) {
     (void)param;
     const vec e = p - y;
     const vec size = vabs(e);
@@ -70,27 +73,27 @@ static HL_INLINE N(term) N(binary_crossentropy_logits)(vec y, vec x, vec smoothi
     return (N(term)){mul_add(-x, t, vsoftplus(x)), vsigmoid(x) - t};
 }
 
-static HL_INLINE N(term) N(kl_divergence)(vec y, vec p, vec param) {
+static HL_RARE N(term) N(kl_divergence)(vec y, vec p, vec param) {
     (void)param;
     const vec t = clamp(y, EPSILON, 1);
     const vec q = clamp(p, EPSILON, 1);
     return (N(term)){t * vlog(t / q), only(N(within)(p, EPSILON, 1), -t / q)};
 }
 
-static HL_INLINE N(term) N(poisson)(vec y, vec p, vec param) {
+static HL_RARE N(term) N(poisson)(vec y, vec p, vec param) {
     (void)param;
     const vec q = p + EPSILON;
     return (N(term)){mul_add(-y, vlog(q), p), 1 - y / q};
 }
 
 /* binary: 1 where labels 0 and 1 stand for -1 and +1, else 0. */
-static HL_INLINE N(term) N(hinge)(vec y, vec p, vec binary) {
+static HL_RARE N(term) N(hinge)(vec y, vec p, vec binary) {
     const vec t = mul_add(y, binary + 1, -binary);
     const vec margin = mul_add(-t, p, splat(1));
     return (N(term)){vmax(splat(0), margin), only((ivec)(margin > 0), -t)};
 }
 
-static HL_INLINE N(term) N(squared_hinge)(vec y, vec p, vec binary) {
+static HL_RARE N(term) N(squared_hinge)(vec y, vec p, vec binary) {
     const N(term) plain = N(hinge)(y, p, binary);
     return (N(term)){plain.value * plain.value, plain.slope * plain.value * 2};
 }
@@ -118,22 +121,28 @@ static HL_INLINE vec N(row_weights)(const T *weight, ptrdiff_t group, ptrdiff_t 
     return load(w);
 }
 
+/* Losses without a loop of their own: what is called for each vector. */
+static N(term_function) *N(rare_term)(hl_loss kind) {
+    switch (kind) {
+    case HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR: return N(percentage_error);
+    case HL_MEAN_SQUARED_LOGARITHMIC_ERROR: return N(squared_logarithmic_error);
+    case HL_LOG_COSH: return N(log_cosh);
+    case HL_KL_DIVERGENCE: return N(kl_divergence);
+    case HL_POISSON: return N(poisson);
+    case HL_HINGE: return N(hinge);
+    default: return N(squared_hinge);
+    }
+}
+
 static HL_INLINE N(term) N(term_of)(hl_loss kind, vec y, vec p, vec param) {
     switch (kind) {
     case HL_MEAN_SQUARED_ERROR: return N(squared_error)(y, p, param);
     case HL_MEAN_ABSOLUTE_ERROR: return N(absolute_error)(y, p, param);
-    case HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR: return N(percentage_error)(y, p, param);
-    case HL_MEAN_SQUARED_LOGARITHMIC_ERROR: return N(squared_logarithmic_error)(y, p, param);
     case HL_HUBER: return N(huber)(y, p, param);
-    case HL_LOG_COSH: return N(log_cosh)(y, p, param);
     case HL_BINARY_CROSSENTROPY: return N(binary_crossentropy)(y, p, param);
     case HL_BINARY_CROSSENTROPY_LOGITS: return N(binary_crossentropy_logits)(y, p, param);
-    case HL_KL_DIVERGENCE: return N(kl_divergence)(y, p, param);
-    case HL_POISSON: return N(poisson)(y, p, param);
-    case HL_HINGE: return N(hinge)(y, p, param);
-    case HL_SQUARED_HINGE: return N(squared_hinge)(y, p, param);
+    default: return N(rare_term)(kind)(y, p, param);
     }
-    return (N(term)){splat((T)NAN), splat((T)NAN)};
 }
 
 /* Whether a row's loss is the mean of its terms, not their sum. */
@@ -142,10 +151,9 @@ static HL_INLINE int N(is_mean)(hl_loss kind) {
 }
 
 /* The mean or sum of f over each row. Rows of one element are taken VL at a time. */
-static HL_INLINE void N(rows_of_terms)(N(term) (*f)(vec y, vec p, vec param), int mean, T param,
-                                       const T *y, const T *p, const T *weight, ptrdiff_t group,
-                                       double scale, T *values, T *gradient, ptrdiff_t rows,
-                                       ptrdiff_t cols) {
+static HL_INLINE void N(rows_of_terms)(N(term_function) *f, int mean, T param, const T *y,
+                                       const T *p, const T *weight, ptrdiff_t group, double scale,
+                                       T *values, T *gradient, ptrdiff_t rows, ptrdiff_t cols) {
     const T slope_scale = (T)(mean ? scale / (double)cols : scale);
     if (cols == 1) {
         for (ptrdiff_t i = 0; i < rows; i += VL) {
@@ -174,29 +182,29 @@ static HL_INLINE void N(rows_of_terms)(N(term) (*f)(vec y, vec p, vec param), in
     }
 }
 
+static HL_RARE void N(rare_loss)(hl_loss kind, T param, const T *y, const T *p, const T *w,
+                                 ptrdiff_t group, double scale, T *values, T *gradient,
+                                 ptrdiff_t rows, ptrdiff_t cols) {
+    if (kind == HL_HINGE || kind == HL_SQUARED_HINGE)
+        param = (T)N(is_binary)(y, rows * cols);
+    N(rows_of_terms)(N(rare_term)(kind), N(is_mean)(kind), param, y, p, w, group, scale, values,
+                     gradient, rows, cols);
+}
+
 static void N(loss)(hl_loss kind, double param_, const void *y, const void *p, const void *w,
                     ptrdiff_t group, double scale, void *values, void *gradient, ptrdiff_t rows,
                     ptrdiff_t cols) {
     const T param = (T)param_;
 #undef HL_ROWS
-#define HL_ROWS(kind, f, param)                                                                    \
-    case kind:                                                                                     \
-        N(rows_of_terms)(N(f), N(is_mean)(kind), param, y, p, w, group, scale, values, gradient,   \
-                         rows, cols);                                                              \
-        break;
+#define HL_ROWS(f, mean)                                                                           \
+    N(rows_of_terms)(f, mean, param, y, p, w, group, scale, values, gradient, rows, cols)
     switch (kind) {
-        HL_ROWS(HL_MEAN_SQUARED_ERROR, squared_error, param)
-        HL_ROWS(HL_MEAN_ABSOLUTE_ERROR, absolute_error, param)
-        HL_ROWS(HL_MEAN_ABSOLUTE_PERCENTAGE_ERROR, percentage_error, param)
-        HL_ROWS(HL_MEAN_SQUARED_LOGARITHMIC_ERROR, squared_logarithmic_error, param)
-        HL_ROWS(HL_HUBER, huber, param)
-        HL_ROWS(HL_LOG_COSH, log_cosh, param)
-        HL_ROWS(HL_BINARY_CROSSENTROPY, binary_crossentropy, param)
-        HL_ROWS(HL_BINARY_CROSSENTROPY_LOGITS, binary_crossentropy_logits, param)
-        HL_ROWS(HL_KL_DIVERGENCE, kl_divergence, param)
-        HL_ROWS(HL_POISSON, poisson, param)
-        HL_ROWS(HL_HINGE, hinge, (T)N(is_binary)(y, rows * cols))
-        HL_ROWS(HL_SQUARED_HINGE, squared_hinge, (T)N(is_binary)(y, rows * cols))
+    case HL_MEAN_SQUARED_ERROR: HL_ROWS(N(squared_error), 1); break;
+    case HL_MEAN_ABSOLUTE_ERROR: HL_ROWS(N(absolute_error), 1); break;
+    case HL_HUBER: HL_ROWS(N(huber), 1); break;
+    case HL_BINARY_CROSSENTROPY: HL_ROWS(N(binary_crossentropy), 1); break;
+    case HL_BINARY_CROSSENTROPY_LOGITS: HL_ROWS(N(binary_crossentropy_logits), 1); break;
+    default: N(rare_loss)(kind, param, y, p, w, group, scale, values, gradient, rows, cols);
     }
 }
 

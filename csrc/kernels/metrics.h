@@ -115,7 +115,7 @@ static HL_INLINE T N(correlation_of)(const int scaled, hl_metric kind, const T *
     return covariance / (vsqrt(splat(y_variance)) * vsqrt(splat(p_variance)))[0];
 }
 
-static T N(correlation)(hl_metric kind, const T *y, const T *p, ptrdiff_t cols) {
+static HL_RARE T N(correlation)(hl_metric kind, const T *y, const T *p, ptrdiff_t cols) {
     int fits;
     const T plain = N(correlation_of)(0, kind, y, p, 1, 1, cols, &fits);
     if (fits)

@@ -332,6 +332,18 @@ static __attribute__((noinline)) vec N(activated_slope)(const hl_layer *layer, v
     return dy;
 }
 
+/* A vector of weights, and what the optimizer keeps of them. */
+typedef struct {
+    vec of[4];
+} N(kept_vectors);
+
+/* One step of any rule. By value, as above. */
+static HL_RARE N(kept_vectors) N(updated)(hl_optimizer rule, const double *h, N(kept_vectors) all,
+                                          vec g) {
+    N(update)(rule, h, &all.of[0], &g, &all.of[1], &all.of[2], &all.of[3], VL);
+    return all;
+}
+
 /* Copies weights and bias into one array, or back. */
 static void N(exchange_linear)(int out, ptrdiff_t inputs, T *both, T *w, T *b) {
     if (!w)
@@ -434,22 +446,16 @@ static HL_INLINE ptrdiff_t N(train_linear_in)(const int one_row, const int vecs,
             HL_UPDATE_LINEAR(HL_SGD_MOMENTUM)
             HL_UPDATE_LINEAR(HL_SGD_NESTEROV)
             HL_UPDATE_LINEAR(HL_ADAM)
-            HL_UPDATE_LINEAR(HL_ADAM_AMSGRAD)
             HL_UPDATE_LINEAR(HL_RMSPROP)
-            HL_UPDATE_LINEAR(HL_RMSPROP_MOMENTUM)
-            HL_UPDATE_LINEAR(HL_RMSPROP_CENTERED)
-            HL_UPDATE_LINEAR(HL_RMSPROP_CENTERED_MOMENTUM)
-            HL_UPDATE_LINEAR(HL_ADAGRAD)
-            HL_UPDATE_LINEAR(HL_ADADELTA)
-            HL_UPDATE_LINEAR(HL_ADAMAX)
-            HL_UPDATE_LINEAR(HL_NADAM)
-            HL_UPDATE_LINEAR(HL_LION)
-            HL_UPDATE_LINEAR(HL_FTRL)
-            HL_UPDATE_LINEAR(HL_SCHEDULE_FREE_ADAMW)
-            HL_UPDATE_LINEAR(HL_KEEP_GRADIENT)
-        case HL_ADAFACTOR:
-        case HL_LAMB:
-        case HL_MUON: break;
+        default:
+            for (int v = 0; v < vecs; v++) {
+                N(kept_vectors) part;
+                for (int s = 0; s < 4; s++)
+                    part.of[s] = load(all[s] + v * VL);
+                part = N(updated)(network->rule, h_, part, g[v]);
+                for (int s = 0; s < 4; s++)
+                    store(all[s] + v * VL, part.of[s]);
+            }
         }
     }
     memcpy(scratch, all, sizeof all);

@@ -1,7 +1,7 @@
 /* Losses with several options, and those that need a whole row or all rows: see hl_row_loss. */
 
 /* u^gamma. A base below 0, of a prediction that is no probability, has a power where gamma is whole. */
-static HL_INLINE vec N(power)(vec u, T gamma) {
+static HL_RARE vec N(power)(vec u, T gamma) {
     if (gamma == 0)
         return splat(1);
     if (gamma == (T)0.5)
@@ -21,7 +21,7 @@ static HL_INLINE vec N(power_slope)(vec u, T gamma) {
     return gamma == 0 ? splat(0) : N(power)(u, gamma - 1) * gamma;
 }
 
-static HL_INLINE N(term) N(binary_focal)(vec y, vec p, const double *option) {
+static HL_RARE N(term) N(binary_focal)(vec y, vec p, const double *option) {
     const T gamma = (T)option[0];
     const vec positive = splat((T)option[1]), smoothing = splat((T)option[3]);
     const vec t = mul_add(y, 1 - smoothing, smoothing * (T)0.5);
@@ -34,18 +34,17 @@ static HL_INLINE N(term) N(binary_focal)(vec y, vec p, const double *option) {
     return (N(term)){balance * focus * plain.value, balance * slope};
 }
 
-static HL_INLINE N(term) N(binary_focal_logits)(vec y, vec x, const double *option) {
+static HL_RARE N(term) N(binary_focal_logits)(vec y, vec x, const double *option) {
     const vec p = vsigmoid(x);
     const N(term) term = N(binary_focal)(y, p, option);
     return (N(term)){term.value, term.slope * (p * vsigmoid(-x))};
 }
 
 /* Rows of one element are taken VL at a time. */
-static HL_INLINE void N(binary_focal_rows)(N(term) (*f)(vec y, vec p, const double *option),
-                                           const double *option, const T *y, const T *p,
-                                           const T *weight, ptrdiff_t group, double scale,
-                                           T *values, T *gradient, ptrdiff_t rows,
-                                           ptrdiff_t cols) {
+static HL_RARE void N(binary_focal_rows)(N(term) (*f)(vec y, vec p, const double *option),
+                                         const double *option, const T *y, const T *p,
+                                         const T *weight, ptrdiff_t group, double scale, T *values,
+                                         T *gradient, ptrdiff_t rows, ptrdiff_t cols) {
     const T slope_scale = (T)(scale / (double)cols);
     const ptrdiff_t at_once = cols == 1 ? VL : 1;
     for (ptrdiff_t i = 0; i < rows; i += at_once) {
@@ -68,7 +67,7 @@ static HL_INLINE void N(binary_focal_rows)(N(term) (*f)(vec y, vec p, const doub
 }
 
 /* One class's share of the categorical focal loss, and its slope with respect to its probability. */
-static HL_INLINE N(term) N(focal_class)(vec t, vec p, T gamma, T alpha) {
+static HL_RARE N(term) N(focal_class)(vec t, vec p, T gamma, T alpha) {
     const vec q = clamp(p, EPSILON, ONE_MINUS_EPSILON), rest = 1 - q;
     const vec log_q = vlog(q), focus = N(power)(rest, gamma);
     const vec scaled = t * -alpha;
@@ -77,7 +76,7 @@ static HL_INLINE N(term) N(focal_class)(vec t, vec p, T gamma, T alpha) {
 }
 
 /* Probabilities from column j on: x / divisor, or, of logits, exp(x - shift) / divisor. */
-static HL_INLINE vec N(shares)(const int logits, const T *x, T shift, T divisor, int count) {
+static HL_INLINE vec N(shares)(int logits, const T *x, T shift, T divisor, int count) {
     vec v = load_n(x, count);
     if (logits)
         v = vexp(v - shift);
@@ -85,10 +84,10 @@ static HL_INLINE vec N(shares)(const int logits, const T *x, T shift, T divisor,
     return count == VL ? v : only(first_lanes(count), v);
 }
 
-static HL_INLINE void N(categorical_focal)(const int logits, const double *option, const T *y_true,
-                                           const T *y_pred, const T *weight, ptrdiff_t group,
-                                           double scale, T *values, T *gradient, ptrdiff_t rows,
-                                           ptrdiff_t cols) {
+static HL_RARE void N(categorical_focal)(int logits, const double *option, const T *y_true,
+                                         const T *y_pred, const T *weight, ptrdiff_t group,
+                                         double scale, T *values, T *gradient, ptrdiff_t rows,
+                                         ptrdiff_t cols) {
     const T gamma = (T)option[0], alpha = (T)option[1];
     const N(targets) t = N(targets_of)(y_true, NULL, option[2], cols);
     for (ptrdiff_t i = 0; i < rows; i++) {
@@ -255,9 +254,10 @@ static void N(tversky_of)(const double *option, const T *y_true, const T *y_pred
     }
 }
 
-static void N(row_loss)(hl_row_loss kind, const double *option, const void *y, const int32_t *label,
-                        const void *p, const void *w, ptrdiff_t group, double scale, void *values,
-                        void *gradient, ptrdiff_t rows, ptrdiff_t cols) {
+static HL_RARE void N(row_loss)(hl_row_loss kind, const double *option, const void *y,
+                                const int32_t *label, const void *p, const void *w,
+                                ptrdiff_t group, double scale, void *values, void *gradient,
+                                ptrdiff_t rows, ptrdiff_t cols) {
     switch (kind) {
     case HL_BINARY_FOCAL_CROSSENTROPY:
         N(binary_focal_rows)(N(binary_focal), option, y, p, w, group, scale, values, gradient, rows,

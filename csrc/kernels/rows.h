@@ -188,7 +188,7 @@ static HL_INLINE T N(simplex_threshold)(const T *x, T most, ptrdiff_t cols) {
     return tau;
 }
 
-static void N(sparsemax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) {
+static HL_RARE void N(sparsemax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const T *x_i = (const T *)x + i * cols;
         const T most = N(row_max)(x_i, cols), tau = N(simplex_threshold)(x_i, most, cols);
@@ -200,7 +200,7 @@ static void N(sparsemax)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols)
     }
 }
 
-static void N(sparsemax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
+static HL_RARE void N(sparsemax_gradient)(const void *dy, const void *y, void *dx, ptrdiff_t rows,
                                   ptrdiff_t cols) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const T *dy_i = (const T *)dy + i * cols, *y_i = (const T *)y + i * cols;

@@ -145,7 +145,7 @@ static HL_INLINE void N(standardize_runs)(const int invert, const T *x, const T 
     }
 }
 
-static void N(standardize)(int invert, const void *x, const void *mean, const void *variance,
+static HL_RARE void N(standardize)(int invert, const void *x, const void *mean, const void *variance,
                            ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t run, void *y) {
     if (run == 1 && invert)
         N(standardize_rows)(1, x, mean, variance, rows, cols, y);

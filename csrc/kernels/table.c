@@ -16,6 +16,8 @@
 #include "names.h"
 
 #define HL_INLINE inline __attribute__((always_inline, unused))
+/* What few programs use, and in those it is little of the time: in one copy, and compiled for size. */
+#define HL_RARE __attribute__((noinline, cold, unused))
 #ifdef __clang__
 #define HL_UNROLL _Pragma("clang loop unroll(full)")
 #else

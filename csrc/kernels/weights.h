@@ -10,7 +10,7 @@ static void N(clip)(double limit, const void *x, void *y, ptrdiff_t n) {
 
 /* The norms of columns whose rows are ld apart, where their squares overflow: of columns divided by
  * their largest elements. A single column may stand in all lanes of its rows. */
-static vec N(large_norms)(const T *w, ptrdiff_t k, ptrdiff_t ld, int count, int single) {
+static HL_RARE vec N(large_norms)(const T *w, ptrdiff_t k, ptrdiff_t ld, int count, int single) {
     vec most = splat(0), sum = splat(0);
     for (ptrdiff_t p = 0; p < k; p++)
         most = vmax(vabs(single ? splat(w[p]) : load_n(w + p * ld, count)), most);
@@ -29,7 +29,7 @@ static HL_INLINE vec N(norm_factor)(double low, double high, double rate, vec no
     return wanted / (norm + EPSILON);
 }
 
-static void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
+static HL_RARE void N(limit_norms)(double low, double high, double rate, ptrdiff_t k, ptrdiff_t n,
                            ptrdiff_t ld, void *w_) {
     T *w = w_;
     if (ld == 1) {

@@ -10,8 +10,8 @@ static size_t N(whole_update_room)(const hl_whole *weight) {
                                      : N(adafactor_room)(weight);
 }
 
-static void N(whole_update)(const hl_whole *weight, const double *h, int stage, int part,
-                            int parts) {
+static HL_RARE void N(whole_update)(const hl_whole *weight, const double *h, int stage, int part,
+                                    int parts) {
     if (weight->kind == HL_LAMB)
         N(lamb)(weight, h, stage, part, parts);
     else if (weight->kind == HL_MUON)

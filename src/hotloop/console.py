@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 
 
 def say(text: str) -> None:
@@ -15,6 +16,17 @@ def say(text: str) -> None:
     stream = Stream()
     stream.write(f"{text}\n")
     stream.flush()
+
+
+def warn_user(what: str) -> None:
+    """A warning that points at the line that called into this package."""
+    depth, frame = 2, sys._getframe(1)  # noqa: SLF001 - the frame, as `inspect` gets it
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(what, UserWarning, stacklevel=depth)
+
+
+_PACKAGE = __name__.partition(".")[0] + "."
 
 
 def is_terminal() -> bool:

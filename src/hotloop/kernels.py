@@ -181,7 +181,7 @@ def dense_forward(
     alpha = _alpha(activation, alpha)
     out = _output(out, (x_bi.shape[0], w_io.shape[1]), x_bi)
     b_o = bias[0] if bias else None
-    _run("dense_forward", backend, x_bi, w_io, b_o, out=out, activation=activation, alpha=alpha)
+    _run("dense", backend, x_bi, w_io, b_o, out=out, activation=activation, alpha=alpha)
     return out
 
 
@@ -234,7 +234,9 @@ def dense_backward(
     dx = _output(dx, x_bi.shape, x_bi, "dx")
     dw = _output(dw, w_io.shape, x_bi, "dw")
     db = _output(db, w_io.shape[1:], x_bi, "db")
-    _run("dense_backward", backend, x_bi, w_io, dy_bo, dx=dx, dw=dw, db=db)
+    _run("input_gradient", backend, dy_bo, w_io, out=dx)
+    _run("weight_gradient", backend, x_bi, dy_bo, out=dw)
+    _run("bias_gradient", backend, dy_bo, out=db)
     return dx, dw, db
 
 

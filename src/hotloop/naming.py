@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import threading
@@ -189,6 +190,7 @@ def clear_names() -> None:
         _used.clear()
 
 
+@functools.lru_cache(1024)  # of every known name, each time one is looked up
 def _key(name: str) -> str:
     """Spelling that is the same for snake case and camel case."""
     return re.sub(r"[\W_]+", "", name).lower()

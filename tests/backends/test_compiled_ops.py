@@ -146,7 +146,7 @@ def test_matmul(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_dense_forward(activation: str, dtype: Any, rng: np.random.Generator) -> None:
+def test_dense(activation: str, dtype: Any, rng: np.random.Generator) -> None:
     for (rows, inputs), units in zip(SHAPES, UNITS, strict=True):
         x = rng.normal(size=(rows, inputs)).astype(dtype)
         w = (rng.normal(size=(inputs, units)) / math.sqrt(max(inputs, 1))).astype(dtype)
@@ -154,19 +154,19 @@ def test_dense_forward(activation: str, dtype: Any, rng: np.random.Generator) ->
             out = {"out": np.empty((rows, units), dtype)}
             options = {"activation": activation, "alpha": 0.3}
             # An exponential passes the error of its argument on, times its value.
-            assert_parity("dense_forward", x, w, b, out=out, scale=20.0, **options)
+            assert_parity("dense", x, w, b, out=out, scale=20.0, **options)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_dense_backward(dtype: Any, threads: int, rng: np.random.Generator) -> None:
+def test_gradients_of_dense(dtype: Any, threads: int, rng: np.random.Generator) -> None:
     for (rows, inputs), units in zip(SHAPES, UNITS, strict=True):
         x = rng.normal(size=(rows, inputs)).astype(dtype)
         w = rng.normal(size=(inputs, units)).astype(dtype)
         dy = rng.normal(size=(rows, units)).astype(dtype)
-        out = {"dx": x, "dw": w, "db": w[0] if inputs else np.empty(units, dtype)}
-        assert_parity("dense_backward", x, w, dy, out=out, scale=20.0)
-        for name in out:
-            assert_parity("dense_backward", x, w, dy, out={name: out[name]}, scale=20.0)
+        assert_parity("input_gradient", dy, w, out={"out": x}, scale=20.0)
+        assert_parity("weight_gradient", x, dy, out={"out": w}, scale=20.0)
+        db = np.empty(units, dtype)
+        assert_parity("bias_gradient", dy, out={"out": db}, scale=20.0)
 
 
 def test_an_infinity_stays_in_its_row_and_column() -> None:
@@ -189,7 +189,7 @@ def test_an_output_may_be_an_input_of_a_product(rng: np.random.Generator) -> Non
         compiled.OPS["matmul"](*given, out=given[position])
         assert_same(given[position], a @ b, scale=10.0)
         given = [a.copy(), b.copy()]
-        compiled.OPS["dense_forward"](*given, None, out=given[position], activation="relu")
+        compiled.OPS["dense"](*given, None, out=given[position], activation="relu")
         assert_same(given[position], np.maximum(a @ b, 0.0), scale=10.0)
 
 
@@ -203,7 +203,7 @@ def test_sums_and_biases(dtype: Any, threads: int, rng: np.random.Generator) -> 
         b = rng.normal(size=shape[1]).astype(dtype)
         assert_parity("add_bias", x, b, out={"out": x})
         assert_parity("add", x, other, out={"out": x})
-        assert_parity("sum_rows", x, out={"out": b}, scale=math.sqrt(shape[0]) * 4.0)
+        assert_parity("bias_gradient", x, out={"out": b}, scale=math.sqrt(shape[0]) * 4.0)
     for shape in [(), (5,), (2, 3, 4)]:
         x, other = rng.normal(size=(2, *shape)).astype(dtype)
         assert_parity("add", np.asarray(x), np.asarray(other), out={"out": np.asarray(x)})
@@ -312,7 +312,7 @@ def test_normalization_of_columns(
         assert_parity("normalize_gradient", *given, epsilon=0.1, out={"out": x}, scale=50.0)
         averages = beta.copy(), beta.copy()
         for average, ops in zip(averages, (compiled.OPS, reference.OPS), strict=True):
-            assert ops["moving_average"](average, gamma, momentum=0.9) is None
+            assert ops["moving_average_update"](average, gamma, momentum=0.9) is None
         assert_same(*averages)
 
 
@@ -838,9 +838,9 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         ops["matmul"](x, w, transpose_a=True, out=np.empty((4, 3)))
     with pytest.raises(ValueError, match="bias has shape"):
-        ops["dense_forward"](x, w, np.ones(4), out=np.empty((4, 3)))
+        ops["dense"](x, w, np.ones(4), out=np.empty((4, 3)))
     with pytest.raises(ValueError, match="out has shape"):
-        ops["sum_rows"](x, out=np.empty(4))
+        ops["bias_gradient"](x, out=np.empty(4))
     with pytest.raises(ValueError, match="b has shape"):
         ops["add_bias"](x, np.ones(4), out=np.empty_like(x))
     loss = ops["mean_squared_error"]

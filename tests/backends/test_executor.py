@@ -725,6 +725,7 @@ import numpy as np
 import hotloop
 from hotloop import layers
 from hotloop.data.feed import Feed
+from hotloop.models import examples
 
 allocations = ctypes.CDLL(None).preload_allocations
 allocations.restype = ctypes.c_long
@@ -733,9 +734,9 @@ weighted = [layers.BatchNormalization(), layers.LayerNormalization(), layers.PRe
 parts = [layers.Dense(130, "tanh"), *noise, *weighted, layers.Dense(3, "softmax")]
 model = hotloop.Sequential([hotloop.Input((65,)), *parts])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-data = model._data(model._compilation, np.ones((32_000, 65)), np.arange(32_000) % 3, None)
-objective = model._objective(model._compilation, data)
-run = model._ready("train", 32, objective).executor.run
+data = examples.read(model, model._compilation, np.ones((32_000, 65)), np.arange(32_000) % 3)
+objective = model._compilation.bind(model, data.y, False)
+run = model._plans.ready(model, "train", 32, objective).executors[0].run
 feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
 sums = np.zeros(2)
 def count(batches):
@@ -762,6 +763,7 @@ import numpy as np
 import hotloop
 from hotloop import layers
 from hotloop.data.feed import Feed
+from hotloop.models import examples
 
 allocations = ctypes.CDLL(None).preload_allocations
 allocations.restype = ctypes.c_long
@@ -771,9 +773,9 @@ parts += [layers.GlobalAveragePooling1D(), layers.Dense(3, "softmax")]
 model = hotloop.Sequential([hotloop.Input((9,)), *parts])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 x = np.arange(32_000 * 9).reshape(-1, 9) % 5000
-data = model._data(model._compilation, x, np.arange(32_000) % 3, None)
-objective = model._objective(model._compilation, data)
-run = model._ready("train", 32, objective).executor.run
+data = examples.read(model, model._compilation, x, np.arange(32_000) % 3)
+objective = model._compilation.bind(model, data.y, False)
+run = model._plans.ready(model, "train", 32, objective).executors[0].run
 feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
 sums = np.zeros(2)
 def count(batches):

@@ -127,7 +127,7 @@ def trained(
 
 
 def is_fused(plan: Plan) -> bool:
-    return any(step.op == "network_update" for step in plan.steps)
+    return any(step.op.name == "network_update" for step in plan.steps)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import numpy as np
 import hotloop
 from hotloop import layers
 from hotloop.data.feed import Feed
+from hotloop.models import examples
 
 allocations = ctypes.CDLL(None).preload_allocations
 allocations.restype = ctypes.c_long
@@ -28,9 +29,9 @@ def squares(y_true, y_pred):
 model = hotloop.Sequential([hotloop.Input((65,)), layers.Dense(130, silu), layers.Dense(3)])
 model.compile("adam", squares)
 x, y = np.ones((32_000, 65)), np.ones((32_000, 3))
-data = model._data(model._compilation, x, y, None)
-objective = model._objective(model._compilation, data)
-run = model._ready("train", 32, objective).executor.run
+data = examples.read(model, model._compilation, x, y)
+objective = model._compilation.bind(model, data.y, False)
+run = model._plans.ready(model, "train", 32, objective).executors[0].run
 feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
 sums = np.zeros(1)
 

@@ -18,8 +18,7 @@ from threadpoolctl import threadpool_limits
 
 import hotloop
 from hotloop import backends, config, layers, naming, optimizers, variables
-from hotloop.data.feed import Feed
-from hotloop.models import trainer
+from hotloop.models import examples, loop
 
 runtime = pytest.importorskip(
     "hotloop.backends.compiled.runtime", reason="the compiled core is an optional part"
@@ -309,8 +308,8 @@ def test_updates_are_the_same_bits_on_any_number_of_threads(name: str, dtype: st
         )
         model.compile(OPTIMIZERS[name](), "mse")
         found = model.fit(x, y, 96, epochs=2, verbose=0)
-        (ready,) = model._plans.values()
-        assert ready.executor.threads() == config.num_threads()
+        (ready,) = model._plans
+        assert ready.executors[0].threads() == config.num_threads()
         return [*model.get_weights(), np.array(found.history["loss"])]
 
     assert_same_bits_on_any_number_of_threads(train)
@@ -410,10 +409,10 @@ def test_python_goes_on_while_a_model_trains() -> None:
     model = hotloop.Sequential([layers.Input((300,)), layers.Dense(300)])
     model.compile("adam", "mse")
     x = np.broadcast_to(np.float32(1.0), (rows, 300))
-    data = model._data(model._compilation, x, x, None)
-    objective = model._objective(model._compilation, data)
-    run = model._ready("train", 2000, objective).executor.run
-    feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], rows)
+    data = examples.read(model, model._compilation, x, x)
+    objective = model._compilation.bind(model, data.y, False)
+    run = model._plans.ready(model, "train", 2000, objective).executors[0].run
+    feed = data.feed(objective)
     turns, over = [0], threading.Event()
 
     def count() -> None:
@@ -552,10 +551,10 @@ def test_an_interrupted_fit_leaves_a_usable_model(
     model = counter(features)
     model.fit(x[:40], y[:40], 8, verbose=0)
     assert model.optimizer.iterations == 5
-    (ready,) = model._plans.values()
+    (ready,) = model._plans
     if name == "cython":
-        assert ready.executor.threads() == threads
-    ready.executor = watched = Watched(ready.executor)
+        assert ready.executors[0].threads() == threads
+    ready.executors[:] = [watched := Watched(ready.executors[0])]
     over, before_the_signal = threading.Event(), [0]
 
     def interrupt() -> None:
@@ -574,8 +573,8 @@ def test_an_interrupted_fit_leaves_a_usable_model(
         over.set()
         other.join()
     # Not more than the slice that was running, and one that began with the signal on its way.
-    assert set(watched.seconds) == {trainer.SLICE_SECONDS}
-    assert trainer.SLICE_SECONDS <= 0.1
+    assert set(watched.seconds) == {loop.SLICE_SECONDS}
+    assert loop.SLICE_SECONDS <= 0.1
     assert len(watched.seconds) <= before_the_signal[0] + 1
 
     steps = steps_of(model)

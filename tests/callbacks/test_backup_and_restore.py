@@ -301,3 +301,24 @@ def test_arguments():
     two = [callbacks.BackupAndRestore("a"), callbacks.BackupAndRestore("b")]
     with pytest.raises(ValueError, match="only one BackupAndRestore"):
         small().fit(*data(), verbose=0, callbacks=two)
+
+
+@pytest.mark.parametrize(("save_freq", "expected"), [(1, 10), (2, 5), (5, 2), (7, 1), (10, 1)])
+def test_batches_are_counted_through_all_epochs(save_freq, expected, tmp_path, monkeypatch):
+    """Also those behind the last backup of an epoch: after 2 epochs of 5 batches."""
+    saved = []
+    monkeypatch.setattr(callbacks.BackupAndRestore, "save", count_saves(saved))
+    backup = callbacks.BackupAndRestore(tmp_path / "backup", save_freq, delete_checkpoint=False)
+    x, y = data()
+    small().fit(x[:20], y[:20], 4, epochs=2, verbose=0, callbacks=[backup])
+    assert len(saved) == expected
+
+
+def count_saves(saved):
+    original = callbacks.BackupAndRestore.save
+
+    def save(self, training):
+        saved.append((training["epoch"], training["batch"]))
+        original(self, training)
+
+    return save

@@ -41,7 +41,6 @@ OPTIMIZERS: list[Callable[..., Any]] = [
     lambda **o: optimizers.Adagrad(0.02, epsilon=1e-3, **o),
     lambda **o: optimizers.Adadelta(0.5, epsilon=1e-3, **o),
     lambda **o: optimizers.Adafactor(0.01, epsilon_1=1e-6, **o),
-    lambda **o: optimizers.Lamb(0.01, epsilon=1e-3, **o),
     lambda **o: optimizers.Adamax(0.002, epsilon=1e-3, **o),
     lambda **o: optimizers.Nadam(0.002, epsilon=1e-3, **o),
     lambda **o: optimizers.ScheduleFreeAdamW(0.002, epsilon=1e-3, **o),
@@ -49,6 +48,7 @@ OPTIMIZERS: list[Callable[..., Any]] = [
 ]
 # Steps whose size does not shrink with the gradient: rounding errors decide where it is near 0.
 ERRATIC: list[Callable[..., Any]] = [
+    lambda **o: optimizers.Lamb(0.01, epsilon=1e-3, **o),
     lambda **o: optimizers.Lion(0.001, **o),
     lambda **o: optimizers.Muon(0.001, **o),
 ]

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import hotloop
+from hotloop.models.diagnosis import NonFiniteError
 from hotloop.sklearn import (
     KerasStyleClassifier,
     KerasStyleRegressor,
@@ -27,6 +28,7 @@ REASONS = [
     "The least populated class",
     "least populated classes in y have only 1 member",
     "should be greater or equal to the number of classes",
+    "the model's outputs overflowed: lower the learning rate",
 ]
 
 KINDS = [MLPClassifier, MLPRegressor, KerasStyleClassifier, KerasStyleRegressor]
@@ -98,7 +100,8 @@ def test_fitted_or_refused(kind, seeds):
             warnings.simplefilter("ignore")
             try:
                 estimator.fit(x, y, weight)
-            except ValueError as error:  # too few examples, or weights that are all zero
+            # Too few examples, weights that are all zero, steps too large for numbers like these.
+            except (ValueError, NonFiniteError) as error:
                 refused.append(str(error))
                 continue
         found = estimator.predict(x)

@@ -12,6 +12,7 @@ import pytest
 import hotloop
 from hotloop import losses, optimizers, regularizers
 from hotloop.graph import memory
+from hotloop.graph.op import Op
 from hotloop.graph.plan import LossTerm, MetricTerm, Plan, Slot, build
 from hotloop.graph.trace import Value, topological
 from hotloop.layers import Activation, Dense, Dropout, Flatten, Input, Reshape
@@ -59,12 +60,14 @@ def plan_of(
 
 def steps_of(plan: Plan) -> list[str]:
     """The ops in order, each with the activation that is fused into it."""
-    return ["+".join([s.op, *filter(None, [s.attributes.get("activation")])]) for s in plan.steps]
+    return [
+        "+".join([s.op.name, *filter(None, [s.attributes.get("activation")])]) for s in plan.steps
+    ]
 
 
 def kinds_of(plan: Plan) -> list[str]:
     """The losses that are really computed."""
-    return [step.attributes["kind"] for step in plan.steps if step.op == "loss"]
+    return [step.attributes["kind"] for step in plan.steps if step.op.name == "loss"]
 
 
 def classifier() -> hotloop.Sequential:
@@ -172,7 +175,7 @@ def test_gradients_of_weights_get_the_room_that_the_backend_needs() -> None:
     model = hotloop.Sequential([Dense(17, input_dim=7)])
     plain, padded = plan_of(model, "mse"), plan_of(model, "mse", padding=1000)
     for plan, elements in ((plain, 7 * 17), (padded, 1000)):
-        (gradient,) = (s.output for s in plan.steps if s.op == "weight_gradient")
+        (gradient,) = (s.output for s in plan.steps if s.op.name == "weight_gradient")
         assert plan.placement.bytes(gradient) == 4 * elements
         start = plan.placement.offset(gradient)
         assert start is not None
@@ -226,7 +229,7 @@ def test_softmax_joins_its_loss(kind: str) -> None:
     model = hotloop.Sequential([Dense(3, "softmax", input_dim=2)])
     plan = plan_of(model, kind, metric=kind)
     assert kinds_of(plan) == [kind.replace("categorical", "softmax")]
-    (loss,) = (step for step in plan.steps if step.op == "loss")
+    (loss,) = (step for step in plan.steps if step.op.name == "loss")
     assert loss.attributes["options"]["clip"] is True
     assert loss.outputs[2] is model.outputs[0]
 
@@ -339,19 +342,19 @@ class Tape:
         self.names[value] = len(self.names) if name is None else name
         self.bytes[self.place(value)] = self.names[value]
 
-    def play(self, op: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
+    def play(self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
         for value in inputs:
             self.read(value)
         for i, value in enumerate(outputs):
             if self.placement.offset(value) is None:
                 continue
-            if op in memory.VIEWS:
+            if op.view:
                 assert self.place(value) == self.place(inputs[0])
                 self.write(value, self.names[inputs[0]])
                 continue
             for j, source in enumerate(inputs):
                 same = source.role != "parameter" and _meet(self.place(source), self.place(value))
-                assert not same or (op in memory.IN_PLACE and i == j == 0)
+                assert not same or (op.in_place and i == j == 0)
             self.write(value)
         written = [self.place(v) for v in outputs if self.placement.offset(v) is not None]
         assert not any(_meet(a, b) for i, a in enumerate(written) for b in written[:i])
@@ -367,6 +370,15 @@ def test_every_value_is_intact_when_it_is_read(seed: int) -> None:
         Tape(plan)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_steps_have_the_outputs_that_their_records_say(seed: int) -> None:
+    """Those that are fused, too, which take the outputs of others."""
+    for plan in plans(seed):
+        for step in plan.steps:
+            assert list(step.op.shape(step)) == [value.dims for value in step.outputs]
+            assert {value.dtype for value in step.outputs} <= {step.op.dtype(step)}
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_a_weight_is_updated_once_and_not_read_afterwards(seed: int) -> None:
     for plan in plans(seed):
@@ -374,10 +386,10 @@ def test_a_weight_is_updated_once_and_not_read_afterwards(seed: int) -> None:
         for step in plan.steps:
             parameters = {v for v in step.inputs if v.role == "parameter"}
             assert not parameters & updated
-            if step.op.endswith("update"):
+            if step.op.name.endswith("update"):
                 updated |= parameters
         weights = {v for v in updated if v.variable is not None and v.variable.trainable}
-        reached = {v for s in plan.steps if s.op in ("dense", "matmul") for v in s.inputs[1:]}
+        reached = {v for s in plan.steps if s.op.name in ("dense", "matmul") for v in s.inputs[1:]}
         assert weights <= reached
         assert bool(updated) == (plan.optimizer is not None and bool(reached))
 
@@ -386,7 +398,7 @@ def test_a_weight_is_updated_once_and_not_read_afterwards(seed: int) -> None:
 def test_fusion_changes_no_result(backend: str, seed: int) -> None:
     """Against a model that also returns what activations read, so that they cannot be fused."""
     model = random_model(np.random.default_rng(seed))
-    between = [node.output for node in topological(model.outputs) if node.op == "add_bias"]
+    between = [node.output for node in topological(model.outputs) if node.op.name == "add_bias"]
     plain = hotloop.Model(model.inputs, [*model.outputs, *between])
     x = np.random.default_rng(seed).normal(size=(3, 2, 6))
     found, expected = (_listed(m.predict(x, verbose=0)) for m in (model, plain))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -12,17 +14,19 @@ from hotloop.models.objective import Compilation
 ONE = np.zeros((4, 1), "float32")
 
 
-def outputs_of(**units):
+def model_of(**units):
     x = Input((3,))
-    return [Dense(n, name=name)(x) for name, n in units.items()], list(units)
+    return SimpleNamespace(
+        outputs=[Dense(n, name=name)(x) for name, n in units.items()], output_names=list(units)
+    )
 
 
 def bound(
     loss, weights=None, metrics=None, weighted_metrics=None, y=(ONE,), weighted=False, **units
 ):
-    outputs, names = outputs_of(**(units or {"out": 1}))
+    model = model_of(**(units or {"out": 1}))
     compilation = Compilation(loss, weights, metrics, weighted_metrics)
-    return compilation.bind(outputs, names, y, weighted)
+    return compilation.bind(model, y, weighted)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +76,12 @@ def test_metrics_that_the_plan_cannot_compute_are_recorded():
 
 
 def test_bound_once_for_each_shape():
-    outputs, names = outputs_of(out=1)
+    model = model_of(out=1)
     compilation = Compilation("mse", None, None, None)
-    first = compilation.bind(outputs, names, [ONE], False)
-    assert compilation.bind(outputs, names, [ONE[:2]], False) is first
-    assert compilation.bind(outputs, names, [ONE], True) is not first
-    assert compilation.bind(outputs, names, [ONE[:, 0]], False) is not first
+    first = compilation.bind(model, [ONE], False)
+    assert compilation.bind(model, [ONE[:2]], False) is first
+    assert compilation.bind(model, [ONE], True) is not first
+    assert compilation.bind(model, [ONE[:, 0]], False) is not first
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_entries_that_fit_no_output(arguments, words):
 
 
 def test_outputs_without_an_axis():
-    outputs, names = outputs_of(out=1)
-    outputs = [hotloop.layers.Input((), name="scalar")]
+    model = model_of(out=1)
+    model.outputs = [hotloop.layers.Input((), name="scalar")]
     with pytest.raises(ValueError, match=r"needs outputs of shape \(batch, features\)"):
-        Compilation("mse", None, None, None).bind(outputs, names, [np.zeros(4)], False)
+        Compilation("mse", None, None, None).bind(model, [np.zeros(4)], False)

@@ -80,11 +80,12 @@ def test_every_call_has_operations_and_no_more_memory_than_it_moves(name):
     ("name", "shape", "flops", "nbytes", "held"),
     [
         ("matmul", (2, 3, 4), 48, 4 * (6 + 12 + 8), 4 * (6 + 12 + 8)),
-        ("dense_forward", (2, 3, 4), 48 + 16, 4 * (6 + 12 + 4 + 8), 4 * (6 + 12 + 4 + 8)),
-        ("dense_backward", (2, 3, 4), 96 + 8, 4 * (26 + 22), 4 * (26 + 22)),
+        ("dense", (2, 3, 4), 48 + 16, 4 * (6 + 12 + 4 + 8), 4 * (6 + 12 + 4 + 8)),
+        ("input_gradient", (2, 3, 4), 48, 4 * (8 + 12 + 6), 4 * (8 + 12 + 6)),
+        ("weight_gradient", (2, 3, 4), 48, 4 * (6 + 8 + 12), 4 * (6 + 8 + 12)),
         ("relu", (5, 2), 10, 80, 80),
         ("relu_gradient", (5, 2), 20, 120, 120),
-        ("sum_rows", (5, 2), 10, 48, 48),
+        ("bias_gradient", (5, 2), 10, 48, 48),
         ("adam", (5, 2), 120, 4 * 10 * 7, 4 * 10 * 4),  # w, m and v read and written; g read
         ("sgd", (5, 2), 20, 4 * 10 * 3, 4 * 10 * 2),
         ("penalty_gradient", (5, 2), 50, 4 * 10 * 3, 4 * 10 * 2),
@@ -278,9 +279,9 @@ def test_quick_takes_two_of_the_shapes():
 
 def test_an_unknown_kernel_gets_the_nearest_name():
     with pytest.raises(
-        ValueError, match=r"Unknown kernel 'dense_foward'\. Did you mean 'dense_forward'"
+        ValueError, match=r"Unknown kernel 'weight_gradent'\. Did you mean 'weight_gradient'"
     ):
-        profile_kernels(["relu", "dense_foward"])
+        profile_kernels(["relu", "weight_gradent"])
 
 
 @pytest.mark.parametrize("threads", [0, -2, 1.5])

@@ -21,7 +21,7 @@ from typing import Any
 from .. import threadpool
 from ..forks import kept_over_forks
 
-Op = Callable[..., Any]
+Function = Callable[..., Any]
 
 NAMES = ("cython", "numba", "numpy")
 
@@ -29,7 +29,7 @@ _modules: dict[str, ModuleType] = {}
 _failures: dict[str, str] = {}
 _selected: str | None = None
 _reason = ""
-_table: dict[str, tuple[str, Op]] = {}
+_table: dict[str, tuple[str, Function]] = {}
 _threads: int | None = None
 
 
@@ -116,13 +116,13 @@ def _announce_missing() -> None:
         )
 
 
-def table() -> dict[str, tuple[str, Op]]:
+def table() -> dict[str, tuple[str, Function]]:
     """op -> (backend, function) for the selected backend."""
     if not _table:
         chain = NAMES[NAMES.index(current()) :]
         if current() == "cython":
             chain = ("cython", "numpy")  # numba is not imported where it adds nothing
-        made: dict[str, tuple[str, Op]] = {}
+        made: dict[str, tuple[str, Function]] = {}
         for name in reversed(chain):
             module = _load(name)
             if module is not None:
@@ -136,7 +136,7 @@ def call(op: str, *arguments: Any, **keywords: Any) -> Any:
     return table()[op][1](*arguments, **keywords)
 
 
-def operations(name: str | None) -> dict[str, Op]:
+def operations(name: str | None) -> dict[str, Function]:
     """op -> function of one backend alone, or of the selected table."""
     if name is None:
         return {op: function for op, (_, function) in table().items()}
@@ -145,7 +145,7 @@ def operations(name: str | None) -> dict[str, Op]:
     module = _load(name)
     if module is None:
         raise RuntimeError(f"the backend '{name}' cannot be used here: {_failures[name]}")
-    ops: dict[str, Op] = module.OPS
+    ops: dict[str, Function] = module.OPS
     return ops
 
 

@@ -51,12 +51,14 @@ from .formulas import (
 from .labels import check_labels
 from .numpy import (
     Array,
-    Op,
+    Function,
     alpha_dropout_line,
     dropout_scale,
+    matrix,
     one_hot,
     with_settings,
 )
+from .weights import over
 
 Kernel = Callable[..., Any]
 
@@ -152,6 +154,16 @@ def _flat(outputs: Mapping[str, Array], inputs: Mapping[str, Array]) -> list[Arr
     return [array.reshape(-1) for array in (*outputs.values(), *inputs.values())]
 
 
+def _matrices(*arrays: Array) -> list[Array]:
+    """The rows of arrays that were checked; what is written to is contiguous or of two axes."""
+    for array in arrays:
+        if array.ndim != 2 and not array.flags.c_contiguous:
+            raise ValueError(
+                f"an array of shape {array.shape} must be C-contiguous: only matrices may be others"
+            )
+    return [matrix(array) for array in arrays]
+
+
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
     """Compiled loops check no bounds."""
     if array.shape != shape:
@@ -179,7 +191,7 @@ def _gradient_kernel(derivative: Formula) -> Kernel:
     return _compile(kernel, derivative.__name__)
 
 
-def _activation(activation: Activation) -> tuple[Op, Op]:
+def _activation(activation: Activation) -> tuple[Function, Function]:
     """The ops that compute an activation of `ACTIVATIONS` and its gradient."""
     default = 0.0 if activation.alpha is None else activation.alpha
 
@@ -296,7 +308,8 @@ def _prelu_gradient_kernel() -> Kernel:
 def prelu(x: Array, alpha: Array, *, out: Array) -> None:
     """As `hotloop.backends.numpy.prelu`."""
     _expect("out", out, x.shape)
-    _expect("alpha", alpha, x.shape[1:])
+    _expect("alpha", alpha, x.shape[-1:])
+    out, x = _matrices(out, x)
     _run(_prelu_kernel(), *x.shape, out, x, alpha)
 
 
@@ -304,7 +317,8 @@ def prelu_gradient(dy: Array, x: Array, alpha: Array, *, out: Array) -> None:
     """As `hotloop.backends.numpy.prelu_gradient`."""
     _expect("dy", dy, x.shape)
     _expect("out", out, x.shape)
-    _expect("alpha", alpha, x.shape[1:])
+    _expect("alpha", alpha, x.shape[-1:])
+    out, dy, x = _matrices(out, dy, x)
     _run(_prelu_gradient_kernel(), *x.shape, out, dy, x, alpha)
 
 
@@ -382,6 +396,7 @@ def _log_softmax_gradient_kernel() -> Kernel:
 def softmax(x: Array, *, out: Array) -> None:
     """As `hotloop.backends.numpy.softmax`."""
     _expect("out", out, x.shape)
+    out, x = _matrices(out, x)
     _run(_softmax_kernel(), *x.shape, out, x)
 
 
@@ -389,12 +404,14 @@ def softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:
     """As `hotloop.backends.numpy.softmax_gradient`."""
     _expect("dy", dy, y.shape)
     _expect("out", out, y.shape)
+    out, dy, y = _matrices(out, dy, y)
     _run(_softmax_gradient_kernel(), *y.shape, out, dy, y)
 
 
 def log_softmax(x: Array, *, out: Array) -> None:
     """As `hotloop.backends.numpy.log_softmax`."""
     _expect("out", out, x.shape)
+    out, x = _matrices(out, x)
     _run(_log_softmax_kernel(), *x.shape, out, x)
 
 
@@ -402,6 +419,7 @@ def log_softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:
     """As `hotloop.backends.numpy.log_softmax_gradient`."""
     _expect("dy", dy, y.shape)
     _expect("out", out, y.shape)
+    out, dy, y = _matrices(out, dy, y)
     _run(_log_softmax_gradient_kernel(), *y.shape, out, dy, y)
 
 
@@ -413,20 +431,23 @@ def log_softmax_gradient(dy: Array, y: Array, *, out: Array) -> None:
 def _present(
     scores: Array, weight: Array | None, values: Array, **matrices: Array | None
 ) -> list[Array]:
-    """weight, values and matrices of scores' shape, checked, None becoming an empty array."""
-    rows = scores.shape[:1]
+    """weight and values of each row, matrices of scores' shape; None becomes an empty array."""
+    rows = scores.shape[:-1]
     _expect("values", values, rows)
     if weight is None:
         weight = np.empty(0, scores.dtype)
+    elif len(rows) > 1:
+        _expect("weight", weight, rows[: weight.ndim])
+        weight = np.broadcast_to(over(weight, len(rows)), rows).reshape(-1)
     else:
         _expect("weight", weight, rows)
-    present = [weight, values]
-    for name, matrix in matrices.items():
-        if matrix is None:
-            matrix = np.empty((0, 0), scores.dtype)
+    present = [weight, values if len(rows) == 1 else _matrices(values)[0].reshape(-1)]
+    for name, given in matrices.items():
+        if given is None:
+            present.append(np.empty((0, 0), scores.dtype))
         else:
-            _expect(name, matrix, scores.shape)
-        present.append(matrix)
+            _expect(name, given, scores.shape)
+            present += _matrices(given)
     return present
 
 
@@ -458,7 +479,7 @@ def _loss_kernel(value: Formula, derivative: Formula) -> Kernel:
     return _compile(kernel, value.__name__)
 
 
-def _loss(loss: Loss) -> Op:
+def _loss(loss: Loss) -> Function:
     """The op that computes a loss of `LOSSES` and its gradient."""
     default = 0.0 if loss.param is None else loss.param
 
@@ -473,13 +494,14 @@ def _loss(loss: Loss) -> Op:
         param: float = default,
     ) -> None:
         _expect("y_true", y_true, y_pred.shape)
-        rows, cols = y_pred.shape
+        y, p = _matrices(hinge_labels(y_true) if loss.signed else y_true, y_pred)
+        rows, cols = p.shape
         _run(
             _loss_kernel(loss.value, loss.derivative),
             rows,
             cols,
-            hinge_labels(y_true) if loss.signed else y_true,
-            y_pred,
+            y,
+            p,
             *_present(y_pred, weight, values, gradient=gradient),
             float(scale),
             loss.divisor(cols),
@@ -489,7 +511,7 @@ def _loss(loss: Loss) -> Op:
     return value
 
 
-def _binary_focal(formula: Formula, slope: Formula) -> Op:
+def _binary_focal(formula: Formula, slope: Formula) -> Function:
     """The op of an entry of `FOCAL_LOSSES`: the mean over the columns, and its gradient."""
 
     def value(
@@ -506,13 +528,14 @@ def _binary_focal(formula: Formula, slope: Formula) -> Op:
         smoothing: float = 0.0,
     ) -> None:
         _expect("y_true", y_true, y_pred.shape)
-        rows, cols = y_pred.shape
+        y, p = _matrices(y_true, y_pred)
+        rows, cols = p.shape
         _run(
             _loss_kernel(formula, slope),
             rows,
             cols,
-            y_true,
-            y_pred,
+            y,
+            p,
             *_present(y_pred, weight, values, gradient=gradient),
             float(scale),
             float(cols),
@@ -575,11 +598,12 @@ def categorical_crossentropy(
 ) -> None:
     """As `hotloop.backends.numpy.categorical_crossentropy`."""
     _expect("y_true", y_true, y_pred.shape)
+    y, p = _matrices(y_true, y_pred)
     _run(
         _categorical_crossentropy_kernel(),
-        *y_pred.shape,
-        y_true,
-        y_pred,
+        *p.shape,
+        y,
+        p,
         *_present(y_pred, weight, values, gradient=gradient),
         float(scale),
         float(smoothing),
@@ -596,7 +620,7 @@ def sparse_categorical_crossentropy(
     scale: float = 1.0,
 ) -> None:
     """As `hotloop.backends.numpy.sparse_categorical_crossentropy`."""
-    _expect("label", label, y_pred.shape[:1])
+    _expect("label", label, y_pred.shape[:-1])
     y_true = one_hot(label, y_pred)
     categorical_crossentropy(y_true, y_pred, weight, values=values, gradient=gradient, scale=scale)
 
@@ -673,12 +697,13 @@ def softmax_crossentropy(
 ) -> None:
     """As `hotloop.backends.numpy.softmax_crossentropy`."""
     _expect("y_true", y_true, x.shape)
+    y, logits = _matrices(y_true, x)
     _run(
         _softmax_crossentropy_kernel(),
-        *x.shape,
-        y_true,
+        *logits.shape,
+        y,
         np.empty(0, np.int32),
-        x,
+        logits,
         *_present(x, weight, values, probability=probability, gradient=gradient),
         float(scale),
         float(smoothing),
@@ -698,14 +723,15 @@ def sparse_softmax_crossentropy(
     clip: bool = False,
 ) -> None:
     """As `hotloop.backends.numpy.sparse_softmax_crossentropy`."""
-    _expect("label", label, x.shape[:1])
-    check_labels(label, x.shape[1])
+    _expect("label", label, x.shape[:-1])
+    check_labels(label, x.shape[-1])
+    (logits,) = _matrices(x)
     _run(
         _softmax_crossentropy_kernel(),
-        *x.shape,
+        *logits.shape,
         np.empty((0, 0), x.dtype),
-        label,
-        x,
+        label.reshape(-1),
+        logits,
         *_present(x, weight, values, probability=probability, gradient=gradient),
         float(scale),
         0.0,
@@ -743,7 +769,7 @@ def _update_kernel(optimizer: Optimizer) -> Kernel:
     return _compile(kernels[optimizer.slots], optimizer.name)
 
 
-def _optimizer(optimizer: Optimizer) -> Op:
+def _optimizer(optimizer: Optimizer) -> Function:
     """The op that makes one step of a rule of `OPTIMIZERS` in place."""
 
     def update(
@@ -794,8 +820,8 @@ def penalty_gradient(w: Array, g: Array, *, l1: float, l2: float) -> None:
 # ---------------------------------------------------------------------------- the table
 
 
-def _table() -> dict[str, Op]:
-    table: dict[str, Op] = {
+def _table() -> dict[str, Function]:
+    table: dict[str, Function] = {
         op.__name__: op
         for op in (
             dropout,
@@ -825,4 +851,4 @@ def _table() -> dict[str, Op]:
     return table
 
 
-OPS: Mapping[str, Op] = _table()
+OPS: Mapping[str, Function] = _table()

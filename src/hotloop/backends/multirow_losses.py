@@ -27,7 +27,7 @@ def ctc(
 ) -> None:
     """-log of the probability that softmax(x) gives to all alignments with the labels.
 
-    x (examples * steps, classes) are logits and label (examples * length,) is int32, an example's
+    x (examples, steps, classes) are logits and label (examples, length) is int32, an example's
     labels standing before its first 0; class 0 is the blank. An alignment names a class at each
     step and reads as what is left of it when first repetitions and then blanks are taken out.
     values and weight have one number for each example. Graves et al. (2006).
@@ -44,7 +44,7 @@ def ctc(
     ValueError
         If a label is not in [0, classes).
     """
-    examples, classes = len(values), x.shape[1]
+    examples, classes = len(values), x.shape[-1]
     check_labels(label, classes)
     if not examples:
         return

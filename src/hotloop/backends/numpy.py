@@ -1,7 +1,8 @@
 """The reference backend: every op in plain NumPy, complete, for float32 and float64.
 
-What an op means is what it does here; the other backends are tested against it. Arrays
-are (rows, cols) unless a docstring says otherwise. Outputs are keyword-only, owned by the
+What an op means is what it does here; the other backends are tested against it. Arrays have
+the shapes of a graph's values, (examples, ..., cols), of any rank unless a docstring says
+otherwise; a row is what stands along the last axis. Outputs are keyword-only, owned by the
 caller and written in place; where one may be None it is then not computed. An output may
 be one of the inputs of the same shape. Arithmetic is IEEE's, without warnings: an
 overflow is an infinity. Sums over a row, a column or an array are taken in float64.
@@ -43,9 +44,10 @@ from .formulas import (
 )
 from .labels import check_labels
 from .multirow_losses import circle, ctc
+from .weights import over
 
 Array: TypeAlias = npt.NDArray[Any]
-Op: TypeAlias = Callable[..., Any]
+Function: TypeAlias = Callable[..., Any]
 
 # -------------------------------------------------------------------- matrix product
 
@@ -60,7 +62,51 @@ def matmul(
     >>> out
     array([[11.]])
     """
-    out[...] = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+    x = matrix(a)
+    product = (x.T if transpose_a else x) @ (b.T if transpose_b else b)
+    out[...] = product.reshape(out.shape)
+
+
+def dense(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    out: Array,
+    activation: str = "linear",
+    alpha: float = 0.0,
+) -> None:
+    """f(x w + b): a fully connected layer with an elementwise activation f.
+
+    x is (..., inputs), w (inputs, units), b (units,) or None, out (..., units).
+
+    >>> out = np.empty((1, 1))
+    >>> x, w = np.array([[1.0, 2.0]]), np.array([[3.0], [-4.0]])
+    >>> dense(x, w, np.array([1.0]), out=out, activation="relu")
+    >>> out
+    array([[0.]])
+    """
+    z = matrix(x) @ w
+    if b is not None:
+        z = z + b
+    OPS[activation](z.reshape(out.shape), out=out, alpha=alpha)
+
+
+def input_gradient(dy: Array, w: Array, *, out: Array) -> None:
+    """dy w^T: the gradient of x w with respect to x, dy being that with respect to the product."""
+    matmul(dy, w, out=out, transpose_b=True)
+
+
+def weight_gradient(x: Array, dy: Array, *, out: Array) -> None:
+    """x^T dy over all rows, into out (inputs, units): the gradient with respect to w.
+
+    >>> out = np.empty((2, 1))
+    >>> weight_gradient(np.array([[[1.0, 2.0], [3.0, 4.0]]]), np.ones((1, 2, 1)), out=out)
+    >>> out
+    array([[4.],
+           [6.]])
+    """
+    out[...] = matrix(x).T @ matrix(dy)
 
 
 def add_bias(x: Array, b: Array, *, out: Array) -> None:
@@ -68,9 +114,20 @@ def add_bias(x: Array, b: Array, *, out: Array) -> None:
     np.add(x, b, out=out)
 
 
-def sum_rows(x: Array, *, out: Array) -> None:
-    """The sum of all rows of x, into out (cols,): the gradient of a bias."""
-    out[...] = x.sum(axis=0, dtype=np.float64)
+def bias_gradient(dy: Array, *, out: Array) -> None:
+    """The sum of all rows of dy, into out (cols,)."""
+    out[...] = matrix(dy).sum(axis=0, dtype=np.float64)
+
+
+def matrix(x: Array) -> Array:
+    """All rows of x, whatever axes they have.
+
+    >>> matrix(np.zeros((2, 3, 4))).shape, matrix(np.zeros(5)).shape
+    ((6, 4), (5, 1))
+    """
+    if x.ndim == 2:
+        return x
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if x.ndim > 1 else x.reshape(-1, 1)
 
 
 def add(a: Array, b: Array, *, out: Array) -> None:
@@ -115,13 +172,13 @@ def scale(x: Array, *, factor: float, offset: float, out: Array) -> None:
 
 
 def concatenate(a: Array, b: Array, *, out: Array) -> None:
-    """Rows of two matrices side by side."""
-    np.concatenate([a, b], axis=1, out=out)
+    """Rows of two arrays side by side."""
+    np.concatenate([a, b], axis=-1, out=out)
 
 
 def columns(x: Array, *, first: int, out: Array) -> None:
     """As many columns as out has, from `first` on."""
-    out[...] = x[:, first : first + out.shape[1]]
+    out[...] = x[..., first : first + out.shape[-1]]
 
 
 # ------------------------------------------------- indices, and examples of several rows
@@ -250,50 +307,6 @@ def standardize_gradient(dy: Array, variance: Array, *, invert: bool, out: Array
     standardize(dy, np.zeros_like(variance), variance, invert=invert, out=out)
 
 
-def dense_forward(
-    x: Array,
-    w: Array,
-    b: Array | None,
-    *,
-    out: Array,
-    activation: str = "linear",
-    alpha: float = 0.0,
-) -> None:
-    """f(x w + b): a fully connected layer with an elementwise activation f.
-
-    x is (rows, inputs), w (inputs, units), b (units,) or None, out (rows, units).
-
-    >>> out = np.empty((1, 1))
-    >>> x, w = np.array([[1.0, 2.0]]), np.array([[3.0], [-4.0]])
-    >>> dense_forward(x, w, np.array([1.0]), out=out, activation="relu")
-    >>> out
-    array([[0.]])
-    """
-    z = x @ w if b is None else x @ w + b
-    OPS[activation](z, out=out, alpha=alpha)
-
-
-def dense_backward(
-    x: Array,
-    w: Array,
-    dy: Array,
-    *,
-    dx: Array | None = None,
-    dw: Array | None = None,
-    db: Array | None = None,
-) -> None:
-    """The gradients dx = dy w^T, dw = x^T dy, db = sum of dy's rows.
-
-    dy (rows, units) is the gradient with respect to x w + b, before any activation.
-    """
-    if dx is not None:
-        matmul(dy, w, out=dx, transpose_b=True)
-    if dw is not None:
-        matmul(x, dy, out=dw, transpose_a=True)
-    if db is not None:
-        sum_rows(dy, out=db)
-
-
 # -------------------------------------------------------------------------- elementwise
 
 
@@ -389,10 +402,10 @@ def prelu_gradient(dy: Array, x: Array, alpha: Array, *, out: Array) -> None:
 
 def prelu_alpha_gradient(dy: Array, x: Array, *, out: Array) -> None:
     """The sum over the rows of dy min(x, 0), into out (cols,)."""
-    out[...] = np.where(x < 0.0, dy * x, 0.0).sum(axis=0, dtype=np.float64)
+    out[...] = matrix(np.where(x < 0.0, dy * x, 0.0)).sum(axis=0, dtype=np.float64)
 
 
-def _activation(activation: Activation) -> tuple[Op, Op]:
+def _activation(activation: Activation) -> tuple[Function, Function]:
     """The ops that compute an activation of `ACTIVATIONS` and its gradient."""
     default = 0.0 if activation.alpha is None else activation.alpha
 
@@ -418,7 +431,7 @@ def softmax(x: Array, *, out: Array) -> None:
     >>> out
     array([[0.5, 0.5]])
     """
-    e = np.exp(x - x.max(axis=1, keepdims=True))
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
     out[...] = e / _row_sum(e)
 
 
@@ -435,7 +448,7 @@ def log_softmax(x: Array, *, out: Array) -> None:
     >>> out
     array([[-1000.,     0.]])
     """
-    shifted = x - x.max(axis=1, keepdims=True)
+    shifted = x - x.max(axis=-1, keepdims=True)
     out[...] = shifted - np.log(_row_sum(np.exp(shifted)))
 
 
@@ -455,19 +468,19 @@ def sparsemax(x: Array, *, out: Array) -> None:
     >>> out
     array([[0.75, 0.25, 0.  ]])
     """
-    shifted = x - x.max(axis=1, keepdims=True)
-    falling = -np.sort(-shifted, axis=1)
-    sums = falling.cumsum(axis=1, dtype=np.float64)
-    k = np.arange(1, x.shape[1] + 1)
-    count = (1.0 + k * falling > sums).sum(axis=1, keepdims=True)
-    tau = (np.take_along_axis(sums, np.maximum(count - 1, 0), axis=1) - 1.0) / count
+    shifted = x - x.max(axis=-1, keepdims=True)
+    falling = -np.sort(-shifted, axis=-1)
+    sums = falling.cumsum(axis=-1, dtype=np.float64)
+    k = np.arange(1, x.shape[-1] + 1)
+    count = (1.0 + k * falling > sums).sum(axis=-1, keepdims=True)
+    tau = (np.take_along_axis(sums, np.maximum(count - 1, 0), axis=-1) - 1.0) / count
     out[...] = np.maximum(shifted - tau, 0.0)
 
 
 def sparsemax_gradient(dy: Array, y: Array, *, out: Array) -> None:
     """dy_j less the mean of dy where y > 0, and 0 elsewhere, y being sparsemax's output."""
     counted = y > 0.0
-    mean = _row_sum(np.where(counted, dy, 0.0)) / counted.sum(axis=1, keepdims=True)
+    mean = _row_sum(np.where(counted, dy, 0.0)) / counted.sum(axis=-1, keepdims=True)
     out[...] = np.where(counted, dy - mean, 0.0)
 
 
@@ -481,20 +494,20 @@ def glu(x: Array, *, out: Array) -> None:
     >>> out
     array([[1.5]])
     """
-    a, b = np.split(x, 2, axis=1)
+    a, b = np.split(x, 2, axis=-1)
     out[...] = a * sigmoid(b)
 
 
 def glu_gradient(dy: Array, x: Array, *, out: Array) -> None:
     """dy s and dy a s (1 - s) side by side, with s = sigmoid(b); x is glu's input."""
-    a, b = np.split(x, 2, axis=1)
+    a, b = np.split(x, 2, axis=-1)
     s = sigmoid(b)
-    out[...] = np.concatenate([dy * s, dy * a * s * sigmoid(-b)], axis=1)
+    out[...] = np.concatenate([dy * s, dy * a * s * sigmoid(-b)], axis=-1)
 
 
 def _row_sum(x: Array) -> Array:
-    """The sum of each row, (rows, 1), in float64."""
-    total: Array = x.sum(axis=1, keepdims=True, dtype=np.float64)
+    """The sum of each row, (..., 1), in float64."""
+    total: Array = x.sum(axis=-1, keepdims=True, dtype=np.float64)
     return total
 
 
@@ -504,8 +517,8 @@ def _squares(x: Array) -> Array:
 
 
 def _log_sum_exp(x: Array) -> Array:
-    """log(sum_k exp(x_k)) of each row, (rows, 1), in float64."""
-    largest = x.max(axis=1, keepdims=True)
+    """log(sum_k exp(x_k)) of each row, (..., 1), in float64."""
+    largest = x.max(axis=-1, keepdims=True)
     total: Array = largest + np.log(_row_sum(np.exp(x - largest)))
     return total
 
@@ -522,9 +535,10 @@ def column_moments(x: Array, *, mean: Array, variance: Array) -> None:
     >>> mean, variance
     (array([2.5]), array([2.25]))
     """
-    center = x.mean(axis=0, dtype=np.float64)
+    rows = matrix(x)
+    center = rows.mean(axis=0, dtype=np.float64)
     mean[...] = center
-    variance[...] = ((x - center) ** 2).mean(axis=0)
+    variance[...] = ((rows - center) ** 2).mean(axis=0)
 
 
 def normalize(
@@ -556,7 +570,7 @@ def normalize_scale_gradient(
 ) -> None:
     """With respect to gamma: the sum over rows of dy (x - mean) / sqrt(variance + epsilon)."""
     normal = (x - mean) / np.sqrt(variance + epsilon)
-    out[...] = (dy * normal).sum(axis=0, dtype=np.float64)
+    out[...] = matrix(dy * normal).sum(axis=0, dtype=np.float64)
 
 
 def normalize_gradient(
@@ -580,11 +594,11 @@ def normalize_gradient(
     deviation = np.sqrt(variance + epsilon)
     rest = dy
     if dgamma is not None and dbeta is not None:
-        rest = dy - (dbeta + (x - mean) / deviation * dgamma) / len(x)
+        rest = dy - (dbeta + (x - mean) / deviation * dgamma) / len(matrix(x))
     out[...] = _affine(rest / deviation, gamma, None)
 
 
-def moving_average(average: Array, value: Array, *, momentum: float) -> None:
+def moving_average_update(average: Array, value: Array, *, momentum: float) -> None:
     """average = average momentum + value (1 - momentum), in place."""
     average[...] = average * momentum + value * (1.0 - momentum)
 
@@ -602,7 +616,7 @@ def layer_norm(
 ) -> None:
     """(x - m) r gamma + beta, with r = 1 / sqrt(mean((x - m)^2) + epsilon), row by row.
 
-    m is the mean of the row, or 0 unless centered. mean and inverse (rows,) receive m and r.
+    m is the mean of the row, or 0 unless centered. mean and inverse (...) receive m and r.
     Ba, Kiros & Hinton (2016); unless centered, Zhang & Sennrich (2019).
 
     >>> out = np.empty((1, 2))
@@ -611,9 +625,9 @@ def layer_norm(
     array([[-1.,  1.]])
     """
     wide = x.astype(np.float64)
-    m = wide.mean(axis=1) if centered else np.zeros(len(x))
-    r = 1.0 / np.sqrt(np.mean((wide - m[:, np.newaxis]) ** 2, axis=1) + epsilon)
-    out[...] = _affine((wide - m[:, np.newaxis]) * r[:, np.newaxis], gamma, beta)
+    m = wide.mean(axis=-1) if centered else np.zeros(x.shape[:-1])
+    r = 1.0 / np.sqrt(np.mean((wide - m[..., np.newaxis]) ** 2, axis=-1) + epsilon)
+    out[...] = _affine((wide - m[..., np.newaxis]) * r[..., np.newaxis], gamma, beta)
     if mean is not None:
         mean[...] = m
     if inverse is not None:
@@ -624,8 +638,8 @@ def layer_norm_scale_gradient(
     dy: Array, x: Array, mean: Array, inverse: Array, *, out: Array
 ) -> None:
     """With respect to gamma: the sum over rows of dy (x - mean) inverse."""
-    normal = (x - mean[:, np.newaxis]) * inverse[:, np.newaxis]
-    out[...] = (dy * normal).sum(axis=0, dtype=np.float64)
+    normal = (x - mean[..., np.newaxis]) * inverse[..., np.newaxis]
+    out[...] = matrix(dy * normal).sum(axis=0, dtype=np.float64)
 
 
 def layer_norm_gradient(
@@ -643,11 +657,11 @@ def layer_norm_gradient(
     g = dy gamma and n = (x - mean) inverse; without mean(g) unless centered.
     """
     g = _affine(dy, gamma, None)
-    normal = (x - mean[:, np.newaxis]) * inverse[:, np.newaxis]
-    rest = g - normal * (_row_sum(g * normal) / x.shape[1])
+    normal = (x - mean[..., np.newaxis]) * inverse[..., np.newaxis]
+    rest = g - normal * (_row_sum(g * normal) / x.shape[-1])
     if centered:
-        rest = rest - _row_sum(g) / x.shape[1]
-    out[...] = rest * inverse[:, np.newaxis]
+        rest = rest - _row_sum(g) / x.shape[-1]
+    out[...] = rest * inverse[..., np.newaxis]
 
 
 def _affine(x: Array, gamma: Array | None, beta: Array | None) -> Array:
@@ -659,10 +673,10 @@ def _affine(x: Array, gamma: Array | None, beta: Array | None) -> Array:
 # ------------------------------------------------------------------------------ losses
 # values[i] = weight[i] * loss of row i, and
 # gradient[i, :] = scale * weight[i] * its derivative with respect to the prediction.
-# weight (rows,) may be None, which means ones.
+# weight has a number for each row or, of several rows, for each example; None means ones.
 
 
-def _loss(loss: Loss) -> Op:
+def _loss(loss: Loss) -> Function:
     """The op that computes a loss of `LOSSES` and its gradient."""
     default = 0.0 if loss.param is None else loss.param
 
@@ -678,17 +692,17 @@ def _loss(loss: Loss) -> Op:
     ) -> None:
         y = hinge_labels(y_true) if loss.signed else y_true
         options = loss.options(param)
-        divisor = loss.divisor(y_pred.shape[1])
+        divisor = loss.divisor(y_pred.shape[-1])
         values[...] = _weighted(_row_sum(loss.value(y, y_pred, *options)) / divisor, weight)
         if gradient is not None:
             derivative = loss.derivative(y, y_pred, *options)
-            gradient[...] = derivative * _row_factor(weight, scale / divisor)
+            gradient[...] = derivative * _row_factor(weight, scale / divisor, gradient)
 
     value.__doc__ = loss.value.__doc__
     return value
 
 
-def _binary_focal(formula: Formula, slope: Formula) -> Op:
+def _binary_focal(formula: Formula, slope: Formula) -> Function:
     """The op of an entry of `FOCAL_LOSSES`: the mean over the columns, and its gradient."""
 
     def value(
@@ -705,24 +719,24 @@ def _binary_focal(formula: Formula, slope: Formula) -> Op:
         smoothing: float = 0.0,
     ) -> None:
         options = (gamma, positive, negative, smoothing)
-        cols = y_pred.shape[1]
+        cols = y_pred.shape[-1]
         values[...] = _weighted(_row_sum(formula(y_true, y_pred, *options)) / cols, weight)
         if gradient is not None:
             derivative = slope(y_true, y_pred, *options)
-            gradient[...] = derivative * _row_factor(weight, scale / cols)
+            gradient[...] = derivative * _row_factor(weight, scale / cols, gradient)
 
     value.__doc__ = formula.__doc__
     return value
 
 
 def _weighted(value: Array, weight: Array | None) -> Array:
-    """The (rows, 1) values as (rows,), times weight."""
-    return value[:, 0] if weight is None else value[:, 0] * weight
+    """The (..., 1) values as (...), times weight."""
+    return value[..., 0] if weight is None else value[..., 0] * over(weight, value.ndim - 1)
 
 
-def _row_factor(weight: Array | None, scale: float) -> Any:
+def _row_factor(weight: Array | None, scale: float, gradient: Array) -> Any:
     """What multiplies each row of a gradient."""
-    return scale if weight is None else scale * weight[:, np.newaxis]
+    return scale if weight is None else scale * over(weight, gradient.ndim)
 
 
 def categorical_crossentropy(
@@ -754,7 +768,7 @@ def categorical_crossentropy(
     if gradient is not None:
         inner = _row_sum(unless_clipped(p, q, t))
         derivative = (inner - unless_clipped(p, q, t / q)) / total
-        gradient[...] = derivative * _row_factor(weight, scale)
+        gradient[...] = derivative * _row_factor(weight, scale, gradient)
 
 
 def sparse_categorical_crossentropy(
@@ -766,7 +780,7 @@ def sparse_categorical_crossentropy(
     gradient: Array | None = None,
     scale: float = 1.0,
 ) -> None:
-    """-log(clip(q[label])), with q = y_pred / sum(y_pred) over each row; label is int32, (rows,).
+    """-log(clip(q[label])), with q = y_pred / sum(y_pred) over each row; label is int32, (...).
 
     It is `categorical_crossentropy` of one-hot labels.
 
@@ -820,7 +834,7 @@ def softmax_crossentropy(
     if probability is not None:
         probability[...] = p
     if gradient is not None:
-        gradient[...] = (p * _row_sum(t) - t) * _row_factor(weight, scale)
+        gradient[...] = (p * _row_sum(t) - t) * _row_factor(weight, scale, gradient)
 
 
 def sparse_softmax_crossentropy(
@@ -834,18 +848,15 @@ def sparse_softmax_crossentropy(
     scale: float = 1.0,
     clip: bool = False,
 ) -> None:
-    """`softmax_crossentropy` for one true class a row, label being int32, (rows,).
+    """`softmax_crossentropy` for one true class a row, label being int32, (...).
 
     Raises
     ------
     ValueError
         If a label is not in [0, cols).
     """
-    check_labels(label, x.shape[1])
-    one_hot = np.zeros_like(x)
-    one_hot[np.arange(len(label)), label] = 1.0
     softmax_crossentropy(
-        one_hot,
+        one_hot(label, x),
         x,
         weight,
         values=values,
@@ -883,7 +894,7 @@ def categorical_focal_crossentropy(
     loss, slope = _focal_classes(y_true, p, gamma, alpha, smoothing)
     values[...] = _weighted(loss, weight)
     if gradient is not None:
-        gradient[...] = (slope - _row_sum(slope * p)) / total * _row_factor(weight, scale)
+        gradient[...] = (slope - _row_sum(slope * p)) / total * _row_factor(weight, scale, gradient)
 
 
 def categorical_focal_crossentropy_logits(
@@ -904,7 +915,7 @@ def categorical_focal_crossentropy_logits(
     loss, slope = _focal_classes(y_true, p, gamma, alpha, smoothing)
     values[...] = _weighted(loss, weight)
     if gradient is not None:
-        gradient[...] = p * (slope - _row_sum(slope * p)) * _row_factor(weight, scale)
+        gradient[...] = p * (slope - _row_sum(slope * p)) * _row_factor(weight, scale, gradient)
 
 
 def _focal_classes(
@@ -928,7 +939,7 @@ def generalized_crossentropy(
     scale: float = 1.0,
     q: float = 0.5,
 ) -> None:
-    """(1 - y_pred[label]^q) / q; label is int32, (rows,). Zhang & Sabuncu (2018).
+    """(1 - y_pred[label]^q) / q; label is int32, (...). Zhang & Sabuncu (2018).
 
     >>> values = np.empty(1)
     >>> label = np.array([1], np.int32)
@@ -942,11 +953,11 @@ def generalized_crossentropy(
         If a label is not in [0, cols).
     """
     own = one_hot(label, y_pred)
-    p = y_pred[np.arange(len(label)), label][:, np.newaxis]
+    p = np.take_along_axis(y_pred, label[..., np.newaxis], axis=-1)
     slope = -np.power(p, q - 1.0)
     values[...] = _weighted((1.0 - np.power(p, q)) / q, weight)
     if gradient is not None:
-        gradient[...] = np.where(own == 1.0, slope, 0.0) * _row_factor(weight, scale)
+        gradient[...] = np.where(own == 1.0, slope, 0.0) * _row_factor(weight, scale, gradient)
 
 
 def categorical_hinge(
@@ -968,14 +979,14 @@ def categorical_hinge(
     array([0.75])
     """
     wrong = (1.0 - y_true) * y_pred
-    most = wrong.max(axis=1, keepdims=True)
+    most = wrong.max(axis=-1, keepdims=True)
     margin = most - _row_sum(y_true * y_pred) + 1.0
     values[...] = _weighted(np.maximum(margin, 0.0), weight)
     if gradient is not None:
         chosen = wrong == most
-        share = chosen / chosen.sum(axis=1, keepdims=True)
+        share = chosen / chosen.sum(axis=-1, keepdims=True)
         slope = np.where(margin > 0.0, share * (1.0 - y_true) - y_true, 0.0)
-        gradient[...] = slope * _row_factor(weight, scale)
+        gradient[...] = slope * _row_factor(weight, scale, gradient)
 
 
 def cosine_similarity(
@@ -1001,7 +1012,9 @@ def cosine_similarity(
     values[...] = _weighted(-cosine, weight)
     if gradient is not None:
         own = np.where(of_p < 1.0 / EPSILON, cosine * of_p * of_p, 0.0)
-        gradient[...] = (y_pred * own - y_true * (of_y * of_p)) * _row_factor(weight, scale)
+        gradient[...] = (y_pred * own - y_true * (of_y * of_p)) * _row_factor(
+            weight, scale, gradient
+        )
 
 
 def _inverse_length(x: Array) -> Array:
@@ -1032,10 +1045,10 @@ def tversky(
     >>> values.round(6)
     array([0.5])
     """
-    value, slope = _tversky(y_true, y_pred, alpha, beta, epsilon, axis=1)
+    value, slope = _tversky(y_true, y_pred, alpha, beta, epsilon, axis=-1)
     values[...] = _weighted(value, weight)
     if gradient is not None:
-        gradient[...] = slope * _row_factor(weight, scale)
+        gradient[...] = slope * _row_factor(weight, scale, gradient)
 
 
 def batch_tversky(
@@ -1059,8 +1072,10 @@ def batch_tversky(
     array([0.5, 0.5])
     """
     value, slope = _tversky(y_true, y_pred, alpha, beta, epsilon, axis=None)
-    rows = np.ones(len(y_pred)) if weight is None else weight
-    values[...] = value[0, 0] * rows
+    rows = np.ones(values.shape)
+    if weight is not None:
+        rows = np.broadcast_to(over(weight, values.ndim), values.shape)
+    values[...] = value.reshape(()) * rows
     if gradient is not None:
         gradient[...] = slope * (scale * rows.sum(dtype=np.float64))
 
@@ -1081,7 +1096,7 @@ def _tversky(
 
 def _smooth_classes(y_true: Array, smoothing: float) -> Array:
     """Labels moved towards the uniform distribution over the columns."""
-    t: Array = y_true * (1.0 - smoothing) + smoothing / y_true.shape[1]
+    t: Array = y_true * (1.0 - smoothing) + smoothing / y_true.shape[-1]
     return t
 
 
@@ -1097,9 +1112,9 @@ def one_hot(label: Array, scores: Array) -> Array:
     >>> one_hot(np.array([1]), np.zeros((1, 3)))
     array([[0., 1., 0.]])
     """
-    check_labels(label, scores.shape[1])
+    check_labels(label, scores.shape[-1])
     y_true = np.zeros_like(scores)
-    y_true[np.arange(len(label)), label] = 1.0
+    np.put_along_axis(y_true, label[..., np.newaxis], 1.0, axis=-1)
     return y_true
 
 
@@ -1117,7 +1132,7 @@ def binary_accuracy(
     >>> values
     array([0.5])
     """
-    values[...] = _weighted(_row_sum(y_true == (y_pred > param)) / y_true.shape[1], weight)
+    values[...] = _weighted(_row_sum(y_true == (y_pred > param)) / y_true.shape[-1], weight)
 
 
 def categorical_accuracy(
@@ -1127,24 +1142,24 @@ def categorical_accuracy(
 
     The first of equals counts as the largest; a row with a NaN never matches.
     """
-    matches = (y_true.argmax(axis=1) == y_pred.argmax(axis=1)) & ~_has_nan(y_true)
-    values[...] = _weighted((matches & ~_has_nan(y_pred))[:, np.newaxis], weight)
+    matches = (y_true.argmax(axis=-1) == y_pred.argmax(axis=-1)) & ~_has_nan(y_true)
+    values[...] = _weighted((matches & ~_has_nan(y_pred))[..., np.newaxis], weight)
 
 
 def sparse_categorical_accuracy(
     label: Array, y_pred: Array, weight: Array | None, *, values: Array
 ) -> None:
     """1 where the largest of y_pred stands in column label, else 0; as `categorical_accuracy`."""
-    matches = (label == y_pred.argmax(axis=1)) & ~_has_nan(y_pred)
-    values[...] = _weighted(matches[:, np.newaxis], weight)
+    matches = (label == y_pred.argmax(axis=-1)) & ~_has_nan(y_pred)
+    values[...] = _weighted(matches[..., np.newaxis], weight)
 
 
 def top_k_accuracy(
     y_true: Array, y_pred: Array, weight: Array | None, *, values: Array, param: float = 5.0
 ) -> None:
     """`sparse_top_k_accuracy`, the label being the column of the largest of y_true."""
-    matches = _in_top_k(y_true.argmax(axis=1), y_pred, param) & ~_has_nan(y_true)
-    values[...] = _weighted(matches[:, np.newaxis], weight)
+    matches = _in_top_k(y_true.argmax(axis=-1), y_pred, param) & ~_has_nan(y_true)
+    values[...] = _weighted(matches[..., np.newaxis], weight)
 
 
 def sparse_top_k_accuracy(
@@ -1159,14 +1174,14 @@ def sparse_top_k_accuracy(
     ValueError
         If a label is not in [0, cols).
     """
-    check_labels(label, y_pred.shape[1])
-    values[...] = _weighted(_in_top_k(label, y_pred, param)[:, np.newaxis], weight)
+    check_labels(label, y_pred.shape[-1])
+    values[...] = _weighted(_in_top_k(label, y_pred, param)[..., np.newaxis], weight)
 
 
 def _in_top_k(label: Array, scores: Array, k: float) -> Array:
     """Whether each row's label is among its k best scores."""
-    score = scores[np.arange(len(label)), label][:, np.newaxis]
-    return np.asarray(((scores > score).sum(axis=1) < k) & np.isfinite(score[:, 0]))
+    score = np.take_along_axis(scores, label[..., np.newaxis], axis=-1)
+    return np.asarray(((scores > score).sum(axis=-1) < k) & np.isfinite(score[..., 0]))
 
 
 def pearson_correlation(
@@ -1201,7 +1216,7 @@ def concordance_correlation(
 
 def _moments(y: Array, p: Array) -> tuple[Array, Array, Array, Array]:
     """Difference of the means, both variances and the covariance of each row, in float64."""
-    cols = y.shape[1]
+    cols = y.shape[-1]
     y_mean, p_mean = _row_sum(y) / cols, _row_sum(p) / cols
     u, v = y - y_mean, p - p_mean
     return y_mean - p_mean, _row_sum(u * u) / cols, _row_sum(v * v) / cols, _row_sum(u * v) / cols
@@ -1209,13 +1224,13 @@ def _moments(y: Array, p: Array) -> tuple[Array, Array, Array, Array]:
 
 def _has_nan(x: Array) -> Array:
     """Whether each row has a NaN."""
-    return np.asarray(np.isnan(x).any(axis=1))
+    return np.asarray(np.isnan(x).any(axis=-1))
 
 
 # --------------------------------------------------------------------------- optimizers
 
 
-def _optimizer(optimizer: Optimizer) -> Op:
+def _optimizer(optimizer: Optimizer) -> Function:
     """The op that makes one step of a rule of `OPTIMIZERS` in place."""
 
     def update(
@@ -1230,7 +1245,7 @@ def _optimizer(optimizer: Optimizer) -> Op:
     return with_settings(update, optimizer.hyper)
 
 
-def with_settings(update: Op, names: tuple[str, ...]) -> Op:
+def with_settings(update: Function, names: tuple[str, ...]) -> Function:
     """update, saying by its signature that **hyper is the keyword-only settings `names`."""
     signature = inspect.signature(update)
     *fixed, _ = signature.parameters.values()
@@ -1426,7 +1441,7 @@ class WholeUpdate:
         The shapes of what it keeps of a weight, from the weight's.
     """
 
-    update: Op
+    update: Function
     slot_shapes: Callable[[tuple[int, ...]], tuple[tuple[int, ...], ...]]
 
     @property
@@ -1501,13 +1516,16 @@ def permutations(keys: npt.NDArray[np.uint64], *, out: npt.NDArray[np.int64]) ->
 # ---------------------------------------------------------------------------- the table
 
 
-def _table() -> dict[str, Op]:
-    table: dict[str, Op] = {
+def _table() -> dict[str, Function]:
+    table: dict[str, Function] = {
         op.__name__: op
         for op in (
             matmul,
+            dense,
+            input_gradient,
+            weight_gradient,
             add_bias,
-            sum_rows,
+            bias_gradient,
             add,
             subtract,
             multiply,
@@ -1532,8 +1550,6 @@ def _table() -> dict[str, Op]:
             unit_rows_gradient,
             standardize,
             standardize_gradient,
-            dense_forward,
-            dense_backward,
             dropout,
             alpha_dropout,
             alpha_dropout_gradient,
@@ -1546,7 +1562,7 @@ def _table() -> dict[str, Op]:
             normalize,
             normalize_scale_gradient,
             normalize_gradient,
-            moving_average,
+            moving_average_update,
             layer_norm,
             layer_norm_scale_gradient,
             layer_norm_gradient,
@@ -1594,4 +1610,4 @@ def _table() -> dict[str, Op]:
     return {name: np.errstate(all="ignore")(op) for name, op in table.items()}
 
 
-OPS: Mapping[str, Op] = _table()
+OPS: Mapping[str, Function] = _table()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from . import available
 from .differences import slopes
+from .weights import over
 
 if TYPE_CHECKING:
     from ..graph.trace import Node
@@ -53,11 +54,11 @@ def own_loss(
     loops = function.loops(y_pred.dtype.name)
     each = np.empty_like(y_pred)
     loops.value(y_true, y_pred, each)
-    mean = each.mean(axis=1, dtype=np.float64)
-    values[...] = mean if weight is None else mean * weight
+    mean = each.mean(axis=-1, dtype=np.float64)
+    values[...] = mean if weight is None else mean * over(weight, mean.ndim)
     if gradient is not None:
         loops.gradient(y_true, y_pred, gradient)
-        gradient *= _factors(weight, scale / y_pred.shape[1], y_pred.dtype)
+        gradient *= _factors(weight, scale / y_pred.shape[-1], gradient)
 
 
 def array_loss(
@@ -81,7 +82,8 @@ def array_loss(
             f"{name}: it must return one value for each row of y_pred, an array of shape "
             f"{p.shape[:-1]}, not {found.shape}; take the mean over axis=-1"
         )
-    values[...] = found.reshape(-1) if weight is None else found.reshape(-1) * weight
+    found = found.reshape(values.shape)
+    values[...] = found if weight is None else found * over(weight, found.ndim)
     if gradient is None:
         return
     slope = slopes(function, y, p, name) if derivative is None else np.asarray(derivative(y, p))
@@ -89,12 +91,12 @@ def array_loss(
         raise ValueError(
             f"{name}: its gradient must have the shape of y_pred, {p.shape}, not {slope.shape}"
         )
-    gradient[...] = slope.reshape(gradient.shape) * _factors(weight, scale, y_pred.dtype)
+    gradient[...] = slope.reshape(gradient.shape) * _factors(weight, scale, gradient)
 
 
-def _factors(weight: Array | None, scale: float, dtype: Any) -> Any:
+def _factors(weight: Array | None, scale: float, gradient: Array) -> Any:
     """What each row of a gradient is multiplied by."""
-    return dtype.type(scale) if weight is None else (scale * weight)[:, np.newaxis]
+    return gradient.dtype.type(scale) if weight is None else scale * over(weight, gradient.ndim)
 
 
 def read_only(array: Array) -> Array:
@@ -111,7 +113,7 @@ OPS: Mapping[str, Function] = {
 
 def server(node: Node) -> str | None:
     """What runs a node that is, or calls, a function of the user's own; None for others."""
-    kind = node.attributes.get("kind", node.op)
+    kind = node.attributes.get("kind", node.op.name)
     if kind in ("array_loss", "lambda", "lambda_gradient"):
         return "python"
     if kind not in OPS:
@@ -122,16 +124,3 @@ def server(node: Node) -> str | None:
 def may_raise(node: Node) -> bool:
     """Whether a node can raise an error of the user's in the middle of a batch."""
     return server(node) == "python"
-
-
-def name_of(node: Node) -> str | None:
-    """What the user calls the function of a node; None for ops of hotloop's."""
-    if node.op.startswith("own_activation"):
-        name: str = node.attributes["function"].name
-        return name + node.op.removeprefix("own_activation")
-    if node.attributes.get("kind") == "own_loss":
-        function: ScalarFunction = node.attributes["options"]["function"]
-        return function.name
-    if node.attributes.get("kind") == "array_loss":
-        return str(node.attributes["options"]["name"])
-    return None

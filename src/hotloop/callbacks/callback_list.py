@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from .history import History
 
 if TYPE_CHECKING:
     from .backup_and_restore import BackupAndRestore
+
+# The hooks that make a run return to Python after each batch.
+_TRAIN_BATCHES = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+_TEST_BATCHES = ("on_test_batch_begin", "on_test_batch_end")
+_PREDICT_BATCHES = ("on_predict_batch_begin", "on_predict_batch_end")
 
 
 class CallbackList(Callback):
@@ -54,13 +60,19 @@ class CallbackList(Callback):
         model: Any = None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
-        self.callbacks = list(_flatten(callbacks))
+        self.callbacks: list[Callback] = []
+        _flatten(callbacks, self.callbacks)
         self._found: dict[tuple[str, ...], list[Callback]] = {}
-        self.ends_at_nan = any(callback.ends_at_nan for callback in self.callbacks)
-        found = [callback for callback in self.callbacks if isinstance(callback, History)]
-        self.history = found[0] if found else History()
-        if not found:
-            self.callbacks.append(self.history)
+        self.ends_at_nan = False
+        history = None
+        for callback in self.callbacks:
+            self.ends_at_nan = self.ends_at_nan or callback.ends_at_nan
+            if history is None and isinstance(callback, History):
+                history = callback
+        if history is None:
+            history = History()
+            self.callbacks.append(history)
+        self.history = history
         if model is not None:
             self.set_model(model)
         if params is not None:
@@ -75,38 +87,24 @@ class CallbackList(Callback):
         return found[0] if found else None
 
     @property
-    def _at_train_batches(self) -> list[Callback]:
-        return self._those_with(
-            "on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"
-        )
-
-    @property
-    def _at_test_batches(self) -> list[Callback]:
-        return self._those_with("on_test_batch_begin", "on_test_batch_end")
-
-    @property
-    def _at_predict_batches(self) -> list[Callback]:
-        return self._those_with("on_predict_batch_begin", "on_predict_batch_end")
-
-    @property
     def _at_epochs(self) -> list[Callback]:
         return self._those_with("on_epoch_begin", "on_epoch_end", "on_test_begin", "on_test_end")
 
     @property
     def wants_train_batches(self) -> bool:
-        return bool(self._at_train_batches)
+        return bool(self._those_with(*_TRAIN_BATCHES))
 
     @property
     def wants_test_batches(self) -> bool:
-        return bool(self._at_test_batches)
+        return bool(self._those_with(*_TEST_BATCHES))
 
     @property
     def wants_predict_batches(self) -> bool:
-        return bool(self._at_predict_batches)
+        return bool(self._those_with(*_PREDICT_BATCHES))
 
     @property
     def wants_epochs(self) -> bool:
-        return any(not callback.passive for callback in self._at_epochs)
+        return not all(map(attrgetter("passive"), self._at_epochs))
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Pass the settings of the run on."""
@@ -143,11 +141,11 @@ class CallbackList(Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""
-        self._call(self._at_train_batches, "on_train_batch_begin", logs, batch)
+        self._call(self._those_with(*_TRAIN_BATCHES), "on_train_batch_begin", logs, batch)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""
-        self._call(self._at_train_batches, "on_train_batch_end", logs, batch)
+        self._call(self._those_with(*_TRAIN_BATCHES), "on_train_batch_end", logs, batch)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Call each callback's hook."""
@@ -167,11 +165,11 @@ class CallbackList(Callback):
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""
-        self._call(self._at_test_batches, "on_test_batch_begin", logs, batch)
+        self._call(self._those_with(*_TEST_BATCHES), "on_test_batch_begin", logs, batch)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""
-        self._call(self._at_test_batches, "on_test_batch_end", logs, batch)
+        self._call(self._those_with(*_TEST_BATCHES), "on_test_batch_end", logs, batch)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Call each callback's hook."""
@@ -183,11 +181,11 @@ class CallbackList(Callback):
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""
-        self._call(self._at_predict_batches, "on_predict_batch_begin", logs, batch)
+        self._call(self._those_with(*_PREDICT_BATCHES), "on_predict_batch_begin", logs, batch)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Call the hook of the callbacks that have it."""
-        self._call(self._at_predict_batches, "on_predict_batch_end", logs, batch)
+        self._call(self._those_with(*_PREDICT_BATCHES), "on_predict_batch_end", logs, batch)
 
     def __iter__(self) -> Iterator[Callback]:
         return iter(self.callbacks)
@@ -196,8 +194,10 @@ class CallbackList(Callback):
         """Callbacks that override any of these hooks; looked for once."""
         found = self._found.get(hooks)
         if found is None:
-            found = [callback for callback in self.callbacks if callback.overrides(*hooks)]
-            self._found[hooks] = found
+            found = self._found[hooks] = []
+            for callback in self.callbacks:
+                if callback.overrides(*hooks):
+                    found.append(callback)
         return found
 
     def _call(self, to: list[Callback], hook: str, logs: Logs | None, *position: int) -> None:
@@ -212,15 +212,15 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, (np.generic, np.ndarray)) and not value.ndim else value
 
 
-def _flatten(callbacks: Any) -> Iterator[Callback]:
-    """Callbacks of a nested list in order, each checked."""
+def _flatten(callbacks: Any, found: list[Callback]) -> None:
+    """Adds the callbacks of a nested list in order, each checked."""
     if callbacks is None:
         return
     if isinstance(callbacks, (list, tuple, CallbackList)):
         for callback in callbacks:
-            yield from _flatten(callback)
+            _flatten(callback, found)
     elif isinstance(callbacks, Callback):
-        yield callbacks
+        found.append(callbacks)
     elif inspect.isclass(callbacks) and issubclass(callbacks, Callback):
         raise TypeError(
             f"callbacks: got the class {callbacks.__name__}; "

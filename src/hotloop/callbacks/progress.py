@@ -42,10 +42,10 @@ class ProgressBar(Callback):
     Epoch 1/3 - ...s - loss: 0.5000
     """
 
-    _surface: Surface
-    _step: int
-    _steps: int | None
-    _started: float
+    _surface: Surface = "log"
+    _step: int = 0
+    _steps: int | None = None
+    _started: float = 0.0
 
     def __init__(self, verbose: int | str = "auto") -> None:
         if verbose not in (0, 1, 2, "auto"):
@@ -56,7 +56,6 @@ class ProgressBar(Callback):
         self._validating = False
         self._title = ""
         self._bar: Any = None
-        self._begin()
 
     def update(self, step: int, steps: int | None, logs: Logs | None = None) -> None:
         """Show that `step` of `steps` batches are done, None being an unknown number."""

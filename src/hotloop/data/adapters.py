@@ -40,6 +40,11 @@ def examples(value: Any, dims: tuple[int, ...]) -> int:
     return shape[0] if shape and shape[1:] == dims else 0
 
 
+def is_plain(value: Any) -> bool:
+    """Whether this is an array of a kind that `as_array` passes on as it is: a quick look."""
+    return type(value) is np.ndarray and value.dtype.char in _USUAL
+
+
 def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = False) -> Array:
     """`value` as an array of numbers, or with `text` of strings, without a copy where it is one.
 
@@ -172,10 +177,16 @@ def check_lengths(**arrays: Sequence[Array]) -> int:
     ValueError
         If there are none, or the numbers differ.
     """
-    shapes = [array.shape for group in arrays.values() for array in group]
-    rows: int = shapes[0][0] if all(shapes) else 0
-    if not rows or any(shape[0] != rows for shape in shapes):
-        raise ValueError(_wrong_lengths(arrays))
+    rows: int | None = None
+    for group in arrays.values():
+        for array in group:
+            if not array.shape:
+                raise ValueError(_wrong_lengths(arrays))
+            if rows is None:
+                rows = array.shape[0]
+            if not rows or array.shape[0] != rows:
+                raise ValueError(_wrong_lengths(arrays))
+    assert rows is not None
     return rows
 
 

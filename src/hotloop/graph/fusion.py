@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from . import ops
+from .op import OPS, Op
 from .trace import Node, Value
 
 Fuse = Callable[[Node, Node], Node | None]  # None where this pair cannot be one
@@ -32,12 +33,12 @@ def softmax_into_crossentropy(nodes: list[Node]) -> list[Node]:
     readers: defaultdict[Value, list[Node]] = defaultdict(list)
     for node in nodes:
         for value in node.inputs:
-            if node.op != "metric":
+            if node.op is not ops.METRIC:
                 readers[value].append(node)
     losses = {
         node.inputs[1]: node
         for node in nodes
-        if node.op == "loss"
+        if node.op is ops.LOSS
         and node.attributes["kind"] in CROSSENTROPIES
         and _made_by_softmax(node.inputs[1])
         and readers[node.inputs[1]] == [node]
@@ -50,10 +51,11 @@ def softmax_into_crossentropy(nodes: list[Node]) -> list[Node]:
             attributes = loss.attributes | {
                 "kind": CROSSENTROPIES[loss.attributes["kind"]],
                 "options": loss.attributes["options"] | {"clip": True},
+                "softmax": True,
             }
             fused.append(
                 Node(
-                    "loss",
+                    ops.LOSS,
                     (target, node.inputs[0], *weight),
                     (*loss.outputs, node.output),
                     attributes,
@@ -66,16 +68,17 @@ def softmax_into_crossentropy(nodes: list[Node]) -> list[Node]:
 
 
 def _made_by_softmax(value: Value) -> bool:
-    return value.node is not None and value.node.op == "softmax"
+    return value.node is not None and value.node.op.name == "softmax"
 
 
 def dense(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     """matmul, then add_bias, then an activation become one product with an epilogue."""
-    nodes = _fuse_pairs(nodes, kept, {("matmul", "add_bias"): _product_and_bias})
+    nodes = _fuse_pairs(nodes, kept, {(ops.MATMUL, ops.ADD_BIAS): _product_and_bias})
     activations = {
-        (op, kind): _product_and_activation
-        for op in ("matmul", "dense")
-        for kind in ops.ELEMENTWISE
+        (op, activation): _product_and_activation
+        for op in (ops.MATMUL, ops.DENSE)
+        for activation in OPS.values()
+        if activation.activation == activation.name
     }
     return _fuse_pairs(nodes, kept, activations)
 
@@ -86,7 +89,9 @@ def activation_gradients(nodes: list[Node], kept: Iterable[Value]) -> list[Node]
     Both are done where the product was: behind it, the weight that it reads is updated.
     """
     pairs = {
-        ("input_gradient", kind + "_gradient"): _product_and_gradient for kind in ops.ELEMENTWISE
+        (ops.INPUT_GRADIENT, gradient): _product_and_gradient
+        for gradient in OPS.values()
+        if gradient.activation not in ("", gradient.name)
     }
     return _fuse_pairs(nodes, kept, pairs, early=True)
 
@@ -94,46 +99,49 @@ def activation_gradients(nodes: list[Node], kept: Iterable[Value]) -> list[Node]
 def updates(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     """A gradient and the update it is for become one: it never reaches memory."""
     pairs = {
-        ("weight_gradient", "update"): _gradient_and_update,
-        ("bias_gradient", "update"): _gradient_and_update,
+        (ops.WEIGHT_GRADIENT, ops.UPDATE): _weight_gradient_and_update,
+        (ops.BIAS_GRADIENT, ops.UPDATE): _bias_gradient_and_update,
     }
     return _fuse_pairs(nodes, kept, pairs)
 
 
 def _product_and_bias(product: Node, bias: Node) -> Node:
-    return Node("dense", (*product.inputs, bias.inputs[1]), bias.outputs, {}, product.layer)
+    return Node(ops.DENSE, (*product.inputs, bias.inputs[1]), bias.outputs, {}, product.layer)
 
 
 def _product_and_activation(product: Node, activation: Node) -> Node | None:
     if "activation" in product.attributes:
         return None
-    attributes = {"activation": activation.op, **activation.attributes}
-    return Node("dense", product.inputs, activation.outputs, attributes, product.layer)
+    attributes = {"activation": activation.op.activation, **activation.attributes}
+    return Node(ops.DENSE, product.inputs, activation.outputs, attributes, product.layer)
 
 
 def _product_and_gradient(product: Node, gradient: Node) -> Node | None:
     if "activation" in product.attributes or gradient.inputs[0] is not product.output:
         return None
-    attributes = {"activation": gradient.op.removesuffix("_gradient"), **gradient.attributes}
+    attributes = {"activation": gradient.op.activation, **gradient.attributes}
     inputs = (*product.inputs, gradient.inputs[1])
     return Node(product.op, inputs, gradient.outputs, attributes, product.layer)
 
 
-def _gradient_and_update(gradient: Node, update: Node) -> Node:
+def _weight_gradient_and_update(gradient: Node, update: Node) -> Node:
+    return _with_update(ops.WEIGHT_GRADIENT_UPDATE, gradient, update)
+
+
+def _bias_gradient_and_update(gradient: Node, update: Node) -> Node:
+    return _with_update(ops.BIAS_GRADIENT_UPDATE, gradient, update)
+
+
+def _with_update(op: Op, gradient: Node, update: Node) -> Node:
     weight, _, *slots = update.inputs
-    return Node(
-        gradient.op + "_update",
-        (*gradient.inputs, weight, *slots),
-        update.outputs,
-        update.attributes,
-        gradient.layer,
-    )
+    inputs = (*gradient.inputs, weight, *slots)
+    return Node(op, inputs, update.outputs, update.attributes, gradient.layer)
 
 
 def _fuse_pairs(
     nodes: list[Node],
     kept: Iterable[Value],
-    patterns: Mapping[tuple[str, str], Fuse],
+    patterns: Mapping[tuple[Op, Op], Fuse],
     *,
     early: bool = False,
 ) -> list[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from . import ops
-from .trace import Node, Value
+from .trace import Node, Value, in_layer
 
 
 def backward(
@@ -41,11 +41,11 @@ def backward(
         if value in needed:
             accumulate(value, seed)
     for node in reversed(nodes):
-        if node.op not in ops.GRADIENTS or node.output not in gradient:
-            continue
+        given = [gradient.get(value) for value in node.outputs]
         asked = tuple(v in needed for v in node.inputs)
-        if any(asked):
-            terms = ops.GRADIENTS[node.op](node, gradient[node.output], asked)
+        if node.op.gradient is not None and any(asked) and any(dy is not None for dy in given):
+            with in_layer(node.layer):
+                terms = node.op.gradient(node, asked, *given)
             for value, ask, term in zip(node.inputs, asked, terms, strict=True):
                 if ask and term is not None:
                     accumulate(value, term)

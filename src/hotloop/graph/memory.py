@@ -6,26 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from . import ops
 from .trace import Node, Value
 
 WeightSize = Callable[[tuple[int, ...], str], int]  # elements of (shape, dtype), with padding
 
 ALIGNMENT = 64  # bytes: one cache line, and the widest vector
-
-# Ops whose output is their first input under another name.
-VIEWS = frozenset({"reshape"})
-# Ops that may write their output over their first input when nobody reads it afterwards.
-IN_PLACE = frozenset(
-    {"scale", "penalty_gradient", "softmax_gradient", "log_softmax_gradient"}
-    | ops.NOISE
-    | {"alpha_dropout_gradient", "prelu", "prelu_gradient"}
-    | {"normalize", "normalize_gradient", "layer_norm", "layer_norm_gradient"}
-    | {"sparsemax_gradient"}
-    | {"add", "subtract", "multiply", "maximum", "minimum"}
-    | {"maximum_gradient", "minimum_gradient"}
-    | {op + "_gradient" for op in ops.ELEMENTWISE}
-)
 
 
 class Placement:
@@ -89,8 +74,8 @@ class Placement:
                 continue
             source = node.inputs[0]
             root = self._root(source)
-            in_place = node.op in IN_PLACE and root.role == "temporary" and last_use[root] == i
-            if node.op in VIEWS or in_place:
+            in_place = node.op.in_place and root.role == "temporary" and last_use[root] == i
+            if node.op.view or in_place:
                 self._base[node.output] = source
                 last_use[root] = max(last_use[root], last_read[node.output])
 

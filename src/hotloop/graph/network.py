@@ -85,20 +85,20 @@ class _Chain:
 
     def _takes(self, node: Node) -> bool:
         layer = self.layers[-1] if self.layers else None
-        if node.op == "reshape":
+        if node.op is ops.RESHAPE:
             return True
-        if node.op == "matmul":
+        if node.op is ops.MATMUL:
             w = node.inputs[1].variable
             assert w is not None
             self.layers.append(Layer(w))
             return len(node.output.dims) == 1
         if layer is None or layer.activation != "linear":
             return False
-        if node.op == "add_bias" and layer.b is None:
+        if node.op is ops.ADD_BIAS and layer.b is None:
             layer.b = node.inputs[1].variable
             return True
-        if node.op in ops.ELEMENTWISE:
-            layer.activation, layer.alpha = node.op, node.attributes["alpha"]
+        if node.op.activation == node.op.name:
+            layer.activation, layer.alpha = node.op.activation, node.attributes["alpha"]
             return True
         return False
 
@@ -116,14 +116,14 @@ def as_one_step(
     and all weights with their optimizer's state; its outputs are the loss of each row and the
     prediction. Metrics stay as they are.
     """
-    losses = [node for node in forward if node.op == "loss"]
+    losses = [node for node in forward if node.op is ops.LOSS]
     if len(losses) != 1 or len(inputs) != 1:
         return None
     (loss,), (x,) = losses, inputs
     chain = _Chain(x)
-    metrics = [node for node in forward if node.op == "metric"]
+    metrics = [node for node in forward if node.op is ops.METRIC]
     for node in forward:
-        if node is not loss and node.op != "metric" and not chain.follow(node):
+        if node is not loss and node.op is not ops.METRIC and not chain.follow(node):
             return None
     softmax = len(loss.outputs) == 3
     prediction = loss.outputs[2] if softmax else chain.output
@@ -147,7 +147,7 @@ def as_one_step(
     ]
     attributes = loss.attributes | {"layers": chain.layers}
     update = Node(
-        "network_update",
+        ops.NETWORK_UPDATE,
         (x, target, *sample_weight, *parameters),
         (values, prediction),
         attributes,

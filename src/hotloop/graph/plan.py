@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from .. import backends
 from ..variables import Variable
 from . import fusion, network, ops, statistics
 from .memory import Placement, WeightSize
+from .op import Op
 from .trace import Node, Value, parameter, topological
 from .updates import only_updates, penalty_factors, updates
 
@@ -88,22 +88,7 @@ class Plan:
     @property
     def flops(self) -> int:
         """Floating-point operations of the matrix products for one full batch."""
-        return self.batch_size * sum(map(product_flops, self.steps))
-
-
-def product_flops(node: Node) -> int:
-    """Multiplications and additions of a matrix product, for one example; 0 of other ops."""
-    if node.op in ("matmul", "dense", "input_gradient"):
-        return 2 * node.inputs[0].group * node.inputs[1].size
-    if node.op == "row_products":
-        return 2 * node.output.size * node.inputs[0].dims[-1]
-    if node.op.startswith("weight_gradient"):
-        x, dy = node.inputs[:2]
-        return 2 * x.group * x.dims[-1] * dy.dims[-1]
-    if node.op == "network_update":
-        sizes: list[int] = [math.prod(layer.shape) for layer in node.attributes["layers"]]
-        return 2 * (3 * sum(sizes) - sizes[0])  # the first layer's input has no gradient
-    return 0
+        return self.batch_size * sum(step.op.flops(step) for step in self.steps)
 
 
 def build(
@@ -215,7 +200,7 @@ def _with_draws_of_their_own(forward: Sequence[Node]) -> list[Node]:
     uses: Counter[int] = Counter()
     nodes = []
     for node in forward:
-        if node.op in ops.NOISE:
+        if node.op.draws:
             seed = node.attributes["seed"]
             attributes = node.attributes | {"seed": (seed + uses[seed]) % 2**64}
             uses[seed] += 1
@@ -226,9 +211,9 @@ def _with_draws_of_their_own(forward: Sequence[Node]) -> list[Node]:
 
 def _without_noise(node: Node) -> Node:
     """Noise is for training: its input is passed on otherwise."""
-    if node.op not in ops.NOISE:
+    if not node.op.draws:
         return node
-    return Node("reshape", node.inputs, node.outputs, {}, node.layer)
+    return Node(ops.RESHAPE, node.inputs, node.outputs, {"dims": node.output.dims}, node.layer)
 
 
 def _running_sums(
@@ -242,24 +227,24 @@ def _running_sums(
     slots: list[Slot] = []
     nodes: list[Node] = []
 
-    def accumulate(op: str, source: Value, kind: str, index: int, **attributes: Any) -> None:
+    def accumulate(op: Op, source: Value, kind: str, index: int, **attributes: Any) -> None:
         if kind != "penalty" or not any(slot.kind == "penalty" for slot in slots):
             slots.append(Slot(kind, index))
         nodes.append(Node(op, (source,), (), attributes | {"slot": len(slots) - 1}))
 
     for i, node in enumerate(loss_nodes):
         reduction = node.attributes["reduction"]
-        accumulate("accumulate", node.output, "loss", i, reduction=reduction, check=True)
+        accumulate(ops.ACCUMULATE, node.output, "loss", i, reduction=reduction, check=True)
     for i, (metric, values) in enumerate(zip(metrics, metric_values, strict=True)):
-        accumulate("accumulate", values, "metric", i, reduction="rows", check=False)
+        accumulate(ops.ACCUMULATE, values, "metric", i, reduction="rows", check=False)
         if metric.sample_weight is not None:
             weight = metric.sample_weight
-            accumulate("accumulate", weight, "weight", i, reduction="rows", check=False)
+            accumulate(ops.ACCUMULATE, weight, "weight", i, reduction="rows", check=False)
     if losses:
         for variable in trained:
             if variable.regularizer is not None:
                 l1, l2 = penalty_factors(variable)
-                accumulate("penalty", parameter(variable), "penalty", 0, l1=l1, l2=l2)
+                accumulate(ops.PENALTY, parameter(variable), "penalty", 0, l1=l1, l2=l2)
     return slots, nodes
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..variables import Variable
-from .trace import Node, emit
+from . import ops
+from .trace import Node, emit, in_layer
 
 
 def normalizations(
@@ -20,7 +21,7 @@ def normalizations(
     found: list[Node] = []
     updates: list[Node] = []
     for node in nodes:
-        if node.op != "batch_normalization":
+        if node.op is not ops.BATCH_NORMALIZATION:
             found.append(node)
             continue
         x, *averages = node.inputs[:3]
@@ -28,15 +29,15 @@ def normalizations(
         options = {name: node.attributes[name] for name in ("epsilon", "scale", "center")}
         statistics = tuple(averages)
         if own:
-            dims = (average.dims for average in averages)
-            statistics = emit("column_moments", (x,), *dims, batched=False, layer=node.layer)
+            with in_layer(node.layer):
+                statistics = emit(ops.COLUMN_MOMENTS, x)
             assert statistics[0].node is not None
             found.append(statistics[0].node)
             momentum = {"momentum": node.attributes["momentum"]}
             updates += [
-                Node("moving_average_update", pair, (), momentum, node.layer)
+                Node(ops.MOVING_AVERAGE_UPDATE, pair, (), momentum, node.layer)
                 for pair in zip(averages, statistics, strict=True)
             ]
         inputs = (x, *statistics, *node.inputs[3:])
-        found.append(Node("normalize", inputs, node.outputs, options | {"own": own}, node.layer))
+        found.append(Node(ops.NORMALIZE, inputs, node.outputs, options | {"own": own}, node.layer))
     return found, updates

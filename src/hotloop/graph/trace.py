@@ -12,6 +12,7 @@ from ..variables import Variable
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
+    from .op import Op
 
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
 
@@ -164,7 +165,7 @@ class Node:
 
     def __init__(
         self,
-        op: str,
+        op: Op,
         inputs: tuple[Value, ...],
         outputs: tuple[Value, ...],
         attributes: dict[str, Any],
@@ -181,7 +182,7 @@ class Node:
         return self.outputs[0]
 
     def __repr__(self) -> str:
-        return f"<Node {self.op} of {self.layer} -> {[v.shape for v in self.outputs]}>"
+        return f"<Node {self.op.name} of {self.layer} -> {[v.shape for v in self.outputs]}>"
 
 
 class Use:
@@ -254,7 +255,7 @@ TRAINING = Training()
 
 
 @contextmanager
-def in_layer(layer: Layer) -> Iterator[None]:
+def in_layer(layer: Layer | None) -> Iterator[None]:
     """Nodes that are made inside belong to this layer."""
     token = _current_layer.set(layer)
     try:
@@ -268,21 +269,18 @@ def current_layer() -> Layer | None:
     return _current_layer.get()
 
 
-def emit(
-    op: str,
-    inputs: tuple[Value, ...],
-    *dims: tuple[int, ...],
-    batched: bool = True,
-    dtype: str | None = None,
-    layer: Layer | None = None,
-    **attributes: Any,
-) -> tuple[Value, ...]:
-    """Makes a node with one output of each of the given shapes, in the first input's dtype."""
-    outputs = tuple(Value(d, dtype or inputs[0].dtype, batched) for d in dims)
-    node = Node(op, inputs, outputs, attributes, layer or current_layer())
-    for output in outputs:
-        output.node = node
-    return outputs
+def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
+    """Makes a node of the layer that is being recorded; the record says what its outputs are."""
+    node = Node(op, inputs, (), attributes, current_layer())
+    dtype = op.dtype(node)
+    batched = not op.sums_examples and any(value.batched for value in inputs)
+    node.outputs = tuple(Value(dims, dtype, batched, node=node) for dims in op.shape(node))
+    return node.outputs
+
+
+def apply(op: Op, *inputs: Value, **attributes: Any) -> Value:
+    """The first output of such a node."""
+    return emit(op, *inputs, **attributes)[0]
 
 
 def parameter(variable: Variable) -> Value:
@@ -350,10 +348,6 @@ def replay(outputs: Sequence[Value], given: dict[Value, Value]) -> list[Value]:
     made = dict(given)
     for node in topological(outputs):
         inputs = tuple(made.get(v, v) for v in node.inputs)
-        dims = (v.dims for v in node.outputs)
-        like = node.output
-        copies = emit(
-            node.op, inputs, *dims, batched=like.batched, dtype=like.dtype, **node.attributes
-        )
+        copies = emit(node.op, *inputs, **node.attributes)
         made.update(zip(node.outputs, copies, strict=True))
     return [made.get(v, v) for v in outputs]

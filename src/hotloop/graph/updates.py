@@ -6,30 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..backends.own import may_raise
-from ..regularizers import Regularizer
 from ..variables import Variable
+from . import ops
 from .gradients import backward
-from .trace import Node, Value, emit, parameter, topological
+from .trace import Node, Value, apply, parameter, topological
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
-
-# Ops that change weights or what belongs to them, and therefore none when the loss is not finite.
-CHANGES_VARIABLES = frozenset(
-    {
-        "accumulate_gradient",
-        "average",
-        "bias_gradient_update",
-        "constrain",
-        "decay",
-        "moving_average_update",
-        "network_update",
-        "overwrite",
-        "update",
-        "weight_gradient_update",
-        "whole_update",
-    }
-)
 
 
 def updates(
@@ -42,7 +25,7 @@ def updates(
     """
     # The values of a loss node are its first output and the gradient its second, with
     # respect to whatever it reads second: y_pred, or the input of a fused softmax.
-    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op == "loss"]
+    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
     gradients = backward(forward, seeds, [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
@@ -81,9 +64,7 @@ def after_gradients(
     if batches:
         for w, g in gradients.items():
             sum_so_far = parameter(optimizer.accumulator(_variable(w)))
-            (ready[w],) = emit(
-                "accumulate_gradient", (g, sum_so_far), w.dims, batched=False, batches=batches
-            )
+            ready[w] = apply(ops.ACCUMULATE_GRADIENT, g, sum_so_far, batches=batches)
     if optimizer.clipnorm:
         ready = {
             w: _clipped_by_norm(g, _square_sum(g), optimizer.clipnorm) for w, g in ready.items()
@@ -97,9 +78,7 @@ def after_gradients(
             ready[w] = _clipped_by_norm(g, squares, optimizer.global_clipnorm)
     if optimizer.clipvalue:
         for w, g in ready.items():
-            (ready[w],) = emit(
-                "clip_by_value", (g,), w.dims, batched=False, limit=optimizer.clipvalue
-            )
+            ready[w] = apply(ops.CLIP_BY_VALUE, g, limit=optimizer.clipvalue)
     return {g: (w, _changes(w, g, optimizer)) for w, g in ready.items()}
 
 
@@ -117,15 +96,14 @@ def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
 def penalty_factors(variable: Variable) -> tuple[float, float]:
     """What a weight's absolute values and its squares are multiplied by in its penalty."""
     regularizer = variable.regularizer
-    if (
-        not isinstance(regularizer, Regularizer)
-        or type(regularizer).__call__ is not Regularizer.__call__
-    ):
+    factors = getattr(regularizer, "factors", None)
+    if factors is None:
         raise TypeError(
             f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
             f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
         )
-    return regularizer.l1, regularizer.l2
+    l1, l2 = factors
+    return l1, l2
 
 
 def _variable(weight: Value) -> Variable:
@@ -137,22 +115,16 @@ def _with_penalty(weight: Value, gradient: Value) -> Value:
     if _variable(weight).regularizer is None:
         return gradient
     l1, l2 = penalty_factors(_variable(weight))
-    (gradient,) = emit(
-        "penalty_gradient", (gradient, weight), weight.dims, batched=False, l1=l1, l2=l2
-    )
-    return gradient
+    return apply(ops.PENALTY_GRADIENT, gradient, weight, l1=l1, l2=l2)
 
 
 def _square_sum(gradient: Value, so_far: Value | None = None) -> Value:
     inputs = (gradient,) if so_far is None else (gradient, so_far)
-    (squares,) = emit("square_sum", inputs, (1,), batched=False, dtype="float64")
-    return squares
+    return apply(ops.SQUARE_SUM, *inputs)
 
 
 def _clipped_by_norm(gradient: Value, squares: Value, limit: float) -> Value:
-    inputs = (gradient, squares)
-    (clipped,) = emit("clip_by_norm", inputs, gradient.dims, batched=False, limit=limit)
-    return clipped
+    return apply(ops.CLIP_BY_NORM, gradient, squares, limit=limit)
 
 
 def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]:
@@ -160,17 +132,17 @@ def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]
     variable = _variable(weight)
     nodes = []
     if optimizer.decays(variable):
-        nodes.append(Node("decay", (weight,), (), {"weight_decay": optimizer.decay_of(variable)}))
+        nodes.append(Node(ops.DECAY, (weight,), (), {"weight_decay": optimizer.decay_of(variable)}))
     state = tuple(parameter(s) for s in optimizer.slots(variable))
     # Only the first is fused with what makes the gradient piece by piece.
-    op = "update" if optimizer.by_element(variable) else "whole_update"
+    op = ops.UPDATE if optimizer.by_element(variable) else ops.WHOLE_UPDATE
     nodes.append(Node(op, (weight, gradient, *state), (), {}))
     if optimizer.use_ema:
         average = parameter(optimizer.average(variable))
         momentum, frequency = optimizer.ema_momentum, optimizer.ema_overwrite_frequency
-        nodes.append(Node("average", (average, weight), (), {"momentum": momentum}))
+        nodes.append(Node(ops.AVERAGE, (average, weight), (), {"momentum": momentum}))
         if frequency:
-            nodes.append(Node("overwrite", (weight, average), (), {"frequency": frequency}))
+            nodes.append(Node(ops.OVERWRITE, (weight, average), (), {"frequency": frequency}))
     if variable.constraint is not None and optimizer.changes_weights:
-        nodes.append(Node("constrain", (weight,), (), {"constraint": variable.constraint}))
+        nodes.append(Node(ops.CONSTRAIN, (weight,), (), {"constraint": variable.constraint}))
     return nodes

@@ -342,7 +342,7 @@ class Layer:
                 waiting += reversed(parts)
         return list(found)
 
-    def _drawing_parts(self) -> list[Layer]:
+    def drawing_parts(self) -> list[Layer]:
         """The layers that it is made of that draw random numbers."""
         return [part for part in self._family() if part is not self and part.random_key is not None]
 
@@ -368,10 +368,12 @@ class Layer:
         """What training may change: trainable weights, and others, as averages over batches."""
         if not self._trainable:
             return []
-        if not self._sublayers():
-            return self._weights
-        parts = [layer for layer in self._family() if layer._trainable]
-        return list(dict.fromkeys(w for part in parts for w in part._weights))
+        found: dict[Variable, None] = {}
+        for part in self._family():
+            if part._trainable:
+                for weight in part._weights:
+                    found[weight] = None
+        return list(found)
 
     @property
     def variables(self) -> list[Variable]:

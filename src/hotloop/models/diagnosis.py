@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..variables import Variable
+
+if TYPE_CHECKING:
+    from .examples import Examples
 
 
 class NonFiniteError(ArithmeticError, RuntimeError):
@@ -23,6 +26,14 @@ class NonFiniteError(ArithmeticError, RuntimeError):
     def __init__(self, what: str, logs: dict[str, Any] | None = None) -> None:
         super().__init__(what)
         self.logs = logs or {}
+
+
+def non_finite(
+    where: str, weights: Sequence[Variable], data: Examples, rows: NDArray[np.int64]
+) -> NonFiniteError:
+    """The error for a batch of these rows of the examples, whose loss is not finite."""
+    what = f"the loss is not finite at {where}"
+    return NonFiniteError(explain(what, weights, data.x, data.y, rows, data.first_row))
 
 
 def explain(

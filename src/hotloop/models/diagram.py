@@ -251,7 +251,7 @@ class _Drawing:
         uses: dict[Layer, list[Use]] = {}
         for use in calls(model.outputs, known=model.inputs):
             uses.setdefault(use.layer, []).append(use)
-        if model._records_call:
+        if model.records_call:
             for value in model.inputs:
                 graph.node(self._name(value), _quoted(value.name), shape="box")
             layers = in_order(model.inputs, model.outputs)

@@ -7,22 +7,18 @@ each batch is numbers only.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..data import adapters
 from ..graph import ops
 from ..graph.trace import Node, Value, topological
 from ..layers.base import Layer
 
 Array = NDArray[Any]
 
-_MOVES = ("reshape", "permute")  # what leaves the numbers as they are
-_CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
+_MOVES = (ops.RESHAPE, ops.PERMUTE)  # what leaves the numbers as they are
 
 
 class Intake:
@@ -40,6 +36,8 @@ class Intake:
         themselves, or what they are prepared to.
     text : mapping of int to bool
         Which of the inputs may hold strings, and whether some of them may be missing.
+    dims : tuple of int or None
+        The shape of an example, if there is one input and plans read it as it is.
 
     Raises
     ------
@@ -59,13 +57,9 @@ class Intake:
         self.values += [v for v in dict.fromkeys(n.output for n in nodes) if v in known & read]
         raw = {self._inputs[value] for value in self.values if value in self._inputs}
         self._plain = not known and not self._layers
-        self._dims = inputs[0].dims if self._plain and len(inputs) == 1 else None
+        self.dims = inputs[0].dims if self._plain and len(inputs) == 1 else None
         of_text = self._of_text() if known else {}
         self.text = {i: missing for i, missing in of_text.items() if i not in raw}
-
-    def examples(self, x: Any) -> int:
-        """How many examples x holds if it is what plans read, as it is; 0 if it may not be."""
-        return 0 if self._dims is None else adapters.examples(x, self._dims)
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """The arrays of `values`, in place where nothing is to be done to them.
@@ -86,18 +80,19 @@ class Intake:
             name = "x" if len(arrays) == 1 else f"x[{index}]"
             array = arrays[index]
             for node in _checked_first(nodes):
-                array = _done(node, array, name)
+                assert node.op.before_model is not None
+                array = node.op.before_model(node, array, name)
             prepared.append(array)
         return prepared
 
     def _prepared(self, nodes: Sequence[Node]) -> Iterator[Value]:
         """What can be made of the inputs before the model runs."""
         for node in nodes:
-            if node.op in ("prepare", "indices"):
+            if node.op.before_model is not None and node.op not in _MOVES:
                 source, _ = ops.source_of(node.output)
                 if source in self._inputs:
                     yield node.output
-                elif node.op == "prepare":
+                elif node.op is ops.PREPARE:
                     who = node.layer.describe() if node.layer is not None else "a layer"
                     raise ValueError(
                         f"{who} looks its input up before the model runs, so it must be called "
@@ -130,9 +125,7 @@ def _with_state(layers: Iterable[Layer | None]) -> list[Layer]:
 
 def _reader(node: Node) -> Layer | None:
     """The layer by which a node reads strings, if it does."""
-    if node.op != "prepare":
-        return None
-    owner = getattr(node.attributes["function"], "__self__", None)
+    owner = getattr(node.attributes.get("function"), "__self__", None)
     return owner if isinstance(owner, Layer) and owner.takes_text else None
 
 
@@ -140,43 +133,6 @@ def _checked_first(nodes: Sequence[Node]) -> list[Node]:
     """The nodes, a check before axes are moved: it says where in the caller's array a value is."""
     ordered = list(nodes)
     for i in range(len(ordered) - 1, 0, -1):
-        if ordered[i].op == "indices" and ordered[i - 1].op == "permute":
+        if ordered[i].op is ops.INDICES and ordered[i - 1].op is ops.PERMUTE:
             ordered[i - 1], ordered[i] = ordered[i], ordered[i - 1]
     return ordered
-
-
-def _done(node: Node, array: Array, name: str) -> Array:
-    """What a node makes of a whole array."""
-    if node.op == "reshape":
-        return array.reshape(len(array), *node.output.dims)
-    if node.op == "permute":
-        return array.transpose(0, *(axis + 1 for axis in node.attributes["axes"]))
-    if node.op == "prepare":
-        function: Callable[[Array], Array] = node.attributes["function"]
-        return function(array)
-    _check_indices(array, name, **node.attributes)
-    return array
-
-
-def _check_indices(array: Array, name: str, who: str, least: int, most: int) -> None:
-    """That an array holds whole numbers from `least` to `most`."""
-    rows = max(1, _CHUNK // max(1, math.prod(array.shape[1:])))
-    for start in range(0, len(array), rows):
-        part = array[start : start + rows]
-        if part.dtype.kind in "iu" and part.size and part.min() >= least and part.max() <= most:
-            continue
-        if part.dtype.kind == "b":
-            part = part.astype(np.uint8)
-        with np.errstate(invalid="ignore"):
-            bad = ~((part >= least) & (part <= most))
-            if part.dtype.kind == "f":
-                bad |= part != np.floor(part)
-        if bad.any():
-            place = np.argwhere(bad)[0]
-            value = part[tuple(place)]
-            row = start + int(place[0])
-            where = ", ".join(str(p) for p in (row, *place[1:].tolist()))
-            raise ValueError(
-                f"{who} needs whole numbers from {max(least, 0)} to {most}, but {name}[{where}] "
-                f"(row {row}) is {value}"
-            )

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import naming, overriding
 from ..console import say
-from ..data import adapters
 from ..files.models import model_files
 from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
 from ..layers.base import Layer, check_shape, restructured
+from . import structure
 from .order import in_order
 from .summary import as_html, summarize
 from .trainer import NOT_CALLED, OVERRIDING_ADVICE, Trainer
@@ -88,8 +88,8 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
-        self._input_form: Any = None  # one, a list or a dict, as inputs and outputs were given
-        self._output_form: Any = None
+        self.input_form: Any = None  # one, a list or a dict, as inputs and outputs were given
+        self.output_form: Any = None
         self._layer_order: list[Layer] | None = None
         if inputs is not None or outputs is not None:
             self._refuse_call()
@@ -102,7 +102,7 @@ class Model(Trainer, Layer):
 
     def _connect(self, inputs: Any, outputs: Any) -> None:
         self.inputs, self.outputs = _values("inputs", inputs), _values("outputs", outputs)
-        self._input_form, self._output_form = (
+        self.input_form, self.output_form = (
             dict(given) if isinstance(given, Mapping) else given for given in (inputs, outputs)
         )
 
@@ -125,7 +125,7 @@ class Model(Trainer, Layer):
         )
 
     @property
-    def _records_call(self) -> bool:
+    def records_call(self) -> bool:
         """Whether its `call` is of its own class."""
         return type(self).call is not Model.call
 
@@ -269,11 +269,9 @@ class Model(Trainer, Layer):
         ValueError
             If a value was made outside of any layer.
         """
-        if self._records_call:
+        if self.records_call:
             return self._own_config()
-        from .structure import model_config
-
-        return model_config(self)
+        return structure.model_config(self)
 
     def _own_config(self) -> dict[str, Any]:
         """The arguments of a class with a `call` of its own, if they are those of every layer."""
@@ -311,9 +309,7 @@ class Model(Trainer, Layer):
         """
         if cls.call is not Model.call:
             return cls(**config)
-        from .structure import model_from_config
-
-        return model_from_config(config, custom_objects, cls=cls)
+        return structure.model_from_config(config, custom_objects, cls=cls)
 
     def to_json(self, **options: Any) -> str:
         """The structure as a text: see `hotloop.models.model_from_json`.
@@ -323,47 +319,48 @@ class Model(Trainer, Layer):
         **options
             For `json.dumps`, as ``indent=2``.
         """
-        from .structure import layer_config
-
-        return naming.to_json(layer_config(self), **options)
+        return naming.to_json(structure.layer_config(self), **options)
 
     # -- inputs and outputs -----------------------------------------------------
 
     @property
     def input(self) -> Any:
         """The symbolic input; a list or dict if there are several."""
-        return _in_form(self._input_form, self.inputs)
+        return _in_form(self.input_form, self.inputs)
 
     @property
     def output(self) -> Any:
         """The symbolic output; a list or dict if there are several."""
-        return _in_form(self._output_form, self.outputs)
+        return _in_form(self.output_form, self.outputs)
 
     @property
     def input_shape(self) -> Any:
-        return _in_form(self._input_form, [v.shape for v in self.inputs])
+        return _in_form(self.input_form, [v.shape for v in self.inputs])
 
     @property
     def output_shape(self) -> Any:
-        return _in_form(self._output_form, [v.shape for v in self.outputs])
+        return _in_form(self.output_form, [v.shape for v in self.outputs])
 
     @property
     def input_names(self) -> list[str]:
         """The keys of a dict of inputs; otherwise what `Input` was given."""
-        form = self._input_form
+        form = self.input_form
         return list(form) if isinstance(form, dict) else [v.name for v in self.inputs]
 
     @property
     def output_names(self) -> list[str]:
         """The keys of a dict of outputs; otherwise the names of the layers that make them."""
-        if isinstance(self._output_form, dict):
-            return list(self._output_form)
+        if isinstance(self.output_form, dict):
+            return list(self.output_form)
         layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
         return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
 
     def _in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
-        return _in_form(self._output_form, outputs)
+        form = self.output_form  # `_in_form`, without a call: each call of a model asks
+        if isinstance(form, dict):
+            return restructured(form, outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def summary(
         self,
@@ -433,7 +430,7 @@ class Model(Trainer, Layer):
         TypeError
             If it has no `call`.
         """
-        if not self._records_call:
+        if not self.records_call:
             raise TypeError(
                 f"{self.describe()} has no inputs and outputs: make it as Model(inputs, outputs), "
                 "or define call()"
@@ -441,7 +438,7 @@ class Model(Trainer, Layer):
 
     def _finish_build(self, input_shape: Any) -> None:
         """Records the class's own `call`."""
-        if not self._records_call:
+        if not self.records_call:
             return
         self.built = False  # a build of the class's own may have said that it is
         try:
@@ -479,15 +476,6 @@ class Model(Trainer, Layer):
                         "self.hidden = Dense(8), and use them in call()"
                     )
 
-    def _build_for(self, x: Any) -> None:
-        """Builds for inputs like these."""
-        if self._records_call:
-            self.build(adapters.shapes(x))
-        else:
-            [array] = adapters.as_arrays(x, ["x"], "x", text=self._text_inputs())
-            adapters.check_lengths(x=[array])
-            self.build((None, *array.shape[1:]))
-
     def check_ready(self) -> None:
         for layer in self.layers:
             layer.check_ready()
@@ -512,7 +500,7 @@ class Model(Trainer, Layer):
                     f"{expected.dtype}, got {value.shape} and {value.dtype}"
                 )
         made = replay(self.outputs, dict(zip(self.inputs, given, strict=True)))
-        return _in_form(self._output_form, made)
+        return _in_form(self.output_form, made)
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
@@ -520,11 +508,14 @@ class Model(Trainer, Layer):
             parts = flat(x)
             if parts and all(isinstance(part, Value) for part in parts):
                 self._check_training(training, symbolic=True)
-                alone = isinstance(x, list | tuple) and len(x) == 1 and not self._records_call
+                alone = isinstance(x, list | tuple) and len(x) == 1 and not self.records_call
                 return self.extend(x[0] if alone else x)
         if training is not None:
             self._check_training(training, symbolic=False)
         return self.predict_on_batch(x)
+
+
+structure.kinds["Model"] = Model
 
 
 def _values(argument: str, given: Any) -> list[Value]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class MetricUse:
     term: int | None = None  # index of the plan's metric term; None if Python updates it
 
 
-@dataclass
+@dataclass(eq=False)  # plans are found by it
 class Objective:
     """Losses and metrics for outputs and targets of known shapes.
 
@@ -55,6 +55,8 @@ class Objective:
     targets : list of (int, Value)
         What the plan reads of y: which array, and as what.
     sample_weight : Value or None
+    records_outputs : bool
+        Whether some metric must be given the model's outputs, in Python.
     """
 
     loss_names: list[str]
@@ -63,11 +65,7 @@ class Objective:
     metrics: list[MetricUse] = field(default_factory=list)
     targets: list[tuple[int, Value]] = field(default_factory=list)
     sample_weight: Value | None = None
-
-    @property
-    def records_outputs(self) -> bool:
-        """Whether some metric must be given the model's outputs, in Python."""
-        return any(use.term is None for use in self.metrics)
+    records_outputs: bool = False
 
     def feeds(self, y: Sequence[Array], weight: Array | None) -> list[Array]:
         """The arrays behind targets and sample weight, in the plan's order."""
@@ -94,6 +92,21 @@ class Objective:
         if len(values) > 1:
             found |= zip(self.loss_names, values, strict=True)
         return found
+
+
+class HasOutputs(Protocol):
+    """What losses and metrics are bound to: a model."""
+
+    outputs: list[Value]
+
+    @property
+    def output_names(self) -> list[str]:
+        """A name for each output."""
+
+
+def _kind(model: HasOutputs, y: Sequence[Array]) -> tuple[Any, ...]:
+    """What losses and metrics depend on: the outputs, and the shape of a target."""
+    return tuple(map(id, model.outputs)), tuple([array.shape[1:] for array in y])
 
 
 def by_slot(slots: Sequence[Slot], sums: NDArray[np.float64]) -> dict[tuple[str, int], Array]:
@@ -143,17 +156,16 @@ class Compilation:
     def has_loss(self) -> bool:
         return self._loss is not None
 
-    def bind(
-        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array], weighted: bool
-    ) -> Objective:
-        """The objective for outputs and targets of these shapes; made once for each."""
-        key = (tuple(id(v) for v in outputs), tuple(a.shape[1:] for a in y), weighted)
-        if key not in self._bound:
+    def bind(self, model: HasOutputs, y: Sequence[Array], weighted: bool) -> Objective:
+        """The objective for a model's outputs and targets of these shapes; made once for each."""
+        key = (*_kind(model, y), weighted)
+        found = self._bound.get(key)
+        if found is None:
             # The first one stays, whichever thread made it: plans go by it.
-            self._bound.setdefault(key, self._make(outputs, names, y, weighted))
-        return self._bound[key]
+            found = self._bound.setdefault(key, self._make(model, y, weighted))
+        return found
 
-    def foresee(self, outputs: Sequence[Value], names: Sequence[str]) -> Objective | None:
+    def foresee(self, model: HasOutputs) -> Objective | None:
         """The objective for targets as the losses expect them; None if only targets can tell.
 
         Raises
@@ -163,27 +175,27 @@ class Compilation:
         """
         if not self.has_loss or any(_is_one_of(leaf, CROSSENTROPY) for leaf in _leaves(self._loss)):
             return None
-        y: list[Array] = [np.empty((1, *v.dims)) for v in outputs]
-        for i, loss in enumerate(self._losses(outputs, names, y)):
-            dims = loss.target_dims(outputs[i].dims)
+        y: list[Array] = [np.empty((1, *v.dims)) for v in model.outputs]
+        for i, loss in enumerate(self._losses(model, y)):
+            dims = loss.target_dims(model.outputs[i].dims)
             if dims is None:
                 return None
             y[i] = np.empty((1, *dims))
-        return self._make(outputs, names, y, weighted=False)
+        return self._make(model, y, weighted=False)
 
-    def check(self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]) -> None:
+    def check(self, model: HasOutputs, y: Sequence[Array]) -> None:
         """That y holds what the losses expect; ValueError otherwise."""
-        for array, output, loss in zip(y, outputs, self._losses(outputs, names, y), strict=True):
+        for array, output, loss in zip(y, model.outputs, self._losses(model, y), strict=True):
             loss.check(array, output.dims)
 
-    def _losses(
-        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
-    ) -> list[Loss]:
+    def _losses(self, model: HasOutputs, y: Sequence[Array]) -> list[Loss]:
         """The loss of each output; looked for once for each kind of data."""
-        key = (tuple(id(v) for v in outputs), tuple(a.shape[1:] for a in y))
-        if key not in self._losses_of:
-            self._losses_of.setdefault(key, self._find_losses(outputs, names, y))
-        return self._losses_of[key]
+        key = _kind(model, y)
+        found = self._losses_of.get(key)
+        if found is None:
+            losses = self._find_losses(model.outputs, model.output_names, y)
+            found = self._losses_of.setdefault(key, losses)
+        return found
 
     def _find_losses(
         self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
@@ -209,10 +221,9 @@ class Compilation:
             losses.append(loss)
         return losses
 
-    def _make(
-        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array], weighted: bool
-    ) -> Objective:
-        losses = self._losses(outputs, names, y)
+    def _make(self, model: HasOutputs, y: Sequence[Array], weighted: bool) -> Objective:
+        outputs, names = model.outputs, model.output_names
+        losses = self._losses(model, y)
         factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
         objective = Objective([f"{name}_loss" for name in names])
         if weighted:
@@ -251,6 +262,8 @@ class Compilation:
                 objective.terms.append(
                     MetricTerm(metric.op, metric.options(), y_true, outputs[use.output], weight)
                 )
+            else:
+                objective.records_outputs = True
             objective.metrics.append(use)
         return objective
 

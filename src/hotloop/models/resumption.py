@@ -10,14 +10,41 @@ from numpy.typing import NDArray
 
 from .. import random
 from ..graph.trace import topological
+from .arrays import ArrayEpochs
 
 if TYPE_CHECKING:
     from ..callbacks import BackupAndRestore, CallbackList
     from ..metrics import Metric
-    from .objective import Objective
-    from .trainer import EpochSteps, Trainer
+    from .plans import Plans
+    from .streaming import Stream
+    from .trainable import Trainable
 
 State = dict[str, Any]
+
+
+def resumption(
+    hooks: CallbackList,
+    model: Trainable,
+    plans: Plans,
+    source: ArrayEpochs | Stream,
+    epoch: int,
+) -> Resumption | None:
+    """What backs a fit up that is to begin with an epoch; None if no callback wants that.
+
+    Raises
+    ------
+    ValueError
+        If the source cannot be told where to go on.
+    """
+    backup = hooks.backup
+    if backup is None:
+        return None
+    if not isinstance(source, ArrayEpochs):
+        raise ValueError(
+            "BackupAndRestore needs arrays: an iterable of batches cannot be told to go on where a "
+            "killed program had stopped; save weights with ModelCheckpoint instead"
+        )
+    return Resumption(backup, hooks, model, plans, source, epoch)
 
 
 class Resumption:
@@ -32,16 +59,16 @@ class Resumption:
     def __init__(
         self,
         backup: BackupAndRestore,
-        model: Trainer,
         hooks: CallbackList,
-        objective: Objective,
-        steps: EpochSteps,
+        model: Trainable,
+        plans: Plans,
+        source: ArrayEpochs,
         epoch: int,
-        **data: int,
     ) -> None:
-        self._backup, self._model, self._hooks = backup, model, hooks
-        self._steps, self._data = steps, data
-        self._metrics = [use.metric for use in objective.metrics]  # those of the run, if one runs
+        self._backup, self._hooks, self._model, self._plans = backup, hooks, model, plans
+        self._source = source
+        # Those of the run, if one runs.
+        self._metrics = [use.metric for use in source.objective.metrics]
         self.epoch = epoch
         self._batch = 0  # how many of the epoch are done
         self._sums: NDArray[np.float64] | None = None  # what they added up to
@@ -69,7 +96,7 @@ class Resumption:
         self.epoch, self._batch = state["epoch"], state["batch"]
         self._waiting = state
         if _change_keys(self._model, state["keys"]):
-            self._model._forget_plans()
+            self._plans.forget()
 
     def restore(self, *, in_epoch: bool) -> None:
         """Restores the state when callbacks have begun the training, or the epoch, anew."""
@@ -89,7 +116,7 @@ class Resumption:
             optimizer.learning_rate = state["learning_rate"]
         for callback, known in zip(self._hooks, state["callbacks"], strict=True):
             callback.set_state(known)
-        self._steps.go_on(state["steps"], repeat=in_epoch)
+        self._source.go_on(state["steps"], repeat=in_epoch)
         random.set_state(state["random"])
         if not in_epoch:
             self._waiting = None
@@ -147,24 +174,26 @@ class Resumption:
             "iterations": optimizer.iterations,
             "learning_rate": None if optimizer.schedule else optimizer.learning_rate,
             "callbacks": [callback.get_state() for callback in self._hooks],
-            "steps": self._steps.state(),
+            "steps": self._source.state(),
             "random": random.get_state(),
-            "keys": [layer.random_key for layer in self._model._drawing_parts()],
+            "keys": [layer.random_key for layer in self._model.drawing_parts()],
             "stop_training": self._model.stop_training,
         }
 
     def _signature(self) -> State:
         """What must be the same for a state to fit."""
-        return self._data | {
+        return {
+            "rows": self._source.newest.rows,
+            "batch_size": self._source.batch_size,
             "optimizer": type(self._model.optimizer).__name__,
             "list of callbacks": [type(callback).__name__ for callback in self._hooks],
             "list of weights": [[w.name, *w.shape] for w in self._model.weights],
         }
 
 
-def _change_keys(model: Trainer, keys: list[int]) -> bool:
+def _change_keys(model: Trainable, keys: list[int]) -> bool:
     """Makes layers draw by these keys, here and in the graph; returns whether any has changed."""
-    layers = model._drawing_parts()
+    layers = model.drawing_parts()
     new = {a.random_key: key for a, key in zip(layers, keys, strict=True) if a.random_key != key}
     for layer in layers:
         layer.random_key = new.get(layer.random_key, layer.random_key)

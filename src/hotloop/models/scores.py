@@ -33,13 +33,15 @@ class Scores:
     ----------
     metrics : list of Metric
         One for each of the objective's.
+    thread : int
+        That it runs in.
     """
 
     def __init__(self) -> None:
         self.metrics: list[Metric] = []
         self._objective: Objective
         self._of_user: list[Metric] = []
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +141,7 @@ def _copy_of(metric: Metric) -> Metric:
 def _forget_other_threads() -> None:
     """A forked child has none of the parent's other runs."""
     for key, scores in list(_lent.items()):
-        if scores._thread != threading.get_ident():
+        if scores.thread != threading.get_ident():
             del _lent[key]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..graph.trace import Value, in_layer
 from ..layers.base import Layer, Shape
 from ..layers.input import InputLayer
+from . import structure
 from .model import Model
 
 
@@ -89,7 +90,7 @@ class Sequential(Model):
             self.built = True
         self._chain.append(layer)
         self._names.add(layer.name)
-        self._forget_plans()
+        self._plans.forget()
 
     def pop(self) -> Layer:
         """Removes the last layer and returns it."""
@@ -101,7 +102,7 @@ class Sequential(Model):
             self._values.pop()
             self.outputs = self._values[-1:]
             self.built = bool(self._chain)
-        self._forget_plans()
+        self._plans.forget()
         return layer
 
     def build(self, input_shape: Shape) -> None:
@@ -127,6 +128,9 @@ class Sequential(Model):
 
     def _sublayers(self) -> list[Layer]:
         return self._chain
+
+
+structure.kinds["Sequential"] = Sequential
 
 
 def _input(dims: tuple[int, ...], first: Layer) -> Value:

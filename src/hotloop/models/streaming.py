@@ -1,4 +1,4 @@
-"""Training, evaluation and prediction on batches that come one at a time.
+"""Batches that come one at a time, from generators and loaders, as a source for the loop.
 
 Each goes through the plan and executor that arrays go through; what differs is that nothing is
 known of the batches to come, neither their number nor their sizes.
@@ -6,27 +6,25 @@ known of the batches to come, neither their number nor their sizes.
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..console import warn_user
 from ..data import adapters
 from ..data.batches import Source
 from ..data.feed import Feed
-from . import trainer as of_arrays
-from .diagnosis import NonFiniteError
-from .scores import Scores
+from . import plans
+from .examples import Examples, check_count, read_inputs, text_inputs
+from .loop import Part
 
 if TYPE_CHECKING:
-    from ..callbacks import CallbackList, History, ProgressBar
-    from .objective import Compilation, Objective
-    from .trainer import Trainer, Validate, _Data
+    from .objective import Objective
+    from .task import Task
 
 Array = NDArray[Any]
 
@@ -88,140 +86,147 @@ class _Naming:
             raise kind(f"batch {self._number}: {error}") from None
 
 
-class _Pace:
-    """Says when it is time to show progress again."""
+class Stream:
+    """The batches of one run after the other, each a part of its own.
 
-    def __init__(self) -> None:
-        self._next = time.monotonic() + of_arrays.SLICE_SECONDS
-
-    def is_time(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + of_arrays.SLICE_SECONDS
-        return True
-
-
-class _Stream:
-    """Runs a model on one batch after the other.
+    Parameters
+    ----------
+    task : Task
+    given : iterable
+        What the user passed.
+    steps : int, optional
+        Batches of a run.
+    argument, steps_argument : str
+        What the user calls these.
+    shuffle : bool
+        Whether batches that have numbers come in a new order each time.
+    class_weight : mapping, optional
 
     Attributes
     ----------
-    objective : Objective
-        Of all batches, once there was one.
-    last : _Data
-        The newest batch.
+    steps : int or None
+        Batches that a run is expected to have, None if that is not known.
+    at_once : int
+        Epochs that may run as one part: none.
+    newest : Examples
+        The last batch, once there was one.
+    objective : Objective or None
+        That of all batches, once there was one.
     """
 
-    objective: Objective
-    last: _Data
+    at_once = 0
+    newest: Examples
 
     def __init__(
         self,
-        trainer: Trainer,
-        mode: str,
-        compilation: Compilation,
-        class_weight: Mapping[int, float] | None = None,
-    ) -> None:
-        self._trainer = trainer
-        self._mode = mode
-        self._compilation = compilation
-        self._class_weight = class_weight
-        self._size = 0  # of the plan that the batches share
-        self._changing: of_arrays._Changing | None = None  # since the first batch of a run
-
-    def run(
-        self, batches: Iterable[Batch], steps: int | None, **options: Any
-    ) -> tuple[int, dict[str, Any]]:
-        """Runs all of some batches, at least one; returns how many, and loss and metrics."""
-        with Scores() as self._scores:
-            return self._run(batches, steps, **options)
-
-    def _run(
-        self,
-        batches: Iterable[Batch],
+        task: Task,
+        given: Any,
         steps: int | None,
         *,
-        on_begin: Callable[[int, Any], None] | None = None,
-        on_end: Callable[[int, Any], None] | None = None,
-        progress: ProgressBar | None = None,
-        during: str = "",
-    ) -> tuple[int, dict[str, Any]]:
-        sums = np.zeros((1, 0))
-        done, rows = 0, 0
-        logs: dict[str, Any] = {}
-        pace = _Pace()
-        self._changing = None
-        for batch in batches:
-            if on_begin is not None:
-                on_begin(done, {})
-            ready = self._ready(batch)
-            if done == 0:
-                self._scores.begin(self.objective)
-                sums = np.zeros((1, len(ready.plan.slots)))
-            try:
-                self._step(ready, sums[0], f"{during}batch {done + 1}")
-            except NonFiniteError as error:
-                error.logs = self._scores.cut_short(ready.plan.slots, sums, rows)
-                if on_end is not None:
-                    on_end(done, error.logs)
-                raise
-            done, rows = done + 1, rows + self.last.rows
-            if on_end is not None:
-                logs = self._logs(ready, sums, rows)
-                on_end(done - 1, logs)
-            if self._trainer._is_to_stop(ready.plan):
-                break
-            if progress is not None and progress.verbose and pace.is_time():
-                progress.update(done, steps, self._logs(ready, sums, rows))
-        logs = self._logs(ready, sums, rows)
-        if progress is not None and steps is None:
-            progress.update(done, done, logs)
-        return done, logs
+        argument: str = "x",
+        steps_argument: str = "steps",
+        shuffle: bool = False,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> None:
+        model, only_x = task.model, task.purpose == "predict"
+        # Whether a model that is not built yet takes strings is seen when it gets the first batch.
+        text = not model.built or bool(text_inputs(model))
+        if steps is not None:
+            check_count(steps_argument, steps, 1)
+        make = partial(_owned, only_x=only_x, text=text)
+        self._source = Source(given, argument, make, steps, shuffle, steps_argument)
+        self._task, self._argument, self._wanted = task, argument, steps
+        self._class_weight = class_weight
+        self.steps, self.once = self._source.steps, self._source.once
+        self._begin_anew()
 
-    def _ready(self, batch: Batch) -> of_arrays._Ready:
-        """The plan for a batch, which is `last` from now on."""
+    def _begin_anew(self) -> None:
+        self._size = 0  # of the plan that the batches share
+        self.objective: Objective | None = None
+        self._changing: plans.Changing | None = None  # since the first batch of a run
+
+    def ready(self) -> None:
+        """Nothing is known before the first batch has come."""
+
+    def begin(self) -> bool:
+        """Starts to read the batches of a run; False if there are none."""
+        return self._source.begin()
+
+    def restart(self) -> None:
+        """Lets the next run begin anew, if that is possible; its batches may be of other kinds."""
+        self._source.restart()
+        self._begin_anew()
+
+    def epochs(self, planned: range) -> Iterator[int]:
+        """Those that there are batches for."""
+        for epoch in planned:
+            if not self.begin():
+                if epoch == planned.start:
+                    raise ValueError(f"{self._argument} gave no batches")
+                warn_user(
+                    f"{self._argument} ran out of data after {epoch - planned.start} of "
+                    f"{len(planned)} epochs, and training ends: a generator gives its batches "
+                    "once. Let it give steps_per_epoch * epochs batches, or pass an object that "
+                    "can be iterated again for each epoch"
+                )
+                return
+            yield epoch
+
+    def parts(self) -> Iterator[Part]:
+        """The batches of the run that has begun."""
+        self._changing = None
+        return map(self._part if self._task.compilation else self._part_of_x, self._source)
+
+    def _part(self, batch: Batch) -> Part:
+        """A batch to train on or to evaluate, which is the newest from now on."""
+        task = self._task
         with _Naming(batch.number):
             if batch.y is None:
                 raise ValueError("expected a tuple (x, y) or (x, y, sample_weight), got x alone")
-            data = self._trainer._data(self._compilation, batch.x, batch.y, batch.weight)
+            data = task.read(batch.x, batch.y, batch.weight)
             data = data.with_class_weights(self._class_weight)
-            objective = self._trainer._objective(self._compilation, data)
+            objective = task.objective(data)
             if self._size and objective is not self.objective:
                 raise ValueError(
                     "y must have the same shape in all batches, but for the number of examples, "
                     "and all or none must have a sample_weight"
                 )
-        self.last, self.objective = data, objective
-        self._size = _plan_size(self._size, data.rows)
+        self.newest, self.objective = data, objective
         if self._changing is None:
-            self._changing = self._trainer._changing(self._mode)
-        return self._trainer._ready(self._mode, self._size, objective, self._changing)
+            self._changing = plans.changing(task.model, task.purpose)
+        ready = task.ready(self._size_for(data.rows), objective, self._changing)
+        return Part(ready, data.feed(objective), data, objective)
 
-    def _step(self, ready: of_arrays._Ready, sums: Array, where: str) -> None:
-        """Runs `last`, and adds to the sums and metrics."""
-        data, objective = self.last, self.objective
-        feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows)
-        outputs = _outputs(ready, data.rows) if objective.records_outputs else None
-        _, finite = ready.run(feed, 0, 1, sums, outputs=outputs)
-        if not finite:
-            raise self._trainer._non_finite(where, feed, data, 0, data.rows)
-        if outputs is not None:
-            self._scores.update(data.y, outputs, data.weight)
+    def _part_of_x(self, batch: Batch) -> Part:
+        """A batch to predict for."""
+        with _Naming(batch.number):
+            arrays, rows = read_inputs(self._task.model, batch.x)
+        ready = self._task.ready(self._size_for(rows), None)
+        return Part(ready, Feed(arrays, rows), Examples(arrays, [], None, rows), None)
 
-    def _logs(self, ready: of_arrays._Ready, sums: Array, rows: int) -> dict[str, Any]:
-        return of_arrays._last(self._scores.logs(ready.plan.slots, sums, rows))
+    def _size_for(self, rows: int) -> int:
+        """Examples that the plan has room for: as in the first batch, and more once they come."""
+        if rows > self._size:
+            self._size = plans.rounded_up(rows) if self._size else rows
+        return self._size
 
+    def end(self, done: int) -> None:
+        """A run of so many batches is over; warns if it was asked for more and nobody stopped it.
 
-def _plan_size(size: int, rows: int) -> int:
-    """Examples that a plan has room for: as many as the first batch, and more once they come."""
-    if rows <= size:
-        return size
-    return of_arrays._rounded_up(rows) if size else rows
+        Nothing is read meanwhile.
+        """
+        self._source.end()
+        if self._wanted is not None and done < self._wanted and not self._task.is_stopped():
+            warn_user(
+                f"{self._argument} ran out of data after {done} of {self._wanted} steps; ask for "
+                "fewer, or let it give more batches"
+            )
 
+    def __enter__(self) -> Self:
+        return self
 
-def _outputs(ready: of_arrays._Ready, rows: int) -> list[Array]:
-    return [np.empty((rows, *value.dims), value.dtype) for value in ready.plan.outputs]
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._source.__exit__(kind, *rest)
 
 
 # Why an argument cannot be given with batches, and what to do.
@@ -242,220 +247,3 @@ def refuse(batches: str = "x", **arguments: Any) -> None:
                 f"{argument} cannot be given if {batches} is an iterable of batches: "
                 f"{_REFUSED[argument]}"
             )
-
-
-def _source(
-    trainer: Trainer,
-    given: Any,
-    argument: str,
-    steps: int | None,
-    steps_argument: str = "steps",
-    shuffle: bool = False,
-    only_x: bool = False,
-) -> Source[Batch]:
-    # Whether a model that is not built yet takes strings is seen when it gets the first batch.
-    make = partial(_owned, only_x=only_x, text=not trainer.built or bool(trainer._text_inputs()))
-    if steps is not None:
-        of_arrays._check_count(steps_argument, steps, 1)
-    return Source(given, argument, make, steps, shuffle, steps_argument)
-
-
-def fit(
-    trainer: Trainer,
-    compilation: Compilation,
-    x: Any,
-    *,
-    epochs: range,
-    hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
-    validate: Validate | None,
-    shuffle: bool,
-    class_weight: Mapping[int, float] | None,
-    steps_per_epoch: int | None,
-) -> History:
-    """`Trainer.fit` for a source of batches."""
-    source = _source(trainer, x, "x", steps_per_epoch, "steps_per_epoch", shuffle)
-    stream = _Stream(trainer, "train", compilation, class_weight)
-    callbacks, bar = hooks(source.steps)
-    if callbacks.backup is not None:
-        raise ValueError(
-            "BackupAndRestore needs arrays: an iterable of batches cannot be told to go on where a "
-            "killed program had stopped; save weights with ModelCheckpoint instead"
-        )
-
-    def train(epoch: int) -> dict[str, Any]:
-        done, logs = stream.run(
-            source,
-            source.steps,
-            on_begin=callbacks.on_train_batch_begin if callbacks.wants_train_batches else None,
-            on_end=callbacks.on_train_batch_end if callbacks.wants_train_batches else None,
-            progress=bar,
-            during=f"epoch {epoch + 1}, ",
-        )
-        source.end()
-        if not trainer.stop_training:
-            _warn_if_short("x", done, steps_per_epoch, stacklevel=6)
-        return logs
-
-    with source, trainer._at_work("fit"):
-        return trainer._train(
-            _while_there_are_batches(epochs, source), train, validate, callbacks, bar,
-            lambda: stream.last,
-        )  # fmt: skip
-
-
-def _while_there_are_batches(epochs: range, source: Source[Batch]) -> Iterator[int]:
-    """Epochs, until a source that cannot be iterated again has no more batches."""
-    for epoch in epochs:
-        if not source.begin():
-            if epoch == epochs.start:
-                raise ValueError("x gave no batches")
-            warnings.warn(
-                f"x ran out of data after {epoch - epochs.start} of {len(epochs)} epochs, and "
-                "training ends: a generator gives its batches once. Let it give steps_per_epoch * "
-                "epochs batches, or pass an object that can be iterated again for each epoch",
-                UserWarning,
-                stacklevel=5,
-            )
-            return
-        yield epoch
-
-
-def _warn_if_short(argument: str, done: int, steps: int | None, stacklevel: int) -> None:
-    """Warns of a source that gave fewer batches than it was asked for."""
-    if steps is not None and done < steps:
-        warnings.warn(
-            f"{argument} ran out of data after {done} of {steps} steps; ask for fewer, or let it "
-            "give more batches",
-            UserWarning,
-            stacklevel=stacklevel,
-        )
-
-
-def evaluate(
-    trainer: Trainer,
-    compilation: Compilation,
-    x: Any,
-    steps: int | None,
-    hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
-) -> tuple[Objective, dict[str, Any]]:
-    """`Trainer.evaluate` for a source of batches; also returns what was evaluated."""
-    source = _source(trainer, x, "x", steps)
-    stream = _Stream(trainer, "evaluate", compilation)
-    callbacks, bar = hooks(source.steps)
-    try:
-        done, logs = _evaluate(trainer, stream, source, callbacks, bar)
-    finally:
-        bar.close()
-    if not done:
-        raise ValueError("x gave no batches")
-    if not trainer.stop_evaluating:
-        _warn_if_short("x", done, steps, stacklevel=4)
-    return stream.objective, logs
-
-
-def _evaluate(
-    trainer: Trainer,
-    stream: _Stream,
-    source: Source[Batch],
-    callbacks: CallbackList,
-    bar: ProgressBar | None = None,
-    during: str = "",
-) -> tuple[int, dict[str, Any]]:
-    """How many batches there were, and their loss and metrics."""
-    with source, trainer._at_work("evaluate"):
-        if not source.begin():
-            return 0, {}
-        trainer.stop_evaluating = False
-        callbacks.on_test_begin()
-        done, logs = stream.run(
-            source,
-            source.steps,
-            on_begin=callbacks.on_test_batch_begin if callbacks.wants_test_batches else None,
-            on_end=callbacks.on_test_batch_end if callbacks.wants_test_batches else None,
-            progress=bar,
-            during=during,
-        )
-        source.end()
-        callbacks.on_test_end(logs)
-    return done, logs
-
-
-def validator(
-    trainer: Trainer, compilation: Compilation, given: Any, steps: int | None, times: int
-) -> Callable[[int, CallbackList], dict[str, Any]]:
-    """What validates on a source of batches, after each of so many epochs.
-
-    Raises
-    ------
-    ValueError
-        If all its batches are for the first time, and there are more.
-    """
-    source = _source(trainer, given, "validation_data", steps, "validation_steps")
-    if source.once and steps is None and times > 1:
-        raise ValueError(
-            f"validation_data gives its batches once, but is needed {times} times: say with "
-            "validation_steps how many are for each time, or pass an object that can be iterated "
-            "again"
-        )
-
-    def validate(epoch: int, callbacks: CallbackList) -> dict[str, Any]:
-        stream = _Stream(trainer, "evaluate", compilation)
-        source.restart()
-        during = f"the validation after epoch {epoch + 1}, "
-        done, logs = _evaluate(trainer, stream, source, callbacks, during=during)
-        if not done:
-            raise ValueError(
-                f"validation_data has no batches for the validation after epoch {epoch + 1}; a "
-                "generator must give as many as all validations need"
-            )
-        if not trainer.stop_evaluating:
-            _warn_if_short("validation_data", done, steps, stacklevel=6)
-        return logs
-
-    return validate
-
-
-def predict(
-    trainer: Trainer,
-    x: Any,
-    steps: int | None,
-    hooks: Callable[[int | None], tuple[CallbackList, ProgressBar]],
-) -> list[Array]:
-    """`Trainer.predict` for a source of batches: one array for each output."""
-    source = _source(trainer, x, "x", steps, only_x=True)
-    callbacks, bar = hooks(source.steps)
-    parts: list[list[Array]] = []
-    size = 0
-    pace = _Pace()
-    trainer.stop_predicting = False
-    callbacks.on_predict_begin()
-    try:
-        with source, trainer._at_work("predict"):
-            if not source.begin():
-                raise ValueError("x gave no batches")
-            for batch in source:
-                if callbacks.wants_predict_batches:
-                    callbacks.on_predict_batch_begin(len(parts))
-                with _Naming(batch.number):
-                    arrays, rows = trainer._inputs(batch.x)
-                size = _plan_size(size, rows)
-                ready = trainer._ready("predict", size, None)
-                outputs = _outputs(ready, rows)
-                feed = Feed(arrays, rows)
-                ready.run(feed, 0, 1, of_arrays._NO_SUMS, outputs=outputs)
-                parts.append(outputs)
-                if callbacks.wants_predict_batches:
-                    logs = {"outputs": trainer._in_output_form(outputs)}
-                    callbacks.on_predict_batch_end(len(parts) - 1, logs)
-                if trainer.stop_predicting:
-                    break
-                if pace.is_time():
-                    bar.update(len(parts), source.steps)
-            source.end()
-    finally:
-        bar.close()
-    if not trainer.stop_predicting:
-        _warn_if_short("x", len(parts), steps, stacklevel=4)
-    found = [np.concatenate(output) for output in zip(*parts, strict=True)]
-    callbacks.on_predict_end({"outputs": trainer._in_output_form(found)})
-    return found

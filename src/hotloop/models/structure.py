@@ -11,18 +11,30 @@ the caller gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from .. import layers as builtin
 from .. import naming
 from ..graph.trace import Use, Value, calls, flat
 from ..layers.base import Layer, restructured
 from ..layers.input import InputLayer
-from .model import Model
-from .sequential import Sequential
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from .model import Model
+    from .sequential import Sequential
 
 Config = dict[str, Any]
 Classes = Mapping[str, type[Layer]]
+
+# The classes of models, by the names that configurations have. Each is put here where it is
+# defined: models know this module, which need not know them.
+kinds: dict[str, type[Model]] = {}
+
+
+def is_model(layer: Layer) -> TypeGuard[Model]:
+    """Whether a layer is a model."""
+    return isinstance(layer, Trainer)
 
 
 def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
@@ -31,14 +43,14 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
     With `with_draws`, it will draw the same random numbers too, seed or not.
     """
     described: Config = {"class_name": type(layer).__name__}
-    if isinstance(layer, Model) and not layer._records_call:
+    if is_model(layer) and not layer.records_call:
         return described | {"config": model_config(layer, with_draws=with_draws)}
     config = layer.get_config()
     if with_draws and layer.random_key is not None:
         config["seed"] = layer.random_key
-    if isinstance(layer, Model) and layer.built:
-        described["input_shape"] = restructured(layer._input_form, [v.shape for v in layer.inputs])
-    if with_draws and (keys := [part.random_key for part in layer._drawing_parts()]):
+    if is_model(layer) and layer.built:
+        described["input_shape"] = restructured(layer.input_form, [v.shape for v in layer.inputs])
+    if with_draws and (keys := [part.random_key for part in layer.drawing_parts()]):
         described["random_keys"] = keys
     return described | {"config": config}
 
@@ -58,15 +70,13 @@ def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None 
         )
     own = {name: getattr(builtin, name) for name in builtin.__all__}
     known: dict[str, Any] = {
-        name: thing
-        for name, thing in (own | {"Model": Model, "Sequential": Sequential}).items()
-        if isinstance(thing, type)
+        name: thing for name, thing in (own | kinds).items() if isinstance(thing, type)
     }
     cls = naming.lookup("layer", config["class_name"], known | dict(custom_objects or {}))
-    if issubclass(cls, Model) and cls.call is Model.call:
+    if issubclass(cls, Trainer) and cls.call is kinds["Model"].call:
         return model_from_config(config["config"], custom_objects, cls=cls)
     layer: Layer = cls.from_config(dict(config["config"]))
-    for part, key in zip(layer._drawing_parts(), config.get("random_keys", ()), strict=False):
+    for part, key in zip(layer.drawing_parts(), config.get("random_keys", ()), strict=False):
         part.random_key = key
     if "input_shape" in config:
         layer.build(config["input_shape"])
@@ -82,7 +92,7 @@ def model_config(model: Model, *, with_draws: bool = False) -> Config:
         If a value was made outside of any layer.
     """
     config: Config = {"name": model.name, "trainable": model.trainable}
-    if isinstance(model, Sequential):
+    if isinstance(model, kinds["Sequential"]):
         config["layers"] = [layer_config(layer, with_draws=with_draws) for layer in model.layers]
         if model.inputs:
             config["input"] = {"shape": list(model.inputs[0].dims), "dtype": model.inputs[0].dtype}
@@ -91,8 +101,8 @@ def model_config(model: Model, *, with_draws: bool = False) -> Config:
     return config | {
         "layers": [layer_config(layer, with_draws=with_draws) for layer in model.layers],
         "calls": made.calls,
-        "inputs": made.references(model._input_form, model.inputs),
-        "outputs": made.references(model._output_form, model.outputs),
+        "inputs": made.references(model.input_form, model.inputs),
+        "outputs": made.references(model.output_form, model.outputs),
     }
 
 
@@ -120,8 +130,7 @@ def model_from_config(
     make = make_layer or (lambda one: layer_from_config(one, custom_objects))
     name, trainable = config.get("name"), config.get("trainable", True)
     if "calls" not in config:
-        chain = (cls or Sequential)(name=name, trainable=trainable)
-        assert isinstance(chain, Sequential)
+        chain = cast("Sequential", (cls or kinds["Sequential"])(name=name, trainable=trainable))
         if inputs is not None:
             chain.start(inputs[0])
         elif "input" in config:
@@ -147,7 +156,7 @@ def model_from_config(
         restructured(config[key], [values[call][i] for call, i in flat(config[key])])
         for key in ("inputs", "outputs")
     )
-    return (cls or Model)(first, last, name=name, trainable=trainable)
+    return (cls or kinds["Model"])(first, last, name=name, trainable=trainable)
 
 
 def clone_model(
@@ -185,9 +194,9 @@ def clone_model(
             return clone_function(layer)
         return layer_from_config(config, {type(layer).__name__: type(layer)})
 
-    if model._records_call:
+    if model.records_call:
         copied = layer_from_config(layer_config(model), {type(model).__name__: type(model)})
-        assert isinstance(copied, Model)
+        assert is_model(copied)
         return copied
     inputs = [input_tensors] if isinstance(input_tensors, Value) else input_tensors
     return model_from_config(model_config(model), cls=type(model), inputs=inputs, make_layer=make)

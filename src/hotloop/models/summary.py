@@ -6,20 +6,18 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..graph.plan import build
 from ..graph.trace import Use, Value, calls
-from .trainer import Trainer
+from .examples import BATCH_SIZE
+from .structure import is_model
 
 if TYPE_CHECKING:
     from ..graph.plan import Plan
     from ..layers.base import Layer
     from ..variables import Variable
     from .model import Model
-
-BATCH_SIZE = 32  # of plans that are made for their figures only
-
 
 WIDTH = 80  # of a line
 
@@ -120,8 +118,8 @@ def _rows(model: Model, layers: Sequence[Layer], expand: bool, level: int) -> It
             ("Y" if layer.trainable else "N") if layer.built and layer.weights else "-",
             level,
         )
-        if expand and isinstance(layer, Trainer):  # a model: they import this module
-            yield from _rows(cast("Model", layer), layer.layers, expand, level + 1)
+        if expand and is_model(layer):
+            yield from _rows(layer, layer.layers, expand, level + 1)
 
 
 def _shape(layer: Layer, uses: Sequence[Use]) -> str:
@@ -138,14 +136,14 @@ def _shape(layer: Layer, uses: Sequence[Use]) -> str:
 def _source(value: Value) -> str:
     """The layer that makes a value, with the number of the output if it is not the first."""
     if value.use is None:
-        return value.name or (value.node.op if value.node else value.role)
+        return value.name or (value.node.op.name if value.node else value.role)
     use, output = value.use
     return f"{use.layer.name}[{output}]" if output else use.layer.name
 
 
 def _is_chain(model: Model) -> bool:
     """Whether each layer reads what the one before it makes, and is used once."""
-    if model._records_call:
+    if model.records_call:
         return True  # its attributes are listed, as they come
     uses = calls(model.outputs, known=model.inputs)
     read = [use.inputs for use in uses]
@@ -256,7 +254,7 @@ def figures(model: Model) -> list[str]:
     if not model.built:
         return []
     forward = build(model.intake.values, model.outputs, BATCH_SIZE)
-    training = model._training_plan(BATCH_SIZE)
+    training = model.training_plan(BATCH_SIZE)
     flops, purpose, plan = f"{_flops(forward):,}", "forward pass", forward
     if training is not None:
         flops += f" (training: {_flops(training):,})"

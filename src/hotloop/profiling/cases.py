@@ -136,30 +136,31 @@ def _matmul(shape: Shape, new: Arrays) -> Call:
     return _call(2 * m * k * n, new.normal(m, k), new.normal(k, n), out=new.empty(m, n))
 
 
-def _dense_forward(shape: Shape, new: Arrays) -> Call:
+def _dense(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     x, w, b = new.normal(rows, inputs), new.normal(inputs, units), new.normal(units)
     flops = 2 * rows * inputs * units + 2 * rows * units
     return _call(flops, x, w, b, out=new.empty(rows, units), activation="relu")
 
 
-def _dense_backward(shape: Shape, new: Arrays) -> Call:
+def _input_gradient(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
-    x, w, dy = new.normal(rows, inputs), new.normal(inputs, units), new.normal(rows, units)
-    outputs: dict[str, Any] = {
-        "dx": new.empty(rows, inputs),
-        "dw": new.empty(inputs, units),
-        "db": new.empty(units),
-    }
-    return _call(4 * rows * inputs * units + rows * units, x, w, dy, **outputs)
+    dy, w = new.normal(rows, units), new.normal(inputs, units)
+    return _call(2 * rows * inputs * units, dy, w, out=new.empty(rows, inputs))
+
+
+def _weight_gradient(shape: Shape, new: Arrays) -> Call:
+    rows, inputs, units = shape
+    x, dy = new.normal(rows, inputs), new.normal(rows, units)
+    return _call(2 * rows * inputs * units, x, dy, out=new.empty(inputs, units))
 
 
 def _products() -> Iterator[Kernel]:
     squares = ((512, 512, 512), (2048, 2048, 2048))
     shapes = tuple(sorted((*_LAYERS, *squares), key=math.prod))
     yield Kernel("matmul", "products", shapes, _matmul)
-    yield Kernel("dense_forward", "products", _LAYERS, _dense_forward)
-    yield Kernel("dense_backward", "products", _LAYERS, _dense_backward)
+    for prepare in (_dense, _input_gradient, _weight_gradient):
+        yield Kernel(prepare.__name__[1:], "products", _LAYERS, prepare)
 
 
 # -------------------------------------------------------------------------- elementwise
@@ -173,7 +174,7 @@ def _add_bias(shape: Shape, new: Arrays) -> Call:
     return _call(rows * cols, new.normal(rows, cols), new.normal(cols), out=new.empty(*shape))
 
 
-def _sum_rows(shape: Shape, new: Arrays) -> Call:
+def _bias_gradient(shape: Shape, new: Arrays) -> Call:
     rows, cols = shape
     return _call(rows * cols, new.normal(rows, cols), out=new.empty(cols))
 
@@ -247,7 +248,7 @@ def _activation_gradient(shape: Shape, new: Arrays) -> Call:
 
 def _elementwise() -> Iterator[Kernel]:
     yield Kernel("add_bias", "elementwise", _OUTPUTS, _add_bias)
-    yield Kernel("sum_rows", "elementwise", _OUTPUTS, _sum_rows)
+    yield Kernel("bias_gradient", "elementwise", _OUTPUTS, _bias_gradient)
     for name in ("add", "subtract", "multiply", "maximum", "minimum"):
         yield Kernel(name, "elementwise", _OUTPUTS, _merge)
     for name in ("maximum_gradient", "minimum_gradient"):
@@ -296,7 +297,7 @@ def _normalize_gradient(shape: Shape, new: Arrays) -> Call:
     return _call(5 * rows * cols, *given, *weights, out=new.empty(*shape), epsilon=1e-3)
 
 
-def _moving_average(shape: Shape, new: Arrays) -> Call:
+def _moving_average_update(shape: Shape, new: Arrays) -> Call:
     _, cols = shape
     average = new.normal(cols)
     return _call(3 * cols, average, new.normal(cols), changed=(average,), momentum=0.99)
@@ -329,7 +330,7 @@ def _normalizations() -> Iterator[Kernel]:
         _normalize,
         _normalize_scale_gradient,
         _normalize_gradient,
-        _moving_average,
+        _moving_average_update,
         _layer_norm,
         _layer_norm_scale_gradient,
         _layer_norm_gradient,

@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import backends
-from ..backends import Op
+from ..backends import Function
 from ..naming import lookup
 from .busy import Busyness, Watch
 from .cases import KERNELS, Arrays, Kernel, Shape
@@ -374,9 +374,9 @@ def profile_kernels(
     return KernelProfile(tuple(timings), roof, missing, load, watch.stop())
 
 
-def _tables() -> tuple[dict[str, Mapping[str, Op]], dict[str, str]]:
+def _tables() -> tuple[dict[str, Mapping[str, Function]], dict[str, str]]:
     """The ops of each backend that can be used, and why the others cannot."""
-    tables: dict[str, Mapping[str, Op]] = {}
+    tables: dict[str, Mapping[str, Function]] = {}
     missing = {}
     for name in BACKENDS:
         try:
@@ -412,7 +412,11 @@ def _threads(n: int) -> Iterator[None]:
 
 
 def _timings(
-    kernel: Kernel, shape: Shape, tables: Mapping[str, Mapping[str, Op]], roof: Roof, seconds: float
+    kernel: Kernel,
+    shape: Shape,
+    tables: Mapping[str, Mapping[str, Function]],
+    roof: Roof,
+    seconds: float,
 ) -> Iterator[Timing]:
     """One call on each backend that serves it."""
     call = kernel.prepare(shape, Arrays(roof.dtype))

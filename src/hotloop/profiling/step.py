@@ -27,13 +27,12 @@ from ..backends import own
 from ..backends.interpreter import Interpreter
 from ..data.feed import Feed
 from ..files.whole import text_written_whole
-from ..graph.plan import Plan, product_flops
+from ..graph.plan import Plan
 from ..graph.trace import Node, Value
-from ..graph.updates import CHANGES_VARIABLES
+from ..models.arrays import BLOCK_ROWS
 from ..models.diagnosis import NonFiniteError
-from ..models.trainer import BLOCK_ROWS, RECORDED_ROWS
+from ..models.loop import RECORDED_ROWS
 from ..random import orders
-from ..variables import Variable
 from .busy import Busyness, Watch
 
 if TYPE_CHECKING:
@@ -605,7 +604,7 @@ def _rows(
     for i in ops:
         node = executor.nodes[i]
         time_us, waiting_us = float(working[i]), float(waiting[i])
-        flops = product_flops(node) * plan.batch_size if isinstance(node, Node) else 0
+        flops = node.op.flops(node) * plan.batch_size if isinstance(node, Node) else 0
         moved = _bytes(plan, feed, i, node)
         op, layer = _names(plan, i, node)
         backend, isa = _server(executor, i, node)
@@ -630,21 +629,7 @@ def _names(plan: Plan, i: int, node: Node | Value) -> tuple[str, str]:
         op = "gather" if i < len(plan.feeds) else "copy"
         layer = node.node.layer if node.node is not None else node.layer
         return op, layer.name if layer is not None else node.role
-    if node.op in ("loss", "metric"):
-        return own.name_of(node) or node.attributes["kind"], node.op
-    if node.op == "accumulate":
-        return node.op, plan.slots[node.attributes["slot"]].kind
-    if node.op == "network_update":
-        return node.op, ",".join(_layer_of(layer.w) for layer in node.attributes["layers"])
-    if node.layer is not None:
-        return own.name_of(node) or node.op, node.layer.name
-    variable = next((v.variable for v in node.inputs if v.variable is not None), None)
-    return node.op, _layer_of(variable) if variable is not None else ""
-
-
-def _layer_of(variable: Variable) -> str:
-    """The name of the layer that a weight belongs to."""
-    return variable.path.rpartition("/")[0]
+    return node.op.label(plan, node)
 
 
 def _server(executor: Any, i: int, node: Node | Value) -> tuple[str, str]:
@@ -654,7 +639,7 @@ def _server(executor: Any, i: int, node: Node | Value) -> tuple[str, str]:
     if not isinstance(executor, Interpreter):
         return "cython", backends.isa()
     if isinstance(node, Node):
-        op = executor.op_of(node)
+        op = node.op.function(executor.plan, node)
     else:
         op = "gather" if i < len(executor.plan.feeds) else "copy"
     # What is in no table, the executor does with NumPy.
@@ -665,6 +650,9 @@ def _bytes(plan: Plan, feed: Feed, i: int, node: Node | Value) -> int:
     """Bytes that an op reads and writes in a batch."""
 
     def size(value: Value) -> int:
+        """0 of what nobody reads: it is not written."""
+        if value.variable is None and plan.placement.offset(value) is None:
+            return 0
         return _example_bytes(value) * (plan.batch_size if value.batched else 1)
 
     if isinstance(node, Value):
@@ -673,13 +661,7 @@ def _bytes(plan: Plan, feed: Feed, i: int, node: Node | Value) -> int:
             row = source.itemsize * math.prod(source.shape[1:])
             return row * plan.batch_size + size(node)
         return 2 * size(node)
-    read = list(dict.fromkeys(node.inputs))
-    if node.op == "lookup":  # of its table, one row for each that it writes
-        return size(node.inputs[0]) + 2 * size(node.output)
-    written = [v for v in node.outputs if plan.placement.offset(v) is not None]
-    if node.op in CHANGES_VARIABLES:
-        written += [v for v in read if v.variable is not None]
-    return sum(map(size, [*read, *written]))
+    return node.op.bytes(node, size)
 
 
 def _example_bytes(value: Value) -> int:

@@ -73,7 +73,7 @@ def _children(layer: Layer) -> list[tuple[str, Any]]:
     from ..layers.base import Layer
     from ..models.model import Model
 
-    if isinstance(layer, Model) and not layer._records_call:
+    if isinstance(layer, Model) and not layer.records_call:
         return [("layers", layer.layers)]
     base = _attributes_of(Model if isinstance(layer, Model) else Layer)
     named = {name: value for name, value in vars(layer).items() if name not in base}
@@ -97,7 +97,8 @@ def _kind(layer: Layer) -> str:
 
 def own_weights(layer: Layer) -> list[Variable]:
     """A layer's weights, those of layers within it left out; Keras has trainable ones first."""
-    return sorted(layer._weights, key=lambda weight: not weight.trainable)
+    own = layer._weights  # noqa: SLF001 - not those of its parts
+    return sorted(own, key=lambda weight: not weight.trainable)
 
 
 def state_order(

@@ -106,7 +106,8 @@ def names_of(model: Model) -> list[str]:
 
     It counts layers and their weights: ``0.0.kernel``, ``0.1.bias``, ``2.0.kernel`` ...
     """
-    names = {id(w): f"model.{index}.{w.name}" for index, w in enumerate(model._weights)}
+    own = model._weights  # noqa: SLF001 - not those of its layers
+    names = {id(w): f"model.{index}.{w.name}" for index, w in enumerate(own)}
     for position, layer in enumerate(model.layers):
         for index, weight in enumerate(layer.weights):
             names.setdefault(id(weight), f"{position}.{index}.{weight.name}")

@@ -23,8 +23,6 @@ from math import prod
 
 from ... import backends
 from ...constraints import NormConstraint
-from ...graph.plan import product_flops
-from ...graph.updates import CHANGES_VARIABLES
 from ..numpy import alpha_dropout_line
 from ..interpreter import PythonSteps
 from .steps import (
@@ -542,13 +540,13 @@ cdef class Executor:
         self.arena = Buffer(plan.placement.arena_bytes)
         for start, end in plan.placement.gaps():
             forbid(self.arena.data + <size_t> start, end - start)
-        changed = [step for step in plan.steps if step.op in ("update", "whole_update")]
+        changed = [step for step in plan.steps if step.op.name in ("update", "whole_update")]
         self._flops = plan.flops + FLOPS_OF_AN_UPDATE * sum(s.inputs[0].size for s in changed)
         self._flops += sum(plan.optimizer.product_flops(s.inputs[0].variable) for s in changed)
         self._asking_flops = plan.batch_size * sum(
-            product_flops(step)
+            step.op.flops(step)
             for step in plan.steps
-            if step.op not in ("input_gradient", "row_products")
+            if step.op.name not in ("input_gradient", "row_products")
         )
         self._packed = []
         self._scratch_threads = 0
@@ -585,16 +583,16 @@ cdef class Executor:
             self._touched.append(([], self._accesses([value], True)))
             at += 1
         for node in self.plan.steps:
-            if node.op == "reshape":
+            if node.op.view:
                 continue
             step = &self.steps[at]
             self.nodes.append(node)
-            _LOWER[node.op](self, at, node)
+            _LOWER[node.op.name](self, at, node)
             by_example = self._is_shared_out_by_examples(step)
             of_columns = step.code == DENSE and self._parts(step) > 1
             reads = self._accesses(node.inputs, by_example and not of_columns)
             writes = self._accesses(node.outputs, by_example)
-            if node.op in CHANGES_VARIABLES:
+            if node.op.changes:
                 # It changes the weight and its state, unless the loss is not finite.
                 writes += self._accesses([v for v in node.inputs if v.variable], False)
                 reads.append(_VERDICT)
@@ -658,9 +656,9 @@ cdef class Executor:
         for slot, feed in enumerate(self.plan.feeds):
             place = self._bytes(feed)
             uses = {
-                (node.op in _PRODUCTS and i == 0 and value.dims[-1:])
+                (node.op.name in _PRODUCTS and i == 0 and value.dims[-1:])
                 for node in self.plan.steps
-                if node.op != "reshape"
+                if not node.op.view
                 for i, value in enumerate(node.inputs)
                 if value.variable is None and self._bytes(value) == place
             }
@@ -788,7 +786,7 @@ cdef class Executor:
     def _weight_gradient(self, int at, node):
         cdef Step *step = &self.steps[at]
         x, dy = node.inputs[:2]
-        fused = node.op == "weight_gradient_update"
+        fused = node.op.name == "weight_gradient_update"
         self._plain(at, WEIGHT_UPDATE if fused else WEIGHT_GRADIENT, node)
         step.group = x.group
         step.inputs, step.cols = x.dims[-1], dy.dims[-1]
@@ -796,7 +794,8 @@ cdef class Executor:
             self._updates(at, node.inputs[2:])
             by_rows = shares_rows(self.kernels, step.inputs, step.cols)
             step.shared = by_rows or self._parts(step) == 1 and any(
-                other.op == "input_gradient" and other.inputs[1].variable is node.inputs[2].variable
+                other.op.name == "input_gradient"
+                and other.inputs[1].variable is node.inputs[2].variable
                 for other in self.plan.steps
             )
         self._need_product_scratch(step)
@@ -804,7 +803,7 @@ cdef class Executor:
     def _bias_gradient(self, int at, node):
         cdef Step *step = &self.steps[at]
         dy = node.inputs[0]
-        fused = node.op == "bias_gradient_update"
+        fused = node.op.name == "bias_gradient_update"
         self._plain(at, BIAS_UPDATE if fused else BIAS_GRADIENT, node)
         step.group = dy.group
         step.cols = dy.dims[-1]
@@ -884,7 +883,7 @@ cdef class Executor:
 
     def _clip(self, int at, node):
         cdef Step *step = &self.steps[at]
-        self._plain(at, CLIP_BY_NORM if node.op == "clip_by_norm" else CLIP_BY_VALUE, node)
+        self._plain(at, CLIP_BY_NORM if node.op.name == "clip_by_norm" else CLIP_BY_VALUE, node)
         step.group = 0
         step.cols = self.plan.placement.bytes(node.output) // self.kernels.itemsize
         step.option = node.attributes["limit"]
@@ -901,7 +900,7 @@ cdef class Executor:
     def _average(self, int at, node):
         """Of the first input with the second, or the second alone."""
         cdef Step *step = &self.steps[at]
-        step.code = AVERAGE if node.op == "average" else OVERWRITE
+        step.code = AVERAGE if node.op.name == "average" else OVERWRITE
         step.out0, step.in0 = self._address(node.inputs[0]), self._address(node.inputs[1])
         step.cols = self._elements(node.inputs[0])
         if step.code == AVERAGE:
@@ -969,7 +968,7 @@ cdef class Executor:
         if not self._have_loops(at, node.attributes["function"]):
             self._in_python(at, node)
             return
-        gradient = node.op == "own_activation_gradient"
+        gradient = node.op.name == "own_activation_gradient"
         self._plain(at, OWN_ACTIVATION_GRADIENT if gradient else OWN_ACTIVATION, node)
         step.cols = node.output.size
 
@@ -1038,9 +1037,9 @@ cdef class Executor:
 
     def _elementwise(self, int at, node):
         cdef Step *step = &self.steps[at]
-        gradient = node.op.endswith("_gradient")
+        gradient = node.op.name.endswith("_gradient")
         self._plain(at, ACTIVATION_GRADIENT if gradient else ACTIVATION, node)
-        step.kind = ACTIVATIONS[node.op.removesuffix("_gradient")]
+        step.kind = ACTIVATIONS[node.op.name.removesuffix("_gradient")]
         step.option = node.attributes["alpha"]
         step.cols = node.output.size
 
@@ -1057,20 +1056,20 @@ cdef class Executor:
         step.code = ALPHA_DROPOUT
         line = alpha_dropout_line(node.attributes["rate"])
         step.factor = line[0]
-        if node.op == "alpha_dropout":
+        if node.op.name == "alpha_dropout":
             step.offset, step.dropped = line[1:]
 
     def _gaussian(self, int at, node):
         cdef Step *step = &self.steps[at]
         self._plain(at, GAUSSIAN, node)
-        step.kind = node.op == "gaussian_dropout"
+        step.kind = node.op.name == "gaussian_dropout"
         step.option = node.attributes["stddev"]
         step.seed = <uint64_t> node.attributes["seed"]
         step.cols = node.output.size
 
     def _prelu(self, int at, node):
         cdef Step *step = &self.steps[at]
-        self._plain(at, PRELU if node.op == "prelu" else PRELU_GRADIENT, node)
+        self._plain(at, PRELU if node.op.name == "prelu" else PRELU_GRADIENT, node)
         step.group, step.cols = node.output.group, node.output.dims[-1]
 
     def _prelu_alpha_gradient(self, int at, node):
@@ -1089,14 +1088,14 @@ cdef class Executor:
         cdef Step *step = &self.steps[at]
         options = node.attributes
         values = list(node.inputs)
-        self._plain(at, NORMALIZATIONS[node.op], node)
+        self._plain(at, NORMALIZATIONS[node.op.name], node)
         step.in1 = step.in2 = NULL
         step.group, step.cols = values[0].group, values.pop(0).dims[-1]
         step.option = options.get("epsilon", 0.0)
         step.centered = options.get("centered", True)
-        if "gradient" in node.op:
+        if "gradient" in node.op.name:
             step.in1 = self._address(values.pop(0))
-        saved = node.outputs[1:] if node.op == "layer_norm" else (values.pop(0), values.pop(0))
+        saved = node.outputs[1:] if node.op.name == "layer_norm" else (values.pop(0), values.pop(0))
         for i, value in enumerate(saved):
             step.state[i] = self._address(value)
         if options.get("scale"):
@@ -1117,7 +1116,7 @@ cdef class Executor:
     def _merge(self, int at, node):
         cdef Step *step = &self.steps[at]
         self._plain(at, MERGE, node)
-        step.kind = MERGES[node.op]
+        step.kind = MERGES[node.op.name]
         step.cols = node.output.size
         if not node.output.batched:
             step.group = 0
@@ -1126,7 +1125,7 @@ cdef class Executor:
     def _choice_gradient(self, int at, node):
         cdef Step *step = &self.steps[at]
         self._plain(at, CHOICE_GRADIENT, node)
-        step.kind = MERGES[node.op.removesuffix("_gradient")]
+        step.kind = MERGES[node.op.name.removesuffix("_gradient")]
         step.cols = node.output.size
 
     def _scale(self, int at, node):
@@ -1190,7 +1189,7 @@ cdef class Executor:
     def _steps(self, int at, node):
         """Between examples of rows and examples of as many times as many steps."""
         cdef Step *step = &self.steps[at]
-        self._plain(at, STEPS[node.op], node)
+        self._plain(at, STEPS[node.op.name], node)
         several = node.output if step.code in (REPEAT_STEPS, MAX_STEPS_GRADIENT) else node.inputs[0]
         step.inputs, step.cols = several.dims[-2:]
         step.group = prod(several.dims[:-2])
@@ -1204,7 +1203,7 @@ cdef class Executor:
     def _standardize(self, int at, node):
         cdef Step *step = &self.steps[at]
         self._plain(at, STANDARDIZE, node)
-        if node.op == "standardize_gradient":
+        if node.op.name == "standardize_gradient":
             step.in1, step.in2 = NULL, step.in1
         step.kind = node.attributes["invert"]
         step.inputs, run = node.output.dims[-2:]
@@ -1213,13 +1212,13 @@ cdef class Executor:
 
     def _rowwise(self, int at, node):
         cdef Step *step = &self.steps[at]
-        self._plain(at, ROWWISE[node.op], node)
+        self._plain(at, ROWWISE[node.op.name], node)
         step.group = node.output.group
         step.cols = node.output.dims[-1]
 
     def _glu(self, int at, node):
         cdef Step *step = &self.steps[at]
-        gradient = node.op == "glu_gradient"
+        gradient = node.op.name == "glu_gradient"
         self._plain(at, GLU_GRADIENT if gradient else GLU, node)
         step.group = node.output.group
         step.cols = node.inputs[0].dims[-1] if gradient else node.output.dims[-1]

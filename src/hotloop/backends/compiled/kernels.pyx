@@ -287,32 +287,31 @@ def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
     _product(a, b, None, out, transpose_a, transpose_b, HL_LINEAR, 0.0)
 
 
-def dense_forward(x, w, b, *, out, activation="linear", alpha=0.0):
+def dense(x, w, b=None, *, out, activation="linear", alpha=0.0):
     _product(x, w, b, out, False, False, ACTIVATIONS[activation], alpha)
 
 
-def dense_backward(x, w, dy, *, dx=None, dw=None, db=None):
-    if dx is not None:
-        matmul(dy, w, out=dx, transpose_b=True)
-    if dw is not None:
-        matmul(x, dy, out=dw, transpose_a=True)
-    if db is not None:
-        sum_rows(dy, out=db)
+def input_gradient(dy, w, *, out):
+    _product(dy, w, None, out, False, True, HL_LINEAR, 0.0)
 
 
-def sum_rows(x, *, out):
+def weight_gradient(x, dy, *, out):
+    _product(x, dy, None, out, True, False, HL_LINEAR, 0.0)
+
+
+def bias_gradient(dy, *, out):
     cdef Step step
-    cdef const hl_kernels *kernels = _kernels(x)
+    cdef const hl_kernels *kernels = _kernels(dy)
     memset(&step, 0, sizeof(Step))
-    if out.shape != x.shape[1:]:
-        raise ValueError(f"out has shape {out.shape}, expected {x.shape[1:]}")
+    if out.shape != dy.shape[1:]:
+        raise ValueError(f"out has shape {out.shape}, expected {dy.shape[1:]}")
     step.code = BIAS_GRADIENT
     step.group = 1
-    step.cols = x.shape[1]
-    step.in0, step.out0 = _address(x, x.dtype), _address(out, x.dtype)
-    if x.shape[0] == 0:
+    step.cols = dy.shape[1]
+    step.in0, step.out0 = _address(dy, dy.dtype), _address(out, dy.dtype)
+    if dy.shape[0] == 0:
         out[...] = 0
-    _run(&step, kernels, x.shape[0])
+    _run(&step, kernels, dy.shape[0])
 
 
 # ---------------------------------------------------------------------- elementwise
@@ -532,7 +531,7 @@ cdef _of_columns(Step *step, x, mean, variance, gamma):
     step.state[2] = _vector("gamma", gamma, x, 1)
 
 
-def moving_average(average, value, *, momentum):
+def moving_average_update(average, value, *, momentum):
     cdef Step step = _elementwise(MOVING_AVERAGE, value, None, average)
     step.group, step.cols, step.option = 0, value.size, momentum
     _run(&step, _kernels(value), 1)
@@ -996,12 +995,13 @@ def _table():
         for op in (
             matmul,
             add_bias,
-            sum_rows,
+            bias_gradient,
             scale,
             concatenate,
             columns,
-            dense_forward,
-            dense_backward,
+            dense,
+            input_gradient,
+            weight_gradient,
             dropout,
             alpha_dropout,
             alpha_dropout_gradient,
@@ -1014,7 +1014,7 @@ def _table():
             normalize,
             normalize_scale_gradient,
             normalize_gradient,
-            moving_average,
+            moving_average_update,
             layer_norm,
             layer_norm_scale_gradient,
             layer_norm_gradient,

@@ -1,0 +1,21 @@
+"""Weights of examples, or of their rows, beside arrays of more axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def over(weight: Array, rank: int) -> Array:
+    """The weights of examples, or of rows, for an array of so many axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> over(np.ones(3), 3).shape
+    (3, 1, 1)
+    """
+    return weight.reshape(weight.shape + (1,) * (rank - weight.ndim))

@@ -1,0 +1,136 @@
+"""Losses with their gradients, metrics, and the running sums that both go to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..op import Dims, Op, Run, nothing
+from ..trace import Node, Value, apply, emit
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+
+def loss(
+    kind: str,
+    y_true: Value,
+    y_pred: Value,
+    weight: Value | None,
+    *,
+    reduction: str,
+    loss_weight: float = 1.0,
+    rows: tuple[int, ...] | None = None,
+    **options: Any,
+) -> Node:
+    """A loss node: its outputs are the weighted value of each row, and the gradient.
+
+    A loss knows its own gradient: of ``loss_weight * reduce(weight * value)`` with respect
+    to y_pred, where reduce is the mean over all values of the batch or the sum. `rows` are the
+    axes of an example's values, if they are not those of y_pred but the last.
+    """
+    values, _ = emit(
+        LOSS,
+        *((y_true, y_pred) if weight is None else (y_true, y_pred, weight)),
+        kind=kind,
+        reduction=reduction,
+        loss_weight=loss_weight,
+        rows=y_pred.dims[:-1] if rows is None else rows,
+        options=options,
+    )
+    assert values.node is not None
+    return values.node
+
+
+def _loss_dims(node: Node) -> tuple[Dims, ...]:
+    scores = node.inputs[1].dims
+    probability = (scores,) if node.attributes.get("softmax") else ()
+    return node.attributes["rows"], scores, *probability
+
+
+def _kind(plan: Plan, node: Node) -> str:
+    """The function of a loss or metric."""
+    return str(node.attributes["kind"])
+
+
+def _label(plan: Plan, node: Node) -> tuple[str, str]:
+    """The kind, or what the user calls a function of their own."""
+    kind, options = node.attributes["kind"], node.attributes["options"]
+    if kind == "own_loss":
+        return options["function"].name, node.op.name
+    return options["name"] if kind == "array_loss" else kind, node.op.name
+
+
+def _loss(run: Run, node: Node) -> None:
+    options = node.attributes
+    divisor = 1 if options["reduction"] == "sum" else run.rows * node.output.size
+    _of_rows(run, node, scale=options["loss_weight"] / divisor)
+
+
+def _of_rows(run: Run, node: Node, **options: float) -> None:
+    y_true, y_pred, *weight = node.inputs
+    given = (y_true, y_pred, weight[0] if weight else None)
+    run.call(node, *given, **options, **node.attributes["options"])
+
+
+_BY_KIND = {"profile": "each kind has a case", "backends": "each kind has functions"}
+
+LOSS = Op(
+    "loss",
+    "A loss of each row, by its kind, the gradient, and the softmax in front if that is fused.",
+    shape=_loss_dims,
+    dtype=lambda node: node.inputs[1].dtype,
+    mask="consumes",
+    outputs=("values", "gradient", "probability"),
+    function=_kind,
+    reference=_loss,
+    label=_label,
+    why_not=_BY_KIND | {"gradient": "its second output is the gradient"},
+)
+
+
+def metric(
+    kind: str, y_true: Value, y_pred: Value, weight: Value | None, **options: float
+) -> Value:
+    """The weighted value of a metric for each row; a loss can serve as a metric."""
+    inputs = (y_true, y_pred) if weight is None else (y_true, y_pred, weight)
+    return apply(METRIC, *inputs, kind=kind, options=options)
+
+
+METRIC = Op(
+    "metric",
+    "A metric of each row, by its kind.",
+    shape=lambda node: (node.inputs[1].dims[:-1],),
+    dtype=lambda node: node.inputs[1].dtype,
+    mask="consumes",
+    outputs=("values",),
+    function=_kind,
+    reference=_of_rows,
+    label=_label,
+    why_not=_BY_KIND | {"gradient": "nobody trains on a metric"},
+)
+
+
+def _accumulate(run: Run, node: Node) -> None:
+    (source,) = node.inputs
+    total = float(np.sum(run.array(source).reshape(-1), dtype=np.float64))
+    if node.attributes["check"] and not np.isfinite(total):
+        run.refuse()
+    total = total * run.rows if node.attributes["reduction"] == "sum" else total / source.size
+    run.add(node.attributes["slot"], total)
+
+
+ACCUMULATE = Op(
+    "accumulate",
+    "A running sum: as many times the mean of a batch as it has examples.",
+    shape=nothing,
+    mask="consumes",
+    reference=_accumulate,
+    label=lambda plan, node: ("accumulate", plan.slots[node.attributes["slot"]].kind),
+    why_not={
+        "gradient": "it is behind the loss",
+        "profile": "a sum of a few numbers",
+        "backends": "every executor adds up its own sums",
+    },
+)

@@ -1,0 +1,247 @@
+"""Means and variances taken out: of columns over the batch, of rows, of the user's data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...variables import Variable
+from ..op import Dims, Gradients, Op, Run, like_first
+from ..trace import Node, Value, apply, emit, parameter
+from .dense import BIAS_GRADIENT, weights_of
+
+_SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
+_GRADIENT = _SEVERAL | {"gradient": "of a gradient"}
+
+
+def _columns(node: Node) -> tuple[Dims, ...]:
+    """Shape rule: a number for each column."""
+    return (node.inputs[0].dims[-1:],)
+
+
+def _gamma_and_beta(node: Node, given: Sequence[Value]) -> list[Value | None]:
+    """The weights as functions take them: None for what the node does without."""
+    values = iter(given)
+    return [next(values) if node.attributes[name] else None for name in ("scale", "center")]
+
+
+# --------------------------------------------------------------- columns over the batch
+
+
+def batch_normalization(
+    x: Value,
+    mean: Variable,
+    variance: Variable,
+    gamma: Variable | None,
+    beta: Variable | None,
+    *,
+    momentum: float,
+    epsilon: float,
+) -> Value:
+    """Each column of x less its mean, by its standard deviation, times gamma, plus beta.
+
+    Those of the batch in training, which the moving mean and variance then follow; the moving
+    ones otherwise. A plan has one of two forms of it instead: see `graph.statistics`.
+    """
+    return apply(
+        BATCH_NORMALIZATION,
+        x,
+        *weights_of(x, mean, variance, gamma, beta),
+        momentum=momentum,
+        epsilon=epsilon,
+        scale=gamma is not None,
+        center=beta is not None,
+    )
+
+
+_IN_PLANS = "a plan has column_moments and normalize in its place"
+
+BATCH_NORMALIZATION = Op(
+    "batch_normalization",
+    "normalize, by the mean and variance of the batch in training, else by moving ones.",
+    shape=like_first,
+    mask="passes",
+    why_not=dict.fromkeys(("reference", "gradient", "profile"), _IN_PLANS),
+)
+
+COLUMN_MOMENTS = Op(
+    "column_moments",
+    "The mean of each column and its biased variance, over all rows of all examples.",
+    shape=lambda node: (*_columns(node), *_columns(node)),
+    sums_examples=True,
+    mask="consumes",
+    outputs=("mean", "variance"),
+    why_not=_SEVERAL | {"gradient": "that of normalize goes through them"},
+)
+
+
+def _of_normalize(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    x, mean, variance, *weights = node.inputs
+    scale, center, own = (node.attributes[name] for name in ("scale", "center", "own"))
+    epsilon = node.attributes["epsilon"]
+    for_dx = own and wanted[0]  # the batch's own mean and variance change with x
+    dgamma = dbeta = dx = None
+    if for_dx or (scale and wanted[3]):
+        dgamma = apply(NORMALIZE_SCALE_GRADIENT, dy, x, mean, variance, epsilon=epsilon)
+    if for_dx or (center and wanted[-1]):
+        dbeta = apply(BIAS_GRADIENT, dy)
+    if wanted[0]:
+        sums = (dgamma, dbeta) if own and dgamma is not None and dbeta is not None else ()
+        given = (dy, x, mean, variance, *weights[:scale], *sums)
+        dx = apply(NORMALIZE_GRADIENT, *given, epsilon=epsilon, scale=scale, own=own)
+    return dx, None, None, *((dgamma,) if scale else ()), *((dbeta,) if center else ())
+
+
+def _normalize(run: Run, node: Node) -> None:
+    x, mean, variance, *weights = node.inputs
+    given = _gamma_and_beta(node, weights)
+    run.call(node, x, mean, variance, *given, epsilon=node.attributes["epsilon"])
+
+
+NORMALIZE = Op(
+    "normalize",
+    "(x - mean) / sqrt(variance + epsilon) gamma + beta, column by column.",
+    shape=like_first,
+    gradient=_of_normalize,
+    in_place=True,
+    mask="passes",
+    reference=_normalize,
+    why_not=_SEVERAL,
+)
+NORMALIZE_SCALE_GRADIENT = Op(
+    "normalize_scale_gradient",
+    "With respect to gamma: the sum of dy (x - mean) / sqrt(variance + epsilon).",
+    shape=_columns,
+    sums_examples=True,
+    mask="consumes",
+    options=("epsilon",),
+    why_not=_GRADIENT,
+)
+
+
+def _normalize_gradient(run: Run, node: Node) -> None:
+    dy, x, mean, variance, *rest = node.inputs
+    gamma = rest.pop(0) if node.attributes["scale"] else None
+    dgamma, dbeta = rest or (None, None)
+    given = (dy, x, mean, variance, gamma, dgamma, dbeta)
+    run.call(node, *given, epsilon=node.attributes["epsilon"])
+
+
+NORMALIZE_GRADIENT = Op(
+    "normalize_gradient",
+    "With respect to x, whose mean and variance they are, or which they have nothing to do with.",
+    shape=like_first,
+    in_place=True,
+    mask="passes",
+    reference=_normalize_gradient,
+    why_not=_GRADIENT,
+)
+
+# ------------------------------------------------------------------------------ rows
+
+
+def layer_norm(
+    x: Value,
+    gamma: Variable | None,
+    beta: Variable | None,
+    *,
+    epsilon: float,
+    centered: bool = True,
+) -> Value:
+    """Each row of x less its mean, if centered, by the root of its mean square and epsilon."""
+    y, _, _ = emit(
+        LAYER_NORM,
+        x,
+        *weights_of(x, gamma, beta),
+        epsilon=epsilon,
+        centered=centered,
+        scale=gamma is not None,
+        center=beta is not None,
+    )
+    return y
+
+
+def _layer_norm_dims(node: Node) -> tuple[Dims, ...]:
+    dims = node.inputs[0].dims
+    return dims, dims[:-1], dims[:-1]
+
+
+def _of_layer_norm(node: Node, wanted: tuple[bool, ...], dy: Value, *_: None) -> Gradients:
+    x, *weights = node.inputs
+    scale, center, centered = (node.attributes[name] for name in ("scale", "center", "centered"))
+    given = (dy, x, *node.outputs[1:])
+    dx = apply(LAYER_NORM_GRADIENT, *given, *weights[:scale], centered=centered, scale=scale)
+    dgamma = (apply(LAYER_NORM_SCALE_GRADIENT, *given),) if scale else ()
+    dbeta = (apply(BIAS_GRADIENT, dy),) if center else ()
+    return dx, *dgamma, *dbeta
+
+
+def _layer_norm(run: Run, node: Node) -> None:
+    x, *weights = node.inputs
+    options = {name: node.attributes[name] for name in ("epsilon", "centered")}
+    run.call(node, x, *_gamma_and_beta(node, weights), **options)
+
+
+LAYER_NORM = Op(
+    "layer_norm",
+    "(x - m) r gamma + beta, row by row; the mean m and the inverse deviation r are kept.",
+    shape=_layer_norm_dims,
+    gradient=_of_layer_norm,
+    in_place=True,
+    mask="passes",
+    outputs=("out", "mean", "inverse"),
+    reference=_layer_norm,
+    why_not=_SEVERAL,
+)
+LAYER_NORM_SCALE_GRADIENT = Op(
+    "layer_norm_scale_gradient",
+    "With respect to gamma: the sum of dy (x - m) r over all rows of all examples.",
+    shape=_columns,
+    sums_examples=True,
+    mask="consumes",
+    why_not=_GRADIENT,
+)
+
+
+def _layer_norm_gradient(run: Run, node: Node) -> None:
+    *given, gamma = node.inputs if node.attributes["scale"] else (*node.inputs, None)
+    run.call(node, *given, gamma, centered=node.attributes["centered"])
+
+
+LAYER_NORM_GRADIENT = Op(
+    "layer_norm_gradient",
+    "With respect to x: (g - mean(g) - n mean(g n)) r of each row, with g = dy gamma.",
+    shape=like_first,
+    in_place=True,
+    mask="passes",
+    reference=_layer_norm_gradient,
+    why_not=_GRADIENT,
+)
+
+# ------------------------------------------------------------------- the user's data
+
+
+def standardize(x: Value, mean: Variable, variance: Variable, *, invert: bool) -> Value:
+    """(x - mean) / max(sqrt(variance), 1e-7) of x (..., cols, run), or the reverse of it."""
+    return apply(STANDARDIZE, x, parameter(mean), parameter(variance), invert=invert)
+
+
+def _of_standardize(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    # Mean and variance are those of the data: nobody trains them.
+    return apply(STANDARDIZE_GRADIENT, dy, node.inputs[2], **node.attributes), None, None
+
+
+STANDARDIZE = Op(
+    "standardize",
+    "(x - mean) / s with s = max(sqrt(variance), 1e-7), or x s + mean.",
+    shape=like_first,
+    gradient=_of_standardize,
+    options=("invert",),
+    why_not=_SEVERAL,
+)
+STANDARDIZE_GRADIENT = Op(
+    "standardize_gradient",
+    "dy / s, or dy s.",
+    shape=like_first,
+    options=("invert",),
+    why_not=_GRADIENT,
+)

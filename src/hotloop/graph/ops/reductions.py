@@ -1,0 +1,73 @@
+"""From the steps of an example, (..., steps, cols), to one row, (..., cols), and back."""
+
+from __future__ import annotations
+
+from ..op import Dims, Gradients, Op
+from ..trace import Node, Value, apply
+
+_LOOP = {"numba": "NumPy has a loop for it"}
+
+
+def _one_row(node: Node) -> tuple[Dims, ...]:
+    """Shape rule: without the last axis but one."""
+    dims = node.inputs[0].dims
+    return ((*dims[:-2], dims[-1]),)
+
+
+def sum_steps(x: Value) -> Value:
+    """The sum over the last axis but one: (..., steps, cols) becomes (..., cols)."""
+    return apply(SUM_STEPS, x)
+
+
+SUM_STEPS = Op(
+    "sum_steps",
+    "The sum over the last axis but one.",
+    shape=_one_row,
+    gradient=lambda node, wanted, dy: (repeat_steps(dy, node.inputs[0].dims[-2]),),
+    mask="consumes",
+    why_not=_LOOP,
+)
+
+
+def repeat_steps(x: Value, steps: int) -> Value:
+    """The same for each of so many steps: (..., cols) becomes (..., steps, cols)."""
+    return apply(REPEAT_STEPS, x, steps=steps)
+
+
+def _several(node: Node) -> tuple[Dims, ...]:
+    dims = node.inputs[0].dims
+    return ((*dims[:-1], node.attributes["steps"], dims[-1]),)
+
+
+REPEAT_STEPS = Op(
+    "repeat_steps",
+    "Each row as often as there are steps, along a new last axis but one.",
+    shape=_several,
+    gradient=lambda node, wanted, dy: (sum_steps(dy),),
+    why_not=_LOOP,
+)
+
+
+def max_steps(x: Value) -> Value:
+    """The largest over the last axis but one: (..., steps, cols) becomes (..., cols)."""
+    return apply(MAX_STEPS, x)
+
+
+def _of_max_steps(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    return (apply(MAX_STEPS_GRADIENT, dy, node.inputs[0], node.output),)
+
+
+MAX_STEPS = Op(
+    "max_steps",
+    "The largest over the last axis but one.",
+    shape=_one_row,
+    gradient=_of_max_steps,
+    mask="consumes",
+    why_not=_LOOP,
+)
+MAX_STEPS_GRADIENT = Op(
+    "max_steps_gradient",
+    "dy, shared evenly by all steps of x that equal the largest.",
+    shape=lambda node: (node.inputs[1].dims,),
+    why_not=_LOOP | {"gradient": "of a gradient"},
+)

@@ -1,0 +1,172 @@
+"""From what users pass as x, y and sample_weight to checked arrays that plans read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import adapters
+from ..data.feed import Feed
+
+if TYPE_CHECKING:
+    from .objective import Compilation, Objective
+    from .trainable import Trainable
+
+Array = NDArray[Any]
+
+# Examples a step where nobody says how many.
+BATCH_SIZE = 32
+
+
+@dataclass(slots=True)
+class Examples:
+    """Checked examples."""
+
+    x: list[Array]
+    y: list[Array]
+    weight: Array | None
+    rows: int
+    first_row: int = 0  # the number that the user knows the first row by
+
+    def feed(self, objective: Objective) -> Feed:
+        """What a plan with this objective reads them from."""
+        return Feed([*self.x, *objective.feeds(self.y, self.weight)], self.rows)
+
+    def part(self, start: int, stop: int) -> Examples:
+        """Rows start to stop - 1."""
+        weight = None if self.weight is None else self.weight[start:stop]
+        x, y = [a[start:stop] for a in self.x], [a[start:stop] for a in self.y]
+        return Examples(x, y, weight, stop - start, start)
+
+    def split(self, share: float) -> tuple[Examples, Examples]:
+        """Training examples, and the last `share` of them for validation."""
+        if not isinstance(share, int | float) or not 0 < share < 1:
+            raise ValueError(f"validation_split must be at least 0 and below 1, not {share!r}")
+        at = math.floor(self.rows * (1.0 - share))
+        if at in (0, self.rows):
+            raise ValueError(
+                f"validation_split={share} of {self.rows} examples leaves nothing to train or "
+                "validate on; pass more data or another share"
+            )
+        return self.part(0, at), self.part(at, self.rows)
+
+    def with_class_weights(self, given: Mapping[int, float] | None) -> Examples:
+        """The same, each example having the weight of its class."""
+        if given is None:
+            return self
+        if self.weight is not None:
+            raise ValueError("class_weight and sample_weight cannot both be given")
+        if len(self.y) > 1:
+            raise ValueError("class_weight needs a model with a single output")
+        return replace(self, weight=adapters.class_weights(self.y[0], given))
+
+
+# ------------------------------------------------------------------------- reading
+
+
+def read(
+    model: Trainable, compilation: Compilation, x: Any, y: Any, sample_weight: Any = None
+) -> Examples:
+    """The examples, after every check that needs no training; builds the model if need be."""
+    if y is None:
+        what = type(x).__name__
+        raise ValueError(
+            f"y is missing: expected arrays x and y (x is a {what}); fit and evaluate also "
+            "take an iterable of batches (x, y) alone, and of a list iter(batches)"
+        )
+    if hasattr(x, "__next__"):
+        raise TypeError("x is an iterator; expected arrays, as y was given")
+    if not model.built and not model.records_call:
+        adapters.check_lengths(
+            x=adapters.as_arrays(x, ["x"], "x", text=text_inputs(model)),
+            y=[adapters.as_array(y, "y")],
+        )
+    inputs, rows = read_inputs(model, x)
+    if len(model.outputs) == 1 and adapters.is_plain(y):
+        targets = [y]
+    else:
+        targets = adapters.as_arrays(y, model.output_names, "y")
+    weight = None
+    if sample_weight is None:
+        adapters.check_lengths(x=inputs, y=targets)
+    else:
+        weight = adapters.as_array(sample_weight, "sample_weight")
+        adapters.check_lengths(x=inputs, y=targets, sample_weight=[weight])
+        adapters.check_weights(weight)
+        weight = weight.reshape(-1)
+    compilation.check(model, targets)
+    return Examples(inputs, targets, weight, rows)
+
+
+def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int]:
+    """The arrays that plans read, of x, and how many examples they hold.
+
+    Builds the model if its input shape was not known.
+    """
+    if not model.built:
+        _build_for(model, x)
+    elif (dims := model.intake.dims) is not None and (rows := adapters.examples(x, dims)):
+        return [x], rows
+    arrays = adapters.as_arrays(x, model.input_names, "x", text=text_inputs(model))
+    rows = adapters.check_lengths(x=arrays)
+    first = next((layer for layer in model.layers if layer.weights), None)
+    who = first.describe() if first is not None else model.describe()
+    adapters.check_inputs(arrays, [v.dims for v in model.inputs], model.describe(), who)
+    return model.intake(arrays), rows
+
+
+def read_validation(model: Trainable, compilation: Compilation, given: Any) -> Examples:
+    """The examples of the argument validation_data."""
+    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+        raise ValueError(
+            "validation_data must be a tuple (x, y) or (x, y, sample_weight), or an iterable "
+            "of such batches"
+        )
+    try:
+        return read(model, compilation, *given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from None
+
+
+def text_inputs(model: Trainable) -> adapters.TextInputs:
+    """Which of the inputs may hold strings, and whether some may be missing."""
+    if model.built:
+        return model.intake.text
+    first = [layer for layer in model.layers[:1] if layer.takes_text]
+    return {i: layer.takes_missing for i, layer in enumerate(first)}
+
+
+def _build_for(model: Trainable, x: Any) -> None:
+    """Builds the model for inputs like these."""
+    if model.records_call:
+        model.build(adapters.shapes(x))
+    else:
+        [array] = adapters.as_arrays(x, ["x"], "x", text=text_inputs(model))
+        adapters.check_lengths(x=[array])
+        model.build((None, *array.shape[1:]))
+
+
+# ------------------------------------------------------------------------- counts
+
+
+def batch_size(
+    given: int | None, rows: int, steps: int | None, steps_argument: str = "steps"
+) -> int:
+    """Examples a step, no more than there are: 32, or as many as make `steps` of all rows."""
+    if steps is not None:
+        check_count(steps_argument, steps, 1)
+    if given is None:
+        return min(rows, math.ceil(rows / steps) if steps else BATCH_SIZE)
+    check_count("batch_size", given, 1)
+    return min(rows, int(given))
+
+
+def check_count(argument: str, value: Any, least: int) -> None:
+    """That an argument is a whole number of at least `least`; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{argument} must be a whole number of at least {least}, not {value!r}")

@@ -1,0 +1,76 @@
+"""A model at work: for one purpose, on examples that come as arrays or as batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from . import examples
+
+if TYPE_CHECKING:
+    from .examples import Examples
+    from .objective import Compilation, Objective
+    from .plans import Changing, Plans, Purpose, Ready
+    from .trainable import Trainable
+
+# By which attribute callbacks and other threads end what a model does.
+_FLAGS = {
+    "train": "stop_training",
+    "evaluate": "stop_evaluating",
+    "predict": "stop_predicting",
+}
+
+
+class Task:
+    """What a model is to do, and the plans and losses that it does it with.
+
+    Parameters
+    ----------
+    model : Trainable
+    plans : Plans
+    purpose : str
+    compilation : Compilation, optional
+        To train or evaluate.
+
+    Attributes
+    ----------
+    is_stopped : callable
+        Whether a callback or another thread has ended it.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        plans: Plans,
+        purpose: Purpose,
+        compilation: Compilation | None = None,
+    ) -> None:
+        self.model, self.plans = model, plans
+        self.purpose, self.compilation = purpose, compilation
+        # Asked for after each slice of batches.
+        self.is_stopped: Callable[[], bool] = partial(getattr, model, _FLAGS[purpose])
+
+    def to(self, purpose: Purpose) -> Task:
+        """The same for another purpose."""
+        return Task(self.model, self.plans, purpose, self.compilation)
+
+    def read(self, x: Any, y: Any, weight: Any) -> Examples:
+        """Checked examples."""
+        assert self.compilation is not None
+        return examples.read(self.model, self.compilation, x, y, weight)
+
+    def objective(self, data: Examples) -> Objective:
+        """Losses and metrics for such examples."""
+        assert self.compilation is not None
+        return self.compilation.bind(self.model, data.y, data.weight is not None)
+
+    def ready(
+        self, batch_size: int, objective: Objective | None, changes: Changing | None = None
+    ) -> Ready:
+        """The plan as layers and optimizer are now, or were when there were these `changes`."""
+        return self.plans.ready(self.model, self.purpose, batch_size, objective, changes)
+
+    def begin(self) -> None:
+        """From now on it can be stopped."""
+        setattr(self.model, _FLAGS[self.purpose], False)

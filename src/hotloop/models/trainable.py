@@ -1,0 +1,57 @@
+"""What examples, plans and runs ask of a model: for type checks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..callbacks import History
+    from ..graph.trace import Value
+    from ..layers.base import Layer
+    from ..optimizers import Optimizer
+    from ..variables import Variable
+    from .intake import Intake
+
+    class Trainable:
+        """A model, as far as this folder's parts know it."""
+
+        inputs: list[Value]
+        outputs: list[Value]
+        built: bool
+        dtype: str
+        name: str
+        history: History | None
+        stop_training: bool
+        stop_evaluating: bool
+        stop_predicting: bool
+        build: Callable[[Any], None]
+        describe: Callable[[], str]
+        drawing_parts: Callable[[], list[Layer]]
+
+        @property
+        def records_call(self) -> bool: ...
+
+        @property
+        def intake(self) -> Intake: ...
+
+        @property
+        def input_names(self) -> list[str]: ...
+
+        @property
+        def output_names(self) -> list[str]: ...
+
+        @property
+        def layers(self) -> list[Layer]: ...
+
+        @property
+        def weights(self) -> list[Variable]: ...
+
+        @property
+        def trainable_weights(self) -> list[Variable]: ...
+
+        @property
+        def changed_weights(self) -> list[Variable]: ...
+
+        @property
+        def optimizer(self) -> Optimizer | None: ...

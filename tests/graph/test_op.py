@@ -1,0 +1,499 @@
+"""Every op's record, one walk over all of them: whatever an op has, it is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hotloop import backends, optimizers
+from hotloop.backends import numpy as reference
+from hotloop.backends.formulas import ACTIVATIONS
+from hotloop.backends.interpreter import Interpreter
+from hotloop.backends.scalar_functions import ScalarFunction
+from hotloop.constraints import NonNeg
+from hotloop.data.feed import Feed
+from hotloop.graph.gradients import backward
+from hotloop.graph.memory import Placement
+from hotloop.graph.network import Layer
+from hotloop.graph.op import OPS, Op, like_first
+from hotloop.graph.plan import Plan, Slot
+from hotloop.graph.trace import Node, Value, emit, parameter, topological
+from hotloop.profiling.cases import KERNELS, Arrays, Call
+from hotloop.variables import Variable
+
+BATCH = 3
+
+
+@dataclass
+class Given:
+    """An input of a case: of each example or a variable; normal numbers, or what `kind` says."""
+
+    dims: tuple[int, ...]
+    batched: bool = True
+    kind: str = "normal"
+    most: int = 0
+
+    @property
+    def dtype(self) -> str:
+        return "int32" if self.kind == "int" else "float64"
+
+    def numbers(self, rng: np.random.Generator) -> Any:
+        shape = (BATCH, *self.dims) if self.batched else self.dims
+        if self.kind == "int":
+            return rng.integers(0, self.most, shape).astype(np.int32)
+        if self.kind == "positive":
+            return rng.uniform(0.3, 1.5, shape)
+        if self.kind == "probability":
+            found = rng.uniform(0.3, 1.5, shape)
+            return found / found.sum(axis=-1, keepdims=True)
+        # No two of them so near, and none so near a kink, that a difference goes over it.
+        numbers = rng.permutation(prod(shape)) * (4.0 / prod(shape)) - 1.93
+        return numbers.reshape(shape)
+
+
+def x(*dims: int, kind: str = "normal", most: int = 0) -> Given:
+    """What each example has."""
+    return Given(dims, kind=kind, most=most)
+
+
+def w(*dims: int, kind: str = "normal") -> Given:
+    """A variable."""
+    return Given(dims, batched=False, kind=kind)
+
+
+@dataclass
+class Case:
+    """What a record is asked about.
+
+    Attributes
+    ----------
+    inputs : list of Given
+    moved : int
+        Bytes that it reads and writes in a batch of 3 examples, counted by hand.
+    flops : int
+        Multiplications and additions of its products for an example, counted by hand.
+    attributes : dict
+    wanted : tuple of int, optional
+        The inputs that have a gradient, if not all.
+    """
+
+    inputs: list[Given]
+    moved: int
+    flops: int = 0
+    attributes: dict[str, Any] = field(default_factory=dict)
+    wanted: tuple[int, ...] | None = None
+
+
+def square(a: Any) -> Any:
+    return a * a
+
+
+# Three examples of two rows of four numbers are 24; a number has 8 bytes, a label 4.
+X = 24
+NORMS = {"epsilon": 0.1, "scale": True, "center": True}
+
+CASES = {
+    "matmul": Case([x(2, 4), w(4, 5)], 8 * (X + 20 + 30), 80),
+    "dense": Case(
+        [x(2, 4), w(4, 5), w(5)], 8 * (X + 25 + 30), 80, {"activation": "tanh", "alpha": 0.0}
+    ),
+    "input_gradient": Case(
+        [x(2, 5), w(4, 5), x(2, 4)], 8 * (30 + 20 + 2 * X), 80, {"activation": "elu", "alpha": 0.5}
+    ),
+    "weight_gradient": Case([x(2, 4), x(2, 5)], 8 * (X + 30 + 20), 80),
+    "add_bias": Case([x(2, 4), w(4)], 8 * (X + 4 + X)),
+    "bias_gradient": Case([x(2, 4)], 8 * (X + 4)),
+    "row_products": Case([x(2, 4), x(5, 4)], 8 * (X + 60 + 30), 80),
+    "prelu": Case([x(2, 4), w(4)], 8 * (2 * X + 4)),
+    "prelu_gradient": Case([x(2, 4), x(2, 4), w(4)], 8 * (3 * X + 4)),
+    "prelu_alpha_gradient": Case([x(2, 4), x(2, 4)], 8 * (2 * X + 4)),
+    "own_activation": Case(
+        [x(2, 4)], 16 * X, 0, {"function": ScalarFunction(square, None, 1, "square")}
+    ),
+    "own_activation_gradient": Case(
+        [x(2, 4), x(2, 4)], 24 * X, 0, {"function": ScalarFunction(square, None, 1, "square")}
+    ),
+    "scale": Case([x(2, 4)], 16 * X, 0, {"factor": 3.0, "offset": 2.0}),
+    "glu": Case([x(2, 4)], 8 * (X + 12)),
+    "glu_gradient": Case([x(2, 2), x(2, 4)], 8 * (12 + 2 * X)),
+    "unit_rows": Case([x(2, 4)], 16 * X),
+    "unit_rows_gradient": Case([x(2, 4), x(2, 4)], 24 * X),
+    "sum_steps": Case([x(2, 4)], 8 * (X + 12)),
+    "repeat_steps": Case([x(4)], 8 * (12 + X), 0, {"steps": 2}),
+    "max_steps": Case([x(2, 4)], 8 * (X + 12)),
+    "max_steps_gradient": Case([x(4), x(2, 4), x(4)], 8 * (24 + 2 * X)),
+    "reshape": Case([x(2, 4)], 0, 0, {"dims": (8,)}),
+    "concatenate": Case([x(2, 4), x(2, 3)], 8 * (X + 18 + 42)),
+    "columns": Case([x(2, 4)], 8 * (X + 12), 0, {"first": 1, "count": 2}),
+    "permute": Case([x(2, 4)], 16 * X, 0, {"axes": (1, 0)}),
+    "batch_normalization": Case(
+        [x(2, 4), w(4), w(4, kind="positive"), w(4), w(4)], 8 * (2 * X + 16), 0, NORMS
+    ),
+    "column_moments": Case([x(2, 4)], 8 * (X + 8)),
+    "normalize": Case(
+        [x(2, 4), w(4), w(4, kind="positive"), w(4), w(4)],
+        8 * (2 * X + 16),
+        0,
+        NORMS | {"own": False},
+        (0, 3, 4),
+    ),
+    "normalize_scale_gradient": Case(
+        [x(2, 4), x(2, 4), w(4), w(4, kind="positive")], 8 * (2 * X + 12), 0, {"epsilon": 0.1}
+    ),
+    "normalize_gradient": Case(
+        [x(2, 4), x(2, 4), w(4), w(4, kind="positive"), w(4), w(4), w(4)],
+        8 * (3 * X + 20),
+        0,
+        {"epsilon": 0.1, "scale": True, "own": True},
+    ),
+    "layer_norm": Case([x(2, 4), w(4), w(4)], 8 * (2 * X + 8 + 12), 0, NORMS | {"centered": True}),
+    "layer_norm_scale_gradient": Case(
+        [x(2, 4), x(2, 4), x(2), x(2, kind="positive")], 8 * (2 * X + 12 + 4)
+    ),
+    "layer_norm_gradient": Case(
+        [x(2, 4), x(2, 4), x(2), x(2, kind="positive"), w(4)],
+        8 * (3 * X + 12 + 4),
+        0,
+        {"centered": True, "scale": True},
+    ),
+    "standardize": Case(
+        [x(2, 4), w(2), w(2, kind="positive")], 8 * (2 * X + 4), 0, {"invert": False}, (0,)
+    ),
+    "standardize_gradient": Case(
+        [x(2, 4), w(2, kind="positive")], 8 * (2 * X + 2), 0, {"invert": True}
+    ),
+    "prepare": Case([x(2, 4)], 16 * X, 0, {"function": square, "dims": (2, 4)}),
+    "indices": Case(
+        [x(2, 4, kind="positive")], 8 * X + 4 * X, 0, {"least": 0, "most": 6, "who": "a layer"}
+    ),
+    "lookup": Case([x(2, kind="int", most=7), w(7, 4)], 4 * 6 + 8 * 2 * X, 0, {}, (1,)),
+    "lookup_gradient": Case(
+        [x(2, 4), x(2, kind="int", most=7)], 8 * X + 4 * 6 + 8 * 28, 0, {"rows": 7}
+    ),
+    "encode": Case(
+        [x(2, 3, kind="int", most=4)],
+        4 * 18 + 8 * X,
+        0,
+        {"depth": 4, "counts": True, "dtype": "float64"},
+    ),
+    "lambda": Case(
+        [x(2, 4)],
+        16 * X,
+        0,
+        {"dims": (2, 4), "function": square, "gradient": lambda a, dy: [2.0 * a * dy]},
+    ),
+    "lambda_gradient": Case([x(2, 4), x(2, 4)], 24 * X, 0, {"gradient": lambda a, dy: [a * dy]}),
+    "loss": Case(
+        [x(2, 4), x(2, 4), x(kind="positive")],
+        8 * (3 * X + 3 + 6),
+        0,
+        {
+            "kind": "mean_squared_error",
+            "reduction": "sum_over_batch_size",
+            "loss_weight": 0.5,
+            "rows": (2,),
+            "options": {},
+        },
+    ),
+    "metric": Case(
+        [x(2, 4), x(2, 4)], 8 * (2 * X + 6), 0, {"kind": "categorical_accuracy", "options": {}}
+    ),
+    "accumulate": Case([x(2)], 8 * 6, 0, {"slot": 0, "reduction": "mean", "check": True}),
+    "penalty": Case([w(4, 5)], 8 * 20, 0, {"slot": 0, "l1": 0.1, "l2": 0.2}),
+    "penalty_gradient": Case([w(4, 5), w(4, 5)], 8 * 60, 0, {"l1": 0.1, "l2": 0.2}),
+    # What is changed is read and written.
+    "accumulate_gradient": Case([w(4, 5), w(4, 5)], 8 * (2 * 40 + 20), 0, {"batches": 1}),
+    "square_sum": Case([w(4, 5)], 8 * 21),
+    "clip_by_norm": Case([w(4, 5), w(1, kind="positive")], 8 * 41, 0, {"limit": 0.5}),
+    "clip_by_value": Case([w(4, 5)], 8 * 40, 0, {"limit": 0.5}),
+    "update": Case([w(4, 5), w(4, 5), w(4, 5)], 8 * 2 * 60),
+    "whole_update": Case([w(4, 5), w(4, 5), w(4, 5)], 8 * 2 * 60),
+    "weight_gradient_update": Case([x(2, 4), x(2, 5), w(4, 5), w(4, 5)], 8 * (X + 30 + 2 * 40), 80),
+    "bias_gradient_update": Case([x(2, 4), w(4), w(4)], 8 * (X + 2 * 8)),
+    "network_update": Case(
+        [x(4), x(1), w(4, 3), w(3, 1)],
+        8 * (12 + 3 + 2 * 15 + 3 + 3),
+        2 * (3 * 15 - 12),
+        {
+            "rows": (),
+            "layers": [Layer(Variable(np.zeros(s), "a/kernel")) for s in ((4, 3), (3, 1))],
+        },
+    ),
+    "decay": Case([w(4, 5)], 8 * 40, 0, {"weight_decay": 0.1}),
+    "moving_average_update": Case([w(4), w(4)], 8 * 16, 0, {"momentum": 0.9}),
+    "average": Case([w(4), w(4)], 8 * 16, 0, {"momentum": 0.9}),
+    "overwrite": Case([w(4), w(4)], 8 * 16, 0, {"frequency": 1}),
+    "constrain": Case([w(4)], 8 * 8, 0, {"constraint": NonNeg()}),
+}
+for _name, _formula in ACTIVATIONS.items():
+    if _name != "linear":
+        _alpha = {"alpha": 0.3 if _formula.alpha is None else _formula.alpha}
+        CASES[_name] = Case([x(2, 4)], 16 * X, 0, _alpha)
+        _saved = x(2, 4, kind="normal" if _formula.reads == "x" else "positive")
+        CASES[_name + "_gradient"] = Case([x(2, 4), _saved], 24 * X, 0, _alpha)
+for _name in ("softmax", "log_softmax", "sparsemax"):
+    CASES[_name] = Case([x(2, 4)], 16 * X)
+    CASES[_name + "_gradient"] = Case([x(2, 4), x(2, 4, kind="probability")], 24 * X)
+for _name in ("add", "subtract", "multiply", "maximum", "minimum"):
+    CASES[_name] = Case([x(2, 4), x(2, 4)], 24 * X)
+for _name in ("maximum_gradient", "minimum_gradient"):
+    CASES[_name] = Case([x(2, 4), x(2, 4), x(2, 4)], 32 * X)
+for _name in ("dropout", "alpha_dropout", "alpha_dropout_gradient"):
+    CASES[_name] = Case([x(2, 4)], 16 * X, 0, {"rate": 0.4, "seed": 7})
+for _name in ("gaussian_noise", "gaussian_dropout"):
+    CASES[_name] = Case([x(2, 4)], 16 * X, 0, {"stddev": 0.4, "seed": 7})
+
+
+class Example:
+    """A node of an op on random numbers."""
+
+    def __init__(self, op: Op, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.case = CASES[op.name]
+        self.feeds: dict[Value, Any] = {}
+        values = []
+        for given in self.case.inputs:
+            numbers = given.numbers(rng)
+            if given.batched:
+                value = Value(given.dims, given.dtype, role="input")
+                self.feeds[value] = numbers
+            else:
+                value = parameter(Variable(numbers, "layer/weight"))
+            values.append(value)
+        outputs = emit(op, *values, **self.case.attributes)
+        self.node = (
+            outputs[0].node if outputs else Node(op, tuple(values), (), self.case.attributes)
+        )
+        assert self.node is not None
+
+    def plan(self, steps: Sequence[Node], kept: Sequence[Value]) -> Plan:
+        return Plan(
+            steps=list(steps),
+            feeds=list(self.feeds),
+            outputs=[value for value in kept if value.batched],
+            slots=[Slot("loss", 0)],
+            placement=Placement(steps, [*kept, *self.feeds], BATCH, backends.weight_size),
+            batch_size=BATCH,
+            dtype="float64",
+            optimizer=optimizers.SGD(0.1, momentum=0.9),
+            variables=[v.variable for v in self.node.inputs if v.variable is not None],
+        )
+
+    def run(self, kept: Sequence[Value], table: Any = reference.OPS) -> list[Any]:
+        """What the interpreter makes of these values, with the functions of a table."""
+        steps = topological(kept, self.feeds) if kept else [self.node]
+        plan = self.plan(steps, kept)
+        plan.placement = Placement(steps, [*kept, *self.feeds], BATCH, lambda shape, _: prod(shape))
+        run = Interpreter(plan, table)
+        sums = np.zeros(1)
+        run.run(Feed([*self.feeds.values()], BATCH), 0, 1, sums)
+        return [run.array(value).copy() for value in kept] or [sums]
+
+
+def has(op: Op, what: str) -> bool:
+    """Whether an op has something; if not, its record says why."""
+    if what in op.why_not:
+        assert op.why_not[what]
+        return False
+    return True
+
+
+def need(backend: str) -> None:
+    """Two of the backends are optional parts."""
+    if not backends.available(backend):
+        pytest.skip(f"{backend} is an optional part")
+
+
+def runs(op: Op) -> bool:
+    return has(op, "reference") and not op.view
+
+
+every_op = pytest.mark.parametrize("op", OPS.values(), ids=str)
+
+
+def test_every_op_has_a_case_and_every_case_an_op() -> None:
+    assert CASES.keys() == OPS.keys()
+
+
+def test_two_ops_cannot_have_one_name() -> None:
+    with pytest.raises(ValueError, match="there is an op 'matmul' already: x @ w"):
+        Op("matmul", "Something else.", shape=like_first)
+
+
+@every_op
+def test_a_record_says_what_it_is(op: Op) -> None:
+    assert OPS[op.name] is op
+    assert op.summary.endswith(".")
+    assert len(op.summary) <= 100
+    assert not (op.changes and op.gradient)
+    assert not (op.in_place and op.view)
+    assert set(op.why_not) <= {"reference", "gradient", "profile", "backends", *backends.NAMES}
+
+
+@every_op
+def test_every_op_has_a_reference_or_says_why_not(op: Op) -> None:
+    if not runs(op):
+        return
+    example = Example(op)
+    before = [v.variable.array.copy() for v in example.node.inputs if v.variable is not None]
+    found = example.run(example.node.outputs)
+    after = [v.variable.array for v in example.node.inputs if v.variable is not None]
+    changed = any((a != b).any() for a, b in zip(before, after, strict=True))
+    assert changed == op.changes
+    assert all(np.isfinite(array).all() for array in found)
+    for value, array in zip(example.node.outputs, found, strict=False):
+        assert array.shape == ((BATCH,) if value.batched else ()) + value.dims
+        assert array.dtype == value.dtype
+
+
+@every_op
+def test_shapes_are_rules_of_the_inputs_alone(op: Op) -> None:
+    node = Example(op).node
+    copy = Node(op, node.inputs, (), node.attributes)
+    assert list(op.shape(copy)) == [value.dims for value in node.outputs]
+    assert not (op.sums_examples and any(value.batched for value in node.outputs))
+
+
+@every_op
+def test_gradients_are_finite_differences(op: Op) -> None:
+    if not has(op, "gradient"):
+        assert op.gradient is None
+        return
+    assert op.gradient is not None
+    example = Example(op)
+    node, y = example.node, example.node.output
+    wanted = [node.inputs[i] for i in example.case.wanted or range(len(node.inputs))]
+    dy = Value(y.dims, y.dtype, role="input")
+    example.feeds[dy] = np.random.default_rng(1).normal(size=(BATCH, *y.dims))
+    gradients = backward([node], [(y, dy)], wanted)
+    assert list(gradients) == wanted
+
+    def loss() -> float:
+        return float((example.run([y])[0] * example.feeds[dy]).sum())
+
+    _, *found = example.run([y, *gradients.values()])
+    for value, gradient in zip(wanted, found, strict=True):
+        numbers = example.feeds[value] if value.variable is None else value.variable.array
+        for place in np.ndindex(numbers.shape):
+            kept, step = numbers[place], 1e-5
+            numbers[place] = kept + step
+            above = loss()
+            numbers[place] = kept - step
+            slope = (above - loss()) / (2.0 * step)
+            numbers[place] = kept
+            assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-7), (value, place)
+
+
+@every_op
+def test_flops_and_bytes_by_hand(op: Op) -> None:
+    example = Example(op)
+
+    def size(value: Value) -> int:
+        return value.size * np.dtype(value.dtype).itemsize * (BATCH if value.batched else 1)
+
+    assert op.flops(example.node) == example.case.flops
+    assert op.bytes(example.node, size) == example.case.moved
+
+
+def outputs_of(call: Call) -> dict[str, Any]:
+    given = {name: v for name, v in call.keywords.items() if isinstance(v, np.ndarray)}
+    changed = {str(i): v for i, v in enumerate(call.arguments) if isinstance(v, np.ndarray)}
+    return given | changed
+
+
+# Sums of so many numbers are taken in another order.
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", backends.NAMES)
+@every_op
+def test_every_backend_agrees_or_the_record_says_why_not(op: Op, name: str, dtype: str) -> None:
+    """On the arrays that profiles time; the user's and the executors' own have no functions."""
+    known = not {"backends", "reference", name} & op.why_not.keys()
+    if not has(op, "profile"):
+        return
+    need(name)
+    table = backends.operations(name)
+    assert (op.name in table) == (known or name == "numpy")
+    if not known:
+        return
+    shape = KERNELS[op.name].shapes[0]
+    got, expected = (KERNELS[op.name].prepare(shape, Arrays(dtype)) for _ in range(2))
+    of_got = table[op.name](*got.arguments, **got.keywords)
+    of_expected = reference.OPS[op.name](*expected.arguments, **expected.keywords)
+    if of_expected is not None:
+        assert of_got == pytest.approx(of_expected, rel=TOLERANCE[dtype])
+    for output, array in outputs_of(expected).items():
+        tolerance = TOLERANCE[dtype]
+        np.testing.assert_allclose(outputs_of(got)[output], array, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("name", backends.NAMES)
+@every_op
+def test_every_executor_agrees_with_the_reference(op: Op, name: str) -> None:
+    """On arrays of the values' own shapes: several rows in each example."""
+    if not runs(op):
+        return
+    need(name)
+    example, other = Example(op), Example(op)
+    expected = example.run(example.node.outputs)
+    if name != "cython":
+        table = {**reference.OPS, **backends.operations(name)}
+        found = other.run(other.node.outputs, table)
+    elif other.node.outputs and other.node.output.batched and other.node.output.dtype == "float64":
+        found = compiled(other)
+    else:
+        return  # it gives out what each example has, in the model's dtype
+    for got, array in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, array, 1e-9, 1e-9)
+
+
+def compiled(example: Example) -> list[Any]:
+    """What the compiled executor makes of a node."""
+    from hotloop.backends.compiled.kernels import Executor
+
+    plan = example.plan([example.node], example.node.outputs)
+    dtype = example.node.output.dtype
+    found = [np.zeros((BATCH, *value.dims), dtype) for value in plan.outputs]
+    flat = [array.reshape(BATCH, -1) for array in found]
+    feed = Feed([*example.feeds.values()], BATCH)
+    Executor(plan).run(feed, 0, 1, np.zeros(1), outputs=flat)
+    return found
+
+
+@every_op
+def test_every_op_has_a_profile_case_or_says_why_not(op: Op) -> None:
+    assert (op.name in KERNELS) == has(op, "profile")
+
+
+# What compares several rows with each other knows its examples by itself.
+KINDS = [
+    kernel.name
+    for kernel in KERNELS.values()
+    if kernel.group in ("losses", "metrics") and kernel.name not in ("ctc", "circle")
+]
+
+
+@pytest.mark.parametrize("name", ["numba", "numpy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_of_several_rows_are_those_of_each_row(kind: str, name: str) -> None:
+    """An example's weight counts for all of its rows."""
+    need(name)
+    function = backends.operations(name).get(kind, reference.OPS[kind])
+    calls = [KERNELS[kind].prepare((6, 4), Arrays("float64")) for _ in range(2)]
+    weight = np.array([0.5, 0.0, 2.0])
+    (target, scores, _), of_rows = calls[0].arguments, calls[0].keywords
+    function(target, scores, np.repeat(weight, 2), **of_rows)
+    several = [array.reshape(3, 2, *array.shape[1:]) for array in (target, scores)]
+    of_examples = {
+        output: array.reshape(3, 2, *array.shape[1:]) for output, array in calls[1].keywords.items()
+    }
+    function(*several, weight, **of_examples)
+    for output, array in of_rows.items():
+        np.testing.assert_allclose(of_examples[output].reshape(array.shape), array, 1e-12, 1e-12)
