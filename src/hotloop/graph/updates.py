@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..backends.own import may_raise
-from ..regularizers import Regularizer
 from ..variables import Variable
 from . import ops
 from .gradients import backward
@@ -97,15 +96,14 @@ def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
 def penalty_factors(variable: Variable) -> tuple[float, float]:
     """What a weight's absolute values and its squares are multiplied by in its penalty."""
     regularizer = variable.regularizer
-    if (
-        not isinstance(regularizer, Regularizer)
-        or type(regularizer).__call__ is not Regularizer.__call__
-    ):
+    factors = getattr(regularizer, "factors", None)
+    if factors is None:
         raise TypeError(
             f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
             f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
         )
-    return regularizer.l1, regularizer.l2
+    l1, l2 = factors
+    return l1, l2
 
 
 def _variable(weight: Value) -> Variable:
