@@ -154,23 +154,27 @@ cdef _run(str name, list inputs, list outputs, dict attributes, const hl_kernels
 # ------------------------------------------------------------------ ops as steps
 
 
-class _Array:
+cdef class _Array:
     """One array of an op's signature, as a word of the table below says it."""
 
+    cdef readonly str name, lead
+    cdef readonly bint optional, packed, labels
+    cdef readonly list axes
+
     def __init__(self, str word):
-        self.name, self.marks, axes = re.fullmatch(r"(\w+)([?!#]*) (\S+)", word.strip()).groups()
-        self.optional, self.packed, self.labels = (mark in self.marks for mark in "?!#")
+        self.name, marks, axes = re.fullmatch(r"(\w+)([?!#]*) (\S+)", word.strip()).groups()
+        self.optional, self.packed, self.labels = (mark in marks for mark in "?!#")
         self.lead = axes[0] if axes[0] in "*^" else ""
         self.axes = re.findall(r"\w|\(\w\+\w\)|\(2\w\)", axes[len(self.lead) :])
 
-    def expected(self, sizes):
+    cdef tuple expected(self, dict sizes):
         """The shape that the array must have, as far as sizes of axes are known."""
         lead = sizes["*"] if self.lead else ()
         if self.lead == "^":
             lead = lead[: len(sizes["^"])]
         return (*lead, *(_size(axis, sizes) for axis in self.axes))
 
-    def learn(self, shape, sizes):
+    cdef learn(self, tuple shape, dict sizes):
         """Takes sizes from its shape that are not known yet."""
         at = max(len(shape) - len(self.axes), 0)
         if self.lead:
@@ -190,23 +194,32 @@ def _size(axis, sizes):
     return 2 * sizes[second] if second in sizes else axis
 
 
+cdef object MISSING = inspect.Parameter.empty
+
+# Shapes that an op remembers as fitting: calls in a loop have few.
+cdef Py_ssize_t REMEMBERED = 64
+
+
 cdef class _Op:
     """An op that is one step, called with arrays as the reference is."""
 
     cdef readonly str __name__
-    cdef list inputs, outputs
+    cdef list arrays  # inputs, then outputs
+    cdef Py_ssize_t n_inputs
     cdef object attributes_of
     cdef object signature
     cdef dict defaults
+    cdef dict fits  # shapes -> dims of each operand, examples, most elements; see _fit
     cdef str op
     cdef double empty
 
-    def __init__(self, str name, str words, attributes_of, str op="", double empty=0.0):
+    def __init__(self, str name, str words, attributes_of=None, str op="", double empty=0.0):
         self.__name__, self.op = name, op or name  # as the table and as graphs call it
-        given, written = words.split("->")
-        self.inputs = [_Array(word) for word in given.split(",")]
-        self.outputs = [_Array(word) for word in written.split(",")]
+        given, written = (side.split(",") for side in words.split("->"))
+        self.arrays = [_Array(word) for word in (*given, *written)]
+        self.n_inputs = len(given)
         self.attributes_of, self.empty = attributes_of, empty
+        self.fits = {}
 
     @property
     def __signature__(self):
@@ -215,103 +228,121 @@ cdef class _Op:
         return self.signature
 
     def __call__(self, *given, **named):
-        arrays = self._arrays(given, named)
-        sizes = self._check(arrays)
-        self._step(arrays, sizes, self.attributes_of(self.__name__, arrays, named))
+        cdef Py_ssize_t i
+        cdef list found = list(given), shapes = []
+        if len(found) > self.n_inputs:
+            raise TypeError(f"{self.__name__} takes {self.n_inputs} arrays, got {len(found)}")
+        for i in range(len(found), len(self.arrays)):
+            found.append(named.pop(self.arrays[i].name, None))
+        options = self._with_defaults(named)
+        for one in found:
+            shapes.append(None if one is None else one.shape)
+        key = tuple(shapes)
+        fit = self.fits.get(key)
+        if fit is None:
+            fit = self._fit(found)
+            if len(self.fits) >= REMEMBERED:
+                self.fits.clear()
+            self.fits[key] = fit
+        if self.attributes_of is not None:
+            by_name = {array.name: one for array, one in zip(self.arrays, found)}
+            options = self.attributes_of(self.__name__, by_name, options)
+            found = [*by_name.values()]
+        self._step(found, fit, options)
 
-    cdef dict _arrays(self, tuple given, dict named):
-        """The arrays by their names, None for what there is not; `named` becomes the options."""
-        if len(given) > len(self.inputs):
-            raise TypeError(f"{self.__name__} takes {len(self.inputs)} arrays, got {len(given)}")
-        arrays = {array.name: one for array, one in zip(self.inputs, given)}
-        for array in (*self.inputs[len(given) :], *self.outputs):
-            arrays[array.name] = named.pop(array.name, None)
-        for array in (*self.inputs, *self.outputs):
-            if arrays[array.name] is None and not array.optional:
-                raise TypeError(f"{self.__name__} needs {array.name}")
+    cdef dict _with_defaults(self, dict named):
+        """All options of a call; TypeError if there are others, or one is missing."""
         if self.defaults is None:
+            names = {array.name for array in self.arrays}
             self.defaults = {
                 name: parameter.default
                 for name, parameter in self.__signature__.parameters.items()
-                if name not in arrays
+                if name not in names
             }
-        for name, default in self.defaults.items():
-            if named.setdefault(name, default) is inspect.Parameter.empty:
-                raise TypeError(f"{self.__name__} needs {name}")
-        if len(named) > len(self.defaults):
+        if not self.defaults and not named:
+            return named
+        options = self.defaults | named
+        if len(options) > len(self.defaults):
             raise TypeError(f"{self.__name__} takes {', '.join(self.defaults)}; got {[*named]}")
-        return arrays
+        for value in options.values():
+            if value is MISSING:
+                missing = ", ".join(n for n, value in options.items() if value is MISSING)
+                raise TypeError(f"{self.__name__} needs {missing}")
+        return options
 
-    cdef dict _check(self, dict arrays):
-        """The sizes of all axes; ValueError unless the shapes fit."""
-        sizes = {}
-        there = [a for a in (*self.inputs, *self.outputs) if arrays[a.name] is not None]
-        shapes = {a.name: _shape(a, arrays[a.name]) for a in there}
-        for array in there:
-            array.learn(shapes[array.name], sizes)
-        for array in there:
-            shape, expected = shapes[array.name], array.expected(sizes)
+    cdef tuple _fit(self, list found):
+        """Each operand's dims, how many examples there are, and the most elements of an array, 0 if
+        there is nothing to do; ValueError unless the shapes fit."""
+        cdef _Array array
+        cdef dict sizes = {}
+        cdef list there = []
+        for array, one in zip(self.arrays, found):
+            if one is not None:
+                there.append((array, _shape(array, one)))
+            elif not array.optional:
+                raise TypeError(f"{self.__name__} needs {array.name}")
+        for array, shape in there:
+            array.learn(shape, sizes)
+        for array, shape in there:
+            expected = array.expected(sizes)
             if shape != expected:
                 raise ValueError(
                     f"{self.__name__}: shapes differ and do not fit: {array.name} has shape "
                     f"{shape}, expected {expected}"
                 )
-        return sizes
-
-    cdef _step(self, dict arrays, dict sizes, dict attributes):
-        cdef list places = [], stored = []
-        cdef ptrdiff_t examples, size = 0
-        first = next(arrays[a.name] for a in (*self.inputs, *self.outputs) if not a.labels)
-        cdef const hl_kernels *kernels = _kernels(first)
         lead = sizes.get("*", ())
         # Weights of examples that are several rows say how many of the axes are the batch's.
         of_batch = len(sizes.get("^", lead))
-        examples = prod(lead[:of_batch])
-        for words in (self.inputs, self.outputs):
-            places.append([])
-            for array in words:
-                one = arrays[array.name]
-                if one is None:
-                    if words is self.outputs:
-                        places[-1].append(operand(NULL, (), True))
-                    continue
-                dims = _shape(array, one)
-                if array.lead:
-                    dims = dims[of_batch:]
-                made = operand(
-                    _address(one, "int32" if array.labels else first.dtype), dims,
-                    bool(array.lead), array.labels,
-                )
-                size = max(size, one.size)
-                if array.packed:
-                    packed = PackedArray(one.shape, one.dtype)
-                    (<Operand> made).data = (<PackedArray> packed).data()
-                    stored.append((packed, one, words is self.outputs))
-                places[-1].append(made)
-        inputs, outputs = places
-        for packed, one, is_output in stored:
-            if not is_output:
-                packed.load(one)
-        written = arrays[self.outputs[0].name]
-        if (written if self.outputs[0].lead else arrays[self.inputs[0].name]).size:
+        dims = [
+            None if one is None else _shape(array, one)[of_batch if array.lead else 0 :]
+            for array, one in zip(self.arrays, found)
+        ]
+        written = self.n_inputs if self.arrays[self.n_inputs].lead else 0
+        size = max(prod(shape) for _, shape in there) if found[written].size else 0
+        return dims, prod(lead[:of_batch]), size
+
+    cdef _step(self, list found, tuple fit, dict attributes):
+        cdef list dims, inputs = [], outputs = []
+        cdef list stored = None
+        cdef ptrdiff_t examples, size
+        cdef Py_ssize_t i
+        cdef Operand made
+        cdef _Array array = self.arrays[0]
+        dims, examples, size = fit
+        first = found[1] if array.labels else found[0]
+        cdef const hl_kernels *kernels = _kernels(first)
+        dtype = first.dtype
+        for i in range(len(found)):
+            array, one = self.arrays[i], found[i]
+            if one is None:
+                if i >= self.n_inputs:
+                    outputs.append(operand(NULL, (), True))
+                continue
+            data = _address(one, "int32" if array.labels else dtype)
+            made = operand(data, dims[i], bool(array.lead), array.labels)
+            if array.packed:
+                packed = PackedArray(one.shape, dtype)
+                made.data = (<PackedArray> packed).data()
+                if i < self.n_inputs:
+                    packed.load(one)
+                else:
+                    stored = [packed, one]
+            (inputs if i < self.n_inputs else outputs).append(made)
+        if size:
             _run(self.op, inputs, outputs, attributes, kernels, examples, size)
-        else:
-            for array in self.outputs:
-                if not array.lead and not array.packed:
-                    arrays[array.name][...] = self.empty
-        for packed, one, is_output in stored:
-            if is_output:
-                packed.store(one)
+        elif stored is None and not self.arrays[self.n_inputs].lead:
+            for one in found[self.n_inputs :]:
+                one[...] = self.empty
+        if stored is not None:
+            stored[0].store(stored[1])
 
 
-def _shape(array, one):
+cdef tuple _shape(_Array array, one):
     """A number alone is a row of one."""
     return one.shape or (1,) * bool(array.axes)
 
 
-def _options(name, arrays, options):
-    """Attributes: what the call says beside the arrays."""
-    return options
+# What becomes of a call's options, where these alone are not an op's attributes.
 
 
 def _normalization(name, arrays, options):
@@ -430,13 +461,13 @@ _METRICS = {
     for name in METRICS
 }
 
-_OPS = {name: _Op(name, words, _options) for name, words in _PLAIN.items()}
+_OPS = {name: _Op(name, words) for name, words in _PLAIN.items()}
 _OPS |= {name: _Op(name, words, _normalization) for name, words in _NORMALIZATIONS.items()}
 _OPS |= {name: _Op(name, words, _loss, "loss") for name, words in _LOSSES.items()}
 _OPS |= {name: _Op(name, words, _metric, "metric") for name, words in _METRICS.items()}
 _OPS["columns"] = _Op("columns", "x *c -> out *k", _columns)
 _OPS["column_moments"] = _Op(
-    "column_moments", "x *c -> mean c, variance c", _options, empty=float("nan")
+    "column_moments", "x *c -> mean c, variance c", empty=float("nan")
 )
 
 
@@ -630,7 +661,7 @@ def permutations(keys, *, out):
 
 
 # What the reference calls otherwise than graphs do.
-_OPS["sum_rows"] = _Op("sum_rows", "x *c -> out c", _options, "bias_gradient")
+_OPS["sum_rows"] = _Op("sum_rows", "x *c -> out c", op="bias_gradient")
 
 
 def dense_forward(x, w, b, *, out, activation="linear", alpha=0.0):
