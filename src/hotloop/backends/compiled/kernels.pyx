@@ -660,27 +660,6 @@ def permutations(keys, *, out):
 # ------------------------------------------------------------------------ the table
 
 
-# What the reference calls otherwise than graphs do.
-_OPS["sum_rows"] = _Op("sum_rows", "x *c -> out c", op="bias_gradient")
-
-
-def dense_forward(x, w, b, *, out, activation="linear", alpha=0.0):
-    dense(x, w, b, out=out, activation=activation, alpha=alpha)
-
-
-def dense_backward(x, w, dy, *, dx=None, dw=None, db=None):
-    if dx is not None:
-        input_gradient(dy, w, out=dx)
-    if dw is not None:
-        weight_gradient(x, dy, out=dw)
-    if db is not None:
-        _OPS["sum_rows"](dy, out=db)
-
-
-def moving_average(average, value, *, momentum):
-    moving_average_update(average, value, momentum=momentum)
-
-
 def _table():
     """Every op that the reference has and the core too."""
     table = _OPS | {
@@ -696,9 +675,6 @@ def _table():
             penalty,
             penalty_gradient,
             permutations,
-            dense_forward,
-            dense_backward,
-            moving_average,
         )
     }
     table |= {name: _update(name, rule.hyper, rule.slots) for name, rule in RULES.items()}
