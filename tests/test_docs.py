@@ -85,3 +85,14 @@ def test_names_that_are_said_to_be_missing_are_keras_and_not_ours():
             thing = getattr(thing, part, None)
         found.append((name, thing is not None))
     assert [name for name, there in found if not there] == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_files_that_are_named_are_there(page):
+    if not (DOCS.parent / "src").exists():
+        return  # of an installed package, whose sources are elsewhere
+    text = (DOCS.parent / page).read_text()
+    roots = [DOCS.parent, DOCS.parent / "src/hotloop", DOCS.parent / "src/hotloop/backends"]
+    named = re.findall(r"`([\w/.-]+(?:/|\.(?:py|pyx|pxi|c|h|md|toml|yaml)))`", text)
+    assert len(named) > 20
+    assert not [name for name in named if not any((root / name).exists() for root in roots)]
