@@ -53,10 +53,16 @@ def mean_squares_slope(y_true, y_pred):
 
 
 @pytest.fixture(autouse=True)
-def _names(monkeypatch):
-    """Names that are registered in a test are forgotten after it."""
-    monkeypatch.setattr(activations, "_REGISTERED", {})
-    monkeypatch.setattr(losses, "_REGISTERED", {})
+def _names():
+    """Names that are registered in a test are forgotten after it, and it knows no others."""
+    tables = [activations._REGISTERED, losses._REGISTERED]
+    before = [dict(table) for table in tables]
+    for table in tables:
+        table.clear()
+    yield
+    for table, names in zip(tables, before, strict=True):
+        table.clear()
+        table.update(names)
 
 
 @pytest.fixture

@@ -488,7 +488,7 @@ def package(tmp_path):
     backends = Path(hotloop.backends.__file__).parent
     (copy / "backends").mkdir(parents=True)
     (copy / "__init__.py").touch()
-    names = ("__init__", "formulas", "labels", "loops", "multirow_losses", "numpy")
+    names = ("__init__", "formulas", "labels", "loops", "multirow_losses", "numpy", "weights")
     for name in names:
         shutil.copy(backends / f"{name}.py", copy / "backends" / f"{name}.py")
     shutil.copy(backends.parent / "forks.py", copy / "forks.py")
