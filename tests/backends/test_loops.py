@@ -491,7 +491,8 @@ def package(tmp_path):
     names = ("__init__", "formulas", "labels", "loops", "multirow_losses", "numpy", "weights")
     for name in names:
         shutil.copy(backends / f"{name}.py", copy / "backends" / f"{name}.py")
-    shutil.copy(backends.parent / "forks.py", copy / "forks.py")
+    for name in ("forks", "threadpool", "version"):
+        shutil.copy(backends.parent / f"{name}.py", copy / f"{name}.py")
     return copy
 
 
