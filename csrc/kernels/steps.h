@@ -26,8 +26,8 @@ static void N(max_steps)(const void *x_, ptrdiff_t rows, ptrdiff_t steps, ptrdif
     for (ptrdiff_t i = 0; i < rows; i++, x += steps * cols, y += cols)
         for (ptrdiff_t j = 0; j < cols; j += VL) {
             const int count = lanes_left(cols - j);
-            vec most = load_n(x + j, count);
-            for (ptrdiff_t t = 1; t < steps; t++)
+            vec most = splat(-(T)INFINITY);
+            for (ptrdiff_t t = 0; t < steps; t++)
                 most = N(merged)(HL_MAXIMUM, most, load_n(x + t * cols + j, count));
             store_n(y + j, most, count);
         }

@@ -463,6 +463,21 @@ def test_steps(dtype: Any, threads: int, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_examples_without_steps(dtype: Any, threads: int) -> None:
+    """Sums of none are 0; the largest of none is an error, as in the reference."""
+    x, few = np.empty((5, 0, 33), dtype), np.full((5, 33), 7, dtype)
+    assert_parity("sum_steps", x, out={"out": few})
+    assert_parity("repeat_steps", few, out={"out": x})
+    assert_parity("max_steps_gradient", few, x, few, out={"out": x})
+    products = {"out": np.full((5, 2, 4), 7, dtype)}
+    given = np.empty((5, 2, 0), dtype), np.empty((5, 4, 0), dtype)
+    assert_parity("row_products", *given, out=products)
+    for ops in (compiled.OPS, reference.OPS):
+        with pytest.raises(ValueError, match="max"):
+            ops["max_steps"](x, out=few)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_row_products(dtype: Any, threads: int, rng: np.random.Generator) -> None:
     for m, k in [(m, k) for m, k in SHAPES if m]:
         for rows in ((3,), (2, 5), (0,)):

@@ -848,3 +848,30 @@ def test_large_tables_of_embeddings_are_updated_by_several_threads() -> None:
         assert found[-1] == 8
     finally:
         config.set_num_threads(before)
+
+
+def test_a_run_that_is_interrupted_before_it_begins_can_be_run_again(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that NumPy had in hand are packed again, and all steps are made anew."""
+    x, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 1))
+    weights = []
+    for interrupted in (False, True):
+        hotloop.utils.set_random_seed(3)
+        model = hotloop.Sequential([layers.Dense(64, "tanh"), layers.Dense(1)])
+        model.compile(optimizers.SGD(0.1, momentum=0.5), "mse")
+        model.fit(x, y, shuffle=False, verbose=0)
+        model.layers[0].weights[0].array[...] *= 0.5
+        if interrupted:
+
+            def interrupt(*_: Any) -> Any:
+                raise KeyboardInterrupt
+
+            with monkeypatch.context() as during:
+                during.setattr(optimizers.SGD, "rule", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    model.fit(x, y, shuffle=False, verbose=0)
+        model.fit(x, y, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)

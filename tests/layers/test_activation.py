@@ -150,3 +150,11 @@ def test_the_new_layers_are_no_steps_of_python():
     profile = model.profile(data, np.eye(3)[np.arange(64) % 3])
     served = {row.backend for row in profile.rows}
     assert served == {"cython"} or hotloop.config.backend() != "cython"
+
+
+@pytest.mark.parametrize("backend", ["cython", "numba", "numpy"], indirect=True)
+@pytest.mark.parametrize(("name", "each"), [("softmax", 1), ("log_softmax", 0), ("sparsemax", 1)])
+def test_a_number_alone_is_a_row_of_one(backend, name, each):
+    x = hotloop.Input(())
+    model = hotloop.Model(x, layers.Activation(name)(x))
+    assert model.predict(np.array([3.0, -1.0, 0.5]), verbose=0).tolist() == [each] * 3

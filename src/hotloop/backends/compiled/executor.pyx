@@ -52,7 +52,7 @@ from .runtime cimport (
     set_dims,
     spaced,
 )
-from .steps cimport Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
@@ -78,11 +78,6 @@ cdef class _Memory:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.buffer.data, self.buffer.size, False, flags)
-
-
-# Room for the args of a step: the largest, but for those of a network, take 180 bytes.
-cdef enum:
-    ARGS_BYTES = 256
 
 
 cdef class Executor:
@@ -140,38 +135,43 @@ cdef class Executor:
     def _lower(self):
         """Makes the steps: gathers, the plan's own, copies of outputs."""
         cdef Lowering to = Lowering()
+        self._lowering = None  # until all of it is done: a Ctrl-C may end it
         memset(self.steps, 0, self._room * sizeof(Step))
         to.kernels, to.dtype = self.kernels, self.plan.dtype
         to.examples, to.optimizer = self.plan.batch_size, self.plan.optimizer
         to.scratch_bytes = 64
         to.block = Buffer(self._room * ARGS_BYTES + sizeof(hl_network_args))
-        self._lowering = to
         self._packed = [(v, v.packed(PackedArray)) for v in self.plan.variables]
         self._operands = {}
         self._touched = []
         self.nodes = []
         self.n_steps = 0
         for i, value in enumerate(self.plan.feeds):
-            self._make("gather", value, (), (value,), {"source": i})
+            self._make(to, "gather", value, (), (value,), {"source": i})
         for node in self.plan.steps:
             if not node.op.view:
-                self._make(node.op.name, node, node.inputs, node.outputs, node.attributes)
+                self._make(
+                    to, node.op.name, node, node.inputs, node.outputs, node.attributes,
+                    node.op.changes,
+                )
         self.n_steps_without_outputs = self.n_steps
         for i, value in enumerate(self.plan.outputs):
-            self._make("copy_out", value, (value,), (), {"output": i})
+            self._make(to, "copy_out", value, (value,), (), {"output": i})
         self._in_place = self._feed_of_products()
+        self._operands = {}
         self._flops = self.plan.flops + to.update_flops
         self._set_waits(-1)
+        self._lowering = to
 
-    cdef _make(self, str op, node, inputs, outputs, dict attributes):
+    cdef _make(self, Lowering to, str op, node, inputs, outputs, dict attributes,
+               bint changes=False):
         """One step more, of an op with this name, for a node or for a value that comes or goes."""
-        cdef Lowering to = self._lowering
         to.begin(&self.steps[self.n_steps], op, node)
         LOWERINGS[op](
             to, [self._operand(v) for v in inputs], [self._operand(v) for v in outputs], attributes
         )
         reads, writes = self._bytes(inputs, to.reads_apart), self._bytes(outputs, to.writes_apart)
-        if to.changes:
+        if changes:
             # Weights and their state, unless the loss is not finite.
             writes += self._bytes([v for v in inputs if v.variable is not None], False)
             reads.append(VERDICT)
@@ -242,6 +242,8 @@ cdef class Executor:
 
     cpdef int threads(self):
         """How many threads a run has that finds the pool free."""
+        if self._lowering is None:
+            self._lower()
         if self._lowering.network != NULL:  # trained in one step, which one thread does
             return 1
         if self._flops < 2 * FLOPS_PER_THREAD:
@@ -268,6 +270,8 @@ cdef class Executor:
         cdef int n_threads, n_slots = len(self.plan.slots), i
         if count <= 0:
             return 0, True
+        if self._lowering is None:
+            self._lower()
         for variable, packed in self._packed:
             if not variable.is_packed_as(packed):
                 self._lower()

@@ -47,7 +47,7 @@ from .runtime cimport (
     run_on_team,
     spaced,
 )
-from .steps cimport Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
 from .worker cimport Worker
 
 __all__ = ["OPS", "Executor", "cpu_count", "cpu_name", "isa"]
@@ -135,7 +135,7 @@ cdef _run(str name, list inputs, list outputs, dict attributes, const hl_kernels
     cdef int n_threads
     memset(&batch, 0, sizeof(Batch))
     memset(&step, 0, sizeof(Step))
-    to.kernels, to.examples, to.block = kernels, examples, Buffer(256)
+    to.kernels, to.examples, to.block = kernels, examples, Buffer(ARGS_BYTES)
     to.begin(&step, name, None)
     LOWERINGS[name](to, inputs, outputs, attributes)
     batch.kernels, batch.rows = kernels, examples
@@ -361,6 +361,13 @@ def _columns(name, arrays, options):
     return options
 
 
+def _some_steps(name, arrays, options):
+    """The largest of nothing is an error, as it is in NumPy."""
+    if not arrays["x"].shape[-2]:
+        raise ValueError(f"{name}: x of shape {arrays['x'].shape} has no steps")
+    return options
+
+
 # Whose labels are checked: others find no such class, or read none.
 _CHECKED = frozenset(
     {
@@ -413,7 +420,6 @@ _PLAIN = {
     "layer_norm_scale_gradient": "dy *c, x *c, mean *, inverse * -> out c",
     "lookup": "index# *, w! rc -> out *c",
     "lookup_gradient": "dy *c, index# * -> out! rc",
-    "max_steps": "x *sc -> out *c",
     "max_steps_gradient": "dy *c, x *sc, y *c -> out *sc",
     "normalize_scale_gradient": "dy *c, x *c, mean c, variance c -> out c",
     "prelu": "x *c, alpha c -> out *c",
@@ -465,6 +471,7 @@ _OPS = {name: _Op(name, words) for name, words in _PLAIN.items()}
 _OPS |= {name: _Op(name, words, _normalization) for name, words in _NORMALIZATIONS.items()}
 _OPS |= {name: _Op(name, words, _loss, "loss") for name, words in _LOSSES.items()}
 _OPS |= {name: _Op(name, words, _metric, "metric") for name, words in _METRICS.items()}
+_OPS["max_steps"] = _Op("max_steps", "x *sc -> out *c", _some_steps)
 _OPS["columns"] = _Op("columns", "x *c -> out *k", _columns)
 _OPS["column_moments"] = _Op(
     "column_moments", "x *c -> mean c, variance c", empty=float("nan")

@@ -51,6 +51,11 @@ ctypedef void (*Run)(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batc
                      Worker *worker) noexcept nogil
 
 
+# Room for the args of a step: the largest, but for those of a network, take 180 bytes.
+cdef enum:
+    ARGS_BYTES = 256
+
+
 cdef struct Step:
     Run run
     void *args
@@ -119,7 +124,6 @@ cdef class Lowering:
     cdef str name
     cdef object node
     cdef bint reads_apart, writes_apart  # each thread meets only its own examples
-    cdef bint changes  # variables, unless the loss is not finite
     cdef bint decides  # whether the loss is finite, or the run goes on
     cdef bint in_python
 

@@ -94,7 +94,7 @@ cdef class Lowering:
     cdef begin(self, Step *step, str name, node):
         """From now on this step is made, of an op with this name."""
         self.step, self.name, self.node = step, name, node
-        self.changes = self.decides = self.in_python = False
+        self.decides = self.in_python = False
 
     cdef void *fill(self, Run run, hl_share divided, size_t size) except NULL:
         """Says how the step is run; returns its args, all zero."""

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from ..op import OPS, Gradients, Op, like_first
 from ..trace import Node, Value, apply
+from .shapes import reshape
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 
 
+def _by_row(op: Op, x: Value) -> Value:
+    """The op of each row of x; a number alone is a row of one."""
+    return apply(op, x) if x.dims else reshape(apply(op, reshape(x, (1,))), ())
+
+
 def softmax(x: Value) -> Value:
     """Softmax over the last axis."""
-    return apply(OPS["softmax"], x)
+    return _by_row(OPS["softmax"], x)
 
 
 def log_softmax(x: Value) -> Value:
     """Log of the softmax over the last axis."""
-    return apply(OPS["log_softmax"], x)
+    return _by_row(OPS["log_softmax"], x)
 
 
 def sparsemax(x: Value) -> Value:
     """The nearest point of the unit simplex over the last axis."""
-    return apply(OPS["sparsemax"], x)
+    return _by_row(OPS["sparsemax"], x)
 
 
 def _by_output(name: str, summary: str, gradient_summary: str, why_not: dict[str, str]) -> None:
@@ -76,7 +82,7 @@ GLU_GRADIENT: Op = Op(
 
 def unit_rows(x: Value) -> Value:
     """x over its Euclidean length, or over 1e-7 where that is larger, along the last axis."""
-    return apply(UNIT_ROWS, x)
+    return _by_row(UNIT_ROWS, x)
 
 
 UNIT_ROWS = Op(

@@ -53,7 +53,7 @@ def _network_update(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.weight = x.data, _of(given, 2).data
     a.values, a.y_pred = values.data, y_pred.data
     a.room = to.room(to.kernels.network_scratch(network))
-    to.network, to.changes = a, True
+    to.network = a
 
 
 cdef void *_take_weight(Lowering to, list variables, void **state) except NULL:

@@ -37,7 +37,6 @@ cdef _take_updated(Lowering to, hl_updated *updated, Operand w, list state, dict
     updated.w = w.data
     for i, kept in enumerate(state):
         updated.state[i] = (<Operand> kept).data
-    to.changes = True
 
 
 cdef hl_optimizer _rule_of(Lowering to, Operand w, dict attributes) except *:
@@ -98,7 +97,6 @@ def _whole_update(Lowering to, list inputs, list outputs, dict attributes):
     )
     cdef tuple shape = w.dims if w.variable is None else w.variable.shape
     to.step.turns = to.turns()
-    to.changes = True
     a.kind = _rule_of(to, w, attributes)
     a.matrices, a.rows = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
     a.cols = shape[-1] if shape else 1
@@ -186,7 +184,7 @@ def _accumulate_gradient(Lowering to, list inputs, list outputs, dict attributes
     cdef hl_accumulate_gradient_args *a = <hl_accumulate_gradient_args *> to.fill(
         run_accumulate_gradient, HL_BY_ELEMENT, sizeof(hl_accumulate_gradient_args)
     )
-    to.step.length, to.changes = total.stored, True
+    to.step.length = total.stored
     a.batches, a.g, a.total, a.mean = attributes["batches"], g.data, total.data, mean.data
 
 
@@ -258,7 +256,7 @@ def _decay(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_decay_args *a = <hl_decay_args *> to.fill(
         run_decay, HL_BY_ELEMENT, sizeof(hl_decay_args)
     )
-    to.step.length, to.step.turns, to.changes = w.stored, to.turns(), True
+    to.step.length, to.step.turns = w.stored, to.turns()
     a.weight_decay, a.w = attributes["weight_decay"], w.data
 
 
@@ -286,7 +284,7 @@ def _average(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_moving_average_args *a = <hl_moving_average_args *> to.fill(
         run, HL_BY_ELEMENT, sizeof(hl_moving_average_args)
     )
-    to.step.length, to.changes = average.stored, True
+    to.step.length = average.stored
     a.momentum, a.value, a.average = attributes["momentum"], value.data, average.data
 
 
@@ -303,7 +301,7 @@ def _overwrite(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_overwrite_args *a = <hl_overwrite_args *> to.fill(
         run_overwrite, HL_BY_ELEMENT, sizeof(hl_overwrite_args)
     )
-    to.step.length, to.changes = w.stored, True
+    to.step.length = w.stored
     to.step.turns, to.step.frequency = 1, attributes["frequency"]
     a.value, a.w = value.data, w.data
 
@@ -333,7 +331,6 @@ def _constrain(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_constrain_args *a = <hl_constrain_args *> to.fill(
         run_constrain, HL_BY_ALL, sizeof(hl_constrain_args)
     )
-    to.changes = True
     a.packed, a.w = w.packed, w.data
     # The norms of Keras go over the first axis; a vector is one column.
     first, *rest = w.variable.shape or (1,)
