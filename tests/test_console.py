@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,36 @@ outer.on_train_end()
     lines = [line.split("\r")[-1] for line in text.split("\n")[:-1]]
     assert [line[:3] for line in lines] == ["4/4", "9/9"]
     assert lines[1].rstrip().endswith("loss: 1.0000")  # blanks where a longer one stood
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_prediction_that_takes_a_while_has_one_line_which_is_its_last(counted: bool) -> None:
+    code = f"""
+import time, numpy as np, hotloop
+model = hotloop.Sequential([hotloop.layers.Dense(1, input_dim=2)])
+def batches():
+    for _ in range(4):
+        time.sleep(0.15)
+        yield np.ones((8, 2))
+model.predict(batches(), steps={4 if counted else None})
+"""
+    text = screen_of(code, 24, 80)
+    lines = [line.split("\r")[-1] for line in text.split("\n")[:-1]]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("4/4 "), lines
+
+
+def test_a_short_prediction_warns_after_all_else() -> None:
+    code = """
+import numpy as np, hotloop
+from hotloop.callbacks import LambdaCallback
+ends = LambdaCallback()
+ends.on_predict_end = ends.on_test_end = lambda logs=None: print("over", flush=True)
+model = hotloop.Sequential([hotloop.layers.Dense(1, input_dim=2)])
+model.compile("sgd", "mse")
+x, y = np.ones((8, 2)), np.ones(8)
+model.predict((x for _ in range(2)), steps=4, verbose=0, callbacks=[ends])
+model.evaluate(((x, y) for _ in range(2)), steps=4, verbose=0, callbacks=[ends])
+"""
+    text = screen_of(code, 24, 200)
+    assert re.findall("over|ran out", text) == ["over", "ran out"] * 2

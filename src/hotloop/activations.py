@@ -618,11 +618,6 @@ class OwnActivation:
         return f"<OwnActivation {self.__name__}>"
 
 
-def registered() -> list[OwnActivation]:
-    """All activations that were registered."""
-    return list(_REGISTERED.values())
-
-
 def _of_function(f: Callable[..., Any]) -> Activation:
     """A registered function, a scalar one, or one that calls activations."""
     for activation in _REGISTERED.values():

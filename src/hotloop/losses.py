@@ -1537,11 +1537,6 @@ def register(
     return ScalarLoss(name)
 
 
-def registered() -> list[ScalarFunction]:
-    """All functions that were registered."""
-    return list(_REGISTERED.values())
-
-
 def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., Any]) -> Loss:
     """The loss for a name, a class, one of this module's functions, a config or a loss.
 

@@ -42,6 +42,8 @@ def _load(name: str) -> ModuleType | None:
     if name in _modules or name in _failures:
         return _modules.get(name)
     with _loading:
+        if name in _modules or name in _failures:  # another thread was faster
+            return _modules.get(name)
         try:
             if name == "cython":
                 from . import compiled

@@ -54,8 +54,8 @@ def evaluate(
             logs = watch.logs()
         if bar is not None and source.steps is None:
             bar.update(watch.done, watch.done, logs)
-        source.end(watch.done)
         hooks.on_test_end(logs)
+        source.end(watch.done)  # which may warn, and a warning may be an error
     return watch.done, logs
 
 
@@ -83,11 +83,13 @@ def predict(
             if not source.begin():
                 raise ValueError("x gave no batches")
             run(source.parts(), watch)
+            if source.steps is None:
+                bar.update(watch.done, watch.done)
+            found = in_form(watch.result())
+            hooks.on_predict_end({"outputs": found})
             source.end(watch.done)
     finally:
         bar.close()
-    found = in_form(watch.result())
-    hooks.on_predict_end({"outputs": found})
     return found
 
 
@@ -125,7 +127,10 @@ class Training:
         try:
             if self._resumption is not None:
                 self._resumption.restore(in_epoch=False)
-            logs = self._unwatched(epochs) if self._is_unwatched() else self._epochs(epochs)
+            if self._is_unwatched():
+                logs = self._attempt(partial(self._unwatched, epochs))
+            else:
+                logs = self._epochs(epochs)
             optimizer, weights = model.optimizer, model.trainable_weights
             assert optimizer is not None
             optimizer.finalize_variable_values(weights)
@@ -199,16 +204,13 @@ class Training:
         assert isinstance(source, ArrayEpochs)
         logs: dict[str, list[float]] = {}
         start = epochs.start
-        try:
-            with Scores() as scores:
-                scores.begin(source.objective)
-                while start < epochs.stop and not self._task.is_stopped():
-                    block = range(start, min(start + source.at_once, epochs.stop))
-                    watch = Block(self._task, scores, hooks, block, source.ready)
-                    run(source.block(len(block)), watch)
-                    start, logs = watch.ended, watch.logs
-        except NonFiniteError as error:
-            return self._end_at(error)
+        with Scores() as scores:
+            scores.begin(source.objective)
+            while start < epochs.stop and not self._task.is_stopped():
+                block = range(start, min(start + source.at_once, epochs.stop))
+                watch = Block(self._task, scores, hooks, block, source.ready)
+                run(source.block(len(block)), watch)
+                start, logs = watch.ended, watch.logs
         return last(logs)
 
     def _attempt(self, work: Callable[[], Logs]) -> Logs:
