@@ -29,6 +29,11 @@ ACTIVATIONS = [
     "squareplus", "hard_tanh", "tanh_shrink", "softmax", "log_softmax", "sparsemax", "soft_shrink",
 ]  # fmt: skip
 
+
+def lamb(**options: Any) -> Any:
+    return optimizers.Lamb(0.01, epsilon=1e-3, **options)
+
+
 OPTIMIZERS: list[Callable[..., Any]] = [
     lambda **o: optimizers.SGD(0.02, **o),
     lambda **o: optimizers.SGD(0.01, momentum=0.8, **o),
@@ -41,6 +46,7 @@ OPTIMIZERS: list[Callable[..., Any]] = [
     lambda **o: optimizers.Adagrad(0.02, epsilon=1e-3, **o),
     lambda **o: optimizers.Adadelta(0.5, epsilon=1e-3, **o),
     lambda **o: optimizers.Adafactor(0.01, epsilon_1=1e-6, **o),
+    lamb,
     lambda **o: optimizers.Adamax(0.002, epsilon=1e-3, **o),
     lambda **o: optimizers.Nadam(0.002, epsilon=1e-3, **o),
     lambda **o: optimizers.ScheduleFreeAdamW(0.002, epsilon=1e-3, **o),
@@ -48,7 +54,6 @@ OPTIMIZERS: list[Callable[..., Any]] = [
 ]
 # Steps whose size does not shrink with the gradient: rounding errors decide where it is near 0.
 ERRATIC: list[Callable[..., Any]] = [
-    lambda **o: optimizers.Lamb(0.01, epsilon=1e-3, **o),
     lambda **o: optimizers.Lion(0.001, **o),
     lambda **o: optimizers.Muon(0.001, **o),
 ]
@@ -202,6 +207,10 @@ class Recipe:
         self.losses = [self._one_of(t.losses) for t in self.tasks]
         self.decided = bool(rng.random() < 0.85)
         self.optimizer = self._one_of(OPTIMIZERS if self.decided else ERRATIC)
+        if self.optimizer is lamb and any(kind == "batch norm" for kind, _ in self.blocks):
+            # What a batch normalization takes off again has a gradient of 0 in theory; Lamb's step
+            # is as long as the weight however small the gradient is, and rounding errors decide it.
+            self.decided = False
         self.options = dict(self._one_of(OPTIONS))
         self.epochs = int(rng.integers(1, 3))
         self.x = [self._numbers(given) for given in self.inputs]
@@ -400,11 +409,8 @@ def assert_same_bits(ones: list[Array], others: list[Array], what: str) -> None:
         np.testing.assert_array_equal(one, other, err_msg=f"{what}, part {i}")
 
 
-def assert_near(
-    ones: list[Array], others: list[Array], dtype: str, tolerance: float | None = None
-) -> None:
-    if tolerance is None:
-        tolerance = 1e-6 if dtype == "float64" else 5e-3
+def assert_near(ones: list[Array], others: list[Array], dtype: str) -> None:
+    tolerance = 1e-6 if dtype == "float64" else 5e-3
     for i, (one, other) in enumerate(zip(ones, others, strict=True)):
         scale = max(1.0, float(np.max(np.abs(other), initial=0.0)))
         np.testing.assert_allclose(
@@ -412,19 +418,18 @@ def assert_near(
         )
 
 
-def assert_near_however_it_is_rounded(
-    recipe: Recipe, name: str, ones: list[Array], others: list[Array]
-) -> None:
-    """Some models make much of rounding errors; the same in float64 then shows that it is these."""
+def assert_near_but_for_rounding(recipe: Recipe, ones: list[Array], others: list[Array]) -> None:
+    """Some models make much of rounding: float64 shows how far off NumPy itself is."""
     try:
         assert_near(ones, others, recipe.dtype)
     except AssertionError:
         if recipe.dtype == "float64":
             raise
-        assert_near(ones, others, recipe.dtype, tolerance=0.2)
         exact = Recipe(recipe.seed)
         exact.dtype = "float64"
-        assert_near(exact.run(name, 1), exact.run("numpy", 1), "float64")
+        for one, other, truth in zip(ones, others, exact.run("numpy", 1), strict=True):
+            off = float(np.max(np.abs(other - truth), initial=0.0))
+            np.testing.assert_allclose(one, other, rtol=5e-3, atol=max(5e-3, 3 * off))
 
 
 def test_random_models(seeds: Any, settings: None) -> None:
@@ -437,7 +442,7 @@ def test_random_models(seeds: Any, settings: None) -> None:
                 assert_same_bits(recipe.run(name, threads), alone, f"{threads} threads")
             reference = recipe.run("numpy", 1)
             if recipe.decided and all(np.isfinite(part).all() for part in reference):
-                assert_near_however_it_is_rounded(recipe, name, alone, reference)
+                assert_near_but_for_rounding(recipe, alone, reference)
         except Exception as error:
             error.add_note(str(recipe))
             raise

@@ -28,7 +28,6 @@ REASONS = [
     "The least populated class",
     "least populated classes in y have only 1 member",
     "should be greater or equal to the number of classes",
-    "the model's outputs overflowed: lower the learning rate",
 ]
 
 KINDS = [MLPClassifier, MLPRegressor, KerasStyleClassifier, KerasStyleRegressor]
@@ -100,9 +99,14 @@ def test_fitted_or_refused(kind, seeds):
             warnings.simplefilter("ignore")
             try:
                 estimator.fit(x, y, weight)
-            # Too few examples, weights that are all zero, steps too large for numbers like these.
-            except (ValueError, NonFiniteError) as error:
+            except ValueError as error:  # too few examples, or weights that are all zero
                 refused.append(str(error))
+                continue
+            except NonFiniteError:
+                # Plain steps along gradients of numbers like these are too long.
+                large = max(abs(x).max(), np.abs(y).max() if np.issubdtype(y.dtype, float) else 0)
+                assert getattr(estimator, "solver", None) == "sgd"
+                assert large > 30
                 continue
         found = estimator.predict(x)
         assert found.shape == np.shape(y)
