@@ -280,9 +280,17 @@ class Example:
             placement=Placement(steps, [*kept, *self.feeds], BATCH, backends.weight_size),
             batch_size=BATCH,
             dtype="float64",
-            optimizer=optimizers.SGD(0.1, momentum=0.9),
+            optimizer=(
+                optimizers.Muon(0.1)
+                if self.node.op.name == "whole_update"
+                else optimizers.SGD(0.1, momentum=0.9)
+            ),
             variables=[v.variable for v in self.node.inputs if v.variable is not None],
         )
+
+    def variables(self) -> list[Any]:
+        """The numbers of the variables that the node reads."""
+        return [v.variable.numpy() for v in self.node.inputs if v.variable is not None]
 
     def run(self, kept: Sequence[Value], table: Any = reference.OPS) -> list[Any]:
         """What the interpreter makes of these values, with the functions of a table."""
@@ -421,7 +429,7 @@ def test_every_backend_agrees_or_the_record_says_why_not(op: Op, name: str, dtyp
     need(name)
     table = backends.operations(name)
     assert (op.name in table) == (known or name == "numpy")
-    if not known:
+    if not known or name == "numpy":  # which is the reference
         return
     shape = KERNELS[op.name].shapes[0]
     got, expected = (KERNELS[op.name].prepare(shape, Arrays(dtype)) for _ in range(2))
@@ -434,37 +442,36 @@ def test_every_backend_agrees_or_the_record_says_why_not(op: Op, name: str, dtyp
         np.testing.assert_allclose(outputs_of(got)[output], array, tolerance, tolerance)
 
 
-@pytest.mark.parametrize("name", backends.NAMES)
+@pytest.mark.parametrize("name", ["cython", "numba"])
 @every_op
 def test_every_executor_agrees_with_the_reference(op: Op, name: str) -> None:
-    """On arrays of the values' own shapes: several rows in each example."""
+    """On arrays of the values' own shapes, several rows in each example, and on what it changes."""
     if not runs(op):
         return
     need(name)
     example, other = Example(op), Example(op)
-    expected = example.run(example.node.outputs)
-    if name != "cython":
+    expected = [*example.run(example.node.outputs), *example.variables()]
+    if name == "numba":
         table = {**reference.OPS, **backends.operations(name)}
-        found = other.run(other.node.outputs, table)
-    elif other.node.outputs and other.node.output.batched and other.node.output.dtype == "float64":
-        found = compiled(other)
+        found = [*other.run(other.node.outputs, table), *other.variables()]
+    elif all(value.batched and value.dtype == "float64" for value in other.node.outputs):
+        found = [*compiled(other), *other.variables()]
     else:
-        return  # it gives out what each example has, in the model's dtype
+        pytest.skip("the compiled executor gives out what examples have, in the model's dtype")
     for got, array in zip(found, expected, strict=True):
         np.testing.assert_allclose(got, array, 1e-9, 1e-9)
 
 
 def compiled(example: Example) -> list[Any]:
-    """What the compiled executor makes of a node."""
+    """What the compiled executor makes of a node, or the running sum if that has no outputs."""
     from hotloop.backends.compiled.kernels import Executor
 
     plan = example.plan([example.node], example.node.outputs)
-    dtype = example.node.output.dtype
-    found = [np.zeros((BATCH, *value.dims), dtype) for value in plan.outputs]
+    found = [np.zeros((BATCH, *value.dims)) for value in plan.outputs]
     flat = [array.reshape(BATCH, -1) for array in found]
-    feed = Feed([*example.feeds.values()], BATCH)
-    Executor(plan).run(feed, 0, 1, np.zeros(1), outputs=flat)
-    return found
+    feed, sums = Feed([*example.feeds.values()], BATCH), np.zeros(1)
+    Executor(plan).run(feed, 0, 1, sums, outputs=flat)
+    return found or [sums]
 
 
 @every_op
@@ -485,7 +492,9 @@ KINDS = [
 def test_losses_of_several_rows_are_those_of_each_row(kind: str, name: str) -> None:
     """An example's weight counts for all of its rows."""
     need(name)
-    function = backends.operations(name).get(kind, reference.OPS[kind])
+    function = backends.operations(name).get(kind)
+    if function is None:
+        pytest.skip(f"{name} has no loop for it")
     calls = [KERNELS[kind].prepare((6, 4), Arrays("float64")) for _ in range(2)]
     weight = np.array([0.5, 0.0, 2.0])
     (target, scores, _), of_rows = calls[0].arguments, calls[0].keywords
