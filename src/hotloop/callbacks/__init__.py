@@ -1,8 +1,8 @@
 """Callbacks: what happens around epochs and batches."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..doors import door
 from .base import Callback
 from .callback_list import CallbackList
 from .early_stopping import EarlyStopping
@@ -36,20 +36,16 @@ __all__ = [
     "TerminateOnNaN",
 ]
 
-# Those that write files, and the modules that have them.
-_WRITERS = {
-    "BackupAndRestore": ".backup_and_restore",
-    "CSVLogger": ".csv_logger",
-    "ModelCheckpoint": ".model_checkpoint",
-    "TensorBoard": ".tensorboard",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a callback that writes files, with what files need, when it is first used."""
-    if name in _WRITERS:
-        return getattr(import_module(_WRITERS[name], __name__), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+# Those that write files, which need much: each is imported when it is first used.
+__getattr__ = door(
+    __name__,
+    {
+        "BackupAndRestore": ".backup_and_restore",
+        "CSVLogger": ".csv_logger",
+        "ModelCheckpoint": ".model_checkpoint",
+        "TensorBoard": ".tensorboard",
+    },
+)
 
 
 def __dir__() -> list[str]:

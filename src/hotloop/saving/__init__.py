@@ -1,7 +1,8 @@
 """Models in files: written, and read back."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..doors import door
 
 if TYPE_CHECKING:
     from .keras_writing import described
@@ -20,19 +21,16 @@ __all__ = [
     "save_weights",
 ]
 
-_MODULES = {
-    "described": ".keras_writing",
-    "load_model": ".model",
-    "load_weights": ".weights",
-    "model_from_json": ".model_json",
-    "reduced": ".pickling",
-    "save_model": ".model",
-    "save_weights": ".weights",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Imports what files need, archives and checksums among it, when it is first used."""
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name], __name__), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+# What files need, archives and checksums among it, is imported when it is first used.
+__getattr__ = door(
+    __name__,
+    {
+        "described": ".keras_writing",
+        "load_model": ".model",
+        "load_weights": ".weights",
+        "model_from_json": ".model_json",
+        "reduced": ".pickling",
+        "save_model": ".model",
+        "save_weights": ".weights",
+    },
+)
