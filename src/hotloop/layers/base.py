@@ -290,7 +290,7 @@ class Layer:
         regularizer: Any = None,
         trainable: bool = True,
         constraint: Any = None,
-        flat: bool = False,
+        row_axes: int | None = None,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
         if 0 in shape:
@@ -305,7 +305,7 @@ class Layer:
             trainable,
             regularizers.get(regularizer),
             constraints.get(constraint),
-            flat,
+            row_axes,
         )
         variable.path = f"{self.name}/{name}"
         self._weights.append(variable)

@@ -75,11 +75,6 @@ class Elementwise(Merge):
 
     _of_two: Callable[[Value, Value], Value]
 
-    def call(self, x: Sequence[Value]) -> Any:
-        values = self._checked(x)
-        dims = np.broadcast_shapes(*(value.dims for value in values))
-        return self.merge([ops.broadcast(value, dims) for value in values])
-
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
         try:
             np.broadcast_shapes(*shapes)

@@ -27,9 +27,13 @@ from .steps import ACTIVATIONS, LOWERINGS, MERGES, METRICS, ROW_LOSSES, UPDATES
 
 from .csrc cimport (
     HL_BY_ONE,
+    HL_F32,
+    HL_F64,
+    HL_I32,
     HL_LINEAR,
     HL_MAX_HYPER,
     hl_activation,
+    hl_dtype,
     hl_kernels,
     hl_optimizer,
     hl_powers,
@@ -311,6 +315,7 @@ cdef class _Op:
         dims, examples, size = fit
         first = found[1] if array.labels else found[0]
         cdef const hl_kernels *kernels = _kernels(first)
+        cdef hl_dtype floats = HL_F64 if kernels.itemsize == 8 else HL_F32
         dtype = first.dtype
         for i in range(len(found)):
             array, one = self.arrays[i], found[i]
@@ -319,9 +324,9 @@ cdef class _Op:
                     outputs.append(operand(NULL, (), True))
                 continue
             data = _address(one, "int32" if array.labels else dtype)
-            made = operand(data, dims[i], bool(array.lead), array.labels)
+            made = operand(data, dims[i], bool(array.lead), HL_I32 if array.labels else floats)
             if array.packed:
-                packed = PackedArray(one.shape, dtype)
+                packed = PackedArray(one.shape, dtype, 1)
                 made.data = (<PackedArray> packed).data()
                 if i < self.n_inputs:
                     packed.load(one)

@@ -35,6 +35,7 @@ from .elementwise import (
     prelu,
     scale,
     subtract,
+    sum_to,
 )
 from .indices import (
     ENCODE,
@@ -89,9 +90,11 @@ from .random import (
 from .reductions import (
     MAX_STEPS,
     MAX_STEPS_GRADIENT,
+    OVER_EXAMPLES,
     REPEAT_STEPS,
     SUM_STEPS,
     max_steps,
+    over_examples,
     repeat_steps,
     sum_steps,
 )
@@ -107,11 +110,12 @@ from .rows import (
     unit_rows,
 )
 from .shapes import (
+    CAST,
     COLUMNS,
     CONCATENATE,
     PERMUTE,
     RESHAPE,
-    broadcast,
+    cast,
     concatenate,
     identity,
     permute,
@@ -120,6 +124,7 @@ from .shapes import (
 )
 from .updates import (
     ACCUMULATE_GRADIENT,
+    ASSIGN,
     AVERAGE,
     BIAS_GRADIENT_UPDATE,
     CLIP_BY_NORM,
@@ -144,10 +149,12 @@ __all__ = [
     "ADD_BIAS",
     "ALPHA_DROPOUT",
     "ALPHA_DROPOUT_GRADIENT",
+    "ASSIGN",
     "AVERAGE",
     "BATCH_NORMALIZATION",
     "BIAS_GRADIENT",
     "BIAS_GRADIENT_UPDATE",
+    "CAST",
     "CLIP_BY_NORM",
     "CLIP_BY_VALUE",
     "COLUMNS",
@@ -183,6 +190,7 @@ __all__ = [
     "NORMALIZE_GRADIENT",
     "NORMALIZE_SCALE_GRADIENT",
     "OVERWRITE",
+    "OVER_EXAMPLES",
     "OWN_ACTIVATION",
     "OWN_ACTIVATION_GRADIENT",
     "PENALTY",
@@ -212,7 +220,7 @@ __all__ = [
     "add_bias",
     "alpha_dropout",
     "batch_normalization",
-    "broadcast",
+    "cast",
     "concatenate",
     "dropout",
     "encode",
@@ -231,6 +239,7 @@ __all__ = [
     "metric",
     "minimum",
     "multiply",
+    "over_examples",
     "own_activation",
     "permute",
     "prelu",
@@ -247,5 +256,6 @@ __all__ = [
     "standardize",
     "subtract",
     "sum_steps",
+    "sum_to",
     "unit_rows",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from ...backends.formulas import ACTIVATIONS, Activation
 from ...variables import Variable
-from ..op import OPS, Gradients, Op, like_first, of_one_shape
+from ..op import OPS, Gradients, Op, Run, broadcast, like_first, like_inputs
 from ..trace import Node, Value, apply
-from .dense import weights_of
+from .dense import BIAS_GRADIENT, weights_of
+from .reductions import sum_steps
+from .shapes import reshape
 
 if TYPE_CHECKING:
     from ...backends.scalar_functions import ScalarFunction
@@ -57,8 +60,9 @@ for _formula in ACTIVATIONS.values():
 
 
 def prelu(x: Value, alpha: Variable) -> Value:
-    """x, times alpha where it is below 0; alpha (cols,) being the same for each row."""
-    return apply(PRELU, x, *weights_of(x, alpha))
+    """x, times alpha where it is below 0; alpha, of cols numbers, being the same for each row."""
+    (given,) = weights_of(x, alpha)
+    return apply(PRELU, x, reshape(given, (alpha.size,)))
 
 
 def _of_prelu(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
@@ -70,6 +74,7 @@ PRELU = Op(
     "prelu",
     "x, times alpha, of each column, where x is below 0.",
     shape=like_first,
+    weights=(1,),
     gradient=_of_prelu,
     in_place=True,
     mask="passes",
@@ -78,6 +83,7 @@ PRELU_GRADIENT = Op(
     "prelu_gradient",
     "With respect to x: dy, times alpha where x is below 0, and 0 where x is.",
     shape=like_first,
+    weights=(2,),
     in_place=True,
     mask="passes",
     why_not={"gradient": "of a gradient"},
@@ -137,16 +143,48 @@ OWN_ACTIVATION_GRADIENT = Op(
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 
+def _broadcast(run: Run, node: Node) -> None:
+    """Reference: a function of arrays that are broadcast, behind the batch where there is one."""
+    rank = len(node.output.dims)
+    arrays = []
+    for value in node.inputs:
+        array = run.array(value)
+        batch = array.shape[: array.ndim - len(value.dims)]
+        arrays.append(array.reshape(batch + (1,) * (rank - len(value.dims)) + value.dims))
+    run.function(node)(*arrays, out=run.array(node.output))
+
+
+_MERGED: dict[str, Any] = {
+    "shape": broadcast,
+    "layout": like_inputs,
+    "weights": range(3),
+    "reference": _broadcast,
+}
+
+
+def sum_to(x: Value, like: Value) -> Value:
+    """The sum over the axes, and the examples, along which `like` was broadcast to x."""
+    rank = len(x.dims)
+    for axis, n in zip(range(-1, -rank - 1, -1), reversed(x.dims), strict=True):
+        before, after = x.dims[: axis + rank], x.dims[axis + rank + 1 :]
+        if n != 1 and (len(like.dims) < -axis or like.dims[axis] == 1):
+            rows = reshape(x, (math.prod(before), n, math.prod(after)))
+            x = reshape(sum_steps(rows), (*before, 1, *after))
+    if x.batched and not like.batched:
+        x = apply(BIAS_GRADIENT, reshape(x, (x.size,)))
+    return x if x.dims == like.dims else reshape(x, like.dims)
+
+
 def add(a: Value, b: Value) -> Value:
-    """a + b, of one shape."""
+    """a + b, broadcast to one shape."""
     return apply(ADD, a, b)
 
 
 ADD = Op(
     "add",
     "a + b.",
-    shape=of_one_shape,
-    gradient=lambda node, wanted, dy: (dy, dy),
+    **_MERGED,
+    gradient=lambda node, wanted, dy: tuple(sum_to(dy, value) for value in node.inputs),
     in_place=True,
     mask="passes",
     why_not=_LOOP,
@@ -154,15 +192,20 @@ ADD = Op(
 
 
 def subtract(a: Value, b: Value) -> Value:
-    """a - b, of one shape."""
+    """a - b, broadcast to one shape."""
     return apply(SUBTRACT, a, b)
+
+
+def _of_subtract(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    a, b = node.inputs
+    return sum_to(dy, a), scale(sum_to(dy, b), -1.0) if wanted[1] else None
 
 
 SUBTRACT = Op(
     "subtract",
     "a - b.",
-    shape=of_one_shape,
-    gradient=lambda node, wanted, dy: (dy, scale(dy, -1.0)),
+    **_MERGED,
+    gradient=_of_subtract,
     in_place=True,
     mask="passes",
     why_not=_LOOP,
@@ -170,19 +213,20 @@ SUBTRACT = Op(
 
 
 def multiply(a: Value, b: Value) -> Value:
-    """a * b element by element, of one shape."""
+    """a * b element by element, broadcast to one shape."""
     return apply(MULTIPLY, a, b)
 
 
 def _of_multiply(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
     a, b = node.inputs
-    return apply(MULTIPLY, dy, b), apply(MULTIPLY, dy, a)
+    da = sum_to(apply(MULTIPLY, dy, b), a) if wanted[0] else None
+    return da, sum_to(apply(MULTIPLY, dy, a), b) if wanted[1] else None
 
 
 MULTIPLY = Op(
     "multiply",
     "a * b.",
-    shape=of_one_shape,
+    **_MERGED,
     gradient=_of_multiply,
     in_place=True,
     mask="passes",
@@ -191,12 +235,12 @@ MULTIPLY = Op(
 
 
 def maximum(a: Value, b: Value) -> Value:
-    """The larger of a and b element by element, of one shape."""
+    """The larger of a and b element by element, broadcast to one shape."""
     return apply(OPS["maximum"], a, b)
 
 
 def minimum(a: Value, b: Value) -> Value:
-    """The smaller of a and b element by element, of one shape."""
+    """The smaller of a and b element by element, broadcast to one shape."""
     return apply(OPS["minimum"], a, b)
 
 
@@ -205,7 +249,7 @@ def _choice(name: str, chosen: str, relation: str) -> None:
     gradient = Op(
         f"{name}_gradient",
         f"With respect to a: dy where a {relation} b, and half of it where they are equal.",
-        shape=of_one_shape,
+        **_MERGED,
         in_place=True,
         mask="passes",
         why_not=_LOOP | {"gradient": "of a gradient"},
@@ -213,12 +257,13 @@ def _choice(name: str, chosen: str, relation: str) -> None:
 
     def rule(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
         a, b = node.inputs
-        return apply(gradient, dy, a, b), apply(gradient, dy, b, a)
+        da = sum_to(apply(gradient, dy, a, b), a) if wanted[0] else None
+        return da, sum_to(apply(gradient, dy, b, a), b) if wanted[1] else None
 
     Op(
         name,
         f"The {chosen} of a and b; NaN where either is.",
-        shape=of_one_shape,
+        **_MERGED,
         gradient=rule,
         in_place=True,
         mask="passes",
@@ -239,6 +284,7 @@ SCALE = Op(
     "scale",
     "x * factor + offset.",
     shape=like_first,
+    layout=like_inputs,
     gradient=lambda node, wanted, dy: (scale(dy, node.attributes["factor"]),),
     in_place=True,
     mask="passes",

@@ -68,6 +68,7 @@ LAMBDA = Op(
     "lambda",
     "The user's function of whole arrays.",
     shape=lambda node: (node.attributes["dims"],),
+    of_examples=True,
     gradient=_of_lambda,
     reference=_value,
     why_not=_USERS,
@@ -76,6 +77,8 @@ LAMBDA_GRADIENT = Op(
     "lambda_gradient",
     "The user's function of whole arrays and dy, for the gradients of all inputs.",
     shape=lambda node: tuple(value.dims for value in node.inputs[1:]),
+    always=(),
+    of_examples=True,
     reference=_gradients,
     why_not=_USERS | {"gradient": "of a gradient"},
 )
