@@ -185,7 +185,11 @@ CASES = {
         [x(2, 4)],
         16 * X,
         0,
-        {"dims": (2, 4), "function": square, "gradient": lambda a, dy: [2.0 * a * dy]},
+        {
+            "dims": lambda inputs: (2, 4),
+            "function": square,
+            "gradient": lambda a, dy: [2.0 * a * dy],
+        },
     ),
     "lambda_gradient": Case([x(2, 4), x(2, 4)], 24 * X, 0, {"gradient": lambda a, dy: [a * dy]}),
     "loss": Case(

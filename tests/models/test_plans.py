@@ -108,12 +108,24 @@ def test_a_plan_for_each_purpose_batch_size_and_weighting():
         assert len(kept(model)) == i + 1
 
 
-def test_the_newest_are_kept(backend):
+def test_few_are_kept_that_are_large(backend, monkeypatch):
     model = new_model()
+    monkeypatch.setattr(plans, "KEPT_BYTES", 0)
     for size in range(1, 2 * plans.KEPT):
         model.predict(x, batch_size=size, verbose=0)
-    sizes = [ready.plan.batch_size for ready in kept(model)]
-    assert sizes == list(range(plans.KEPT, 2 * plans.KEPT))
+    assert sizes(model) == list(range(plans.KEPT, 2 * plans.KEPT))
+
+
+def test_more_are_kept_that_are_small(monkeypatch):
+    model = new_model()
+    monkeypatch.setattr(plans, "MOST_KEPT", 12)
+    for size in (*range(1, 13), 2, 13, 14, 2):
+        model.predict(x, batch_size=size, verbose=0)
+    assert sizes(model) == [*range(4, 13), 13, 14, 2]  # those that were used last
+
+
+def sizes(model: hotloop.Sequential) -> list[int]:
+    return [ready.plan.batch_size for ready in kept(model)]
 
 
 def test_what_a_plan_is_found_by_lives_as_long():

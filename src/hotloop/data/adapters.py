@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import config, masks
+from ..lengths import common, is_open, shown
 from . import tables
 
 Array = NDArray[Any]
@@ -205,6 +206,28 @@ def _wrong_lengths(arrays: Mapping[str, Sequence[Array]]) -> str:
     return f"{next(iter(lengths))} is empty: there are no examples to work on"
 
 
+def as_expected(got: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that examples of shape `got` are read in, where `dims` are expected.
+
+    An axis of length 1 may be missing, or be there besides. None if they do not fit.
+
+    Examples
+    --------
+    >>> as_expected((3, 2), (3, 2)), as_expected((3,), (3, 1)), as_expected((3,), (2,))
+    ((3, 2), (3, 1), None)
+    """
+    if got == dims:
+        return got
+    if not is_open(dims):
+        squeezed = tuple(d for d in got if d != 1) == tuple(d for d in dims if d != 1)
+        return dims if squeezed and abs(len(got) - len(dims)) <= 1 else None
+    if len(got) + 1 == len(dims) and dims[-1] == 1:
+        got = (*got, 1)
+    elif len(got) == len(dims) + 1 and got[-1] == 1:
+        got = got[:-1]
+    return None if common(got, dims) is None or 0 in got else got
+
+
 def check_inputs(
     arrays: Sequence[Array], dims: Sequence[tuple[int, ...]], model: str, first: str
 ) -> None:
@@ -217,9 +240,13 @@ def check_inputs(
     """
     for array, expected in zip(arrays, dims, strict=True):
         got = array.shape[1:]
-        squeezed = tuple(d for d in got if d != 1) == tuple(d for d in expected if d != 1)
-        if got == expected or (squeezed and abs(len(got) - len(expected)) <= 1):
+        if as_expected(got, expected) is not None:
             continue
+        if is_open(expected):
+            raise ValueError(
+                f"{first} of {model} expects an array of shape {(None, *shown(expected))}, of any "
+                f"lengths above 0 where it says None, but got x of shape {array.shape}"
+            )
         hint = ""
         if expected and len(got) > 1 and np.prod(got) == expected[-1] and len(expected) == 1:
             hint = "; add Flatten() before it, or reshape x to " + f"({len(array)}, {expected[0]})"

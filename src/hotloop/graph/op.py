@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
+from ..lengths import common
+
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
     from .plan import Plan
@@ -86,10 +88,11 @@ def like_first(node: Node) -> tuple[Dims, ...]:
 
 def of_one_shape(node: Node) -> tuple[Dims, ...]:
     """Shape rule: that of all inputs."""
-    first, *others = (value.dims for value in node.inputs)
-    if any(dims != first for dims in others):
-        raise ValueError(f"{node.op.name} needs values of one shape, not of {[first, *others]}")
-    return (first,)
+    dims = common(*(value.dims for value in node.inputs))
+    if dims is None:
+        shapes = " and ".join(str(value.shape) for value in node.inputs)
+        raise ValueError(f"{node.op.name} needs values of one shape, not of {shapes}")
+    return (dims,)
 
 
 def nothing(node: Node) -> tuple[Dims, ...]:

@@ -100,7 +100,7 @@ class ArrayEpochs:
         size = examples.batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
         self.newest, self.batch_size = data, size
         self.objective = task.objective(data)
-        self.ready: Callable[[], Ready] = partial(task.ready, size, self.objective)
+        self.ready: Callable[[], Ready] = partial(task.ready, data.form, size, self.objective)
         self._feed = data.feed(self.objective)
         self._batches = self._feed.batches(size)
         self.steps = steps_per_epoch or self._batches

@@ -330,7 +330,7 @@ class Validation:
             self._stream.restart()
             return self._stream
         objective = self._task.objective(self._data)
-        ready = self._task.ready(self._size, objective)
+        ready = self._task.ready(self._data.form, self._size, objective)
         return Arrays(ready, self._data, objective, self._steps)
 
 

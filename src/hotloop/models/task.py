@@ -10,6 +10,7 @@ from . import examples
 
 if TYPE_CHECKING:
     from .examples import Examples
+    from .forms import Form
     from .objective import Compilation, Objective
     from .plans import Changing, Plans, Purpose, Ready
     from .trainable import Trainable
@@ -63,13 +64,17 @@ class Task:
     def objective(self, data: Examples) -> Objective:
         """Losses and metrics for such examples."""
         assert self.compilation is not None
-        return self.compilation.bind(self.model, data.y, data.weight is not None)
+        return self.compilation.bind(data.form, data.y, data.weight is not None)
 
     def ready(
-        self, batch_size: int, objective: Objective | None, changes: Changing | None = None
+        self,
+        form: Form,
+        batch_size: int,
+        objective: Objective | None,
+        changes: Changing | None = None,
     ) -> Ready:
         """The plan as layers and optimizer are now, or were when there were these `changes`."""
-        return self.plans.ready(self.model, self.purpose, batch_size, objective, changes)
+        return self.plans.ready(self.model, form, self.purpose, batch_size, objective, changes)
 
     def begin(self) -> None:
         """From now on it can be stopped."""

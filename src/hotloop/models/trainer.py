@@ -20,7 +20,7 @@ from . import examples
 from .arrays import ArrayEpochs, Arrays
 from .diagnosis import non_finite
 from .examples import Examples
-from .intake import Intake
+from .forms import Forms
 from .loop import NO_SUMS, Epoch, Part, run
 from .objective import Compilation, Objective, by_slot
 from .plans import Plans, Purpose, rounded_up
@@ -92,7 +92,7 @@ class Trainer(Trainable):
         self.stop_predicting = False
         self._running: list[str] = []  # the methods that are at work, in whatever thread
         self._compilation: Compilation | None = None
-        self._intake: Intake | None = None
+        self._forms: Forms | None = None
         self._plans = Plans()
 
     def _in_output_form(self, outputs: list[Any]) -> Any:
@@ -358,7 +358,7 @@ class Trainer(Trainable):
             data = task.read(x, y, sample_weight)
             batch_size = examples.batch_size(batch_size, data.rows, steps)
             objective = task.objective(data)
-            source = Arrays(task.ready(batch_size, objective), data, objective, steps)
+            source = Arrays(task.ready(data.form, batch_size, objective), data, objective, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         try:
             with _AtWork(self._running, "evaluate"):
@@ -410,10 +410,10 @@ class Trainer(Trainable):
             refuse(batch_size=batch_size)
             source = Stream(task, x, steps)
         else:
-            arrays, rows = examples.read_inputs(self, x)
+            arrays, rows, form = examples.read_inputs(self, x)
             size = examples.batch_size(batch_size, rows, steps)
-            ready = self._plans.ready(self, "predict", size)
-            source = Arrays(ready, Examples(arrays, [], None, rows), None, steps)
+            ready = self._plans.ready(self, form, "predict", size)
+            source = Arrays(ready, Examples(arrays, [], None, rows, form), None, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         with _AtWork(self._running, "predict"):
             return predict(task, source, self._in_output_form, hooks, bar)
@@ -442,9 +442,9 @@ class Trainer(Trainable):
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
         overriding.refuse_in_class(type(self), "predict_on_batch()", _PREDICTS, OVERRIDING_ADVICE)
-        arrays, rows = examples.read_inputs(self, x)
-        ready = self._plans.ready(self, "predict", rounded_up(rows))
-        outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
+        arrays, rows, form = examples.read_inputs(self, x)
+        ready = self._plans.ready(self, form, "predict", rounded_up(rows))
+        outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
         ready.alone(methodcaller("run", Feed(arrays, rows), 0, 1, NO_SUMS, outputs=outs))
         return self._in_output_form(outs)
 
@@ -521,8 +521,8 @@ class Trainer(Trainable):
         compilation = self._require_compiled(method)
         data = examples.read(self, compilation, x, y, sample_weight)
         data = data.with_class_weights(class_weight)
-        objective = compilation.bind(self, data.y, data.weight is not None)
-        ready = self._plans.ready(self, purpose, rounded_up(data.rows), objective)
+        objective = compilation.bind(data.form, data.y, data.weight is not None)
+        ready = self._plans.ready(self, data.form, purpose, rounded_up(data.rows), objective)
         return Part(ready, data.feed(objective), data, objective)
 
     def _on_batch(self, purpose: Purpose, part: Part, return_dict: bool) -> Any:
@@ -591,7 +591,8 @@ class Trainer(Trainable):
             examples.check_count("steps", steps, 1)
         data = task.read(x, y, sample_weight)
         objective = task.objective(data)
-        ready = task.ready(examples.batch_size(batch_size, data.rows, None), objective)
+        size = examples.batch_size(batch_size, data.rows, None)
+        ready = task.ready(data.form, size, objective)
         feed = data.feed(objective)
         profile: Profile = ready.alone(
             lambda executor: step.profile(
@@ -621,11 +622,11 @@ class Trainer(Trainable):
         return [use.metric for use in self._compilation.bound[-1].metrics]
 
     @property
-    def intake(self) -> Intake:
-        """What becomes of input arrays before a plan reads them."""
-        if self._intake is None or self._intake.outputs != self.outputs:
-            self._intake = Intake(self.inputs, self.outputs)
-        return self._intake
+    def forms(self) -> Forms:
+        """What it computes, for examples of each shape."""
+        if self._forms is None or self._forms.recorded.outputs != self.outputs:
+            self._forms = Forms(self)
+        return self._forms
 
     def training_plan(self, batch_size: int) -> Plan | None:
         """The newest plan that trained, or else one as `fit` would make; None if unknown."""

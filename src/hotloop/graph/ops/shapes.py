@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ...lengths import is_open
 from ..op import Array, Dims, Gradients, Op, Run
 from ..trace import Node, Value, apply
 from .reductions import repeat_steps
@@ -21,7 +22,8 @@ def reshape(x: Value, dims: tuple[int, ...]) -> Value:
 
 def _other_dims(node: Node) -> tuple[Dims, ...]:
     (x,), dims = node.inputs, node.attributes["dims"]
-    if math.prod(dims) != x.size:
+    size = math.prod(dims)
+    if size != x.size and not is_open((size, x.size)):
         raise ValueError(
             f"cannot reshape {x.dims} ({x.size} elements) into {dims}: "
             "the number of elements must stay the same"
@@ -140,7 +142,7 @@ def broadcast(x: Value, dims: tuple[int, ...]) -> Value:
         return x
     x = reshape(x, (1,) * (len(dims) - len(x.dims)) + x.dims)
     for axis, size in enumerate(dims):
-        if x.dims[axis] != size:
+        if x.dims[axis] == 1 and size != 1:
             before, after = x.dims[:axis], x.dims[axis + 1 :]
             flat = reshape(x, (math.prod(before), math.prod(after)))
             x = reshape(repeat_steps(flat, size), (*before, size, *after))
