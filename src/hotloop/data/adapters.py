@@ -30,20 +30,20 @@ NO_TEXT: TextInputs = {}
 _USUAL = frozenset("fdBilq")  # dtypes of most arrays, which need no other look
 
 
+def is_plain(value: Any) -> bool:
+    """Whether this is an array of a kind that `as_array` passes on as it is: a quick look."""
+    return type(value) is np.ndarray and value.dtype.char in _USUAL
+
+
 def examples(value: Any, dims: tuple[int, ...]) -> int:
     """How many examples of exactly this shape an array holds, as most do: a quick look.
 
     0 for anything that needs a closer look.
     """
-    if type(value) is not np.ndarray or value.dtype.char not in _USUAL:
+    if not is_plain(value):
         return 0
     shape = value.shape
     return shape[0] if shape and shape[1:] == dims else 0
-
-
-def is_plain(value: Any) -> bool:
-    """Whether this is an array of a kind that `as_array` passes on as it is: a quick look."""
-    return type(value) is np.ndarray and value.dtype.char in _USUAL
 
 
 def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = False) -> Array:

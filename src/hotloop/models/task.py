@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import examples
+from .loop import Part
+from .plans import rounded_up
 
 if TYPE_CHECKING:
     from .examples import Examples
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
     from .trainable import Trainable
 
 # By which attribute callbacks and other threads end what a model does.
-_FLAGS = {
+_FLAGS: dict[Purpose, str] = {
     "train": "stop_training",
     "evaluate": "stop_evaluating",
     "predict": "stop_predicting",
+    "gradients": "stop_training",  # the first half of a step
 }
 
 
@@ -30,9 +33,9 @@ class Task:
     ----------
     model : Trainable
     plans : Plans
-    purpose : str
+    purpose : {"train", "evaluate", "predict", "gradients"}
     compilation : Compilation, optional
-        To train or evaluate.
+        For all but predictions.
 
     Attributes
     ----------
@@ -60,6 +63,15 @@ class Task:
         """Checked examples."""
         assert self.compilation is not None
         return examples.read(self.model, self.compilation, x, y, weight)
+
+    def part(
+        self, x: Any, y: Any, weight: Any, class_weight: Mapping[int, float] | None = None
+    ) -> Part:
+        """A checked batch with the plan for it."""
+        data = self.read(x, y, weight).with_class_weights(class_weight)
+        objective = self.objective(data)
+        ready = self.ready(data.form, rounded_up(data.rows), objective)
+        return Part(ready, data.feed(objective), data, objective)
 
     def objective(self, data: Examples) -> Objective:
         """Losses and metrics for such examples."""

@@ -23,7 +23,7 @@ from .examples import Examples
 from .forms import Forms
 from .loop import NO_SUMS, Epoch, Part, run
 from .objective import Compilation, Objective, by_slot
-from .plans import Plans, Purpose, rounded_up
+from .plans import Plans, rounded_up
 from .resumption import resumption
 from .runs import Training, Validation, evaluate, predict
 from .scores import Scores
@@ -355,10 +355,7 @@ class Trainer(Trainable):
             refuse(y=y, sample_weight=sample_weight, batch_size=batch_size)
             source = Stream(task, x, steps)
         else:
-            data = task.read(x, y, sample_weight)
-            batch_size = examples.batch_size(batch_size, data.rows, steps)
-            objective = task.objective(data)
-            source = Arrays(task.ready(data.form, batch_size, objective), data, objective, steps)
+            source = Arrays(task, task.read(x, y, sample_weight), batch_size, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         try:
             with _AtWork(self._running, "evaluate"):
@@ -403,7 +400,7 @@ class Trainer(Trainable):
         ValueError
             For examples that do not have the model's input shape.
         """
-        overriding.refuse_in_class(type(self), "predict()", _PREDICTS, OVERRIDING_ADVICE)
+        self._refuse_overridden("predict", *_PREDICTS)
         task = Task(self, self._plans, "predict")
         source: Arrays | Stream
         if is_batches(x):
@@ -411,9 +408,7 @@ class Trainer(Trainable):
             source = Stream(task, x, steps)
         else:
             arrays, rows, form = examples.read_inputs(self, x)
-            size = examples.batch_size(batch_size, rows, steps)
-            ready = self._plans.ready(self, form, "predict", size)
-            source = Arrays(ready, Examples(arrays, [], None, rows, form), None, steps)
+            source = Arrays(task, Examples(arrays, [], None, rows, form), batch_size, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         with _AtWork(self._running, "predict"):
             return predict(task, source, self._in_output_form, hooks, bar)
@@ -429,19 +424,19 @@ class Trainer(Trainable):
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns what `evaluate` returns, before the step."""
-        part = self._batch("train_on_batch", "train", x, y, sample_weight, class_weight)
-        return self._on_batch("train", part, return_dict)
+        task = Task(self, self._plans, "train", self._require_compiled("train_on_batch"))
+        return _on_batch(task, task.part(x, y, sample_weight, class_weight), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Loss and metrics of one batch."""
-        part = self._batch("test_on_batch", "evaluate", x, y, sample_weight, None)
-        return self._on_batch("evaluate", part, return_dict)
+        task = Task(self, self._plans, "evaluate", self._require_compiled("test_on_batch"))
+        return _on_batch(task, task.part(x, y, sample_weight), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
-        overriding.refuse_in_class(type(self), "predict_on_batch()", _PREDICTS, OVERRIDING_ADVICE)
+        self._refuse_overridden("predict_on_batch", *_PREDICTS)
         arrays, rows, form = examples.read_inputs(self, x)
         ready = self._plans.ready(self, form, "predict", rounded_up(rows))
         outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
@@ -488,7 +483,8 @@ class Trainer(Trainable):
         >>> model.loss_and_gradients([[3.0]], [[1.0]])  # (3 w - 1)^2 and 2 (3 w - 1) 3 at w = 1
         (4.0, [array([[12.]], dtype=float32)])
         """
-        part = self._batch("loss_and_gradients", "gradients", x, y, sample_weight, class_weight)
+        task = Task(self, self._plans, "gradients", self._require_compiled("loss_and_gradients"))
+        part = task.part(x, y, sample_weight, class_weight)
         plan, objective, optimizer = part.ready.plan, part.objective, self._optimizer
         keeper = plan.optimizer
         assert isinstance(keeper, GradientKeeper)
@@ -507,32 +503,6 @@ class Trainer(Trainable):
             raise non_finite("this batch", self.weights, part.data, rows)
         losses = objective.losses_of(by_slot(plan.slots, sums[np.newaxis]), part.data.rows)
         return float(losses["loss"][-1]), gradients
-
-    def _batch(
-        self,
-        method: str,
-        purpose: Purpose,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Mapping[int, float] | None,
-    ) -> Part:
-        """A checked batch with the plan for it."""
-        compilation = self._require_compiled(method)
-        data = examples.read(self, compilation, x, y, sample_weight)
-        data = data.with_class_weights(class_weight)
-        objective = compilation.bind(data.form, data.y, data.weight is not None)
-        ready = self._plans.ready(self, data.form, purpose, rounded_up(data.rows), objective)
-        return Part(ready, data.feed(objective), data, objective)
-
-    def _on_batch(self, purpose: Purpose, part: Part, return_dict: bool) -> Any:
-        """Loss and metrics of a batch, which is run."""
-        with Scores() as scores:
-            watch = Epoch(Task(self, self._plans, purpose), scores)
-            run((part,), watch)
-            logs = watch.logs()
-        assert part.objective is not None
-        return logs if return_dict else _in_order(part.objective, logs)
 
     # -- profile ----------------------------------------------------------------
 
@@ -638,6 +608,16 @@ class Trainer(Trainable):
         bar = callbacks.ProgressBar(verbose)
         params = {"verbose": bar.verbose, "epochs": epochs, "steps": steps}
         return callbacks.CallbackList([given, bar], self, params), bar
+
+
+def _on_batch(task: Task, part: Part, return_dict: bool) -> Any:
+    """Loss and metrics of a batch, which is run."""
+    with Scores() as scores:
+        watch = Epoch(task, scores)
+        run((part,), watch)
+        logs = watch.logs()
+    assert part.objective is not None
+    return logs if return_dict else _in_order(part.objective, logs)
 
 
 def _names(objective: Objective) -> list[str]:
