@@ -71,6 +71,21 @@ def _sum_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef void run_mean_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                         Worker *worker) noexcept nogil:
+    cdef const hl_steps_args *a = <const hl_steps_args *> args
+    cdef char *y = a.y + first * a.rows * a.cols * batch.kernels.itemsize
+    run_sum_steps(args, first, n, batch, worker)
+    batch.kernels.scale(1.0 / <double> a.steps, 0, y, y, n * a.rows * a.cols)
+
+
+@lowers("mean_steps", arrays="x *sc -> out *c")
+def _mean_steps(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_steps_args *a = _take_steps(to, run_mean_steps, y, x)
+    a.x, a.y = x.data, y.data
+
+
 cdef void run_repeat_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                            Worker *worker) noexcept nogil:
     cdef const hl_steps_args *a = <const hl_steps_args *> args
