@@ -350,7 +350,7 @@ typedef struct hl_encode_args {
 
 /* -------------------------------------------------------- examples of several rows */
 
-/* sum_steps, max_steps, repeat_steps: between `rows` times `steps` rows and `rows` rows */
+/* Between `rows` times `steps` rows and `rows` rows */
 typedef struct hl_steps_args {
     ptrdiff_t rows, steps, cols;
     const char *x;

@@ -124,6 +124,7 @@ CASES = {
     "unit_rows": Case([x(2, 4)], 16 * X),
     "unit_rows_gradient": Case([x(2, 4), x(2, 4)], 24 * X),
     "sum_steps": Case([x(2, 4)], 8 * (X + 12)),
+    "mean_steps": Case([x(2, 4)], 8 * (X + 12)),
     "repeat_steps": Case([x(4)], 8 * (12 + X), 0, {"steps": 2}),
     "max_steps": Case([x(2, 4)], 8 * (X + 12)),
     "max_steps_gradient": Case([x(4), x(2, 4), x(4)], 8 * (24 + 2 * X)),

@@ -245,6 +245,11 @@ def sum_steps(x: Array, *, out: Array) -> None:
     out[...] = x.sum(axis=-2, dtype=np.float64)
 
 
+def mean_steps(x: Array, *, out: Array) -> None:
+    """The mean over all steps of x (..., steps, cols), into out (..., cols); NaN of none."""
+    out[...] = x.sum(axis=-2, dtype=np.float64) / x.shape[-2]
+
+
 def repeat_steps(x: Array, *, out: Array) -> None:
     """x (..., cols) in each step of out (..., steps, cols)."""
     out[...] = x[..., np.newaxis, :]
@@ -1542,6 +1547,7 @@ def _table() -> dict[str, Function]:
             encode,
             permute,
             sum_steps,
+            mean_steps,
             repeat_steps,
             max_steps,
             max_steps_gradient,

@@ -436,6 +436,7 @@ def _standardize_gradient(shape: Shape, new: Arrays) -> Call:
 def _steps() -> Iterator[Kernel]:
     yield Kernel("permute", "steps", _WORDS, _permute)
     yield Kernel("sum_steps", "steps", _WORDS, _over_steps)
+    yield Kernel("mean_steps", "steps", _WORDS, _over_steps)
     yield Kernel("repeat_steps", "steps", _WORDS, _repeat_steps)
     yield Kernel("max_steps", "steps", _WORDS, _over_steps)
     yield Kernel("max_steps_gradient", "steps", _WORDS, _max_steps_gradient)

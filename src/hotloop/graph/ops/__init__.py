@@ -89,9 +89,11 @@ from .random import (
 from .reductions import (
     MAX_STEPS,
     MAX_STEPS_GRADIENT,
+    MEAN_STEPS,
     REPEAT_STEPS,
     SUM_STEPS,
     max_steps,
+    mean_steps,
     repeat_steps,
     sum_steps,
 )
@@ -175,6 +177,7 @@ __all__ = [
     "MATMUL",
     "MAX_STEPS",
     "MAX_STEPS_GRADIENT",
+    "MEAN_STEPS",
     "METRIC",
     "MOVING_AVERAGE_UPDATE",
     "MULTIPLY",
@@ -228,6 +231,7 @@ __all__ = [
     "matmul",
     "max_steps",
     "maximum",
+    "mean_steps",
     "metric",
     "minimum",
     "multiply",

@@ -8,7 +8,7 @@ from ...backends.formulas import ACTIVATIONS, Activation
 from ...variables import Variable
 from ..op import OPS, Gradients, Op, like_first, of_one_shape
 from ..trace import Node, Value, apply
-from .dense import weights_of
+from .weights import weights_of
 
 if TYPE_CHECKING:
     from ...backends.scalar_functions import ScalarFunction

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ...variables import Variable
 from ..op import Dims, Gradients, Op, Run, like_first
 from ..trace import Node, Value, apply, emit, parameter
-from .dense import BIAS_GRADIENT, weights_of
+from .dense import BIAS_GRADIENT
+from .weights import weights_of
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 _GRADIENT = _SEVERAL | {"gradient": "of a gradient"}

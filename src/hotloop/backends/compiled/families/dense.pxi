@@ -127,7 +127,7 @@ cdef void run_bias_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batc
     batch.kernels.sum_rows(a.dy + at, a.cols, batch.rows * a.rows, n, a.db + at)
 
 
-@lowers("bias_gradient")
+@lowers("bias_gradient", arrays="dy *c -> out c")
 def _bias_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], db = outputs[0]
     cdef hl_bias_gradient_args *a = <hl_bias_gradient_args *> to.fill(
@@ -164,7 +164,7 @@ cdef void run_add_bias(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *ba
     batch.kernels.add_bias(a.x + at, a.b, a.y + at, n * a.rows, a.cols)
 
 
-@lowers("add_bias")
+@lowers("add_bias", arrays="x *c, b c -> out *c")
 def _add_bias(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
     cdef hl_add_bias_args *a = <hl_add_bias_args *> to.fill(

@@ -45,7 +45,7 @@ cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *
     batch.kernels.activation(a.kind, a.alpha, a.x + at, a.size, a.y + at, a.size, n, a.size)
 
 
-@lowers(*ACTIVATIONS)
+@lowers(*ACTIVATIONS, arrays="x *c -> out *c")
 def _activation(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_activation_args *a = <hl_activation_args *> to.fill(
@@ -63,7 +63,7 @@ cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n
                                       n, a.size)
 
 
-@lowers(*(name + "_gradient" for name in ACTIVATIONS))
+@lowers(*(name + "_gradient" for name in ACTIVATIONS), arrays="dy *c, saved *c -> out *c")
 def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], saved = inputs[1], dx = outputs[0]
     cdef hl_activation_gradient_args *a = <hl_activation_gradient_args *> to.fill(
@@ -132,7 +132,7 @@ cdef void run_merge(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
     batch.kernels.merge(a.kind, a.a + at, a.b + at, a.y + at, n * a.size)
 
 
-@lowers(*MERGES)
+@lowers(*MERGES, arrays="a *c, b *c -> out *c")
 def _merge(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
     cdef hl_share divided = HL_BY_EXAMPLE if y.batched else HL_BY_ELEMENT
@@ -150,7 +150,7 @@ cdef void run_choice_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Ba
     batch.kernels.choice_gradient(a.kind, a.dy + at, a.a + at, a.b + at, a.da + at, n * a.size)
 
 
-@lowers("maximum_gradient", "minimum_gradient")
+@lowers("maximum_gradient", "minimum_gradient", arrays="dy *c, a *c, b *c -> out *c")
 def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], b = inputs[2], da = outputs[0]
     cdef hl_choice_gradient_args *a = <hl_choice_gradient_args *> to.fill(
@@ -167,7 +167,7 @@ cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
     batch.kernels.scale(a.factor, a.offset, a.x + at, a.y + at, n * a.size)
 
 
-@lowers("scale")
+@lowers("scale", arrays="x *c -> out *c")
 def _scale(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_scale_args *a = <hl_scale_args *> to.fill(
@@ -184,7 +184,7 @@ cdef void run_prelu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
     batch.kernels.prelu(a.x + at, a.alpha, a.y + at, n * a.rows, a.cols)
 
 
-@lowers("prelu")
+@lowers("prelu", arrays="x *c, alpha c -> out *c")
 def _prelu(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], alpha = inputs[1], y = outputs[0]
     cdef hl_prelu_args *a = <hl_prelu_args *> to.fill(
@@ -200,7 +200,7 @@ cdef void run_prelu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Bat
     batch.kernels.prelu_gradient(a.dy + at, a.x + at, a.alpha, a.dx + at, n * a.rows, a.cols)
 
 
-@lowers("prelu_gradient")
+@lowers("prelu_gradient", arrays="dy *c, x *c, alpha c -> out *c")
 def _prelu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], alpha = inputs[2], dx = outputs[0]
     cdef hl_prelu_gradient_args *a = <hl_prelu_gradient_args *> to.fill(
@@ -218,7 +218,7 @@ cdef void run_prelu_alpha_gradient(const void *args, ptrdiff_t first, ptrdiff_t 
                                        a.dalpha + at)
 
 
-@lowers("prelu_alpha_gradient")
+@lowers("prelu_alpha_gradient", arrays="dy *c, x *c -> out c")
 def _prelu_alpha_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], dalpha = outputs[0]
     cdef hl_prelu_alpha_gradient_args *a = <hl_prelu_alpha_gradient_args *> to.fill(
