@@ -20,6 +20,7 @@ from ..numpy import alpha_dropout_line
 from . cimport csrc
 from .csrc cimport *
 from .matmul cimport (
+    ROWS_AT_ONCE,
     Update,
     addresses_of,
     dense_forward,
