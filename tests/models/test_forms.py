@@ -25,7 +25,7 @@ def two_outputs(steps):
     hidden = layers.Add()([hidden, layers.Dense(12)(inputs)])
     hidden = layers.BatchNormalization()(layers.Dropout(0.3)(hidden))
     of_steps = layers.Dense(3, "softmax", name="of_steps")(hidden)
-    of_all = layers.Dense(1, name="of_all")(layers.GlobalMaxPooling1D()(hidden))
+    of_all = layers.Dense(1, name="of_all")(layers.GlobalAveragePooling1D()(hidden))
     model = Model(inputs, [of_steps, of_all])
     model.compile(
         "adam",
@@ -44,6 +44,8 @@ ONE_LAYER = {
     "softmax": lambda: layers.Softmax(),
     "noise": lambda: layers.GaussianNoise(0.1),
     "rescaling": lambda: layers.Rescaling(2.0, 1.0),
+    "mean": lambda: layers.GlobalAveragePooling1D(),
+    "mean of steps that come last": lambda: layers.GlobalAveragePooling1D("channels_first"),
     "max": lambda: layers.GlobalMaxPooling1D(),
     "max keeping steps": lambda: layers.GlobalMaxPooling1D(keepdims=True),
     "flatten": lambda: layers.Flatten(),

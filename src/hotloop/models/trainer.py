@@ -436,7 +436,8 @@ class Trainer(Trainable):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
-        self._refuse_overridden("predict_on_batch", *_PREDICTS)
+        # Not by `_refuse_overridden`: one call less, as this takes microseconds.
+        overriding.refuse_in_class(type(self), "predict_on_batch()", _PREDICTS, OVERRIDING_ADVICE)
         arrays, rows, form = examples.read_inputs(self, x)
         ready = self._plans.ready(self, form, "predict", rounded_up(rows))
         outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
