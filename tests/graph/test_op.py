@@ -244,8 +244,8 @@ for _name, _formula in ACTIVATIONS.items():
 for _name in ("softmax", "log_softmax", "sparsemax"):
     CASES[_name] = Case([x(2, 4)], 16 * X)
     CASES[_name + "_gradient"] = Case([x(2, 4), x(2, 4, kind="probability")], 24 * X)
-for _name in ("add", "subtract", "multiply", "maximum", "minimum"):
-    CASES[_name] = Case([x(2, 4), x(2, 4)], 24 * X)
+for _merge in reference.MERGES:
+    CASES[_merge.__name__] = Case([x(2, 4), x(2, 4)], 24 * X)
 for _name in ("maximum_gradient", "minimum_gradient"):
     CASES[_name] = Case([x(2, 4), x(2, 4), x(2, 4)], 32 * X)
 for _name in ("dropout", "alpha_dropout", "alpha_dropout_gradient"):

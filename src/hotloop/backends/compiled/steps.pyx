@@ -38,6 +38,7 @@ from .runtime cimport (
     barrier,
     flush_denormals,
     gather_labels,
+    kernels_of,
     random_bits,
     restore_denormals,
     set_dims,

@@ -31,7 +31,7 @@ def _activation(formula: Activation) -> None:
         shape=like_first,
         in_place=True,
         mask="passes",
-        activation=formula.name,
+        activation_of_gradient=formula.name,
         options=("alpha",),
         why_not={"gradient": "of a gradient"},
     )
@@ -46,7 +46,7 @@ def _activation(formula: Activation) -> None:
         shape=like_first,
         gradient=rule,
         mask="passes",
-        activation=formula.name,
+        activation=True,
         options=("alpha",),
     )
 
@@ -119,6 +119,7 @@ OWN_ACTIVATION = Op(
     gradient=_of_own_activation,
     mask="passes",
     options=("function",),
+    users=lambda node: "scalar",
     label=_own_label,
     why_not=_OWN,
 )
@@ -128,6 +129,7 @@ OWN_ACTIVATION_GRADIENT = Op(
     shape=like_first,
     mask="passes",
     options=("function",),
+    users=lambda node: "scalar",
     label=_own_label,
     why_not=_OWN | {"gradient": "of a gradient"},
 )

@@ -69,6 +69,7 @@ LAMBDA = Op(
     "The user's function of whole arrays.",
     shape=lambda node: (node.attributes["dims"](node.inputs),),
     gradient=_of_lambda,
+    users=lambda node: "python",
     reference=_value,
     why_not=_USERS,
 )
@@ -76,6 +77,7 @@ LAMBDA_GRADIENT = Op(
     "lambda_gradient",
     "The user's function of whole arrays and dy, for the gradients of all inputs.",
     shape=lambda node: tuple(value.dims for value in node.inputs[1:]),
+    users=lambda node: "python",
     reference=_gradients,
     why_not=_USERS | {"gradient": "of a gradient"},
 )

@@ -1,41 +1,14 @@
 # Functions of each element, or of two.
 
-ACTIVATIONS = {
-    "linear": csrc.HL_LINEAR,
-    "relu": csrc.HL_RELU,
-    "clipped_relu": csrc.HL_CLIPPED_RELU,
-    "threshold": csrc.HL_THRESHOLD,
-    "hard_shrink": csrc.HL_HARD_SHRINK,
-    "soft_shrink": csrc.HL_SOFT_SHRINK,
-    "leaky_relu": csrc.HL_LEAKY_RELU,
-    "elu": csrc.HL_ELU,
-    "celu": csrc.HL_CELU,
-    "selu": csrc.HL_SELU,
-    "gelu": csrc.HL_GELU,
-    "gelu_tanh": csrc.HL_GELU_TANH,
-    "silu": csrc.HL_SILU,
-    "hard_silu": csrc.HL_HARD_SILU,
-    "mish": csrc.HL_MISH,
-    "softplus": csrc.HL_SOFTPLUS,
-    "log_sigmoid": csrc.HL_LOG_SIGMOID,
-    "squareplus": csrc.HL_SQUAREPLUS,
-    "sparse_plus": csrc.HL_SPARSE_PLUS,
-    "softsign": csrc.HL_SOFTSIGN,
-    "sigmoid": csrc.HL_SIGMOID,
-    "hard_sigmoid": csrc.HL_HARD_SIGMOID,
-    "sparse_sigmoid": csrc.HL_SPARSE_SIGMOID,
-    "tanh": csrc.HL_TANH,
-    "hard_tanh": csrc.HL_HARD_TANH,
-    "tanh_shrink": csrc.HL_TANH_SHRINK,
-    "exponential": csrc.HL_EXPONENTIAL,
-}
-MERGES = {
-    "add": csrc.HL_ADD,
-    "subtract": csrc.HL_SUBTRACT,
-    "multiply": csrc.HL_MULTIPLY,
-    "maximum": csrc.HL_MAXIMUM,
-    "minimum": csrc.HL_MINIMUM,
-}
+
+cdef dict _by_name(const char *names):
+    """The places of words."""
+    return {name: place for place, name in enumerate((<bytes> names).decode().split())}
+
+
+# Names to hl_activation and hl_merge: kernels/elementwise.h has the lists.
+ACTIVATIONS = _by_name(kernels_of(False).activations)
+MERGES = _by_name(kernels_of(False).merges)
 
 
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
