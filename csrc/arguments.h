@@ -85,6 +85,7 @@ typedef struct hl_weight_update_args {
     ptrdiff_t units;
     const char *dy;
     hl_updated weight;
+    char *dw;        /* room for it while blocks of rows are summed; NULL: they are one block */
     int read_by_all; /* threads have read the weights that others update */
 } hl_weight_update_args;
 
@@ -380,7 +381,7 @@ typedef struct hl_encode_args {
 
 /* -------------------------------------------------------- examples of several rows */
 
-/* sum_steps, max_steps, repeat_steps: between `rows` times `steps` rows and `rows` rows */
+/* Between `rows` times `steps` rows and `rows` rows */
 typedef struct hl_steps_args {
     ptrdiff_t rows, steps, cols;
     const char *x;

@@ -3,8 +3,10 @@
     python csrc/declare.py csrc/arguments.h out.pxd
 
 Enums, structs, function types and prototypes, and numbers given by #define, as that header and
-those that it includes have them. It knows no more of C than they need, and refuses the rest:
-what it cannot read stops the build.
+those that it includes have them. What follows `#ifdef T` is compiled for each element type, and
+left out. Members of an enum may stand in a list, a macro that applies another to each of them:
+where LIST(X) has X(NAME, ...), LIST(HL_ENUMERATOR) has HL_NAME. It knows no more of C than they
+need, and refuses the rest: what it cannot read stops the build.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ cdef extern from "{header}" nogil:
 '''
 
 Numbers = dict[str, int]
+Lists = dict[str, list[str]]
 
 
 def declarations(header: Path) -> str:
@@ -31,14 +34,20 @@ def declarations(header: Path) -> str:
     ValueError
         At what is none of the kinds above.
     """
+    source = _source(header)
     numbers: Numbers = {}
-    blocks = [_declared(part, numbers) for part in _parts(_source(header))]
+    lists = {
+        name: re.findall(r"\bX\((\w+)", body)
+        for name, body in re.findall(r"^#define (\w+)\(X\) (.*)$", source, flags=re.MULTILINE)
+    }
+    blocks = [_declared(part, numbers, lists) for part in _parts(source)]
     return "\n".join("    " + line if line else "" for block in blocks for line in [*block, ""])
 
 
 def _source(header: Path) -> str:
     """The header without comments, the headers that it includes in their places."""
     text = re.sub(r"/\*.*?\*/", " ", header.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"^#ifdef T$.*", "", text.replace("\\\n", " "), flags=re.DOTALL | re.MULTILINE)
 
     def included(found: re.Match[str]) -> str:
         return _source(header.parent / found[1])
@@ -58,13 +67,14 @@ def _parts(source: str) -> list[str]:
     return [*defines, *(" ".join(part.split()) for part in found)]
 
 
-def _declared(part: str, numbers: Numbers) -> list[str]:
+def _declared(part: str, numbers: Numbers, lists: Lists) -> list[str]:
     """One definition or declaration, in Cython's words."""
     if found := re.fullmatch(r"#define (\w+) (.+)", part):
         numbers[found[1]] = _number(found[2], numbers)
         return ["enum:", f"    {found[1]}"]
     if found := re.fullmatch(r"typedef enum (\w+) \{(.*)\} (\w+);", part):
-        names = [name.strip() for name in found[2].split(",") if name.strip()]
+        members = re.sub(r"(\w+)\(HL_ENUMERATOR\)", lambda m: _members(lists[m[1]]), found[2])
+        names = [name.strip() for name in members.split(",") if name.strip()]
         return [f"ctypedef enum {found[1]}:", *(f"    {name}" for name in names)]
     if found := re.fullmatch(r"typedef struct (\w+) \{(.*)\} (\w+);", part):
         fields = [field.strip() for field in found[2].split(";") if field.strip()]
@@ -77,6 +87,11 @@ def _declared(part: str, numbers: Numbers) -> list[str]:
     if found := re.fullmatch(r"(\w[\w *]*\(.*\));", part):
         return [_function(found[1])]
     raise ValueError(f"cannot read {part!r}")
+
+
+def _members(names: list[str]) -> str:
+    """The members of an enum that a list stands for."""
+    return ", ".join(f"HL_{name}" for name in names)
 
 
 def _number(text: str, numbers: Numbers) -> int:

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/elementwise.h"
+
 /* ------------------------------------------------------------------ names */
 
 /* Element types that a user's array may have; the core itself computes in
@@ -24,40 +26,10 @@ typedef enum hl_dtype {
     HL_BOOL
 } hl_dtype;
 
-/* Elementwise activations. "from y" and "from x" name what the gradient reads:
- * the activation's output or its input. */
-typedef enum hl_activation {
-    HL_LINEAR,
-    HL_RELU,           /* from y */
-    HL_CLIPPED_RELU,   /* from y; alpha = largest value >= 0 */
-    HL_THRESHOLD,      /* from x; 0 unless x > alpha */
-    HL_HARD_SHRINK,    /* from y; 0 unless |x| > alpha >= 0 */
-    HL_SOFT_SHRINK,    /* from y; alpha >= 0 nearer to 0 */
-    HL_LEAKY_RELU,     /* from y; alpha = negative slope > 0 */
-    HL_ELU,            /* from y; alpha > 0 */
-    HL_CELU,           /* from y; alpha > 0 */
-    HL_SELU,           /* from y */
-    HL_GELU,           /* from x; exact, with erf */
-    HL_GELU_TANH,      /* from x; the tanh approximation */
-    HL_SILU,           /* from x */
-    HL_HARD_SILU,      /* from x */
-    HL_MISH,           /* from x */
-    HL_SOFTPLUS,       /* from y */
-    HL_LOG_SIGMOID,    /* from y */
-    HL_SQUAREPLUS,     /* from y; (x + sqrt(x^2 + alpha)) / 2, alpha >= 0 */
-    HL_SPARSE_PLUS,    /* from y */
-    HL_SOFTSIGN,       /* from y */
-    HL_SIGMOID,        /* from y */
-    HL_HARD_SIGMOID,   /* from y; clip(x / 6 + 1/2, 0, 1) */
-    HL_SPARSE_SIGMOID, /* from y; clip(x / 2 + 1/2, 0, 1) */
-    HL_TANH,           /* from y */
-    HL_HARD_TANH,      /* from y; clip(x, -1, 1) */
-    HL_TANH_SHRINK,    /* from x; x - tanh(x) */
-    HL_EXPONENTIAL     /* from y */
-} hl_activation;
-
-/* What becomes of two arrays, element by element. A NaN in either is a NaN of the result. */
-typedef enum hl_merge { HL_ADD, HL_SUBTRACT, HL_MULTIPLY, HL_MAXIMUM, HL_MINIMUM } hl_merge;
+/* What becomes of each element, and of two: see the lists in kernels/elementwise.h. HL_LINEAR leaves
+ * it as it is. */
+typedef enum hl_activation { HL_LINEAR, HL_ACTIVATIONS(HL_ENUMERATOR) } hl_activation;
+typedef enum hl_merge { HL_MERGES(HL_ENUMERATOR) } hl_merge;
 
 /* Losses whose value of one row is a mean or a sum over its elements.
  * param is the loss's one option: see each line. */
@@ -221,6 +193,8 @@ typedef struct hl_kernels {
     int vl;          /* elements in one vector */
     int mr;          /* most rows of a matrix-product tile */
     int nr;          /* most columns of a tile: 2 * vl */
+    /* The names of all of hl_activation and of hl_merge in their order, spaces between them. */
+    const char *activations, *merges;
 
     /* -- matrix product ------------------------------------------------ */
 
@@ -273,7 +247,7 @@ typedef struct hl_kernels {
                        ptrdiff_t y_ld, ptrdiff_t rows, ptrdiff_t cols);
 
     /* dx = dy * f'(.) on rows x cols blocks, all with rows ld apart; saved is y or x as
-     * hl_activation says; dx may be dy. */
+     * HL_ACTIVATIONS says; dx may be dy. */
     void (*activation_gradient)(hl_activation kind, double alpha, const void *dy,
                                 const void *saved, void *dx, ptrdiff_t ld, ptrdiff_t rows,
                                 ptrdiff_t cols);

@@ -113,34 +113,8 @@ def targets(kind: str, *shape: int, rows: int = ROWS) -> Any:
 
 ACTIVATIONS = {
     name: name
-    for name in (
-        "linear",
-        "relu",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "gelu",
-        "silu",
-        "softplus",
-        "softsign",
-        "sigmoid",
-        "hard_sigmoid",
-        "tanh",
-        "exponential",
-        "softmax",
-        "log_softmax",
-        "relu6",
-        "celu",
-        "hard_silu",
-        "mish",
-        "log_sigmoid",
-        "squareplus",
-        "sparse_plus",
-        "sparse_sigmoid",
-        "hard_tanh",
-        "tanh_shrink",
-        "sparsemax",
-    )
+    for name in activations._BY_NAME
+    if name not in ("swish", "hard_swish", "threshold", "glu")
 } | {
     "hard_shrink": lambda x: activations.hard_shrink(x, 0.2),
     "soft_shrink": lambda x: activations.soft_shrink(x, 0.2),

@@ -3,15 +3,15 @@
 import gc
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from concurrency import exit_code, in_child
 
 import hotloop
 from hotloop import forks, random
@@ -22,8 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
 ]
 
-PATIENCE = 60.0  # seconds for a child
-
 x = np.random.default_rng(0).normal(size=(400, 12)).astype("f4")
 y = (x[:, :1] > 0).astype("f4")
 
@@ -33,34 +31,6 @@ def new_model(*more: Any) -> hotloop.Sequential:
     model = hotloop.Sequential(layers)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy", hotloop.metrics.AUC()])
     return model
-
-
-def in_child(work: Callable[[], object]) -> None:
-    """Forks; fails unless the child does its work and ends, and kills a child that hangs."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException as error:
-            print(f"in the child: {error!r}", file=sys.stderr, flush=True)
-        finally:
-            os._exit(code)
-    assert exit_code(child) == 0
-
-
-def exit_code(child: int) -> int:
-    """That of a child, once it has ended; a child that hangs is killed."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    pytest.fail("the child hangs")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 import re
-import threading
 
 import pytest
+from concurrency import in_threads
 
 from hotloop import naming
 
@@ -90,13 +90,6 @@ def test_unique_names_count_each_prefix_from_the_bare_one():
 
 def test_unique_names_are_unique_among_threads():
     naming.clear_names()
-    names = []
-    threads = [
-        threading.Thread(target=lambda: names.extend(naming.unique_name("a") for _ in range(500)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = in_threads(*[lambda: [naming.unique_name("a") for _ in range(500)]] * 4)
+    names = [name for some in found for name in some]
     assert len(set(names)) == len(names) == 2000

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from concurrency import in_child
 
 import hotloop
 from hotloop import activations, backends, config, losses, optimizers
@@ -366,14 +367,7 @@ def test_a_forked_child_trains_to_the_same_bits(tmp_path):
         return model.get_weights()
 
     ours = weights()
-    child = os.fork()
-    if child == 0:
-        try:
-            np.savez(tmp_path / "child.npz", *weights())
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    in_child(lambda: np.savez(tmp_path / "child.npz", *weights()))
     with np.load(tmp_path / "child.npz") as theirs:
         for a, b in zip(ours, theirs.values(), strict=True):
             np.testing.assert_array_equal(a, b)

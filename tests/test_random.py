@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from concurrency import in_threads
 
 from hotloop import random
 
@@ -54,16 +55,8 @@ def test_keys_use_all_64_bits():
 
 
 def test_threads_never_get_the_same_key():
-    keys = []
-    threads = [
-        threading.Thread(target=lambda: keys.extend(random.next_key() for _ in range(500)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(keys)) == 2000
+    drawn = in_threads(*[lambda: [random.next_key() for _ in range(500)]] * 4)
+    assert len({key for keys in drawn for key in keys}) == 2000
 
 
 def test_drawing_from_a_source_leaves_the_generator_as_it_was():
@@ -105,11 +98,6 @@ def test_threads_that_draw_first_share_one_generator(monkeypatch):
 
     monkeypatch.setattr(random, "_generator", None)
     monkeypatch.setattr(np.random, "default_rng", slow)
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(random.generator())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = in_threads(*[random.generator] * 4)
     assert len(made) == 1
     assert all(generator is made[0] for generator in found)

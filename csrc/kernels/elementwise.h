@@ -1,6 +1,54 @@
-/* Activations and their gradients, merging, scaling.
+/* Functions of each element, merges of two arrays, and scaling.
  *
- * Every element goes through the same vector code, wherever a loop over it starts or ends. */
+ * What there is stands in two lists; below them, for each T, its vector code. All else is made of
+ * the lists: the enums, whose numbers mean nothing, what Cython calls their members by, and every
+ * switch. Every element goes through the same vector code, wherever a loop over it starts or ends. */
+#ifndef HL_ACTIVATIONS
+
+/* NAME, value, gradient, and what the gradient reads: the function's input or its output. Those that
+ * take an option call it alpha. */
+/* clang-format off */
+#define HL_ACTIVATIONS(X)                                                                          \
+    X(RELU, relu, relu_gradient, output)                                                           \
+    X(CLIPPED_RELU, clipped_relu, clipped_relu_gradient, output) /* alpha = largest value >= 0 */  \
+    X(THRESHOLD, threshold, threshold_gradient, input) /* 0 unless x > alpha */                    \
+    X(HARD_SHRINK, hard_shrink, shrink_gradient, output) /* 0 unless |x| > alpha >= 0 */           \
+    X(SOFT_SHRINK, soft_shrink, shrink_gradient, output) /* alpha >= 0 nearer to 0 */              \
+    X(LEAKY_RELU, leaky_relu, leaky_relu_gradient, output) /* alpha = negative slope > 0 */        \
+    X(ELU, elu, elu_gradient, output) /* alpha > 0 */                                              \
+    X(CELU, celu, celu_gradient, output) /* alpha > 0 */                                           \
+    X(SELU, selu, selu_gradient, output)                                                           \
+    X(GELU, gelu, gelu_gradient, input)                                                            \
+    X(GELU_TANH, gelu_tanh, gelu_tanh_gradient, input)                                             \
+    X(SILU, silu, silu_gradient, input)                                                            \
+    X(HARD_SILU, hard_silu, hard_silu_gradient, input)                                             \
+    X(MISH, mish, mish_gradient, input)                                                            \
+    X(SOFTPLUS, softplus, softplus_gradient, output)                                               \
+    X(LOG_SIGMOID, log_sigmoid, log_sigmoid_gradient, output)                                      \
+    X(SQUAREPLUS, squareplus, squareplus_gradient, output) /* alpha >= 0 */                        \
+    X(SPARSE_PLUS, sparse_plus, sparse_plus_gradient, output)                                      \
+    X(SOFTSIGN, softsign, softsign_gradient, output)                                               \
+    X(SIGMOID, sigmoid, sigmoid_gradient, output)                                                  \
+    X(HARD_SIGMOID, hard_sigmoid, hard_sigmoid_gradient, output)                                   \
+    X(SPARSE_SIGMOID, sparse_sigmoid, sparse_sigmoid_gradient, output)                             \
+    X(TANH, tanh, tanh_gradient, output)                                                           \
+    X(HARD_TANH, hard_tanh, hard_tanh_gradient, output)                                            \
+    X(TANH_SHRINK, tanh_shrink, tanh_shrink_gradient, input)                                       \
+    X(EXPONENTIAL, exponential, exponential_gradient, output)
+
+/* NAME and function of two numbers. A NaN in either is a NaN of the result. */
+#define HL_MERGES(X)                                                                               \
+    X(ADD, add)                                                                                    \
+    X(SUBTRACT, subtract)                                                                          \
+    X(MULTIPLY, multiply)                                                                          \
+    X(MAXIMUM, maximum)                                                                            \
+    X(MINIMUM, minimum)
+/* clang-format on */
+
+#define HL_ENUMERATOR(NAME, ...) HL_##NAME,
+#endif
+
+#ifdef T
 
 static HL_INLINE vec N(relu)(vec x, vec alpha) {
     (void)alpha;
@@ -183,32 +231,10 @@ static void N(activation)(hl_activation kind, double alpha_, const void *x, ptrd
             for (ptrdiff_t i = 0; i < rows; i++)
                 memcpy((T *)y + i * y_ld, (const T *)x + i * x_ld, (size_t)cols * sizeof(T));
         break;
-    case HL_RELU: N(map)(N(relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_CLIPPED_RELU: N(map)(N(clipped_relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_THRESHOLD: N(map)(N(threshold), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_HARD_SHRINK: N(map)(N(hard_shrink), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SOFT_SHRINK: N(map)(N(soft_shrink), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_LEAKY_RELU: N(map)(N(leaky_relu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_ELU: N(map)(N(elu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_CELU: N(map)(N(celu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SELU: N(map)(N(selu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_GELU: N(map)(N(gelu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_GELU_TANH: N(map)(N(gelu_tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SILU: N(map)(N(silu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_HARD_SILU: N(map)(N(hard_silu), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_MISH: N(map)(N(mish), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SOFTPLUS: N(map)(N(softplus), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_LOG_SIGMOID: N(map)(N(log_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SQUAREPLUS: N(map)(N(squareplus), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SPARSE_PLUS: N(map)(N(sparse_plus), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SOFTSIGN: N(map)(N(softsign), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SIGMOID: N(map)(N(sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_HARD_SIGMOID: N(map)(N(hard_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_SPARSE_SIGMOID: N(map)(N(sparse_sigmoid), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_TANH: N(map)(N(tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_HARD_TANH: N(map)(N(hard_tanh), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_TANH_SHRINK: N(map)(N(tanh_shrink), alpha, x, x_ld, y, y_ld, rows, cols); break;
-    case HL_EXPONENTIAL: N(map)(N(exponential), alpha, x, x_ld, y, y_ld, rows, cols); break;
+#undef HL_CASE
+#define HL_CASE(NAME, value, ...)                                                                  \
+    case HL_##NAME: N(map)(N(value), alpha, x, x_ld, y, y_ld, rows, cols); break;
+        HL_ACTIVATIONS(HL_CASE)
     }
 }
 
@@ -368,70 +394,70 @@ static void N(activation_gradient)(hl_activation kind, double alpha_, const void
                                    const void *saved, void *dx, ptrdiff_t ld, ptrdiff_t rows,
                                    ptrdiff_t cols) {
     const T alpha = (T)alpha_;
-#undef HL_GRADIENT
-#define HL_GRADIENT(f) N(map_gradient)(N(f), alpha, dy, saved, dx, ld, rows, cols)
     switch (kind) {
     case HL_LINEAR:
         if (dx != dy)
             for (ptrdiff_t i = 0; i < rows; i++)
                 memcpy((T *)dx + i * ld, (const T *)dy + i * ld, (size_t)cols * sizeof(T));
         break;
-    case HL_RELU: HL_GRADIENT(relu_gradient); break;
-    case HL_CLIPPED_RELU: HL_GRADIENT(clipped_relu_gradient); break;
-    case HL_THRESHOLD: HL_GRADIENT(threshold_gradient); break;
-    case HL_HARD_SHRINK: HL_GRADIENT(shrink_gradient); break;
-    case HL_SOFT_SHRINK: HL_GRADIENT(shrink_gradient); break;
-    case HL_LEAKY_RELU: HL_GRADIENT(leaky_relu_gradient); break;
-    case HL_ELU: HL_GRADIENT(elu_gradient); break;
-    case HL_CELU: HL_GRADIENT(celu_gradient); break;
-    case HL_SELU: HL_GRADIENT(selu_gradient); break;
-    case HL_GELU: HL_GRADIENT(gelu_gradient); break;
-    case HL_GELU_TANH: HL_GRADIENT(gelu_tanh_gradient); break;
-    case HL_SILU: HL_GRADIENT(silu_gradient); break;
-    case HL_HARD_SILU: HL_GRADIENT(hard_silu_gradient); break;
-    case HL_MISH: HL_GRADIENT(mish_gradient); break;
-    case HL_SOFTPLUS: HL_GRADIENT(softplus_gradient); break;
-    case HL_LOG_SIGMOID: HL_GRADIENT(log_sigmoid_gradient); break;
-    case HL_SQUAREPLUS: HL_GRADIENT(squareplus_gradient); break;
-    case HL_SPARSE_PLUS: HL_GRADIENT(sparse_plus_gradient); break;
-    case HL_SOFTSIGN: HL_GRADIENT(softsign_gradient); break;
-    case HL_SIGMOID: HL_GRADIENT(sigmoid_gradient); break;
-    case HL_HARD_SIGMOID: HL_GRADIENT(hard_sigmoid_gradient); break;
-    case HL_SPARSE_SIGMOID: HL_GRADIENT(sparse_sigmoid_gradient); break;
-    case HL_TANH: HL_GRADIENT(tanh_gradient); break;
-    case HL_HARD_TANH: HL_GRADIENT(hard_tanh_gradient); break;
-    case HL_TANH_SHRINK: HL_GRADIENT(tanh_shrink_gradient); break;
-    case HL_EXPONENTIAL: HL_GRADIENT(exponential_gradient); break;
+#undef HL_CASE
+#define HL_CASE(NAME, value, gradient, ...)                                                        \
+    case HL_##NAME: N(map_gradient)(N(gradient), alpha, dy, saved, dx, ld, rows, cols); break;
+        HL_ACTIVATIONS(HL_CASE)
     }
 }
 
-static HL_INLINE vec N(merged)(const hl_merge kind, vec a, vec b) {
+#undef HL_READS_input
+#undef HL_READS_output
+#define HL_READS_input 1
+#define HL_READS_output 0
+
+static int N(gradient_reads_input)(hl_activation kind) {
     switch (kind) {
-    case HL_ADD: return a + b;
-    case HL_SUBTRACT: return a - b;
-    case HL_MULTIPLY: return a * b;
-    /* A comparison with NaN is false: that of b is taken there, that of a by itself. */
-    case HL_MAXIMUM: return select((ivec)(a > b) | (ivec)(a != a), a, b);
-    case HL_MINIMUM: return select((ivec)(a < b) | (ivec)(a != a), a, b);
+    case HL_LINEAR: return 0;
+#undef HL_CASE
+#define HL_CASE(NAME, value, gradient, reads)                                                      \
+    case HL_##NAME: return HL_READS_##reads;
+        HL_ACTIVATIONS(HL_CASE)
     }
-    return a;
+    return 0;
 }
 
-static HL_INLINE void N(merge_loop)(const hl_merge kind, const T *a, const T *b, T *y,
-                                    ptrdiff_t n) {
+static HL_INLINE vec N(add)(vec a, vec b) {
+    return a + b;
+}
+
+static HL_INLINE vec N(subtract)(vec a, vec b) {
+    return a - b;
+}
+
+static HL_INLINE vec N(multiply)(vec a, vec b) {
+    return a * b;
+}
+
+/* A comparison with NaN is false: that of b is taken there, that of a by itself. */
+static HL_INLINE vec N(maximum)(vec a, vec b) {
+    return select((ivec)(a > b) | (ivec)(a != a), a, b);
+}
+
+static HL_INLINE vec N(minimum)(vec a, vec b) {
+    return select((ivec)(a < b) | (ivec)(a != a), a, b);
+}
+
+static HL_INLINE void N(map_pairs)(vec (*f)(vec a, vec b), const T *a, const T *b, T *y,
+                                   ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const int count = lanes_left(n - i);
-        store_n(y + i, N(merged)(kind, load_n(a + i, count), load_n(b + i, count)), count);
+        store_n(y + i, f(load_n(a + i, count), load_n(b + i, count)), count);
     }
 }
 
 static void N(merge)(hl_merge kind, const void *a, const void *b, void *y, ptrdiff_t n) {
     switch (kind) {
-    case HL_ADD: N(merge_loop)(HL_ADD, a, b, y, n); break;
-    case HL_SUBTRACT: N(merge_loop)(HL_SUBTRACT, a, b, y, n); break;
-    case HL_MULTIPLY: N(merge_loop)(HL_MULTIPLY, a, b, y, n); break;
-    case HL_MAXIMUM: N(merge_loop)(HL_MAXIMUM, a, b, y, n); break;
-    case HL_MINIMUM: N(merge_loop)(HL_MINIMUM, a, b, y, n); break;
+#undef HL_CASE
+#define HL_CASE(NAME, value)                                                                       \
+    case HL_##NAME: N(map_pairs)(N(value), a, b, y, n); break;
+        HL_MERGES(HL_CASE)
     }
 }
 
@@ -459,5 +485,7 @@ static void N(scale)(double factor, double offset, const void *x, void *y, ptrdi
 
 static void N(add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols) {
     for (ptrdiff_t i = 0; i < rows; i++)
-        N(merge_loop)(HL_ADD, (const T *)x + i * cols, b, (T *)y + i * cols, cols);
+        N(map_pairs)(N(add), (const T *)x + i * cols, b, (T *)y + i * cols, cols);
 }
+
+#endif

@@ -29,12 +29,17 @@
 #include "ctc.h"
 #include "circle.h"
 
+#undef HL_WORD
+#define HL_WORD(NAME, value, ...) " " #value
+
 const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .isa = HL_STRING(HL_ISA),
     .itemsize = sizeof(T),
     .vl = VL,
     .mr = MR,
     .nr = 2 * VL,
+    .activations = "linear" HL_ACTIVATIONS(HL_WORD),
+    .merges = HL_MERGES(HL_WORD),
     .gemm = N(gemm),
     .gemm_row = N(gemm_row),
     .gemm_row_transposed = N(gemm_row_transposed),

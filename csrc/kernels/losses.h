@@ -195,15 +195,18 @@ static void N(loss)(hl_loss kind, double param_, const void *y, const void *p, c
                     ptrdiff_t group, double scale, void *values, void *gradient, ptrdiff_t rows,
                     ptrdiff_t cols) {
     const T param = (T)param_;
-#undef HL_ROWS
-#define HL_ROWS(f, mean)                                                                           \
-    N(rows_of_terms)(f, mean, param, y, p, w, group, scale, values, gradient, rows, cols)
+#undef HL_CASE
+#define HL_CASE(KIND, f)                                                                           \
+    case KIND:                                                                                     \
+        N(rows_of_terms)(N(f), N(is_mean)(KIND), param, y, p, w, group, scale, values, gradient,   \
+                         rows, cols);                                                              \
+        break;
     switch (kind) {
-    case HL_MEAN_SQUARED_ERROR: HL_ROWS(N(squared_error), 1); break;
-    case HL_MEAN_ABSOLUTE_ERROR: HL_ROWS(N(absolute_error), 1); break;
-    case HL_HUBER: HL_ROWS(N(huber), 1); break;
-    case HL_BINARY_CROSSENTROPY: HL_ROWS(N(binary_crossentropy), 1); break;
-    case HL_BINARY_CROSSENTROPY_LOGITS: HL_ROWS(N(binary_crossentropy_logits), 1); break;
+        HL_CASE(HL_MEAN_SQUARED_ERROR, squared_error)
+        HL_CASE(HL_MEAN_ABSOLUTE_ERROR, absolute_error)
+        HL_CASE(HL_HUBER, huber)
+        HL_CASE(HL_BINARY_CROSSENTROPY, binary_crossentropy)
+        HL_CASE(HL_BINARY_CROSSENTROPY_LOGITS, binary_crossentropy_logits)
     default: N(rare_loss)(kind, param, y, p, w, group, scale, values, gradient, rows, cols);
     }
 }

@@ -139,11 +139,6 @@ static HL_INLINE void N(layer_sums)(const int groups, int begin, int biased, ptr
     }
 }
 
-static int N(gradient_reads_input)(hl_activation kind) {
-    return kind == HL_THRESHOLD || kind == HL_GELU || kind == HL_GELU_TANH || kind == HL_SILU ||
-           kind == HL_HARD_SILU || kind == HL_MISH || kind == HL_TANH_SHRINK;
-}
-
 static ptrdiff_t N(layer_inputs)(const hl_network *network, int l) {
     return l ? network->layer[l - 1].units : network->inputs;
 }

@@ -28,7 +28,7 @@ static void N(max_steps)(const void *x_, ptrdiff_t rows, ptrdiff_t steps, ptrdif
             const int count = lanes_left(cols - j);
             vec most = splat(-(T)INFINITY);
             for (ptrdiff_t t = 0; t < steps; t++)
-                most = N(merged)(HL_MAXIMUM, most, load_n(x + t * cols + j, count));
+                most = N(maximum)(most, load_n(x + t * cols + j, count));
             store_n(y + j, most, count);
         }
 }

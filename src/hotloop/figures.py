@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,13 @@ def empty(width: float, height: float) -> Any:
         If Matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "a plot needs Matplotlib, which is not installed: pip install matplotlib"
         ) from error
 
-    class Plot(Figure):
-        """A figure that a notebook shows, though nobody has told Matplotlib that it is in one."""
-
-        def _repr_png_(self) -> bytes:
-            picture = io.BytesIO()
-            self.savefig(picture, format="png")
-            return picture.getvalue()
+    from .plots import Plot
 
     return Plot(figsize=(width, height), dpi=120, layout="constrained")
 

@@ -456,6 +456,7 @@ def test_steps(dtype: Any, threads: int, rng: np.random.Generator) -> None:
             x[..., :: max(steps // 2, 1), :] = 0.5  # equal ones
             few = rng.normal(size=(*rows, cols)).astype(dtype)
             assert_parity("sum_steps", x, out={"out": few}, scale=steps)
+            assert_parity("mean_steps", x, out={"out": few}, scale=steps)
             assert_parity("repeat_steps", few, out={"out": x})
             assert_parity("max_steps", x, out={"out": few})
             y = x.max(axis=-2)
@@ -464,9 +465,10 @@ def test_steps(dtype: Any, threads: int, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_examples_without_steps(dtype: Any, threads: int) -> None:
-    """Sums of none are 0; the largest of none is an error, as in the reference."""
+    """Sums of none are 0 and means NaN; the largest of none is an error, as in the reference."""
     x, few = np.empty((5, 0, 33), dtype), np.full((5, 33), 7, dtype)
     assert_parity("sum_steps", x, out={"out": few})
+    assert_parity("mean_steps", x, out={"out": few})
     assert_parity("repeat_steps", few, out={"out": x})
     assert_parity("max_steps_gradient", few, x, few, out={"out": x})
     products = {"out": np.full((5, 2, 4), 7, dtype)}
@@ -523,6 +525,7 @@ def test_shapes_of_examples_that_do_not_fit_are_refused() -> None:
         ("encode", (index,), {"out": np.empty((3, 5), np.float32), "counts": True}),
         ("permute", (x,), {"out": x, "axes": (1, 0)}),
         ("sum_steps", (x,), {"out": np.empty((2, 3), np.float32)}),
+        ("mean_steps", (x,), {"out": np.empty((2, 3), np.float32)}),
         ("repeat_steps", (x[0],), {"out": np.empty((2, 3, 4), np.float32)}),
         ("max_steps", (x,), {"out": np.empty((1, 4), np.float32)}),
         ("max_steps_gradient", (x[0], x, x[:, 0]), {"out": x}),

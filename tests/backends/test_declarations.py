@@ -23,7 +23,12 @@ def declare() -> ModuleType:
 
 
 def test_each_kind_of_declaration(declare: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "other.h").write_text("#define MOST 4\n#define FEWER (MOST - 1)\n")
+    (tmp_path / "other.h").write_text(
+        "#define MOST 4\n#define FEWER (MOST - 1)\n"
+        "#define FRUITS(X) \\\n    X(APPLE, apple, 1) /* red */ \\\n    X(PEAR, pear, 2)\n"
+        "#define HL_ENUMERATOR(NAME, ...) HL_##NAME,\n"
+        "#ifdef T\nstatic vec N(apple)(vec x) { return x; }\n#endif\n"
+    )
     header = tmp_path / "one.h"
     header.write_text(
         """
@@ -32,6 +37,7 @@ def test_each_kind_of_declaration(declare: ModuleType, tmp_path: Path) -> None:
         #include <stddef.h>
 #include "other.h"
         typedef enum kind { A, /* first */ B } kind;
+        typedef enum fruit { HL_NONE, FRUITS(HL_ENUMERATOR) } fruit;
         typedef struct opaque opaque;
         typedef void (*loop)(const char *x, ptrdiff_t n);
         typedef struct args {
@@ -53,6 +59,10 @@ def test_each_kind_of_declaration(declare: ModuleType, tmp_path: Path) -> None:
         "ctypedef enum kind:",
         "A",
         "B",
+        "ctypedef enum fruit:",
+        "HL_NONE",
+        "HL_APPLE",
+        "HL_PEAR",
         "ctypedef struct opaque:",
         "pass",
         "ctypedef void (*loop)(const char *x, ptrdiff_t n) noexcept nogil",
@@ -90,5 +100,7 @@ def test_every_field_of_the_core_s_headers_is_declared(declare: ModuleType) -> N
             for field, pointer in fields:
                 assert re.search(rf"\b{field or pointer}\b", declared), f"{struct}.{field}"
         for enum, body in re.findall(r"typedef enum (\w+) \{(.*?)\}", text, re.DOTALL):
-            members = re.findall(r"\w+", body)
+            members = re.findall(r"\w+", re.sub(r"\w+\(HL_ENUMERATOR\)", "", body))
             assert f"enum {enum}:\n" + "".join(f"        {m}\n" for m in members) in found
+    for enum, first in (("hl_activation", "LINEAR"), ("hl_merge", "ADD")):
+        assert re.search(rf"enum {enum}:\n        HL_{first}\n        HL_\w+\n", found)

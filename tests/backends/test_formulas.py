@@ -1,12 +1,20 @@
 """Hand-computed values, then finite differences, then behaviour at the ends of the number line."""
 
+import ast
+import inspect
 import math
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hotloop import activations, backends, kernels
 from hotloop.backends import formulas
 from hotloop.backends.formulas import ACTIVATIONS, LOSSES, OPTIMIZERS
+from hotloop.backends.numpy import MERGES
+from hotloop.graph.op import OPS
 
 E = math.e
 LOG2 = math.log(2.0)
@@ -384,3 +392,88 @@ def test_splitmix64_of_the_published_generator():
 def test_uniform_24_is_below_one():
     bits = np.array([0, 2**40 - 1, 2**40, 2**64 - 1], dtype=np.uint64)
     assert formulas.uniform_24(bits).tolist() == [0.0, 0.0, 2.0**-24, 1.0 - 2.0**-24]
+
+
+# ------------------------------------------------------- a function stands in three files
+
+ROOT = Path(__file__).parents[2]
+FORMULAS = "src/hotloop/backends/formulas.py"
+LISTS = "csrc/kernels/elementwise.h"
+PUBLIC = "src/hotloop/activations.py"
+
+
+def listed(macro: str) -> set[str]:
+    """The functions of a list of csrc/kernels/elementwise.h."""
+    text = (ROOT / LISTS).read_text()
+    (body,) = re.findall(rf"^#define {macro}\(X\)(.*(?:\n    X\(.*)+)", text, re.MULTILINE)
+    rows = re.findall(r"X\((\w+), (\w+)", body)
+    assert all(member == name.upper() for member, name in rows)
+    return {name for _, name in rows}
+
+
+def applied() -> set[str]:
+    """The functions that those of `hotloop.activations` apply."""
+    calls = [
+        node.args[0]
+        for node in ast.walk(ast.parse(inspect.getsource(activations)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_apply"
+    ]
+    named = [node for call in calls for node in ast.walk(call)]
+    return {str(node.value) for node in named if isinstance(node, ast.Constant)}
+
+
+SIDES: dict[str, tuple[Callable[[], set[str]], str]] = {
+    "formula": (
+        lambda: {*ACTIVATIONS} - {"linear"},
+        f"ACTIVATIONS of {FORMULAS} lacks Activation(...) of",
+    ),
+    "kernel": (
+        lambda: listed("HL_ACTIVATIONS"),
+        f"HL_ACTIVATIONS of {LISTS} lacks X(NAME, name, name_gradient, output) of",
+    ),
+    "public": (applied, f"{PUBLIC} lacks a function that returns _apply(name, x) of"),
+}
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_function_has_formula_kernel_and_public_name(side: str) -> None:
+    names, lacks = SIDES[side]
+    missing = set().union(*(others() for others, _ in SIDES.values())) - names()
+    assert not missing, f"{lacks} {', '.join(sorted(missing))}"
+
+
+def test_a_merge_has_a_reference_and_a_kernel() -> None:
+    assert listed("HL_MERGES") == {merge.__name__ for merge in MERGES}
+
+
+def test_all_else_follows_from_formulas_and_lists() -> None:
+    names = {*ACTIVATIONS} - {"linear"}
+    gradients = {name + "_gradient" for name in names}
+    assert {op.name for op in OPS.values() if op.activation} == names
+    assert {op.name for op in OPS.values() if op.activation_of_gradient} == gradients
+    for name in gradients:
+        assert OPS[name].activation_of_gradient + "_gradient" == name
+    assert names | gradients <= {*dir(kernels)}
+    for name in backends.NAMES:
+        if backends.available(name):
+            assert names | gradients <= backends.operations(name).keys()
+
+
+def test_the_core_reads_its_names_from_the_lists() -> None:
+    steps = pytest.importorskip("hotloop.backends.compiled.steps")
+    assert steps.ACTIVATIONS.keys() == {"linear", *listed("HL_ACTIVATIONS")}
+    assert steps.MERGES.keys() == listed("HL_MERGES")
+
+
+def test_no_other_file_lists_functions() -> None:
+    """Adding one would touch that file too."""
+    found = set()
+    for folder in ("src", "csrc"):
+        for path in (ROOT / folder).rglob("*.*"):
+            if path.suffix in (".py", ".pyx", ".pxd", ".pxi", ".h", ".c"):
+                words = set(re.findall(r"\w+", path.read_text()))
+                named = [n for n in ACTIVATIONS if words & {n, n + "_gradient", f"HL_{n.upper()}"}]
+                # A few are named where they are the default, or what a loss is made for.
+                if len(named) > 5:
+                    found.add(path.relative_to(ROOT).as_posix())
+    assert found == {FORMULAS, LISTS, PUBLIC}

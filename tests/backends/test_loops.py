@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from concurrency import in_threads
 
 import hotloop.backends
 from hotloop.backends import numpy as reference
@@ -388,14 +388,7 @@ def test_concurrent_callers(threads, rng):
     x = rng.normal(size=LARGE)
     expected = np.tanh(x)
     outputs = [np.empty_like(x) for _ in range(6)]
-    callers = [
-        threading.Thread(target=loops.OPS["tanh"], args=(x,), kwargs={"out": out})
-        for out in outputs
-    ]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
+    in_threads(*[lambda out=out: loops.OPS["tanh"](x, out=out) for out in outputs])
     for out in outputs:
         np.testing.assert_allclose(out, expected, rtol=1e-13)
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import hotloop
-from hotloop import backends, layers, losses, optimizers, regularizers
+from hotloop import activations, backends, layers, losses, optimizers, regularizers
 from hotloop.data.feed import Feed
 from hotloop.graph import network as small
 from hotloop.graph.plan import LossTerm, MetricTerm, Plan, build
@@ -20,12 +20,9 @@ core = pytest.importorskip("hotloop.backends.compiled.executor")
 
 Array = NDArray[Any]
 
-ACTIVATIONS = (
-    *("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "softsign"),
-    *("sigmoid", "hard_sigmoid", "tanh", "exponential", "relu6", "celu", "hard_silu", "mish"),
-    *("log_sigmoid", "squareplus", "sparse_plus", "sparse_sigmoid", "hard_tanh", "tanh_shrink"),
-    *("hard_shrink", "soft_shrink"),
-)
+# Functions of each element, by the names that layers know.
+_OTHERS = ("swish", "hard_swish", "threshold", "softmax", "log_softmax", "sparsemax", "glu")
+ACTIVATIONS = [name for name in activations._BY_NAME if name not in _OTHERS]
 OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda: optimizers.SGD(0.05),
     "momentum": lambda: optimizers.SGD(0.02, momentum=0.9),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from concurrency import in_child, in_threads
 from threadpoolctl import threadpool_limits
 
 import hotloop
@@ -364,27 +365,6 @@ def test_an_absurd_number_of_threads_does_no_harm() -> None:
 # --------------------------------------------------------------- threads of the program
 
 
-def in_threads(*jobs: Callable[[], Any]) -> list[Any]:
-    """What the jobs return, each run by a thread of its own."""
-    results: list[Any] = [None] * len(jobs)
-    failures: list[BaseException] = []
-
-    def run(i: int) -> None:
-        try:
-            results[i] = jobs[i]()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return results
-
-
 def endless(features: int = 4) -> tuple[Array, Array]:
     """A hundred million examples in a few bytes: an epoch that only an interruption ends."""
     rows = 100_000_000
@@ -597,16 +577,12 @@ def test_a_forked_child_trains_to_the_same_bits(tmp_path: Path) -> None:
     config.set_num_threads(3)
     expected = classification()
     path = tmp_path / "child.npz"
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            np.savez(path, *classification())
-            code = 0 if runtime.pool_size() >= 2 else 2
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+
+    def work() -> None:
+        np.savez(path, *classification())
+        assert runtime.pool_size() >= 2
+
+    in_child(work)
     with np.load(path) as found:
         for i, array in enumerate(expected):
             np.testing.assert_array_equal(found[f"arr_{i}"], array)
@@ -618,6 +594,10 @@ def test_a_forked_child_trains_to_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_waits_for_locks_that_its_child_needs() -> None:
     """As if another thread were just giving a name, moving a weight or taking memory."""
+
+    def take(lock: Any) -> None:
+        assert lock.acquire(timeout=10)
+
     for lock in (naming._lock, variables._moving):
         taken = threading.Event()
 
@@ -629,11 +609,7 @@ def test_a_fork_waits_for_locks_that_its_child_needs() -> None:
         thread = threading.Thread(target=hold)
         thread.start()
         assert taken.wait(10)
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if lock.acquire(timeout=10) else 1)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+        in_child(lambda lock=lock: take(lock))
         thread.join()
 
 
@@ -652,14 +628,7 @@ def test_a_fork_while_another_thread_trains() -> None:
     thread.start()
     try:
         for _ in range(5):
-            child = os.fork()
-            if child == 0:
-                try:
-                    margins()
-                finally:
-                    os._exit(0)
-            _, status = os.waitpid(child, 0)
-            assert os.waitstatus_to_exitcode(status) == 0
+            in_child(margins)
     finally:
         over.set()
         thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import sys
 
 import numpy as np
@@ -176,7 +177,13 @@ def test_nothing_to_plot():
         History().plot()
 
 
-def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install matplotlib"):
         history_of(loss=[1.0]).plot()
+
+
+def test_a_plot_can_be_pickled():
+    figure = history_of(loss=[3.0, 1.0]).plot()
+    again = pickle.loads(pickle.dumps(figure))
+    assert again._repr_png_() == figure._repr_png_()

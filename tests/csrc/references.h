@@ -5,7 +5,12 @@
 
 #include "check.h"
 
-/* test_elementwise.c. slack: how far K's result for these very arguments may be off. */
+/* test_elementwise.c: every function that there is. */
+#define ONE_MORE(...) +1
+enum { ACTIVATIONS = 1 HL_ACTIVATIONS(ONE_MORE) };
+extern const hl_activation activations[ACTIVATIONS];
+
+/* slack: how far K's result for these very arguments may be off. */
 double expected_activation(hl_activation kind, double alpha, double x);
 double activation_slack(hl_activation kind, double x, double y);
 double expected_gradient(hl_activation kind, double alpha, double dy, double saved, double *slack);

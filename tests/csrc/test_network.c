@@ -573,7 +573,7 @@ static ptrdiff_t some_rows(ptrdiff_t batch_size) {
 static void linear_case(int number, ptrdiff_t inputs, ptrdiff_t rows, ptrdiff_t batch_size,
                         int biased) {
     const int loss = number % HL_HINGE, rule = number % RULES;
-    const hl_activation f = last_activation(loss, (hl_activation)(number % (HL_EXPONENTIAL + 1)));
+    const hl_activation f = last_activation(loss, activations[number % ACTIVATIONS]);
     begin("train_network linear inputs=%td bias=%d activation=%d loss=%d rule=%d rows=%td "
           "batch_size=%td",
           inputs, biased, f, loss, rule, rows, batch_size);
@@ -598,7 +598,7 @@ static void chain_case(int number, int depth, ptrdiff_t width, int loss, ptrdiff
     begin("train_network %s", name);
     problem p = new_problem(inputs, rows, batch_size, loss, rule);
     for (int l = 0; l < depth; l++) {
-        const hl_activation any = (hl_activation)((5 * number + l) % (HL_EXPONENTIAL + 1));
+        const hl_activation any = activations[(5 * number + l) % ACTIVATIONS];
         const hl_activation f = l + 1 < depth ? any : last_activation(loss, any);
         /* A single layer of a single unit is a linear model, unless its loss is a softmax. */
         const ptrdiff_t units = width_or_any(width) + (depth == 1 && loss < HL_HINGE);

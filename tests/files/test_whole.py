@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from concurrency import in_threads
 
 import hotloop
 from hotloop.files import whole
@@ -375,36 +376,24 @@ def model_of(value):
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "m.hotloop"])
 def test_threads_that_save_to_one_path(name, tmp_path):
-    path, errors = tmp_path / name, []
+    path = tmp_path / name
     whole = name.startswith("m")
 
     def save(value):
-        try:
-            model = model_of(value)
-            for _ in range(15):
-                (model.save if whole else model.save_weights)(path)
-        except Exception as error:
-            errors.append(error)
+        model = model_of(value)
+        for _ in range(15):
+            (model.save if whole else model.save_weights)(path)
 
     def read():
-        try:
-            model = model_of(0)
-            for _ in range(15):
-                model.load_weights(path)
-                found = np.concatenate([w.ravel() for w in model.get_weights()])
-                assert len(set(found.tolist())) == 1
-        except Exception as error:
-            errors.append(error)
+        model = model_of(0)
+        for _ in range(15):
+            model.load_weights(path)
+            found = np.concatenate([w.ravel() for w in model.get_weights()])
+            assert len(set(found.tolist())) == 1
 
     first = model_of(0)
     (first.save if whole else first.save_weights)(path)
-    threads = [threading.Thread(target=save, args=(i,)) for i in range(4)]
-    threads += [threading.Thread(target=read) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    in_threads(*[lambda i=i: save(i) for i in range(4)], read, read)
     assert names(tmp_path) == [name]
 
 
@@ -420,11 +409,7 @@ def test_only_one_of_many_makes_a_file_that_must_be_new(tmp_path):
         except FileExistsError:
             refused.append(i)
 
-    threads = [threading.Thread(target=make, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[lambda i=i: make(i) for i in range(8)])
     assert len(done) == 1
     assert len(refused) == 7
     assert (tmp_path / "f").read_bytes() == str(done[0]).encode()

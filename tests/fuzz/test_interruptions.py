@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +16,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from concurrency import PATIENCE, in_child
 
 import hotloop
 from hotloop.callbacks import Callback
 from hotloop.layers import BatchNormalization, Dense, Dropout
 
 Act = Callable[[], Any]
-
-# Seconds: longer than a child or a fit takes on a busy machine.
-PATIENCE = 60.0
 
 
 class Case:
@@ -95,19 +92,6 @@ def training(case: Case) -> Iterator[None]:
     assert failed == []
 
 
-def exit_code(child: int) -> int:
-    """That of a child, once it has ended; one that hangs is killed."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    raise AssertionError("the child hangs")
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_forks(seeds: Any) -> None:
@@ -117,18 +101,8 @@ def test_forks(seeds: Any) -> None:
             for _ in range(4):
                 time.sleep(case.rng.uniform(0, 0.02))
                 name, act = case.rng.choice(list(case.acts().items()))
-                child = os.fork()
-                if child == 0:
-                    code = 1
-                    try:
-                        act()
-                        case.check()
-                        code = 0
-                    except BaseException as error:
-                        print(f"{name} in the child: {error!r}", file=sys.stderr, flush=True)
-                    finally:
-                        os._exit(code)
-                assert exit_code(child) == 0, name
+                print(f"in a child: {name}")  # shown if it fails
+                in_child(lambda act=act, case=case: (act(), case.check()))
         case.check()
 
 
@@ -136,38 +110,50 @@ class RaisedError(Exception):
     """What a handler or a callback raises."""
 
 
+class Handler:
+    """Of signals that arrive at random moments: it acts on the model, or raises an error."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.calls = 0
+        self.raised = False
+
+    def arm(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self.case.rng.uniform(0.001, 0.02))
+
+    def __call__(self, *_: Any) -> None:
+        self.calls += 1
+        if self.case.rng.random() < 0.1:
+            self.raised = True
+            raise RaisedError
+        try:
+            self.case.rng.choice(list(self.case.acts().values()))()
+        except RuntimeError as error:  # it wants the very plan that is running
+            if "from within its own run" not in str(error):
+                raise
+        self.arm()
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a destructor
 def test_signals(seeds: Any) -> None:
     before = signal.getsignal(signal.SIGALRM)
     for seed in seeds(12):
         case = Case(seed)
-        acts = case.acts()
-        refused: list[RuntimeError] = []
-
-        def handler(
-            *_: Any, rng: random.Random = case.rng, acts: Any = acts, refused: Any = refused
-        ) -> None:
-            if rng.random() < 0.1:
-                raise RaisedError
-            try:
-                rng.choice(list(acts.values()))()
-            except RuntimeError as error:  # it wants the very plan that is running
-                if "from within its own run" not in str(error):
-                    raise
-                refused.append(error)
-
+        handler = Handler(case)
         signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, case.rng.uniform(0.001, 0.02))
+        handler.arm()
+        until = time.monotonic() + PATIENCE
         try:
-            for _ in range(3):
+            while handler.calls < 3 and not handler.raised and time.monotonic() < until:
                 case.fit(epochs=4)
                 case.model.evaluate(case.x, case.y, verbose=0)
-                signal.setitimer(signal.ITIMER_REAL, case.rng.uniform(0.001, 0.02))
         except RaisedError:
             pass
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+        assert handler.raised or handler.calls >= 3
         case.check()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hotloop import backends, config, losses, optimizers, regularizers
 from hotloop.data.feed import Feed
 from hotloop.graph import ops
-from hotloop.graph.plan import LossTerm, build
+from hotloop.graph.plan import LossTerm, Plan, build
 from hotloop.graph.trace import Value, apply, parameter
 from hotloop.graph.updates import assignments
 from hotloop.variables import Variable
@@ -101,6 +101,14 @@ def test_a_kernel_of_several_axes_has_the_numbers_of_its_matrix() -> None:
 # ------------------------------------------------------------------------------- states
 
 
+class Wide(Plan):
+    """A plan that several threads run, however little there is to do."""
+
+    @property
+    def flops(self) -> int:
+        return 10_000_000
+
+
 STATES = ("plain", "packed", "left", "right", "seen", "count")
 
 
@@ -151,7 +159,8 @@ def states_after(
             rows[broken] = np.nan
         out = np.zeros((18, 6))
         feed = Feed([rows, rng.normal(size=(18, 3, 2))], 18)
-        executor = backends.executor(plan)
+        executor = backends.executor(Wide(**vars(plan)))
+        assert executor.threads() == (threads if backend == "cython" else 1)
         said = executor.run(feed, 0, batches, np.zeros(1), outputs=[out])
         found = (plain, packed, left, right, seen, count)
         states = {name: state.numpy() for name, state in zip(STATES, found, strict=True)}

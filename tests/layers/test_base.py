@@ -156,7 +156,7 @@ def test_unknown_arguments(make, words):
 
 
 @pytest.mark.parametrize(
-    ("shape", "got"), [((None,), "None"), ((0, 2), "0"), ((2.5,), "2.5"), ("ab", "'a'"), (-1, "-1")]
+    ("shape", "got"), [((None, 0), "0"), ((0, 2), "0"), ((2.5,), "2.5"), ("ab", "'a'"), (-1, "-1")]
 )
 def test_bad_input_shapes(shape, got):
     with pytest.raises(ValueError, match=f"Dense.*input_shape.*at least 1.*{got}"):

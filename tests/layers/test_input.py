@@ -25,7 +25,7 @@ def test_a_missing_shape():
         Input()
 
 
-@pytest.mark.parametrize("shape", [(None,), (0,), (-1,), (1.5,)])
+@pytest.mark.parametrize("shape", [(None, 0), (0,), (-1,), (1.5,)])
 def test_bad_shapes(shape):
     with pytest.raises(ValueError, match="shape must hold whole numbers"):
         Input(shape)

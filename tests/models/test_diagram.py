@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import os
+import pickle
 import re
 import shutil
 import sys
@@ -185,3 +187,10 @@ def test_without_the_program(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match=r"failed to draw m\.png;.*broken"):
         plot_model(chain(), tmp_path / "m.png")
     assert [path.name for path in tmp_path.iterdir() if path.suffix] == ["m.dot"]
+
+
+def test_diagrams_can_be_pickled_and_copied(dot):
+    diagram = model_to_dot(chain(), dpi=90)
+    for again in (pickle.loads(pickle.dumps(diagram)), copy.deepcopy(diagram)):
+        assert again.source == diagram.source
+        assert again.pipe("svg") == diagram.pipe("svg")

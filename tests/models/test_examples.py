@@ -20,6 +20,9 @@ def new_model():
     return model
 
 
+FORM = new_model().forms.recorded
+
+
 def read(*arguments):
     model = new_model()
     return examples.read(model, model._compilation, *arguments)
@@ -45,7 +48,7 @@ def test_arrays_are_not_copied():
 
 
 def test_parts_know_their_rows():
-    training, validation = Examples([x], [y], y, 10).split(0.25)
+    training, validation = Examples([x], [y], y, 10, FORM).split(0.25)
     assert (training.rows, validation.rows) == (7, 3)
     assert (training.first_row, validation.first_row) == (0, 7)
     np.testing.assert_array_equal(validation.x[0], x[7:])
@@ -55,19 +58,19 @@ def test_parts_know_their_rows():
 @pytest.mark.parametrize("share", [1, 1.5, -0.1, "half", 0.99])
 def test_shares_that_leave_nothing(share):
     with pytest.raises(ValueError, match="validation_split"):
-        Examples([x], [y], None, 10).split(share)
+        Examples([x], [y], None, 10, FORM).split(share)
 
 
 def test_class_weights():
     labels = np.arange(10) % 2
-    data = Examples([x], [labels], None, 10)
+    data = Examples([x], [labels], None, 10, FORM)
     assert data.with_class_weights(None) is data
     weighted = data.with_class_weights({1: 3.0})
     np.testing.assert_array_equal(weighted.weight, 1.0 + 2.0 * labels)
     with pytest.raises(ValueError, match="cannot both be given"):
         weighted.with_class_weights({1: 3.0})
     with pytest.raises(ValueError, match="single output"):
-        Examples([x], [y, y], None, 10).with_class_weights({0: 1.0})
+        Examples([x], [y, y], None, 10, FORM).with_class_weights({0: 1.0})
 
 
 @pytest.mark.parametrize(

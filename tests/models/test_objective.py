@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 import hotloop
 from hotloop.layers import Dense, Input
+from hotloop.models.forms import Form
 from hotloop.models.objective import Compilation
 
 ONE = np.zeros((4, 1), "float32")
@@ -16,9 +15,7 @@ ONE = np.zeros((4, 1), "float32")
 
 def model_of(**units):
     x = Input((3,))
-    return SimpleNamespace(
-        outputs=[Dense(n, name=name)(x) for name, n in units.items()], output_names=list(units)
-    )
+    return Form([x], [Dense(n, name=name)(x) for name, n in units.items()], list(units))
 
 
 def bound(

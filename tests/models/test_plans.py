@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from concurrency import PATIENCE, in_threads
 
 import hotloop
 from hotloop import config
@@ -18,8 +18,6 @@ from hotloop.models import plans
 
 x = np.random.default_rng(0).normal(size=(40, 5)).astype("f4")
 y = x[:, :1]
-
-PATIENCE = 60.0  # seconds: longer than any step takes on a busy machine
 
 
 def new_model(*more: Any) -> hotloop.Sequential:
@@ -30,26 +28,6 @@ def new_model(*more: Any) -> hotloop.Sequential:
 
 def kept(model: hotloop.Sequential) -> list[plans.Ready]:
     return list(model._plans)
-
-
-def in_threads(*works: Callable[[], object]) -> None:
-    """Does it all at once, and raises what one of them raises."""
-    failed: list[BaseException] = []
-
-    def attempt(work: Callable[[], object]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=attempt, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads)
-    if failed:
-        raise failed[0]
 
 
 # ------------------------------------------------------------------------- what decides
@@ -108,12 +86,24 @@ def test_a_plan_for_each_purpose_batch_size_and_weighting():
         assert len(kept(model)) == i + 1
 
 
-def test_the_newest_are_kept(backend):
+def test_few_are_kept_that_are_large(backend, monkeypatch):
     model = new_model()
+    monkeypatch.setattr(plans, "KEPT_BYTES", 0)
     for size in range(1, 2 * plans.KEPT):
         model.predict(x, batch_size=size, verbose=0)
-    sizes = [ready.plan.batch_size for ready in kept(model)]
-    assert sizes == list(range(plans.KEPT, 2 * plans.KEPT))
+    assert sizes(model) == list(range(plans.KEPT, 2 * plans.KEPT))
+
+
+def test_more_are_kept_that_are_small(monkeypatch):
+    model = new_model()
+    monkeypatch.setattr(plans, "MOST_KEPT", 12)
+    for size in (*range(1, 13), 2, 13, 14, 2):
+        model.predict(x, batch_size=size, verbose=0)
+    assert sizes(model) == [*range(4, 13), 13, 14, 2]  # those that were used last
+
+
+def sizes(model: hotloop.Sequential) -> list[int]:
+    return [ready.plan.batch_size for ready in kept(model)]
 
 
 def test_what_a_plan_is_found_by_lives_as_long():
@@ -151,9 +141,8 @@ def test_runs_that_change_nothing_do_not_wait_for_each_other(call, backend):
 
     model = new_model(Lambda(meet))
     expected = call(model)
-    found: list[Any] = []
     armed.append(threading.Barrier(2))
-    in_threads(*[lambda: found.append(call(model))] * 2)
+    found = in_threads(*[lambda: call(model)] * 2)
     armed.clear()
     for one in found:
         np.testing.assert_array_equal(one, expected)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from concurrency import in_threads
 from sklearn.metrics import precision_score, recall_score
 
 import hotloop
@@ -41,11 +42,7 @@ def test_two_threads_evaluate(backend):
         for _ in range(5):
             found[i].append(evaluated(model, halves[i]))
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[lambda i=i: work(i) for i in (0, 1)])
     for i in (0, 1):
         assert len(found[i]) == 5
         np.testing.assert_allclose(found[i], [wanted[i]] * 5)

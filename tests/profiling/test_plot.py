@@ -74,7 +74,7 @@ def test_an_unknown_kind_of_file_is_refused_with_the_known_ones(made_up, tmp_pat
     assert not (tmp_path / name).exists()
 
 
-def test_without_matplotlib_the_error_names_the_extra(made_up, tmp_path, monkeypatch):
+def test_without_matplotlib_the_error_says_what_to_install(made_up, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for attempt in (lambda: plot.check("x.png"), lambda: plot.save(made_up, tmp_path / "x.png")):
         with pytest.raises(ImportError, match=r"pip install matplotlib"):

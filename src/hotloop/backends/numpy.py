@@ -45,7 +45,7 @@ from .formulas import (
 )
 from .labels import check_labels
 from .multirow_losses import circle, ctc
-from .weights import over
+from .weights import over, row_factor, weighted
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -155,6 +155,10 @@ def minimum(a: Array, b: Array, *, out: Array) -> None:
     np.minimum(a, b, out=out)
 
 
+MERGES = (add, subtract, multiply, maximum, minimum)
+"""What becomes of two arrays of one shape, element by element."""
+
+
 def maximum_gradient(dy: Array, a: Array, b: Array, *, out: Array) -> None:
     """With respect to a: dy where a > b, half of it where they are equal; out may be dy."""
     np.multiply(dy, (a > b) + (a == b) * dy.dtype.type(0.5), out=out)
@@ -243,6 +247,11 @@ def permute(x: Array, *, axes: tuple[int, ...], out: Array) -> None:
 def sum_steps(x: Array, *, out: Array) -> None:
     """The sum over all steps of x (..., steps, cols), into out (..., cols)."""
     out[...] = x.sum(axis=-2, dtype=np.float64)
+
+
+def mean_steps(x: Array, *, out: Array) -> None:
+    """The mean over all steps of x (..., steps, cols), into out (..., cols); NaN of none."""
+    out[...] = x.sum(axis=-2, dtype=np.float64) / x.shape[-2]
 
 
 def repeat_steps(x: Array, *, out: Array) -> None:
@@ -693,10 +702,10 @@ def _loss(loss: Loss) -> Function:
         y = hinge_labels(y_true) if loss.signed else y_true
         options = loss.options(param)
         divisor = loss.divisor(y_pred.shape[-1])
-        values[...] = _weighted(_row_sum(loss.value(y, y_pred, *options)) / divisor, weight)
+        values[...] = weighted(_row_sum(loss.value(y, y_pred, *options)) / divisor, weight)
         if gradient is not None:
             derivative = loss.derivative(y, y_pred, *options)
-            gradient[...] = derivative * _row_factor(weight, scale / divisor, gradient)
+            gradient[...] = derivative * row_factor(weight, scale / divisor, gradient)
 
     value.__doc__ = loss.value.__doc__
     return value
@@ -720,23 +729,13 @@ def _binary_focal(formula: Formula, slope: Formula) -> Function:
     ) -> None:
         options = (gamma, positive, negative, smoothing)
         cols = y_pred.shape[-1]
-        values[...] = _weighted(_row_sum(formula(y_true, y_pred, *options)) / cols, weight)
+        values[...] = weighted(_row_sum(formula(y_true, y_pred, *options)) / cols, weight)
         if gradient is not None:
             derivative = slope(y_true, y_pred, *options)
-            gradient[...] = derivative * _row_factor(weight, scale / cols, gradient)
+            gradient[...] = derivative * row_factor(weight, scale / cols, gradient)
 
     value.__doc__ = formula.__doc__
     return value
-
-
-def _weighted(value: Array, weight: Array | None) -> Array:
-    """The (..., 1) values as (...), times weight."""
-    return value[..., 0] if weight is None else value[..., 0] * over(weight, value.ndim - 1)
-
-
-def _row_factor(weight: Array | None, scale: float, gradient: Array) -> Any:
-    """What multiplies each row of a gradient."""
-    return scale if weight is None else scale * over(weight, gradient.ndim)
 
 
 def categorical_crossentropy(
@@ -764,11 +763,11 @@ def categorical_crossentropy(
     total = _row_sum(y_pred).astype(y_pred.dtype)
     p = y_pred / total
     q = _clip_probability(p)
-    values[...] = _weighted(_row_sum(-t * np.log(q)), weight)
+    values[...] = weighted(_row_sum(-t * np.log(q)), weight)
     if gradient is not None:
         inner = _row_sum(unless_clipped(p, q, t))
         derivative = (inner - unless_clipped(p, q, t / q)) / total
-        gradient[...] = derivative * _row_factor(weight, scale, gradient)
+        gradient[...] = derivative * row_factor(weight, scale, gradient)
 
 
 def sparse_categorical_crossentropy(
@@ -830,11 +829,11 @@ def softmax_crossentropy(
     else:
         # A class of probability 0 that is not the true one costs nothing: 0 log 0 = 0.
         terms = np.where(t == 0.0, 0.0, t * (_log_sum_exp(x) - x))
-    values[...] = _weighted(_row_sum(terms), weight)
+    values[...] = weighted(_row_sum(terms), weight)
     if probability is not None:
         probability[...] = p
     if gradient is not None:
-        gradient[...] = (p * _row_sum(t) - t) * _row_factor(weight, scale, gradient)
+        gradient[...] = (p * _row_sum(t) - t) * row_factor(weight, scale, gradient)
 
 
 def sparse_softmax_crossentropy(
@@ -892,9 +891,9 @@ def categorical_focal_crossentropy(
     total = _row_sum(y_pred).astype(y_pred.dtype)
     p = y_pred / total
     loss, slope = _focal_classes(y_true, p, gamma, alpha, smoothing)
-    values[...] = _weighted(loss, weight)
+    values[...] = weighted(loss, weight)
     if gradient is not None:
-        gradient[...] = (slope - _row_sum(slope * p)) / total * _row_factor(weight, scale, gradient)
+        gradient[...] = (slope - _row_sum(slope * p)) / total * row_factor(weight, scale, gradient)
 
 
 def categorical_focal_crossentropy_logits(
@@ -913,9 +912,9 @@ def categorical_focal_crossentropy_logits(
     p = np.empty_like(y_pred)
     softmax(y_pred, out=p)
     loss, slope = _focal_classes(y_true, p, gamma, alpha, smoothing)
-    values[...] = _weighted(loss, weight)
+    values[...] = weighted(loss, weight)
     if gradient is not None:
-        gradient[...] = p * (slope - _row_sum(slope * p)) * _row_factor(weight, scale, gradient)
+        gradient[...] = p * (slope - _row_sum(slope * p)) * row_factor(weight, scale, gradient)
 
 
 def _focal_classes(
@@ -955,9 +954,9 @@ def generalized_crossentropy(
     own = one_hot(label, y_pred)
     p = np.take_along_axis(y_pred, label[..., np.newaxis], axis=-1)
     slope = -np.power(p, q - 1.0)
-    values[...] = _weighted((1.0 - np.power(p, q)) / q, weight)
+    values[...] = weighted((1.0 - np.power(p, q)) / q, weight)
     if gradient is not None:
-        gradient[...] = np.where(own == 1.0, slope, 0.0) * _row_factor(weight, scale, gradient)
+        gradient[...] = np.where(own == 1.0, slope, 0.0) * row_factor(weight, scale, gradient)
 
 
 def categorical_hinge(
@@ -981,12 +980,12 @@ def categorical_hinge(
     wrong = (1.0 - y_true) * y_pred
     most = wrong.max(axis=-1, keepdims=True)
     margin = most - _row_sum(y_true * y_pred) + 1.0
-    values[...] = _weighted(np.maximum(margin, 0.0), weight)
+    values[...] = weighted(np.maximum(margin, 0.0), weight)
     if gradient is not None:
         chosen = wrong == most
         share = chosen / chosen.sum(axis=-1, keepdims=True)
         slope = np.where(margin > 0.0, share * (1.0 - y_true) - y_true, 0.0)
-        gradient[...] = slope * _row_factor(weight, scale, gradient)
+        gradient[...] = slope * row_factor(weight, scale, gradient)
 
 
 def cosine_similarity(
@@ -1009,10 +1008,10 @@ def cosine_similarity(
     """
     of_y, of_p = _inverse_length(y_true), _inverse_length(y_pred)
     cosine = _row_sum((y_true * of_y) * (y_pred * of_p))
-    values[...] = _weighted(-cosine, weight)
+    values[...] = weighted(-cosine, weight)
     if gradient is not None:
         own = np.where(of_p < 1.0 / EPSILON, cosine * of_p * of_p, 0.0)
-        gradient[...] = (y_pred * own - y_true * (of_y * of_p)) * _row_factor(
+        gradient[...] = (y_pred * own - y_true * (of_y * of_p)) * row_factor(
             weight, scale, gradient
         )
 
@@ -1046,9 +1045,9 @@ def tversky(
     array([0.5])
     """
     value, slope = _tversky(y_true, y_pred, alpha, beta, epsilon, axis=-1)
-    values[...] = _weighted(value, weight)
+    values[...] = weighted(value, weight)
     if gradient is not None:
-        gradient[...] = slope * _row_factor(weight, scale, gradient)
+        gradient[...] = slope * row_factor(weight, scale, gradient)
 
 
 def batch_tversky(
@@ -1132,7 +1131,7 @@ def binary_accuracy(
     >>> values
     array([0.5])
     """
-    values[...] = _weighted(_row_sum(y_true == (y_pred > param)) / y_true.shape[-1], weight)
+    values[...] = weighted(_row_sum(y_true == (y_pred > param)) / y_true.shape[-1], weight)
 
 
 def categorical_accuracy(
@@ -1143,7 +1142,7 @@ def categorical_accuracy(
     The first of equals counts as the largest; a row with a NaN never matches.
     """
     matches = (y_true.argmax(axis=-1) == y_pred.argmax(axis=-1)) & ~_has_nan(y_true)
-    values[...] = _weighted((matches & ~_has_nan(y_pred))[..., np.newaxis], weight)
+    values[...] = weighted((matches & ~_has_nan(y_pred))[..., np.newaxis], weight)
 
 
 def sparse_categorical_accuracy(
@@ -1151,7 +1150,7 @@ def sparse_categorical_accuracy(
 ) -> None:
     """1 where the largest of y_pred stands in column label, else 0; as `categorical_accuracy`."""
     matches = (label == y_pred.argmax(axis=-1)) & ~_has_nan(y_pred)
-    values[...] = _weighted(matches[..., np.newaxis], weight)
+    values[...] = weighted(matches[..., np.newaxis], weight)
 
 
 def top_k_accuracy(
@@ -1159,7 +1158,7 @@ def top_k_accuracy(
 ) -> None:
     """`sparse_top_k_accuracy`, the label being the column of the largest of y_true."""
     matches = _in_top_k(y_true.argmax(axis=-1), y_pred, param) & ~_has_nan(y_true)
-    values[...] = _weighted(matches[..., np.newaxis], weight)
+    values[...] = weighted(matches[..., np.newaxis], weight)
 
 
 def sparse_top_k_accuracy(
@@ -1175,7 +1174,7 @@ def sparse_top_k_accuracy(
         If a label is not in [0, cols).
     """
     check_labels(label, y_pred.shape[-1])
-    values[...] = _weighted(_in_top_k(label, y_pred, param)[..., np.newaxis], weight)
+    values[...] = weighted(_in_top_k(label, y_pred, param)[..., np.newaxis], weight)
 
 
 def _in_top_k(label: Array, scores: Array, k: float) -> Array:
@@ -1196,7 +1195,7 @@ def pearson_correlation(
     array([-1.])
     """
     _, y_variance, p_variance, covariance = _moments(y_true, y_pred)
-    values[...] = _weighted(covariance / (np.sqrt(y_variance) * np.sqrt(p_variance)), weight)
+    values[...] = weighted(covariance / (np.sqrt(y_variance) * np.sqrt(p_variance)), weight)
 
 
 def concordance_correlation(
@@ -1211,7 +1210,7 @@ def concordance_correlation(
     """
     apart, y_variance, p_variance, covariance = _moments(y_true, y_pred)
     spread = y_variance + p_variance + apart * apart + EPSILON
-    values[...] = _weighted(2.0 * covariance / spread, weight)
+    values[...] = weighted(2.0 * covariance / spread, weight)
 
 
 def _moments(y: Array, p: Array) -> tuple[Array, Array, Array, Array]:
@@ -1526,11 +1525,7 @@ def _table() -> dict[str, Function]:
             weight_gradient,
             add_bias,
             bias_gradient,
-            add,
-            subtract,
-            multiply,
-            maximum,
-            minimum,
+            *MERGES,
             maximum_gradient,
             minimum_gradient,
             scale,
@@ -1542,6 +1537,7 @@ def _table() -> dict[str, Function]:
             encode,
             permute,
             sum_steps,
+            mean_steps,
             repeat_steps,
             max_steps,
             max_steps_gradient,

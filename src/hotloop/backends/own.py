@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import Function, available
 from .differences import slopes
-from .weights import over
+from .weights import row_factor, weighted
 
 if TYPE_CHECKING:
     from ..graph.trace import Node
@@ -53,11 +53,10 @@ def own_loss(
     loops = function.loops(y_pred.dtype.name)
     each = np.empty_like(y_pred)
     loops.value(y_true, y_pred, each)
-    mean = each.mean(axis=-1, dtype=np.float64)
-    values[...] = mean if weight is None else mean * over(weight, mean.ndim)
+    values[...] = weighted(each.mean(axis=-1, keepdims=True, dtype=np.float64), weight)
     if gradient is not None:
         loops.gradient(y_true, y_pred, gradient)
-        gradient *= _factors(weight, scale / y_pred.shape[-1], gradient)
+        gradient *= row_factor(weight, scale / y_pred.shape[-1], gradient)
 
 
 def array_loss(
@@ -81,8 +80,7 @@ def array_loss(
             f"{name}: it must return one value for each row of y_pred, an array of shape "
             f"{p.shape[:-1]}, not {found.shape}; take the mean over axis=-1"
         )
-    found = found.reshape(values.shape)
-    values[...] = found if weight is None else found * over(weight, found.ndim)
+    values[...] = weighted(found.reshape(*values.shape, 1), weight)
     if gradient is None:
         return
     slope = slopes(function, y, p, name) if derivative is None else np.asarray(derivative(y, p))
@@ -90,12 +88,7 @@ def array_loss(
         raise ValueError(
             f"{name}: its gradient must have the shape of y_pred, {p.shape}, not {slope.shape}"
         )
-    gradient[...] = slope.reshape(gradient.shape) * _factors(weight, scale, gradient)
-
-
-def _factors(weight: Array | None, scale: float, gradient: Array) -> Any:
-    """What each row of a gradient is multiplied by."""
-    return gradient.dtype.type(scale) if weight is None else scale * over(weight, gradient.ndim)
+    gradient[...] = slope.reshape(gradient.shape) * row_factor(weight, scale, gradient)
 
 
 def read_only(array: Array) -> Array:
@@ -112,12 +105,8 @@ OPS: Mapping[str, Function] = {
 
 def server(node: Node) -> str | None:
     """What runs a node that is, or calls, a function of the user's own; None for others."""
-    kind = node.attributes.get("kind", node.op.name)
-    if kind in ("array_loss", "lambda", "lambda_gradient"):
-        return "python"
-    if kind not in OPS:
-        return None
-    return "numba" if has_numba() else "python"
+    users = node.op.users(node)
+    return "numba" if users == "scalar" and has_numba() else "python" if users else None
 
 
 def may_raise(node: Node) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import config, masks
+from ..lengths import common, is_open, shown
 from . import tables
 
 Array = NDArray[Any]
@@ -29,20 +30,21 @@ NO_TEXT: TextInputs = {}
 _USUAL = frozenset("fdBilq")  # dtypes of most arrays, which need no other look
 
 
+def is_plain(value: Any) -> bool:
+    """Whether this is an array of a kind that `as_array` passes on as it is: a quick look."""
+    return type(value) is np.ndarray and value.dtype.char in _USUAL
+
+
 def examples(value: Any, dims: tuple[int, ...]) -> int:
     """How many examples of exactly this shape an array holds, as most do: a quick look.
 
     0 for anything that needs a closer look.
     """
+    # As `is_plain` asks, without a call: every call of a model comes here.
     if type(value) is not np.ndarray or value.dtype.char not in _USUAL:
         return 0
     shape = value.shape
     return shape[0] if shape and shape[1:] == dims else 0
-
-
-def is_plain(value: Any) -> bool:
-    """Whether this is an array of a kind that `as_array` passes on as it is: a quick look."""
-    return type(value) is np.ndarray and value.dtype.char in _USUAL
 
 
 def as_array(value: Any, argument: str, *, text: bool = False, missing: bool = False) -> Array:
@@ -205,6 +207,28 @@ def _wrong_lengths(arrays: Mapping[str, Sequence[Array]]) -> str:
     return f"{next(iter(lengths))} is empty: there are no examples to work on"
 
 
+def as_expected(got: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that examples of shape `got` are read in, where `dims` are expected.
+
+    An axis of length 1 may be missing, or be there besides. None if they do not fit.
+
+    Examples
+    --------
+    >>> as_expected((3, 2), (3, 2)), as_expected((3,), (3, 1)), as_expected((3,), (2,))
+    ((3, 2), (3, 1), None)
+    """
+    if got == dims:
+        return got
+    if not is_open(dims):
+        squeezed = tuple(d for d in got if d != 1) == tuple(d for d in dims if d != 1)
+        return dims if squeezed and abs(len(got) - len(dims)) <= 1 else None
+    if len(got) + 1 == len(dims) and dims[-1] == 1:
+        got = (*got, 1)
+    elif len(got) == len(dims) + 1 and got[-1] == 1:
+        got = got[:-1]
+    return None if common(got, dims) is None or 0 in got else got
+
+
 def check_inputs(
     arrays: Sequence[Array], dims: Sequence[tuple[int, ...]], model: str, first: str
 ) -> None:
@@ -217,9 +241,13 @@ def check_inputs(
     """
     for array, expected in zip(arrays, dims, strict=True):
         got = array.shape[1:]
-        squeezed = tuple(d for d in got if d != 1) == tuple(d for d in expected if d != 1)
-        if got == expected or (squeezed and abs(len(got) - len(expected)) <= 1):
+        if as_expected(got, expected) is not None:
             continue
+        if is_open(expected):
+            raise ValueError(
+                f"{first} of {model} expects an array of shape {(None, *shown(expected))}, of any "
+                f"lengths above 0 where it says None, but got x of shape {array.shape}"
+            )
         hint = ""
         if expected and len(got) > 1 and np.prod(got) == expected[-1] and len(expected) == 1:
             hint = "; add Flatten() before it, or reshape x to " + f"({len(array)}, {expected[0]})"

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from . import ops
 from .op import OPS, Op
 from .trace import Node, Value
 
 Fuse = Callable[[Node, Node], Node | None]  # None where this pair cannot be one
+Patterns = Mapping[tuple[Op, Op], Fuse]
 
 CROSSENTROPIES = {
     "categorical_crossentropy": "softmax_crossentropy",
@@ -51,7 +53,6 @@ def softmax_into_crossentropy(nodes: list[Node]) -> list[Node]:
             attributes = loss.attributes | {
                 "kind": CROSSENTROPIES[loss.attributes["kind"]],
                 "options": loss.attributes["options"] | {"clip": True},
-                "softmax": True,
             }
             fused.append(
                 Node(
@@ -73,14 +74,18 @@ def _made_by_softmax(value: Value) -> bool:
 
 def dense(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     """matmul, then add_bias, then an activation become one product with an epilogue."""
-    nodes = _fuse_pairs(nodes, kept, {(ops.MATMUL, ops.ADD_BIAS): _product_and_bias})
-    activations = {
-        (op, activation): _product_and_activation
-        for op in (ops.MATMUL, ops.DENSE)
+    nodes = _fuse_pairs(nodes, kept, _BIASES)
+    return _fuse_pairs(nodes, kept, _activations())
+
+
+@cache
+def _activations() -> Patterns:
+    return {
+        (product, activation): _product_and_activation
+        for product in (ops.MATMUL, ops.DENSE)
         for activation in OPS.values()
-        if activation.activation == activation.name
+        if activation.activation
     }
-    return _fuse_pairs(nodes, kept, activations)
 
 
 def activation_gradients(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
@@ -88,21 +93,21 @@ def activation_gradients(nodes: list[Node], kept: Iterable[Value]) -> list[Node]
 
     Both are done where the product was: behind it, the weight that it reads is updated.
     """
-    pairs = {
+    return _fuse_pairs(nodes, kept, _activation_gradients(), early=True)
+
+
+@cache
+def _activation_gradients() -> Patterns:
+    return {
         (ops.INPUT_GRADIENT, gradient): _product_and_gradient
         for gradient in OPS.values()
-        if gradient.activation not in ("", gradient.name)
+        if gradient.activation_of_gradient
     }
-    return _fuse_pairs(nodes, kept, pairs, early=True)
 
 
 def updates(nodes: list[Node], kept: Iterable[Value]) -> list[Node]:
     """A gradient and the update it is for become one: it never reaches memory."""
-    pairs = {
-        (ops.WEIGHT_GRADIENT, ops.UPDATE): _weight_gradient_and_update,
-        (ops.BIAS_GRADIENT, ops.UPDATE): _bias_gradient_and_update,
-    }
-    return _fuse_pairs(nodes, kept, pairs)
+    return _fuse_pairs(nodes, kept, _UPDATES)
 
 
 def _product_and_bias(product: Node, bias: Node) -> Node:
@@ -112,14 +117,14 @@ def _product_and_bias(product: Node, bias: Node) -> Node:
 def _product_and_activation(product: Node, activation: Node) -> Node | None:
     if "activation" in product.attributes:
         return None
-    attributes = {"activation": activation.op.activation, **activation.attributes}
+    attributes = {"activation": activation.op.name, **activation.attributes}
     return Node(ops.DENSE, product.inputs, activation.outputs, attributes, product.layer)
 
 
 def _product_and_gradient(product: Node, gradient: Node) -> Node | None:
     if "activation" in product.attributes or gradient.inputs[0] is not product.output:
         return None
-    attributes = {"activation": gradient.op.activation, **gradient.attributes}
+    attributes = {"activation": gradient.op.activation_of_gradient, **gradient.attributes}
     inputs = (*product.inputs, gradient.inputs[1])
     return Node(product.op, inputs, gradient.outputs, attributes, product.layer)
 
@@ -138,10 +143,17 @@ def _with_update(op: Op, gradient: Node, update: Node) -> Node:
     return Node(op, inputs, update.outputs, update.attributes, gradient.layer)
 
 
+_BIASES: Patterns = {(ops.MATMUL, ops.ADD_BIAS): _product_and_bias}
+_UPDATES: Patterns = {
+    (ops.WEIGHT_GRADIENT, ops.UPDATE): _weight_gradient_and_update,
+    (ops.BIAS_GRADIENT, ops.UPDATE): _bias_gradient_and_update,
+}
+
+
 def _fuse_pairs(
     nodes: list[Node],
     kept: Iterable[Value],
-    patterns: Mapping[tuple[Op, Op], Fuse],
+    patterns: Patterns,
     *,
     early: bool = False,
 ) -> list[Node]:

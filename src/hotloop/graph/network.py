@@ -98,8 +98,8 @@ class _Chain:
         if node.op is ops.ADD_BIAS and layer.b is None:
             layer.b = node.inputs[1].variable
             return True
-        if node.op.activation == node.op.name:
-            layer.activation, layer.alpha = node.op.activation, node.attributes["alpha"]
+        if node.op.activation:
+            layer.activation, layer.alpha = node.op.name, node.attributes["alpha"]
             return True
         return False
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
+from .. import lengths
+
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
     from .plan import Plan
@@ -22,6 +24,7 @@ Array: TypeAlias = NDArray[Any]
 Dims: TypeAlias = tuple[int, ...]
 Gradients: TypeAlias = "tuple[Value | None, ...]"
 Mask: TypeAlias = Literal["passes", "consumes", "stops"]
+Users: TypeAlias = Literal["", "scalar", "python"]
 
 OPS: dict[str, Op] = {}
 """Every op by its name."""
@@ -89,16 +92,14 @@ def broadcast(node: Node) -> tuple[Dims, ...]:
 
     They are aligned at the last axis; the batch, of those that have one, stands in front of all.
     """
-    given = [value.dims for value in node.inputs]
-    rank = max(map(len, given))
-    whole = [(1,) * (rank - len(dims)) + dims for dims in given]
-    found = tuple(max(lengths) for lengths in zip(*whole, strict=True))
-    if any(n not in (1, most) for dims in whole for n, most in zip(dims, found, strict=True)):
+    dims = lengths.broadcast(*(value.dims for value in node.inputs))
+    if dims is None:
+        shapes = " and ".join(str(value.shape) for value in node.inputs)
         raise ValueError(
             f"{node.op.name} needs values of one shape, or of shapes that can be broadcast to one, "
-            f"not of {' and '.join(map(str, given))}"
+            f"not of {shapes}"
         )
-    return (found,)
+    return (dims,)
 
 
 def nothing(node: Node) -> tuple[Dims, ...]:
@@ -169,6 +170,11 @@ def own_name(plan: Plan, node: Node) -> str:
     return node.op.name
 
 
+def nothing_of_users(node: Node) -> Users:
+    """No function of the user's is called."""
+    return ""
+
+
 def by_layer(plan: Plan, node: Node) -> tuple[str, str]:
     """Label: the op, and the layer that asked for it or that its first variable belongs to."""
     if node.layer is not None:
@@ -226,12 +232,17 @@ class Op:
     mask : str
         What becomes of a mask over the rows of its input: it ``"passes"`` to the output,
         ``"stops"`` because there are other rows, or the op ``"consumes"`` it.
-    activation : str
-        The elementwise function that it, or whose gradient it, computes; a product does that to
+    activation : bool
+        Whether it is a function of each element, with the option ``alpha``, that a product does to
         its own result where the two are fused.
+    activation_of_gradient : str
+        The name of such a function if it computes the gradient of one, which a product does too.
     before_model : callable, optional
         before_model(node, array, name) is what becomes of a whole array that a model is given, and
         that messages call so, where the op can be done before the model runs.
+    users : callable
+        users(node) is what a node calls of the user's: a ``"scalar"`` function, which Numba
+        compiles where it is there, one that ``"python"`` runs, or ``""`` for neither.
     function : callable
         function(plan, node) is the name in the backends' tables of what does it; the op's own if
         not given.
@@ -268,8 +279,10 @@ class Op:
     draws: bool = False
     changes: bool = False
     mask: Mask = "stops"
-    activation: str = ""
+    activation: bool = False
+    activation_of_gradient: str = ""
     before_model: Callable[[Node, Array, str], Array] | None = None
+    users: Callable[[Node], Users] = nothing_of_users
     function: Callable[[Plan, Node], str] = own_name
     outputs: tuple[str, ...] = ("out",)
     always: Collection[int] = (0,)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
+from .. import lengths
 from ..variables import Variable
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Value:
     Attributes
     ----------
     dims : tuple of int
-        The static shape: of one example if `batched`, of the whole array otherwise.
+        The shape: of one example if `batched`, of the whole array otherwise. Data decide those
+        that are a `hotloop.lengths.Length`, which an input has for each None.
     batched : bool
         Whether there is one such array for each example of the batch.
     role : str
@@ -56,7 +58,7 @@ class Value:
 
     def __init__(
         self,
-        dims: tuple[int, ...],
+        dims: tuple[int | None, ...],
         dtype: str,
         batched: bool = True,
         role: str = "temporary",
@@ -67,7 +69,7 @@ class Value:
         row_axes: int = 0,
     ) -> None:
         check_features(dims, name)
-        self.dims = dims
+        self.dims: tuple[int, ...] = lengths.opened(dims)
         self.dtype = dtype
         self.batched = batched
         self.role = role
@@ -80,8 +82,9 @@ class Value:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """As Keras shows it: None for the batch."""
-        return (None, *self.dims) if self.batched else self.dims
+        """As Keras shows it: None for the batch, and for what data decide."""
+        dims = lengths.shown(self.dims)
+        return (None, *dims) if self.batched else dims
 
     @property
     def size(self) -> int:
@@ -363,11 +366,42 @@ def _in_order(
     return order
 
 
-def replay(outputs: Sequence[Value], given: dict[Value, Value]) -> list[Value]:
-    """The same computation of other inputs: what a model does when it is used as a layer."""
+def replay(
+    outputs: Sequence[Value], given: Mapping[Value, Value], *, keep_layers: bool = False
+) -> list[Value]:
+    """The same computation of other inputs: what a model does when it is used as a layer.
+
+    Open axes of the inputs get the lengths of those that are given, and shapes are computed anew.
+
+    Parameters
+    ----------
+    outputs : sequence of Value
+    given : mapping of Value to Value
+        What to take in the place of values.
+    keep_layers : bool
+        Whether nodes belong to the layers that they belonged to; to that which is being recorded
+        otherwise.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit each other any more, naming the layer.
+    """
     made = dict(given)
-    for node in topological(outputs):
+    at = lengths.solved((old.dims, new.dims) for old, new in given.items())
+    for node in topological(outputs, given):
         inputs = tuple(made.get(v, v) for v in node.inputs)
-        copies = emit(node.op, *inputs, **node.attributes)
+        attributes = lengths.resolved(node.attributes, at) if at else node.attributes
+        try:
+            with in_layer(node.layer if keep_layers else current_layer()):
+                copies = emit(node.op, *inputs, **attributes)
+        except ValueError as error:
+            if node.layer is None:
+                raise
+            raise ValueError(f"{node.layer.describe()}: {error}") from None
         made.update(zip(node.outputs, copies, strict=True))
+        if at:  # lengths that only the op's shape rule knows, as of a function of the user's own
+            at |= lengths.solved(
+                (old.dims, new.dims) for old, new in zip(node.outputs, copies, strict=True)
+            )
     return [made.get(v, v) for v in outputs]

@@ -148,7 +148,7 @@ class PReLU(Layer):
         self.shared_axes = None if axes is None else list(axes)
 
     def build(self, input_shape: Shape) -> None:
-        shape = [d for d in input_shape[1:] if d is not None]
+        shape = list(input_shape[1:])
         shared = sorted(self.shared_axes or [])
         if not shape:
             raise ValueError(
@@ -161,7 +161,7 @@ class PReLU(Layer):
             )
         shape[: len(shared)] = [1] * len(shared)
         self.alpha = self.add_weight(
-            tuple(shape),
+            shape,
             self.alpha_initializer,
             "alpha",
             self.alpha_regularizer,

@@ -112,7 +112,7 @@ class Layer:
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
-        input_shape: Sequence[int] | None = None,
+        input_shape: Sequence[int | None] | None = None,
         input_dim: int | None = None,
         activity_regularizer: Any = None,
         **unknown: Any,
@@ -284,7 +284,7 @@ class Layer:
 
     def add_weight(
         self,
-        shape: tuple[int, ...],
+        shape: Sequence[int | None],
         initializer: Any = "glorot_uniform",
         name: str = "weight",
         regularizer: Any = None,
@@ -293,9 +293,17 @@ class Layer:
         row_axes: int | None = None,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
+        known = tuple([n for n in shape if n is not None])
+        if len(known) < len(shape):
+            raise ValueError(
+                f"{self.describe()}: the weight '{name}' would have shape {tuple(shape)}, of which "
+                "data decide a length; give Input the length of that axis, or share the weight "
+                "along it"
+            )
+        shape = known
         if 0 in shape:
             raise ValueError(
-                f"{self.describe()}: the weight '{name}' would have shape {tuple(shape)} and hold "
+                f"{self.describe()}: the weight '{name}' would have shape {shape} and hold "
                 "no numbers; each axis must have a length of at least 1"
             )
         make = functools.partial(initializers.get(initializer), shape, self.dtype)
@@ -497,16 +505,16 @@ def check_count(layer: Layer, argument: str, value: Any) -> int:
     return int(value)
 
 
-def check_shape(layer: Layer, argument: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape of one example as a tuple of whole numbers of at least 1."""
+def check_shape(layer: Layer, argument: str, shape: Sequence[int | None]) -> tuple[int | None, ...]:
+    """A shape of one example as a tuple of whole numbers of at least 1, and of None."""
     if isinstance(shape, int | np.integer):
         shape = (int(shape),)
-    if not all(isinstance(d, int | np.integer) and d >= 1 for d in shape):
+    if not all(d is None or (isinstance(d, int | np.integer) and d >= 1) for d in shape):
         raise ValueError(
             f"{layer.describe()}: {argument} must hold whole numbers of at least 1 (the shape of "
-            f"one example, without the batch), not {tuple(shape)}"
+            f"one example, without the batch), or None where data decide, not {tuple(shape)}"
         )
-    return tuple(int(d) for d in shape)
+    return tuple(None if d is None else int(d) for d in shape)
 
 
 def restructured(like: Any, values: Sequence[Any]) -> Any:

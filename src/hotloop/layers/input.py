@@ -15,7 +15,7 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: Sequence[int | None],
         batch_size: int | None = None,
         dtype: str | None = None,
         *,
@@ -35,7 +35,7 @@ class InputLayer(Layer):
 
 
 def Input(  # noqa: N802  (Keras's name)
-    shape: Sequence[int] | None = None,
+    shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
     *,
@@ -45,8 +45,9 @@ def Input(  # noqa: N802  (Keras's name)
 
     Parameters
     ----------
-    shape : tuple of int
-        Of one example, without the batch.
+    shape : tuple of int or None
+        Of one example, without the batch. Data decide the length of an axis that is None, and may
+        have another one in each call: steps of a sequence, for one.
     batch_size : int, optional
         Accepted as in Keras; batches may have any size all the same.
     dtype : {"float32", "float64"}, optional
@@ -59,6 +60,9 @@ def Input(  # noqa: N802  (Keras's name)
     >>> x = Input((4,))
     >>> Dense(2)(x).shape
     (None, 2)
+
+    >>> Dense(2)(Input((None, 4))).shape
+    (None, None, 2)
     """
     if shape is None:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..graph import ops
 from ..graph.trace import Value
+from ..lengths import is_open
 from .base import Layer, check_shape
 
 Array = NDArray[Any]
@@ -92,23 +94,46 @@ class Lambda(Layer):
             found = gradient(given if several else given[0], dy, **arguments)
             return found if several else [found]
 
-        dims = self._dims(inputs, several, value)
+        # Where axes are open, None in front of a shape is not taken for the batch.
+        with_batch = callable(self.output_shape) or not any(is_open(v.dims) for v in inputs)
+        dims = partial(self._dims, several, value, with_batch)
         return ops.python(inputs, dims, value, None if gradient is None else gradients)
 
     def _dims(
-        self, inputs: Sequence[Value], several: bool, value: Callable[..., Any]
-    ) -> tuple[int, ...]:
-        """The output's shape, of one example."""
+        self, several: bool, value: Callable[..., Any], with_batch: bool, inputs: Sequence[Value]
+    ) -> tuple[int | None, ...]:
+        """The output's shape, of one example; None where it depends on lengths that are open."""
+        are_open = any(is_open(v.dims) for v in inputs)
         shapes = [v.shape for v in inputs]
         given = self.output_shape
         if callable(given):
             given = given(shapes if several else shapes[0])
         if given is not None:
             given = (given,) if isinstance(given, int) else tuple(given)
-            return check_shape(self, "output_shape", given[1:] if given[:1] == (None,) else given)
+            given = given[1:] if with_batch and given[:1] == (None,) else given
+            given = check_shape(self, "output_shape", given)
+            if are_open or None not in given:
+                return given
+        shape = self._found_dims(value, inputs, 2)
+        if not are_open:
+            return shape
+        other = self._found_dims(value, inputs, 3)
+        if len(shape) != len(other):
+            raise ValueError(
+                f"{self.describe()}: its function returns arrays with other numbers of axes for "
+                f"other lengths of its input, {shape} and {other}; pass output_shape=..."
+            )
+        return tuple([a if a == b else None for a, b in zip(shape, other, strict=True)])
+
+    def _found_dims(
+        self, value: Callable[..., Any], inputs: Sequence[Value], length: int
+    ) -> tuple[int, ...]:
+        """The output's shape where open axes are that long, by calling the function."""
+        shapes = ([length if d is None else d for d in v.shape[1:]] for v in inputs)
+        ones = [np.ones((2, *dims), v.dtype) for dims, v in zip(shapes, inputs, strict=True)]
         try:
             with np.errstate(all="ignore"):
-                found = np.shape(value(*(np.ones((2, *v.dims), v.dtype) for v in inputs)))
+                found = np.shape(value(*ones))
         except Exception as error:
             raise ValueError(
                 f"{self.describe()}: its function failed on two examples of ones "

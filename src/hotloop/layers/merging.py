@@ -10,6 +10,7 @@ import numpy as np
 
 from ..graph import ops
 from ..graph.trace import Value
+from ..lengths import broadcast, common, shown
 from .base import Layer
 
 
@@ -76,13 +77,11 @@ class Elementwise(Merge):
     _of_two: Callable[[Value, Value], Value]
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        try:
-            np.broadcast_shapes(*shapes)
-        except ValueError:
+        if broadcast(*shapes) is None:
             raise ValueError(
                 f"{self.describe()} needs inputs of one shape, or of shapes that can be broadcast "
                 f"to one, got {_written(shapes)}"
-            ) from None
+            )
 
     def merge(self, values: Sequence[Value]) -> Value:
         return reduce(self._of_two, values)
@@ -237,8 +236,8 @@ class Concatenate(Merge):
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
         axis = self._axis_of_example(self.axis, shapes[0])
-        rest = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
-        if len(rest) > 1 or len({len(shape) for shape in shapes}) > 1:
+        rest = [shape[:axis] + shape[axis + 1 :] for shape in shapes]
+        if len(set(map(len, shapes))) > 1 or common(*rest) is None:
             raise ValueError(
                 f"{self.describe()} needs inputs whose shapes differ in axis {self.axis} only, got "
                 f"{_written(shapes)}"
@@ -297,8 +296,8 @@ class Dot(Merge):
         self.normalize = bool(normalize)
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        lengths = {shape[axis] for shape, axis in zip(shapes, self._axes(shapes), strict=True)}
-        if len(lengths) > 1:
+        summed = [shape[axis] for shape, axis in zip(shapes, self._axes(shapes), strict=True)]
+        if common(*((length,) for length in summed)) is None:
             raise ValueError(
                 f"{self.describe()} needs inputs whose axes {self.axes} have one length, got "
                 f"{_written(shapes)}"
@@ -326,7 +325,7 @@ class Dot(Merge):
 
 def _written(shapes: Sequence[tuple[int, ...]]) -> str:
     """For messages: with the batch in front."""
-    return " and ".join(str((None, *shape)) for shape in shapes)
+    return " and ".join(str((None, *shown(shape))) for shape in shapes)
 
 
 def _halved(values: Sequence[Value], join: Callable[[Value, Value], Value]) -> Value:

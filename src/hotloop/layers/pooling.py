@@ -84,7 +84,7 @@ class GlobalAveragePooling1D(GlobalPooling1D):
     """
 
     def pool(self, x: Value) -> Value:
-        return ops.scale(ops.sum_steps(x), 1 / x.dims[-2])
+        return ops.mean_steps(x)
 
 
 class GlobalMaxPooling1D(GlobalPooling1D):

@@ -124,6 +124,11 @@ class Normalization(Layer):
     def build(self, input_shape: Shape) -> None:
         self._kept = self._axes(len(input_shape))
         shape: Any = tuple(input_shape[axis] for axis in self._kept)
+        if None in shape:
+            raise ValueError(
+                f"{self.describe()}: axis={self.axis} asks for a mean at each place of an axis "
+                f"whose length data decide, of inputs of shape {input_shape}; give Input its length"
+            )
         found = self.input_mean is None
         given = (0.0, 1.0) if found else (self.input_mean, self.input_variance)
         try:

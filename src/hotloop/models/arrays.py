@@ -14,7 +14,6 @@ from .loop import Part
 
 if TYPE_CHECKING:
     from .examples import Examples
-    from .objective import Objective
     from .plans import Ready
     from .task import Task
 
@@ -25,22 +24,35 @@ BLOCK_ROWS = 1 << 17
 class Arrays:
     """Examples that are evaluated, or predicted for, once.
 
+    Parameters
+    ----------
+    task : Task
+    data : Examples
+    batch_size : int or None
+    steps : int or None
+        The most batches to run.
+
     Attributes
     ----------
     steps : int
         Batches of a run.
     newest : Examples
         Those that were run last.
+    objective : Objective or None
+        None in prediction.
     """
 
     def __init__(
-        self, ready: Ready, data: Examples, objective: Objective | None, steps: int | None
+        self, task: Task, data: Examples, batch_size: int | None, steps: int | None
     ) -> None:
-        self.newest, self.objective = data, objective
-        feed = Feed(data.x, data.rows) if objective is None else data.feed(objective)
-        batches = feed.batches(ready.plan.batch_size)
+        size = examples.batch_size(batch_size, data.rows, steps)
+        self.newest = data
+        self.objective = None if task.compilation is None else task.objective(data)
+        feed = Feed(data.x, data.rows) if self.objective is None else data.feed(self.objective)
+        batches = feed.batches(size)
         self.steps = min(steps or batches, batches)
-        self._part = Part(ready, feed, data, objective, 0, self.steps)
+        ready = task.ready(data.form, size, self.objective)
+        self._part = Part(ready, feed, data, self.objective, 0, self.steps)
 
     def begin(self) -> bool:
         """Whether there is anything to run: examples there are always."""
@@ -100,7 +112,7 @@ class ArrayEpochs:
         size = examples.batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
         self.newest, self.batch_size = data, size
         self.objective = task.objective(data)
-        self.ready: Callable[[], Ready] = partial(task.ready, size, self.objective)
+        self.ready: Callable[[], Ready] = partial(task.ready, data.form, size, self.objective)
         self._feed = data.feed(self.objective)
         self._batches = self._feed.batches(size)
         self.steps = steps_per_epoch or self._batches

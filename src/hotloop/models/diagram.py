@@ -126,7 +126,7 @@ show_layer_activations, show_trainable, splines
         If the model does not know its input shape.
     """
     try:
-        from graphviz import Digraph
+        import graphviz  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "a picture of a model needs the package graphviz, which is not installed: "
@@ -140,17 +140,7 @@ show_layer_activations, show_trainable, splines
             "it or call it on data first"
         )
 
-    class Diagram(Digraph):  # type: ignore[misc]
-        """A graph whose SVG is not cut off: Graphviz 2.43 scales it by `dpi`, but not its page."""
-
-        def pipe(self, format: str | None = None, *arguments: Any, **options: Any) -> Any:
-            known = dict(self.graph_attr)
-            if format in ("svg", "svgz"):
-                self.graph_attr.pop("dpi", None)
-            try:
-                return super().pipe(format, *arguments, **options)
-            finally:
-                self.graph_attr.update(known)
+    from .digraph import Diagram
 
     graph = Diagram(
         _quoted(model.name),

@@ -14,6 +14,7 @@ from ..data import adapters
 from ..data.feed import Feed
 
 if TYPE_CHECKING:
+    from .forms import Form
     from .objective import Compilation, Objective
     from .trainable import Trainable
 
@@ -25,12 +26,13 @@ BATCH_SIZE = 32
 
 @dataclass
 class Examples:
-    """Checked examples."""
+    """Checked examples, and the form of the model that they are for."""
 
     x: list[Array]
     y: list[Array]
     weight: Array | None
     rows: int
+    form: Form
     first_row: int = 0  # the number that the user knows the first row by
 
     def feed(self, objective: Objective) -> Feed:
@@ -41,7 +43,7 @@ class Examples:
         """Rows start to stop - 1."""
         weight = None if self.weight is None else self.weight[start:stop]
         x, y = [a[start:stop] for a in self.x], [a[start:stop] for a in self.y]
-        return Examples(x, y, weight, stop - start, start)
+        return Examples(x, y, weight, stop - start, self.form, start)
 
     def split(self, share: float) -> tuple[Examples, Examples]:
         """Training examples, and the last `share` of them for validation."""
@@ -86,7 +88,7 @@ def read(
             x=adapters.as_arrays(x, ["x"], "x", text=text_inputs(model)),
             y=[adapters.as_array(y, "y")],
         )
-    inputs, rows = read_inputs(model, x)
+    inputs, rows, form = read_inputs(model, x)
     if len(model.outputs) == 1 and adapters.is_plain(y):
         targets = [y]
     else:
@@ -99,25 +101,30 @@ def read(
         adapters.check_lengths(x=inputs, y=targets, sample_weight=[weight])
         adapters.check_weights(weight)
         weight = weight.reshape(-1)
-    compilation.check(model, targets)
-    return Examples(inputs, targets, weight, rows)
+    compilation.check(form, targets)
+    return Examples(inputs, targets, weight, rows, form)
 
 
-def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int]:
-    """The arrays that plans read, of x, and how many examples they hold.
+def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:
+    """The arrays that plans read, of x, how many examples they hold, and the form for them.
 
     Builds the model if its input shape was not known.
     """
     if not model.built:
         _build_for(model, x)
-    elif (dims := model.intake.dims) is not None and (rows := adapters.examples(x, dims)):
-        return [x], rows
+    elif (
+        (form := model.forms.only) is not None
+        and (dims := form.intake.dims) is not None
+        and (rows := adapters.examples(x, dims))
+    ):
+        return [x], rows, form
     arrays = adapters.as_arrays(x, model.input_names, "x", text=text_inputs(model))
     rows = adapters.check_lengths(x=arrays)
     first = next((layer for layer in model.layers if layer.weights), None)
     who = first.describe() if first is not None else model.describe()
     adapters.check_inputs(arrays, [v.dims for v in model.inputs], model.describe(), who)
-    return model.intake(arrays), rows
+    form = model.forms.of(arrays)
+    return form.intake(arrays), rows, form
 
 
 def read_validation(model: Trainable, compilation: Compilation, given: Any) -> Examples:
@@ -136,7 +143,7 @@ def read_validation(model: Trainable, compilation: Compilation, given: Any) -> E
 def text_inputs(model: Trainable) -> adapters.TextInputs:
     """Which of the inputs may hold strings, and whether some may be missing."""
     if model.built:
-        return model.intake.text
+        return model.forms.recorded.intake.text
     first = [layer for layer in model.layers[:1] if layer.takes_text]
     return {i: layer.takes_missing for i, layer in enumerate(first)}
 

@@ -449,6 +449,14 @@ class Prediction:
         """One array for each output."""
         if len(self._kept) == 1:
             return self._kept[0]
+        for number, outputs in enumerate(self._kept, 1):
+            for first, output in zip(self._kept[0], outputs, strict=True):
+                if output.shape[1:] != first.shape[1:]:
+                    raise ValueError(
+                        f"batch {number}: an output has the shape {output.shape}, that of the "
+                        f"first batch {first.shape}, which makes no one array; predict for batches "
+                        "of one length at a time, or call the model on each batch"
+                    )
         return [np.concatenate(output) for output in zip(*self._kept, strict=True)]
 
 

@@ -494,7 +494,11 @@ class Model(Trainer, Layer):
                 f"{self.describe()} has {len(self.inputs)} inputs but was called on {len(given)}"
             )
         for value, expected in zip(given, self.inputs, strict=True):
-            if (value.dims, value.dtype) != (expected.dims, expected.dtype):
+            fits = value.dtype == expected.dtype and len(value.dims) == len(expected.dims)
+            if not fits or any(
+                length not in (None, given)
+                for length, given in zip(expected.shape[1:], value.dims, strict=True)
+            ):
                 raise ValueError(
                     f"{self.describe()} expects an input of shape {expected.shape} and dtype "
                     f"{expected.dtype}, got {value.shape} and {value.dtype}"

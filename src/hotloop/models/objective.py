@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ..graph.plan import LossTerm, MetricTerm, Slot
 from ..graph.trace import Value
 from ..losses import Loss
 from ..metrics import MeanRowMetric, Metric
+from .forms import KEPT, Form
 
 Array = NDArray[Any]
 
@@ -59,6 +60,7 @@ class Objective:
         Whether some metric must be given the model's outputs, in Python.
     """
 
+    form: Form
     loss_names: list[str]
     losses: list[LossTerm] = field(default_factory=list)
     terms: list[MetricTerm] = field(default_factory=list)
@@ -66,6 +68,11 @@ class Objective:
     targets: list[tuple[int, Value]] = field(default_factory=list)
     sample_weight: Value | None = None
     records_outputs: bool = False
+
+    def continues(self, other: Objective) -> bool:
+        """Whether what batches of both add up to is one result."""
+        same_kind = (self.sample_weight is None) == (other.sample_weight is None)
+        return self is other or (self.form is not other.form and same_kind)
 
     def feeds(self, y: Sequence[Array], weight: Array | None) -> list[Array]:
         """The arrays behind targets and sample weight, in the plan's order."""
@@ -94,21 +101,9 @@ class Objective:
         return found
 
 
-if TYPE_CHECKING:
-
-    class HasOutputs(Protocol):
-        """What losses and metrics are bound to: a model."""
-
-        outputs: list[Value]
-
-        @property
-        def output_names(self) -> list[str]:
-            """A name for each output."""
-
-
-def _kind(model: HasOutputs, y: Sequence[Array]) -> tuple[Any, ...]:
+def _kind(form: Form, y: Sequence[Array]) -> tuple[Any, ...]:
     """What losses and metrics depend on: the outputs, and the shape of a target."""
-    return tuple(map(id, model.outputs)), tuple([array.shape[1:] for array in y])
+    return form, tuple([array.shape[1:] for array in y])
 
 
 def by_slot(slots: Sequence[Slot], sums: NDArray[np.float64]) -> dict[tuple[str, int], Array]:
@@ -158,16 +153,17 @@ class Compilation:
     def has_loss(self) -> bool:
         return self._loss is not None
 
-    def bind(self, model: HasOutputs, y: Sequence[Array], weighted: bool) -> Objective:
+    def bind(self, form: Form, y: Sequence[Array], weighted: bool) -> Objective:
         """The objective for a model's outputs and targets of these shapes; made once for each."""
-        key = (*_kind(model, y), weighted)
+        key = (*_kind(form, y), weighted)
         found = self._bound.get(key)
         if found is None:
             # The first one stays, whichever thread made it: plans go by it.
-            found = self._bound.setdefault(key, self._make(model, y, weighted))
+            found = self._bound.setdefault(key, self._make(form, y, weighted))
+            _forget_oldest(self._bound)
         return found
 
-    def foresee(self, model: HasOutputs) -> Objective | None:
+    def foresee(self, form: Form) -> Objective | None:
         """The objective for targets as the losses expect them; None if only targets can tell.
 
         Raises
@@ -177,26 +173,27 @@ class Compilation:
         """
         if not self.has_loss or any(_is_one_of(leaf, CROSSENTROPY) for leaf in _leaves(self._loss)):
             return None
-        y: list[Array] = [np.empty((1, *v.dims)) for v in model.outputs]
-        for i, loss in enumerate(self._losses(model, y)):
-            dims = loss.target_dims(model.outputs[i].dims)
+        y: list[Array] = [np.empty((1, *v.dims)) for v in form.outputs]
+        for i, loss in enumerate(self._losses(form, y)):
+            dims = loss.target_dims(form.outputs[i].dims)
             if dims is None:
                 return None
             y[i] = np.empty((1, *dims))
-        return self._make(model, y, weighted=False)
+        return self._make(form, y, weighted=False)
 
-    def check(self, model: HasOutputs, y: Sequence[Array]) -> None:
+    def check(self, form: Form, y: Sequence[Array]) -> None:
         """That y holds what the losses expect; ValueError otherwise."""
-        for array, output, loss in zip(y, model.outputs, self._losses(model, y), strict=True):
+        for array, output, loss in zip(y, form.outputs, self._losses(form, y), strict=True):
             loss.check(array, output.dims)
 
-    def _losses(self, model: HasOutputs, y: Sequence[Array]) -> list[Loss]:
+    def _losses(self, form: Form, y: Sequence[Array]) -> list[Loss]:
         """The loss of each output; looked for once for each kind of data."""
-        key = _kind(model, y)
+        key = _kind(form, y)
         found = self._losses_of.get(key)
         if found is None:
-            losses = self._find_losses(model.outputs, model.output_names, y)
+            losses = self._find_losses(form.outputs, form.output_names, y)
             found = self._losses_of.setdefault(key, losses)
+            _forget_oldest(self._losses_of)
         return found
 
     def _find_losses(
@@ -223,11 +220,11 @@ class Compilation:
             losses.append(loss)
         return losses
 
-    def _make(self, model: HasOutputs, y: Sequence[Array], weighted: bool) -> Objective:
-        outputs, names = model.outputs, model.output_names
-        losses = self._losses(model, y)
+    def _make(self, form: Form, y: Sequence[Array], weighted: bool) -> Objective:
+        outputs, names = form.outputs, form.output_names
+        losses = self._losses(form, y)
         factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
-        objective = Objective([f"{name}_loss" for name in names])
+        objective = Objective(form, [f"{name}_loss" for name in names])
         if weighted:
             objective.sample_weight = Value((), outputs[0].dtype, role="sample_weight")
         targets: dict[Any, Value] = {}
@@ -291,6 +288,12 @@ class Compilation:
                     taken[name] += 1
                     weighs = weighted and argument == "weighted_metrics"
                     yield MetricUse(metric, name + number, i, weighs)
+
+
+def _forget_oldest(kept: dict[Any, Any]) -> None:
+    """Lets go what was made for forms that the model has let go long ago."""
+    while len(kept) > 2 * KEPT:
+        kept.pop(next(iter(kept)), None)
 
 
 def _in_plan(metric: Metric, y: Array, output: Value) -> bool:

@@ -14,6 +14,7 @@ from ..optimizers.gradient_keeper import GradientKeeper
 
 if TYPE_CHECKING:
     from ..variables import Variable
+    from .forms import Form
     from .objective import Compilation, Objective
     from .trainable import Trainable
 
@@ -25,6 +26,8 @@ Purpose = Literal["train", "evaluate", "predict", "gradients"]
 # scratch memory, and some kilobytes of steps. It has as many executors as runs were in it at once:
 # one, but where threads predict or evaluate. Weights and the optimizer's state are the model's.
 KEPT = 8
+# And more where their arenas are small: each of the lengths that data have needs plans of its own.
+MOST_KEPT, KEPT_BYTES = 64, 1 << 26
 
 
 class Ready:
@@ -137,10 +140,11 @@ def changing(model: Trainable, purpose: Purpose) -> Changing:
 
 
 class Plans:
-    """The plans that a model keeps, the newest last."""
+    """The plans that a model keeps, those that were used last at the end."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], Ready] = {}
+        self._many = False  # so that it matters which was used last
         # Held while a plan is made and no longer: whoever wants one that is there needs no lock.
         # Reentrant, as a signal handler may want a plan while one is made.
         self._making = threading.RLock()
@@ -163,6 +167,7 @@ class Plans:
     def ready(
         self,
         model: Trainable,
+        form: Form,
         purpose: Purpose,
         batch_size: int,
         objective: Objective | None = None,
@@ -175,21 +180,21 @@ class Plans:
         if changes is None:
             # A prediction costs little more than the question.
             changes = _NOTHING if purpose == "predict" else changing(model, purpose)
-        # All that decides a plan and its executor, the model's inputs and outputs aside: they
-        # have a dtype, and whoever changes them lets all plans go. The number of threads is not
-        # among it: an executor heeds it in each run. The lengths of other axes than that of the
-        # batch will be, where data decide them.
-        key = (purpose, batch_size, objective, changes.key, backends.current())
+        # All that decides a plan and its executor. Inputs and outputs, their dtype and lengths are
+        # the form's. The number of threads is not among it: an executor heeds it in each run.
+        key = (purpose, batch_size, form, objective, changes.key, backends.current())
         if ready := self._kept.get(key):
+            if self._many:
+                with self._making:
+                    self._kept[key] = self._kept.pop(key, ready)
             return ready
         with self._making:
             ready = self._kept.get(key)
             if ready is None:
-                while len(self._kept) >= KEPT:
-                    self._kept.pop(next(iter(self._kept), ()), None)
+                self._make_room()
                 plan = build(
-                    model.intake.values,
-                    model.outputs,
+                    form.intake.values,
+                    form.outputs,
                     batch_size,
                     losses=objective.losses if objective else (),
                     metrics=objective.terms if objective else (),
@@ -198,7 +203,16 @@ class Plans:
                     optimizer=GradientKeeper() if purpose == "gradients" else changes.optimizer,
                 )
                 self._kept[key] = ready = Ready(model.describe(), plan)
+                self._many = len(self._kept) > KEPT
             return ready
+
+    def _make_room(self) -> None:
+        """Lets the oldest plans go."""
+        while (kept := len(self._kept)) >= KEPT:
+            arenas = sum(ready.plan.placement.arena_bytes for ready in self)
+            if kept < MOST_KEPT and arenas < KEPT_BYTES:
+                return
+            self._kept.pop(next(iter(self._kept), ()), None)
 
     def training(
         self, model: Trainable, compilation: Compilation | None, batch_size: int
@@ -209,12 +223,13 @@ class Plans:
         if trained or compilation is None:
             return trained[-1] if trained else None
         try:
-            objective = compilation.foresee(model)
-            if objective is None:
+            form = model.forms.only
+            objective = None if form is None else compilation.foresee(form)
+            if form is None or objective is None:
                 return None
             return build(
-                model.intake.values,
-                model.outputs,
+                form.intake.values,
+                form.outputs,
                 batch_size,
                 losses=objective.losses,
                 metrics=objective.terms,

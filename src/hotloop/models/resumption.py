@@ -192,14 +192,15 @@ class Resumption:
 
 
 def _change_keys(model: Trainable, keys: list[int]) -> bool:
-    """Makes layers draw by these keys, here and in the graph; returns whether any has changed."""
+    """Makes layers draw by these keys, here and in graphs; returns whether any has changed."""
     layers = model.drawing_parts()
     new = {a.random_key: key for a, key in zip(layers, keys, strict=True) if a.random_key != key}
     for layer in layers:
         layer.random_key = new.get(layer.random_key, layer.random_key)
-    for node in topological(model.outputs):
-        if node.attributes.get("seed") in new:
-            node.attributes["seed"] = new[node.attributes["seed"]]
+    for form in model.forms:
+        for node in topological(form.outputs):
+            if node.attributes.get("seed") in new:
+                node.attributes["seed"] = new[node.attributes["seed"]]
     return bool(new)
 
 

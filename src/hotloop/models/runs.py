@@ -329,9 +329,7 @@ class Validation:
         if self._stream is not None:
             self._stream.restart()
             return self._stream
-        objective = self._task.objective(self._data)
-        ready = self._task.ready(self._size, objective)
-        return Arrays(ready, self._data, objective, self._steps)
+        return Arrays(self._task, self._data, self._size, self._steps)
 
 
 def _of_validation(logs: Logs) -> Logs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..graph.trace import Value, in_layer
-from ..layers.base import Layer, Shape
+from ..layers.base import Layer, Shape, check_shape
 from ..layers.input import InputLayer
 from . import structure
 from .model import Model
@@ -83,7 +83,7 @@ class Sequential(Model):
             if layer.input_shape_argument is not None:
                 self.start(_input(layer.input_shape_argument, layer))
             elif isinstance(layer, Model) and layer.built:
-                self.start(_input(layer.inputs[0].dims, layer))
+                self.start(_input(layer.inputs[0].shape[1:], layer))
         if self.inputs:
             self._values.append(layer(self._values[-1]))
             self.outputs = self._values[-1:]
@@ -107,14 +107,9 @@ class Sequential(Model):
 
     def build(self, input_shape: Shape) -> None:
         """Makes the weights for inputs of this shape; its first entry stands for the batch."""
-        dims = tuple(d for d in input_shape[1:] if d is not None)
-        if len(dims) != len(input_shape) - 1:
-            raise ValueError(
-                f"{self.describe()}: only the first dimension may be None, not {input_shape}"
-            )
         if not self._chain:
             raise ValueError(f"{self.describe()} has no layers; add() some first")
-        values = [_input(dims, self._chain[0])]
+        values = [_input(check_shape(self, "input_shape", input_shape[1:]), self._chain[0])]
         for layer in self._chain:
             values.append(layer(values[-1]))
         self.start(values[0])
@@ -133,7 +128,7 @@ class Sequential(Model):
 structure.kinds["Sequential"] = Sequential
 
 
-def _input(dims: tuple[int, ...], first: Layer) -> Value:
+def _input(dims: tuple[int | None, ...], first: Layer) -> Value:
     """What stands for the input of a model whose first layer this is."""
     with in_layer(first):
         return Value(dims, first.dtype, role="input", name="input")

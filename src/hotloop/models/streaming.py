@@ -184,7 +184,7 @@ class Stream:
             data = task.read(batch.x, batch.y, batch.weight)
             data = data.with_class_weights(self._class_weight)
             objective = task.objective(data)
-            if self._size and objective is not self.objective:
+            if self.objective is not None and not objective.continues(self.objective):
                 raise ValueError(
                     "y must have the same shape in all batches, but for the number of examples, "
                     "and all or none must have a sample_weight"
@@ -192,15 +192,16 @@ class Stream:
         self.newest, self.objective = data, objective
         if self._changing is None:
             self._changing = plans.changing(task.model, task.purpose)
-        ready = task.ready(self._size_for(data.rows), objective, self._changing)
+        size = self._size_for(data.rows)
+        ready = task.ready(data.form, size, objective, self._changing)
         return Part(ready, data.feed(objective), data, objective)
 
     def _part_of_x(self, batch: Batch) -> Part:
         """A batch to predict for."""
         with _Naming(batch.number):
-            arrays, rows = read_inputs(self._task.model, batch.x)
-        ready = self._task.ready(self._size_for(rows), None)
-        return Part(ready, Feed(arrays, rows), Examples(arrays, [], None, rows), None)
+            arrays, rows, form = read_inputs(self._task.model, batch.x)
+        ready = self._task.ready(form, self._size_for(rows), None)
+        return Part(ready, Feed(arrays, rows), Examples(arrays, [], None, rows, form), None)
 
     def _size_for(self, rows: int) -> int:
         """Examples that the plan has room for: as in the first batch, and more once they come."""

@@ -95,7 +95,10 @@ def model_config(model: Model, *, with_draws: bool = False) -> Config:
     if isinstance(model, kinds["Sequential"]):
         config["layers"] = [layer_config(layer, with_draws=with_draws) for layer in model.layers]
         if model.inputs:
-            config["input"] = {"shape": list(model.inputs[0].dims), "dtype": model.inputs[0].dtype}
+            config["input"] = {
+                "shape": list(model.inputs[0].shape[1:]),
+                "dtype": model.inputs[0].dtype,
+            }
         return config
     made = Calls(model)
     return config | {

@@ -253,7 +253,10 @@ def figures(model: Model) -> list[str]:
     """FLOPs and memory, of a model that is built."""
     if not model.built:
         return []
-    forward = build(model.intake.values, model.outputs, BATCH_SIZE)
+    form = model.forms.only
+    if form is None:
+        return ["FLOPs per example: they depend on the lengths of the axes that are None"]
+    forward = build(form.intake.values, form.outputs, BATCH_SIZE)
     training = model.training_plan(BATCH_SIZE)
     flops, purpose, plan = f"{_flops(forward):,}", "forward pass", forward
     if training is not None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import examples
+from .loop import Part
+from .plans import rounded_up
 
 if TYPE_CHECKING:
     from .examples import Examples
+    from .forms import Form
     from .objective import Compilation, Objective
     from .plans import Changing, Plans, Purpose, Ready
     from .trainable import Trainable
 
 # By which attribute callbacks and other threads end what a model does.
-_FLAGS = {
+_FLAGS: dict[Purpose, str] = {
     "train": "stop_training",
     "evaluate": "stop_evaluating",
     "predict": "stop_predicting",
+    "gradients": "stop_training",  # the first half of a step
 }
 
 
@@ -29,9 +33,9 @@ class Task:
     ----------
     model : Trainable
     plans : Plans
-    purpose : str
+    purpose : {"train", "evaluate", "predict", "gradients"}
     compilation : Compilation, optional
-        To train or evaluate.
+        For all but predictions.
 
     Attributes
     ----------
@@ -60,16 +64,29 @@ class Task:
         assert self.compilation is not None
         return examples.read(self.model, self.compilation, x, y, weight)
 
+    def part(
+        self, x: Any, y: Any, weight: Any, class_weight: Mapping[int, float] | None = None
+    ) -> Part:
+        """A checked batch with the plan for it."""
+        data = self.read(x, y, weight).with_class_weights(class_weight)
+        objective = self.objective(data)
+        ready = self.ready(data.form, rounded_up(data.rows), objective)
+        return Part(ready, data.feed(objective), data, objective)
+
     def objective(self, data: Examples) -> Objective:
         """Losses and metrics for such examples."""
         assert self.compilation is not None
-        return self.compilation.bind(self.model, data.y, data.weight is not None)
+        return self.compilation.bind(data.form, data.y, data.weight is not None)
 
     def ready(
-        self, batch_size: int, objective: Objective | None, changes: Changing | None = None
+        self,
+        form: Form,
+        batch_size: int,
+        objective: Objective | None,
+        changes: Changing | None = None,
     ) -> Ready:
         """The plan as layers and optimizer are now, or were when there were these `changes`."""
-        return self.plans.ready(self.model, self.purpose, batch_size, objective, changes)
+        return self.plans.ready(self.model, form, self.purpose, batch_size, objective, changes)
 
     def begin(self) -> None:
         """From now on it can be stopped."""

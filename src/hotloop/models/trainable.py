@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..layers.base import Layer
     from ..optimizers import Optimizer
     from ..variables import Variable
-    from .intake import Intake
+    from .forms import Forms
 
     class Trainable:
         """A model, as far as this folder's parts know it."""
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def records_call(self) -> bool: ...
 
         @property
-        def intake(self) -> Intake: ...
+        def forms(self) -> Forms: ...
 
         @property
         def input_names(self) -> list[str]: ...

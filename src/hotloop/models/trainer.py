@@ -20,10 +20,10 @@ from . import examples
 from .arrays import ArrayEpochs, Arrays
 from .diagnosis import non_finite
 from .examples import Examples
-from .intake import Intake
+from .forms import Forms
 from .loop import NO_SUMS, Epoch, Part, run
 from .objective import Compilation, Objective, by_slot
-from .plans import Plans, Purpose, rounded_up
+from .plans import Plans, rounded_up
 from .resumption import resumption
 from .runs import Training, Validation, evaluate, predict
 from .scores import Scores
@@ -92,7 +92,7 @@ class Trainer(Trainable):
         self.stop_predicting = False
         self._running: list[str] = []  # the methods that are at work, in whatever thread
         self._compilation: Compilation | None = None
-        self._intake: Intake | None = None
+        self._forms: Forms | None = None
         self._plans = Plans()
 
     def _in_output_form(self, outputs: list[Any]) -> Any:
@@ -355,10 +355,7 @@ class Trainer(Trainable):
             refuse(y=y, sample_weight=sample_weight, batch_size=batch_size)
             source = Stream(task, x, steps)
         else:
-            data = task.read(x, y, sample_weight)
-            batch_size = examples.batch_size(batch_size, data.rows, steps)
-            objective = task.objective(data)
-            source = Arrays(task.ready(batch_size, objective), data, objective, steps)
+            source = Arrays(task, task.read(x, y, sample_weight), batch_size, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         try:
             with _AtWork(self._running, "evaluate"):
@@ -403,17 +400,15 @@ class Trainer(Trainable):
         ValueError
             For examples that do not have the model's input shape.
         """
-        overriding.refuse_in_class(type(self), "predict()", _PREDICTS, OVERRIDING_ADVICE)
+        self._refuse_overridden("predict", *_PREDICTS)
         task = Task(self, self._plans, "predict")
         source: Arrays | Stream
         if is_batches(x):
             refuse(batch_size=batch_size)
             source = Stream(task, x, steps)
         else:
-            arrays, rows = examples.read_inputs(self, x)
-            size = examples.batch_size(batch_size, rows, steps)
-            ready = self._plans.ready(self, "predict", size)
-            source = Arrays(ready, Examples(arrays, [], None, rows), None, steps)
+            arrays, rows, form = examples.read_inputs(self, x)
+            source = Arrays(task, Examples(arrays, [], None, rows, form), batch_size, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         with _AtWork(self._running, "predict"):
             return predict(task, source, self._in_output_form, hooks, bar)
@@ -429,22 +424,23 @@ class Trainer(Trainable):
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns what `evaluate` returns, before the step."""
-        part = self._batch("train_on_batch", "train", x, y, sample_weight, class_weight)
-        return self._on_batch("train", part, return_dict)
+        task = Task(self, self._plans, "train", self._require_compiled("train_on_batch"))
+        return _on_batch(task, task.part(x, y, sample_weight, class_weight), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Loss and metrics of one batch."""
-        part = self._batch("test_on_batch", "evaluate", x, y, sample_weight, None)
-        return self._on_batch("evaluate", part, return_dict)
+        task = Task(self, self._plans, "evaluate", self._require_compiled("test_on_batch"))
+        return _on_batch(task, task.part(x, y, sample_weight), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
+        # Not by `_refuse_overridden`: one call less, as this takes microseconds.
         overriding.refuse_in_class(type(self), "predict_on_batch()", _PREDICTS, OVERRIDING_ADVICE)
-        arrays, rows = examples.read_inputs(self, x)
-        ready = self._plans.ready(self, "predict", rounded_up(rows))
-        outs = [np.empty((rows, *v.dims), v.dtype) for v in self.outputs]
+        arrays, rows, form = examples.read_inputs(self, x)
+        ready = self._plans.ready(self, form, "predict", rounded_up(rows))
+        outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
         ready.alone(methodcaller("run", Feed(arrays, rows), 0, 1, NO_SUMS, outputs=outs))
         return self._in_output_form(outs)
 
@@ -488,7 +484,8 @@ class Trainer(Trainable):
         >>> model.loss_and_gradients([[3.0]], [[1.0]])  # (3 w - 1)^2 and 2 (3 w - 1) 3 at w = 1
         (4.0, [array([[12.]], dtype=float32)])
         """
-        part = self._batch("loss_and_gradients", "gradients", x, y, sample_weight, class_weight)
+        task = Task(self, self._plans, "gradients", self._require_compiled("loss_and_gradients"))
+        part = task.part(x, y, sample_weight, class_weight)
         plan, objective, optimizer = part.ready.plan, part.objective, self._optimizer
         keeper = plan.optimizer
         assert isinstance(keeper, GradientKeeper)
@@ -507,32 +504,6 @@ class Trainer(Trainable):
             raise non_finite("this batch", self.weights, part.data, rows)
         losses = objective.losses_of(by_slot(plan.slots, sums[np.newaxis]), part.data.rows)
         return float(losses["loss"][-1]), gradients
-
-    def _batch(
-        self,
-        method: str,
-        purpose: Purpose,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Mapping[int, float] | None,
-    ) -> Part:
-        """A checked batch with the plan for it."""
-        compilation = self._require_compiled(method)
-        data = examples.read(self, compilation, x, y, sample_weight)
-        data = data.with_class_weights(class_weight)
-        objective = compilation.bind(self, data.y, data.weight is not None)
-        ready = self._plans.ready(self, purpose, rounded_up(data.rows), objective)
-        return Part(ready, data.feed(objective), data, objective)
-
-    def _on_batch(self, purpose: Purpose, part: Part, return_dict: bool) -> Any:
-        """Loss and metrics of a batch, which is run."""
-        with Scores() as scores:
-            watch = Epoch(Task(self, self._plans, purpose), scores)
-            run((part,), watch)
-            logs = watch.logs()
-        assert part.objective is not None
-        return logs if return_dict else _in_order(part.objective, logs)
 
     # -- profile ----------------------------------------------------------------
 
@@ -591,7 +562,8 @@ class Trainer(Trainable):
             examples.check_count("steps", steps, 1)
         data = task.read(x, y, sample_weight)
         objective = task.objective(data)
-        ready = task.ready(examples.batch_size(batch_size, data.rows, None), objective)
+        size = examples.batch_size(batch_size, data.rows, None)
+        ready = task.ready(data.form, size, objective)
         feed = data.feed(objective)
         profile: Profile = ready.alone(
             lambda executor: step.profile(
@@ -621,11 +593,11 @@ class Trainer(Trainable):
         return [use.metric for use in self._compilation.bound[-1].metrics]
 
     @property
-    def intake(self) -> Intake:
-        """What becomes of input arrays before a plan reads them."""
-        if self._intake is None or self._intake.outputs != self.outputs:
-            self._intake = Intake(self.inputs, self.outputs)
-        return self._intake
+    def forms(self) -> Forms:
+        """What it computes, for examples of each shape."""
+        if self._forms is None or self._forms.recorded.outputs != self.outputs:
+            self._forms = Forms(self)
+        return self._forms
 
     def training_plan(self, batch_size: int) -> Plan | None:
         """The newest plan that trained, or else one as `fit` would make; None if unknown."""
@@ -637,6 +609,16 @@ class Trainer(Trainable):
         bar = callbacks.ProgressBar(verbose)
         params = {"verbose": bar.verbose, "epochs": epochs, "steps": steps}
         return callbacks.CallbackList([given, bar], self, params), bar
+
+
+def _on_batch(task: Task, part: Part, return_dict: bool) -> Any:
+    """Loss and metrics of a batch, which is run."""
+    with Scores() as scores:
+        watch = Epoch(task, scores)
+        run((part,), watch)
+        logs = watch.logs()
+    assert part.objective is not None
+    return logs if return_dict else _in_order(part.objective, logs)
 
 
 def _names(objective: Objective) -> list[str]:

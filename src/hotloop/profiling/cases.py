@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
-from ..backends.numpy import WHOLE_UPDATES, Array, WholeUpdate, newton_schulz_flops
+from ..backends.numpy import MERGES, WHOLE_UPDATES, Array, WholeUpdate, newton_schulz_flops
 
 Shape = tuple[int, ...]
 
@@ -249,8 +249,8 @@ def _activation_gradient(shape: Shape, new: Arrays) -> Call:
 def _elementwise() -> Iterator[Kernel]:
     yield Kernel("add_bias", "elementwise", _OUTPUTS, _add_bias)
     yield Kernel("bias_gradient", "elementwise", _OUTPUTS, _bias_gradient)
-    for name in ("add", "subtract", "multiply", "maximum", "minimum"):
-        yield Kernel(name, "elementwise", _OUTPUTS, _merge)
+    for merge in MERGES:
+        yield Kernel(merge.__name__, "elementwise", _OUTPUTS, _merge)
     for name in ("maximum_gradient", "minimum_gradient"):
         yield Kernel(name, "elementwise", _OUTPUTS, _choice_gradient)
     yield Kernel("scale", "elementwise", _OUTPUTS, _scale)
@@ -436,6 +436,7 @@ def _standardize_gradient(shape: Shape, new: Arrays) -> Call:
 def _steps() -> Iterator[Kernel]:
     yield Kernel("permute", "steps", _WORDS, _permute)
     yield Kernel("sum_steps", "steps", _WORDS, _over_steps)
+    yield Kernel("mean_steps", "steps", _WORDS, _over_steps)
     yield Kernel("repeat_steps", "steps", _WORDS, _repeat_steps)
     yield Kernel("max_steps", "steps", _WORDS, _over_steps)
     yield Kernel("max_steps_gradient", "steps", _WORDS, _max_steps_gradient)

@@ -95,7 +95,7 @@ def described(layer: Layer) -> Config:
     }
 
 
-def _input(name: str, shape: Sequence[int], dtype: str) -> Config:
+def _input(name: str, shape: Sequence[int | None], dtype: str) -> Config:
     return {"batch_shape": [None, *shape], "dtype": dtype, "sparse": False, "name": name}
 
 
@@ -105,7 +105,7 @@ def _sequential(model: Sequential) -> Config:
         name = "input_layer"
         while any(one.name == name for one in model.layers):
             name += "_"
-        first = InputLayer(value.dims, dtype=value.dtype, name=name)
+        first = InputLayer(value.shape[1:], dtype=value.dtype, name=name)
         entries.insert(0, described(first))
     return {"name": model.name, "trainable": model.trainable, "layers": entries}
 

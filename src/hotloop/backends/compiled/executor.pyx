@@ -257,6 +257,11 @@ cdef class Executor:
 
     # -- running ----------------------------------------------------------------
 
+    @property
+    def scratch_bytes(self):
+        """Bytes that each thread of a run has for itself."""
+        return 0 if self._lowering is None else self._lowering.scratch_bytes
+
     cpdef int threads(self):
         """How many threads a run has that finds the pool free."""
         if self._lowering is None:

@@ -23,7 +23,7 @@ from ..numpy import OPS as REFERENCE
 from ..numpy import WHOLE_UPDATES, check_whole, with_settings
 from .executor import Executor
 from .runtime import cpu_count, cpu_name, isa
-from .steps import ACTIVATIONS, LOWERINGS, MERGES, METRICS, ROW_LOSSES, UPDATES
+from .steps import ACTIVATIONS, ARRAYS, LOWERINGS, METRICS, ROW_LOSSES, UPDATES
 
 from .csrc cimport (
     HL_BY_ONE,
@@ -159,7 +159,7 @@ cdef _run(str name, list inputs, list outputs, dict attributes, const hl_kernels
 
 
 cdef class _Array:
-    """One array of an op's signature, as a word of the table below says it."""
+    """One array of an op's signature, as a word of `lowers` says it."""
 
     cdef readonly str name, lead
     cdef readonly bint optional, packed, labels
@@ -406,55 +406,18 @@ def _check_rows(name, arrays):
         check_labels(arrays["label"], scores.shape[-1])
 
 
-# The arrays of each op: name, marks and axes. ? may be None; ! is packed, as weights are; # has
-# int32. * stands for any axes, whose rows are the batch; ^ for the first of these, whose examples
-# are; a letter for one axis. An array with neither * nor ^ has no batch.
-_PLAIN = {
-    "add_bias": "x *c, b c -> out *c",
-    "alpha_dropout": "x *c -> out *c",
-    "alpha_dropout_gradient": "dy *c -> out *c",
-    "bias_gradient": "dy *c -> out c",
-    "concatenate": "a *l, b *r -> out *(l+r)",
-    "dropout": "x *c -> out *c",
-    "encode": "index# *k -> out *d",
-    "gaussian_dropout": "x *c -> out *c",
-    "gaussian_noise": "x *c -> out *c",
-    "glu": "x *(2c) -> out *c",
-    "glu_gradient": "dy *c, x *(2c) -> out *(2c)",
-    "indices": "x *c -> out# *c",
-    "layer_norm_scale_gradient": "dy *c, x *c, mean *, inverse * -> out c",
-    "lookup": "index# *, w! rc -> out *c",
-    "lookup_gradient": "dy *c, index# * -> out! rc",
-    "max_steps_gradient": "dy *c, x *sc, y *c -> out *sc",
-    "normalize_scale_gradient": "dy *c, x *c, mean c, variance c -> out c",
-    "prelu": "x *c, alpha c -> out *c",
-    "prelu_alpha_gradient": "dy *c, x *c -> out c",
-    "prelu_gradient": "dy *c, x *c, alpha c -> out *c",
-    "repeat_steps": "x *c -> out *sc",
-    "row_products": "a *mk, b *nk -> out *mn",
-    "scale": "x *c -> out *c",
-    "standardize": "x *cr, mean c, variance c -> out *cr",
-    "standardize_gradient": "dy *cr, variance c -> out *cr",
-    "sum_steps": "x *sc -> out *c",
+# What becomes of the options of an op's calls; others are its attributes as they are.
+_OPTIONS = {
+    "columns": _columns,
+    "layer_norm": _normalization,
+    "layer_norm_gradient": _normalization,
+    "max_steps": _some_steps,
+    "normalize": _normalization,
+    "normalize_gradient": _normalization,
 }
-_PLAIN |= dict.fromkeys(
-    (*ACTIVATIONS, "softmax", "log_softmax", "sparsemax", "unit_rows"), "x *c -> out *c"
-)
-_PLAIN |= dict.fromkeys(
-    ("softmax_gradient", "log_softmax_gradient", "sparsemax_gradient"), "dy *c, y *c -> out *c"
-)
-_PLAIN["unit_rows_gradient"] = "dy *c, x *c -> out *c"
-_PLAIN |= {name + "_gradient": "dy *c, saved *c -> out *c" for name in ACTIVATIONS}
-_PLAIN |= dict.fromkeys(MERGES, "a *c, b *c -> out *c")
-_PLAIN |= dict.fromkeys(("maximum_gradient", "minimum_gradient"), "dy *c, a *c, b *c -> out *c")
-_NORMALIZATIONS = {
-    "normalize": "x *c, mean c, variance c, gamma? c, beta? c -> out *c",
-    "normalize_gradient": (
-        "dy *c, x *c, mean c, variance c, gamma? c, dgamma? c, dbeta? c -> out *c"
-    ),
-    "layer_norm": "x *c, gamma? c, beta? c -> out *c, mean? *, inverse? *",
-    "layer_norm_gradient": "dy *c, x *c, mean *, inverse *, gamma? c -> out *c",
-}
+# What an op makes of no rows, if not zeros.
+_EMPTY = {"column_moments": float("nan")}
+# The arrays of losses, ^ being the first of the axes that * stands for: the examples'.
 _DENSE_LOSS = "y_true *c, y_pred *c, weight? ^ -> values *, gradient? *c"
 _LOSSES = dict.fromkeys((*LOSS_FORMULAS, *ROW_LOSSES, "categorical_crossentropy"), _DENSE_LOSS) | {
     "softmax_crossentropy": "y_true *c, x *c, weight? ^ -> values *, gradient? *c, probability? *c",
@@ -472,15 +435,12 @@ _METRICS = {
     for name in METRICS
 }
 
-_OPS = {name: _Op(name, words) for name, words in _PLAIN.items()}
-_OPS |= {name: _Op(name, words, _normalization) for name, words in _NORMALIZATIONS.items()}
+_OPS = {
+    name: _Op(name, words, _OPTIONS.get(name), empty=_EMPTY.get(name, 0.0))
+    for name, words in ARRAYS.items()
+}
 _OPS |= {name: _Op(name, words, _loss, "loss") for name, words in _LOSSES.items()}
 _OPS |= {name: _Op(name, words, _metric, "metric") for name, words in _METRICS.items()}
-_OPS["max_steps"] = _Op("max_steps", "x *sc -> out *c", _some_steps)
-_OPS["columns"] = _Op("columns", "x *c -> out *k", _columns)
-_OPS["column_moments"] = _Op(
-    "column_moments", "x *c -> mean c, variance c", empty=float("nan")
-)
 
 
 def permute(x, *, axes, out):

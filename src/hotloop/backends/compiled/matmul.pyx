@@ -71,9 +71,12 @@ cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_
     """What one thread needs for the products of a layer with up to this many rows."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     # Weight gradient: a panel of dy, and two tiles of the gradient.
-    cdef ptrdiff_t weight = (rows + 2 * kernels.mr) * nr * item
+    cdef ptrdiff_t most = min(rows, <ptrdiff_t> ROWS_AT_ONCE)
+    cdef ptrdiff_t weight = (most + 2 * kernels.mr) * nr * item
     # Input gradient: a panel of W^T, and dy. Forward: a block of x.
-    cdef ptrdiff_t back = units * nr * item + spread_bytes(kernels, rows, units)
+    cdef ptrdiff_t back = units * nr * item + spread_bytes(
+        kernels, rows_of_dy(kernels, rows, units), units
+    )
     cdef ptrdiff_t block = rows_at_once(kernels, rows, inputs, units)
     return max(weight, back, spread_bytes(kernels, block, inputs))
 
@@ -275,20 +278,43 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
     f is the activation of the layer below; f' is applied while a tile is in the first-level
     cache.
     """
+    cdef ptrdiff_t item = kernels.itemsize, top = 0, here, first, last, j, n
+    if rows == 1:
+        first = first_tile(kernels, inputs, 1, worker.number, worker.n_workers)
+        last = first_tile(kernels, inputs, 1, worker.number + 1, worker.n_workers)
+        if first < last:
+            j = first * kernels.nr
+            n = min(last * kernels.nr, inputs) - j
+            kernels.gemm_row_transposed(j, n, units, inputs, dy[0], w, dx + j * item)
+            if activation != HL_LINEAR:
+                kernels.activation_gradient(activation, alpha, dx + j * item, saved + j * item,
+                                            dx + j * item, n, 1, n)
+        return
+    while top < rows:
+        here = min(rows_of_dy(kernels, rows, units), rows - top)
+        input_gradient_of_rows(kernels, here, inputs, units, dy + top, w,
+                               moved(<char *> saved, top * inputs * item), activation, alpha,
+                               dx + top * inputs * item, worker)
+        top += here
+
+
+cdef inline ptrdiff_t rows_of_dy(const hl_kernels *kernels, ptrdiff_t rows,
+                                 ptrdiff_t units) noexcept nogil:
+    """Rows that an input gradient takes at once: all of them, or few where `spread` moves them."""
+    return min(rows, <ptrdiff_t> BLOCK_OF_ROWS) if spread_bytes(kernels, 1, units) else rows
+
+
+cdef void input_gradient_of_rows(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
+                                 ptrdiff_t units, const void *const *dy, const char *w,
+                                 const char *saved, hl_activation activation, double alpha,
+                                 char *dx, Worker *worker) noexcept nogil:
+    """input_gradient of rows that are taken at once."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     cdef ptrdiff_t panels = blocks_of(inputs, nr)
     cdef ptrdiff_t tiles = tiles_of(rows, kernels.mr, panels, worker.n_workers)
     cdef ptrdiff_t first = first_tile(kernels, inputs, tiles, worker.number, worker.n_workers)
     cdef ptrdiff_t last = first_tile(kernels, inputs, tiles, worker.number + 1, worker.n_workers)
     cdef ptrdiff_t tile, panel, i, j, n, tall, u, width, at, packed = -1
-    if rows == 1 and first < last:
-        j = first * nr
-        n = min(last * nr, inputs) - j
-        kernels.gemm_row_transposed(j, n, units, inputs, dy[0], w, dx + j * item)
-        if activation != HL_LINEAR:
-            kernels.activation_gradient(activation, alpha, dx + j * item, saved + j * item,
-                                        dx + j * item, n, 1, n)
-        return
     if first < last:
         dy = spread(kernels, dy, rows, units, 0, units, worker.scratch + units * nr * item)
     for tile in range(first, last):
@@ -319,62 +345,80 @@ cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t in
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                           ptrdiff_t units, const void *const *x, const char *dy, char *dw,
                           const Update *update, Worker *worker) noexcept nogil:
-    """dw = x^T dy in packed panels; with an update, each tile is used up at once instead.
+    """dw = x^T dy in packed panels; with an update, each tile is used up when it is complete.
 
-    x holds the addresses of its rows. The update of one tile and the product of the next are
-    done together.
+    x holds the addresses of its rows. Many rows are summed block by block, each on top of those
+    before it: the same sums, in the same order. With an update, dw is room for these, and may be
+    NULL for rows of one block: then the update of one tile and the product of the next are done
+    together.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     # A single column is one row of tiles, each as long as a tile has elements.
     cdef ptrdiff_t high = kernels.mr if units > 1 else kernels.mr * nr
     cdef ptrdiff_t parts = parts_of(kernels, inputs, units), n_workers = worker.n_workers
     cdef ptrdiff_t tiles = blocks_of(inputs, high), top, below, begin = worker.number * parts
-    cdef ptrdiff_t part, first, last, tile, panel, i, j, tall, width = 0, packed = -1
+    cdef ptrdiff_t part, first, last, tile, panel, i, j, tall, width = 0, packed
     cdef ptrdiff_t at = 0, n = 0, last_at = 0, last_n = 0
+    cdef ptrdiff_t most = gradient_rows(rows), row = 0, here
     cdef bint far = update != NULL and inputs * units * item > NEAR_WEIGHT_BYTES
+    cdef bint complete
     cdef char *gradient = worker.scratch
     cdef char *last_gradient = gradient + kernels.mr * nr * item
     cdef char *dy_packed = last_gradient + kernels.mr * nr * item
-    for part in range(begin // n_workers, blocks_of(begin + parts, n_workers)):
-        top = share(tiles, part, parts)
-        below = share(tiles, part + 1, parts) - top
-        first = first_tile(kernels, units, below, max(begin - part * n_workers, 0), n_workers)
-        last = first_tile(kernels, units, below,
-                          min(begin + parts - part * n_workers, n_workers), n_workers)
-        for tile in range(first, last):
-            panel = tile // below
-            j = panel * nr
-            if j != packed:
-                packed = j
-                width = panel_width(kernels, units - j)
-                kernels.pack(rows, min(nr, units - j), dy + j * item, units, 1, dy_packed)
-            i = (top + tile - panel * below) * high
-            tall = min(high, inputs - i)
-            at = (j * inputs + i * width) * item
-            n = tall * width
-            # All columns of the panel are computed: those beyond the units are zero, as in the
-            # weights.
-            if update == NULL:
-                kernels.gemm(tall, width, rows, x, i, True, dy_packed, NULL, 0, dw + at, width)
-            else:
-                if far:
-                    ask_for_weights(update, at, n * item)
-                # Of a panel that is cut, all who have a part of it have read the whole.
-                if update.shared or panel * below < first or (panel + 1) * below > last:
-                    ask_to_write(update.w + at, n * item)
-                kernels.gemm_update(
-                    tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
-                    update.w + last_at, last_gradient, moved(update.s0, last_at),
-                    moved(update.s1, last_at), moved(update.s2, last_at), last_n,
-                )
-                gradient, last_gradient = last_gradient, gradient
-                last_at, last_n = at, n
-            ask_ahead(&worker.ahead, 2 * n * rows)
+    while row == 0 or row < rows:
+        here = min(most, rows - row)
+        complete = row + here == rows
+        packed = -1
+        for part in range(begin // n_workers, blocks_of(begin + parts, n_workers)):
+            top = share(tiles, part, parts)
+            below = share(tiles, part + 1, parts) - top
+            first = first_tile(kernels, units, below, max(begin - part * n_workers, 0), n_workers)
+            last = first_tile(kernels, units, below,
+                              min(begin + parts - part * n_workers, n_workers), n_workers)
+            for tile in range(first, last):
+                panel = tile // below
+                j = panel * nr
+                if j != packed:
+                    packed = j
+                    width = panel_width(kernels, units - j)
+                    kernels.pack(here, min(nr, units - j), dy + (row * units + j) * item, units, 1,
+                                 dy_packed)
+                i = (top + tile - panel * below) * high
+                tall = min(high, inputs - i)
+                at = (j * inputs + i * width) * item
+                n = tall * width
+                if update != NULL and complete:
+                    if far:
+                        ask_for_weights(update, at, n * item)
+                    # Of a panel that is cut, all who have a part of it have read the whole.
+                    if update.shared or panel * below < first or (panel + 1) * below > last:
+                        ask_to_write(update.w + at, n * item)
+                # All columns of the panel are computed: those beyond the units are zero, as in
+                # the weights.
+                if update == NULL or most < rows:
+                    kernels.gemm(tall, width, here, x + row, i, True, dy_packed, NULL, row > 0,
+                                 dw + at, width)
+                    if update != NULL and complete:
+                        update_tile(kernels, update, at, dw + at, n)
+                else:
+                    kernels.gemm_update(
+                        tall, width, rows, x, i, dy_packed, gradient, update.rule, update.h,
+                        update.w + last_at, last_gradient, moved(update.s0, last_at),
+                        moved(update.s1, last_at), moved(update.s2, last_at), last_n,
+                    )
+                    gradient, last_gradient = last_gradient, gradient
+                    last_at, last_n = at, n
+                ask_ahead(&worker.ahead, 2 * n * here)
+        row += max(here, 1)
     if last_n:
-        kernels.update(
-            update.rule, update.h, update.w + last_at, last_gradient, moved(update.s0, last_at),
-            moved(update.s1, last_at), moved(update.s2, last_at), last_n,
-        )
+        update_tile(kernels, update, last_at, last_gradient, last_n)
+
+
+cdef inline void update_tile(const hl_kernels *kernels, const Update *update, ptrdiff_t at,
+                             const char *gradient, ptrdiff_t n) noexcept nogil:
+    """Updates n weights, which stand `at` so many bytes."""
+    kernels.update(update.rule, update.h, update.w + at, gradient, moved(update.s0, at),
+                   moved(update.s1, at), moved(update.s2, at), n)
 
 
 cdef inline void ask_for_weights(const Update *update, ptrdiff_t at,

@@ -20,6 +20,7 @@ from ..numpy import alpha_dropout_line
 from . cimport csrc
 from .csrc cimport *
 from .matmul cimport (
+    ROWS_AT_ONCE,
     Update,
     addresses_of,
     dense_forward,
@@ -49,17 +50,24 @@ from .worker cimport Worker, share
 
 # The lowering of each op that the core has, by the op's name.
 LOWERINGS = {}
+# The arrays of those that are called by themselves too: name, marks and axes. ? may be None; ! is
+# packed, as weights are; # has int32. * stands for any axes, whose rows are the batch; a letter for
+# one axis. An array without * has no batch.
+ARRAYS = {}
 
 
-def lowers(*names):
+def lowers(*names, arrays=None):
     """Registers a function (to, inputs, outputs, attributes) as the lowering of these ops.
 
     Inputs and outputs are operands in the order of the graph's values, those at the end that
-    there are not left out. The function fills one step of `to`, a Lowering.
+    there are not left out. The function fills one step of `to`, a Lowering. With arrays, single
+    calls of these ops are made by it too.
     """
 
     def register(function):
         LOWERINGS.update(dict.fromkeys(names, function))
+        if arrays is not None:
+            ARRAYS.update(dict.fromkeys(names, arrays))
         return function
 
     return register

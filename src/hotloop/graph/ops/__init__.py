@@ -17,25 +17,16 @@ from .dense import (
     row_products,
 )
 from .elementwise import (
-    ADD,
-    MULTIPLY,
     OWN_ACTIVATION,
     OWN_ACTIVATION_GRADIENT,
     PRELU,
     PRELU_ALPHA_GRADIENT,
     PRELU_GRADIENT,
     SCALE,
-    SUBTRACT,
     activation,
-    add,
-    maximum,
-    minimum,
-    multiply,
     own_activation,
     prelu,
     scale,
-    subtract,
-    sum_to,
 )
 from .indices import (
     ENCODE,
@@ -55,6 +46,17 @@ from .losses import (
     METRIC,
     loss,
     metric,
+)
+from .merges import (
+    ADD,
+    MULTIPLY,
+    SUBTRACT,
+    add,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+    sum_to,
 )
 from .normalization import (
     BATCH_NORMALIZATION,
@@ -90,10 +92,12 @@ from .random import (
 from .reductions import (
     MAX_STEPS,
     MAX_STEPS_GRADIENT,
+    MEAN_STEPS,
     OVER_EXAMPLES,
     REPEAT_STEPS,
     SUM_STEPS,
     max_steps,
+    mean_steps,
     over_examples,
     repeat_steps,
     sum_steps,
@@ -182,6 +186,7 @@ __all__ = [
     "MATMUL",
     "MAX_STEPS",
     "MAX_STEPS_GRADIENT",
+    "MEAN_STEPS",
     "METRIC",
     "MOVING_AVERAGE_UPDATE",
     "MULTIPLY",
@@ -236,6 +241,7 @@ __all__ = [
     "matmul",
     "max_steps",
     "maximum",
+    "mean_steps",
     "metric",
     "minimum",
     "multiply",

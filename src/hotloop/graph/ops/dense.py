@@ -6,8 +6,9 @@ import math
 
 from ...variables import Variable
 from ..op import Gradients, Op, Run, as_matrix
-from ..trace import Node, Value, apply, parameter
+from ..trace import Node, Value, apply
 from .shapes import permute
+from .weights import weights_of
 
 # ------------------------------------------------------------------ the forward pass
 
@@ -65,7 +66,7 @@ DENSE = Op(
 
 def add_bias(x: Value, b: Variable) -> Value:
     """x + b over the last axis."""
-    return apply(ADD_BIAS, x, parameter(b))
+    return apply(ADD_BIAS, x, *weights_of(x, b))
 
 
 ADD_BIAS = Op(
@@ -77,18 +78,6 @@ ADD_BIAS = Op(
     mask="passes",
     why_not={"numba": "NumPy has a loop for it"},
 )
-
-
-def weights_of(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
-    """Those that there are, as values; ValueError unless they are of x's dtype."""
-    given = [w for w in weights if w is not None]
-    for w in given:
-        if w.dtype != x.dtype:
-            raise ValueError(
-                f"the weight '{w.path}' is {w.dtype} but its input is {x.dtype}; give all layers "
-                "of a model the same dtype, by dtype=... or hotloop.config.set_floatx(...)"
-            )
-    return tuple(map(parameter, given))
 
 
 # ----------------------------------------------------------------- the backward pass

@@ -11,7 +11,7 @@ import numpy as np
 from ...variables import Variable
 from ..op import Array, Dims, Gradients, Op, any_layout, as_matrix
 from ..trace import Node, Value, apply
-from .dense import weights_of
+from .weights import weights_of
 
 _CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
 _SCATTERED = {"numba": "NumPy's indexing does it"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..op import Dims, Op, Run, nothing
+from ..op import Dims, Op, Run, Users, nothing
 from ..trace import Node, Value, apply, emit
 
 if TYPE_CHECKING:
@@ -45,13 +45,20 @@ def loss(
 
 def _loss_dims(node: Node) -> tuple[Dims, ...]:
     scores = node.inputs[1].dims
-    probability = (scores,) if node.attributes.get("softmax") else ()
+    # Only a softmax that is fused is clipped, as it is in front of a loss of probabilities.
+    probability = (scores,) if node.attributes["options"].get("clip") else ()
     return node.attributes["rows"], scores, *probability
 
 
 def _kind(plan: Plan, node: Node) -> str:
     """The function of a loss or metric."""
     return str(node.attributes["kind"])
+
+
+def _users(node: Node) -> Users:
+    """A loss may be the user's, and any loss serve as a metric."""
+    kinds: dict[str, Users] = {"own_loss": "scalar", "array_loss": "python"}
+    return kinds.get(node.attributes["kind"], "")
 
 
 def _label(plan: Plan, node: Node) -> tuple[str, str]:
@@ -85,6 +92,7 @@ LOSS = Op(
     takes=("any", "float"),
     mask="consumes",
     outputs=("values", "gradient", "probability"),
+    users=_users,
     function=_kind,
     reference=_loss,
     label=_label,
@@ -109,6 +117,7 @@ METRIC = Op(
     takes=("any", "float"),
     mask="consumes",
     outputs=("values",),
+    users=_users,
     function=_kind,
     reference=_of_rows,
     label=_label,

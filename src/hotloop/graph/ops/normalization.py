@@ -8,10 +8,12 @@ from functools import reduce
 from ...variables import Variable
 from ..op import Dims, Gradients, Op, Run, like_first
 from ..trace import Node, Value, apply, emit, parameter
-from .dense import BIAS_GRADIENT, weights_of
-from .elementwise import add, multiply, scale, subtract
+from .dense import BIAS_GRADIENT
+from .elementwise import scale
+from .merges import add, multiply, subtract
 from .reductions import over_examples
 from .shapes import reshape
+from .weights import weights_of
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 _GRADIENT = _SEVERAL | {"gradient": "of a gradient"}

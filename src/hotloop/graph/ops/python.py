@@ -14,14 +14,14 @@ from ..trace import Node, Value, apply, emit
 
 def python(
     inputs: Sequence[Value],
-    dims: tuple[int, ...],
+    dims: Callable[[Sequence[Value]], tuple[int | None, ...]],
     function: Callable[..., Any],
     gradient: Callable[..., Any] | None,
 ) -> Value:
     """A function of whole arrays that Python computes.
 
     It is called on the inputs, of shape (rows, ...), and returns the output; `gradient` on the
-    inputs and the output's gradient, and returns a list of theirs.
+    inputs and the output's gradient, and returns a list of theirs. `dims` is the shape rule.
     """
     return apply(LAMBDA, *inputs, dims=dims, function=function, gradient=gradient)
 
@@ -67,9 +67,10 @@ _USERS = {"profile": "the user's function", "backends": "every executor calls th
 LAMBDA = Op(
     "lambda",
     "The user's function of whole arrays.",
-    shape=lambda node: (node.attributes["dims"],),
+    shape=lambda node: (node.attributes["dims"](node.inputs),),
     of_examples=True,
     gradient=_of_lambda,
+    users=lambda node: "python",
     reference=_value,
     why_not=_USERS,
 )
@@ -79,6 +80,7 @@ LAMBDA_GRADIENT = Op(
     shape=lambda node: tuple(value.dims for value in node.inputs[1:]),
     always=(),
     of_examples=True,
+    users=lambda node: "python",
     reference=_gradients,
     why_not=_USERS | {"gradient": "of a gradient"},
 )

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..op import Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
+from .elementwise import scale
 
 _LOOP = {"numba": "NumPy has a loop for it"}
 
@@ -26,6 +27,26 @@ SUM_STEPS = Op(
     "The sum over the last axis but one.",
     shape=_one_row,
     gradient=lambda node, wanted, dy: (repeat_steps(dy, node.inputs[0].dims[-2]),),
+    mask="consumes",
+    why_not=_LOOP,
+)
+
+
+def mean_steps(x: Value) -> Value:
+    """The mean over the last axis but one: (..., steps, cols) becomes (..., cols)."""
+    return apply(MEAN_STEPS, x)
+
+
+def _of_mean_steps(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    steps = node.inputs[0].dims[-2]
+    return (repeat_steps(scale(dy, 1.0 / steps), steps),)
+
+
+MEAN_STEPS = Op(
+    "mean_steps",
+    "The mean over the last axis but one.",
+    shape=_one_row,
+    gradient=_of_mean_steps,
     mask="consumes",
     why_not=_LOOP,
 )

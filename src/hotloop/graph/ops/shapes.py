@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ...lengths import is_open
 from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
 
@@ -22,7 +23,8 @@ def reshape(x: Value, dims: tuple[int, ...]) -> Value:
 
 def _other_dims(node: Node) -> tuple[Dims, ...]:
     (x,), dims = node.inputs, node.attributes["dims"]
-    if math.prod(dims) != x.size:
+    size = math.prod(dims)
+    if size != x.size and not is_open((size, x.size)):
         raise ValueError(
             f"cannot reshape {x.dims} ({x.size} elements) into {dims}: "
             "the number of elements must stay the same"

@@ -355,6 +355,7 @@ ASSIGN = Op(
     shape=nothing,
     layout=any_layout,
     takes=("any", "same"),
+    bytes=lambda node, size: sum(map(size, node.inputs)),
     changes=True,
     reference=_assign,
     why_not=_WITHOUT_FUNCTION,

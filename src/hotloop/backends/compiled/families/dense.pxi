@@ -102,7 +102,7 @@ cdef void run_weight_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batc
     update.s0, update.s1, update.s2 = a.weight.state[0], a.weight.state[1], a.weight.state[2]
     update.shared = a.read_by_all and worker.n_workers > 1
     weight_gradient(batch.kernels, batch.rows * a.x.rows, a.x.cols, a.units,
-                    _rows_of(&a.x, batch, worker), a.dy, NULL, &update, worker)
+                    _rows_of(&a.x, batch, worker), a.dy, a.dw, &update, worker)
 
 
 @lowers("weight_gradient_update")
@@ -113,6 +113,8 @@ def _weight_update(Lowering to, list inputs, list outputs, dict attributes):
     )
     _take_rows(to, &a.x, x, x.cols, dy.cols)
     a.units, a.dy = dy.cols, dy.data
+    if to.examples * x.rows > ROWS_AT_ONCE:
+        a.dw = to.room(w.stored * to.kernels.itemsize)
     _take_updated(to, &a.weight, w, inputs[3:], attributes)
     # Its input gradient, if there is one, comes before this.
     a.read_by_all = shares_rows(to.kernels, x.cols, dy.cols) or (
@@ -127,7 +129,7 @@ cdef void run_bias_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batc
     batch.kernels.sum_rows(a.dy + at, a.cols, batch.rows * a.rows, n, a.db + at)
 
 
-@lowers("bias_gradient")
+@lowers("bias_gradient", arrays="dy *c -> out c")
 def _bias_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], db = outputs[0]
     cdef hl_bias_gradient_args *a = <hl_bias_gradient_args *> to.fill(
@@ -164,7 +166,7 @@ cdef void run_add_bias(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *ba
     batch.kernels.add_bias(a.x + at, a.b, a.y + at, n * a.rows, a.cols)
 
 
-@lowers("add_bias")
+@lowers("add_bias", arrays="x *c, b c -> out *c")
 def _add_bias(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
     cdef hl_add_bias_args *a = <hl_add_bias_args *> to.fill(

@@ -1,41 +1,14 @@
 # Functions of each element, or of two.
 
-ACTIVATIONS = {
-    "linear": csrc.HL_LINEAR,
-    "relu": csrc.HL_RELU,
-    "clipped_relu": csrc.HL_CLIPPED_RELU,
-    "threshold": csrc.HL_THRESHOLD,
-    "hard_shrink": csrc.HL_HARD_SHRINK,
-    "soft_shrink": csrc.HL_SOFT_SHRINK,
-    "leaky_relu": csrc.HL_LEAKY_RELU,
-    "elu": csrc.HL_ELU,
-    "celu": csrc.HL_CELU,
-    "selu": csrc.HL_SELU,
-    "gelu": csrc.HL_GELU,
-    "gelu_tanh": csrc.HL_GELU_TANH,
-    "silu": csrc.HL_SILU,
-    "hard_silu": csrc.HL_HARD_SILU,
-    "mish": csrc.HL_MISH,
-    "softplus": csrc.HL_SOFTPLUS,
-    "log_sigmoid": csrc.HL_LOG_SIGMOID,
-    "squareplus": csrc.HL_SQUAREPLUS,
-    "sparse_plus": csrc.HL_SPARSE_PLUS,
-    "softsign": csrc.HL_SOFTSIGN,
-    "sigmoid": csrc.HL_SIGMOID,
-    "hard_sigmoid": csrc.HL_HARD_SIGMOID,
-    "sparse_sigmoid": csrc.HL_SPARSE_SIGMOID,
-    "tanh": csrc.HL_TANH,
-    "hard_tanh": csrc.HL_HARD_TANH,
-    "tanh_shrink": csrc.HL_TANH_SHRINK,
-    "exponential": csrc.HL_EXPONENTIAL,
-}
-MERGES = {
-    "add": csrc.HL_ADD,
-    "subtract": csrc.HL_SUBTRACT,
-    "multiply": csrc.HL_MULTIPLY,
-    "maximum": csrc.HL_MAXIMUM,
-    "minimum": csrc.HL_MINIMUM,
-}
+
+cdef dict _by_name(const char *names):
+    """The places of words."""
+    return {name: place for place, name in enumerate((<bytes> names).decode().split())}
+
+
+# Names to hl_activation and hl_merge: kernels/elementwise.h has the lists.
+ACTIVATIONS = _by_name(kernels_of(False).activations)
+MERGES = _by_name(kernels_of(False).merges)
 
 
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -45,7 +18,7 @@ cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *
     batch.kernels.activation(a.kind, a.alpha, a.x + at, a.size, a.y + at, a.size, n, a.size)
 
 
-@lowers(*ACTIVATIONS)
+@lowers(*ACTIVATIONS, arrays="x *c -> out *c")
 def _activation(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_activation_args *a = <hl_activation_args *> to.fill(
@@ -63,7 +36,7 @@ cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n
                                       n, a.size)
 
 
-@lowers(*(name + "_gradient" for name in ACTIVATIONS))
+@lowers(*(name + "_gradient" for name in ACTIVATIONS), arrays="dy *c, saved *c -> out *c")
 def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], saved = inputs[1], dx = outputs[0]
     cdef hl_activation_gradient_args *a = <hl_activation_gradient_args *> to.fill(
@@ -241,7 +214,7 @@ cdef void run_merge(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
     batch.kernels.merge(a.kind, a.a + at, a.b + at, a.y + at, n * a.size)
 
 
-@lowers(*MERGES)
+@lowers(*MERGES, arrays="a *c, b *c -> out *c")
 def _merge(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
     cdef const hl_broadcast *strides = _broadcast_of(to, inputs, y)
@@ -266,7 +239,7 @@ cdef void run_choice_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Ba
     batch.kernels.choice_gradient(a.kind, a.dy + at, a.a + at, a.b + at, a.da + at, n * a.size)
 
 
-@lowers("maximum_gradient", "minimum_gradient")
+@lowers("maximum_gradient", "minimum_gradient", arrays="dy *c, a *c, b *c -> out *c")
 def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], b = inputs[2], da = outputs[0]
     cdef const hl_broadcast *strides = _broadcast_of(to, inputs, da)
@@ -288,7 +261,7 @@ cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
     batch.kernels.scale(a.factor, a.offset, a.x + at, a.y + at, n * a.size)
 
 
-@lowers("scale")
+@lowers("scale", arrays="x *c -> out *c")
 def _scale(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_share divided = HL_BY_EXAMPLE if y.batched else HL_BY_ELEMENT
@@ -322,7 +295,7 @@ cdef void run_prelu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
     batch.kernels.prelu(a.x + at, a.alpha, a.y + at, n * a.rows, a.cols)
 
 
-@lowers("prelu")
+@lowers("prelu", arrays="x *c, alpha c -> out *c")
 def _prelu(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], alpha = inputs[1], y = outputs[0]
     cdef hl_prelu_args *a = <hl_prelu_args *> to.fill(
@@ -338,7 +311,7 @@ cdef void run_prelu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Bat
     batch.kernels.prelu_gradient(a.dy + at, a.x + at, a.alpha, a.dx + at, n * a.rows, a.cols)
 
 
-@lowers("prelu_gradient")
+@lowers("prelu_gradient", arrays="dy *c, x *c, alpha c -> out *c")
 def _prelu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], alpha = inputs[2], dx = outputs[0]
     cdef hl_prelu_gradient_args *a = <hl_prelu_gradient_args *> to.fill(
@@ -356,7 +329,7 @@ cdef void run_prelu_alpha_gradient(const void *args, ptrdiff_t first, ptrdiff_t 
                                        a.dalpha + at)
 
 
-@lowers("prelu_alpha_gradient")
+@lowers("prelu_alpha_gradient", arrays="dy *c, x *c -> out c")
 def _prelu_alpha_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], dalpha = outputs[0]
     cdef hl_prelu_alpha_gradient_args *a = <hl_prelu_alpha_gradient_args *> to.fill(

@@ -7,7 +7,7 @@ cdef void run_indices(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
     gather_labels(&a.x, NULL, first, n, <int32_t *> a.y + first * a.size)
 
 
-@lowers("indices")
+@lowers("indices", arrays="x *c -> out# *c")
 def _indices(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0]
     _read_one_by_one(to, run_indices, x, outputs[0], range(len(x.dims)))
@@ -34,7 +34,7 @@ cdef void run_lookup(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batc
                          a.y + first * a.size * a.cols * batch.kernels.itemsize)
 
 
-@lowers("lookup")
+@lowers("lookup", arrays="index# *, w! rc -> out *c")
 def _lookup(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand index = inputs[0], w = inputs[1], y = outputs[0]
     cdef hl_lookup_args *a = <hl_lookup_args *> to.fill(
@@ -51,7 +51,7 @@ cdef void run_lookup_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Ba
                                   worker.number, worker.n_workers, a.dw)
 
 
-@lowers("lookup_gradient")
+@lowers("lookup_gradient", arrays="dy *c, index# * -> out! rc")
 def _lookup_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], index = inputs[1], dw = outputs[0]
     cdef hl_lookup_gradient_args *a = <hl_lookup_gradient_args *> to.fill(
@@ -69,7 +69,7 @@ cdef void run_encode(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batc
                          a.y + row * a.depth * batch.kernels.itemsize)
 
 
-@lowers("encode")
+@lowers("encode", arrays="index# *k -> out *d")
 def _encode(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand index = inputs[0], y = outputs[0]
     cdef hl_encode_args *a = <hl_encode_args *> to.fill(

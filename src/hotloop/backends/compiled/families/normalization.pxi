@@ -9,7 +9,7 @@ cdef void run_column_moments(const void *args, ptrdiff_t first, ptrdiff_t n, Bat
                                  a.variance + at)
 
 
-@lowers("column_moments")
+@lowers("column_moments", arrays="x *c -> mean c, variance c")
 def _column_moments(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], mean = outputs[0], variance = outputs[1]
     cdef hl_column_moments_args *a = <hl_column_moments_args *> to.fill(
@@ -27,7 +27,7 @@ cdef void run_normalize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *b
                             n * a.rows, a.cols)
 
 
-@lowers("normalize")
+@lowers("normalize", arrays="x *c, mean c, variance c, gamma? c, beta? c -> out *c")
 def _normalize(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], mean = inputs[1], variance = inputs[2], y = outputs[0]
     cdef hl_normalize_args *a = <hl_normalize_args *> to.fill(
@@ -57,7 +57,7 @@ cdef void run_normalize_scale_gradient(const void *args, ptrdiff_t first, ptrdif
     )
 
 
-@lowers("normalize_scale_gradient")
+@lowers("normalize_scale_gradient", arrays="dy *c, x *c, mean c, variance c -> out c")
 def _normalize_scale_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], mean = inputs[2], variance = inputs[3]
     cdef Operand dgamma = outputs[0]
@@ -80,7 +80,10 @@ cdef void run_normalize_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
     )
 
 
-@lowers("normalize_gradient")
+@lowers(
+    "normalize_gradient",
+    arrays="dy *c, x *c, mean c, variance c, gamma? c, dgamma? c, dbeta? c -> out *c",
+)
 def _normalize_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], mean = inputs[2], variance = inputs[3]
     cdef Operand dx = outputs[0]
@@ -103,7 +106,7 @@ cdef void run_layer_norm(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *
                              moved(a.mean, row), moved(a.inverse, row), n * a.rows, a.cols)
 
 
-@lowers("layer_norm")
+@lowers("layer_norm", arrays="x *c, gamma? c, beta? c -> out *c, mean? *, inverse? *")
 def _layer_norm(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_layer_norm_args *a = <hl_layer_norm_args *> to.fill(
@@ -125,7 +128,7 @@ cdef void run_layer_norm_scale_gradient(const void *args, ptrdiff_t first, ptrdi
                                             batch.rows * a.rows, n, a.dgamma + at)
 
 
-@lowers("layer_norm_scale_gradient")
+@lowers("layer_norm_scale_gradient", arrays="dy *c, x *c, mean *, inverse * -> out c")
 def _layer_norm_scale_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], mean = inputs[2], inverse = inputs[3]
     cdef Operand dgamma = outputs[0]
@@ -145,7 +148,7 @@ cdef void run_layer_norm_gradient(const void *args, ptrdiff_t first, ptrdiff_t n
                                       a.inverse + row, a.gamma, a.dx + at, n * a.rows, a.cols)
 
 
-@lowers("layer_norm_gradient")
+@lowers("layer_norm_gradient", arrays="dy *c, x *c, mean *, inverse *, gamma? c -> out *c")
 def _layer_norm_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], mean = inputs[2], inverse = inputs[3]
     cdef Operand dx = outputs[0]

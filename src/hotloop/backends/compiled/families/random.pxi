@@ -19,7 +19,7 @@ cdef void run_dropout(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
                           n * a.size)
 
 
-@lowers("dropout")
+@lowers("dropout", arrays="x *c -> out *c")
 def _dropout(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_dropout_args *a = <hl_dropout_args *> to.fill(
@@ -37,7 +37,8 @@ cdef void run_alpha_dropout(const void *args, ptrdiff_t first, ptrdiff_t n, Batc
                                 first * a.size, a.x + at, a.y + at, n * a.size)
 
 
-@lowers("alpha_dropout", "alpha_dropout_gradient")
+@lowers("alpha_dropout", arrays="x *c -> out *c")
+@lowers("alpha_dropout_gradient", arrays="dy *c -> out *c")
 def _alpha_dropout(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_alpha_dropout_args *a = <hl_alpha_dropout_args *> to.fill(
@@ -59,7 +60,7 @@ cdef void run_gaussian(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *ba
                            a.y + at, n * a.size)
 
 
-@lowers("gaussian_noise", "gaussian_dropout")
+@lowers("gaussian_noise", "gaussian_dropout", arrays="x *c -> out *c")
 def _gaussian(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_gaussian_args *a = <hl_gaussian_args *> to.fill(

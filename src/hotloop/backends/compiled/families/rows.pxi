@@ -8,7 +8,7 @@ cdef void run_row(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
     a.kernel(a.x + at, a.y + at, n * a.rows, a.cols)
 
 
-@lowers("softmax", "log_softmax", "sparsemax", "unit_rows")
+@lowers("softmax", "log_softmax", "sparsemax", "unit_rows", arrays="x *c -> out *c")
 def _row(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_row_args *a = <hl_row_args *> to.fill(run_row, HL_BY_EXAMPLE, sizeof(hl_row_args))
@@ -30,7 +30,11 @@ cdef void run_row_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
     a.kernel(a.dy + at, a.saved + at, a.dx + at, n * a.rows, a.cols)
 
 
-@lowers("softmax_gradient", "log_softmax_gradient", "sparsemax_gradient", "unit_rows_gradient")
+@lowers(
+    "softmax_gradient", "log_softmax_gradient", "sparsemax_gradient",
+    arrays="dy *c, y *c -> out *c",
+)
+@lowers("unit_rows_gradient", arrays="dy *c, x *c -> out *c")
 def _row_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], saved = inputs[1], dx = outputs[0]
     cdef hl_row_gradient_args *a = <hl_row_gradient_args *> to.fill(
@@ -54,7 +58,7 @@ cdef void run_glu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
     batch.kernels.glu(a.x + 2 * at, a.y + at, n * a.rows, a.cols)
 
 
-@lowers("glu")
+@lowers("glu", arrays="x *(2c) -> out *c")
 def _glu(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_glu_args *a = <hl_glu_args *> to.fill(run_glu, HL_BY_EXAMPLE, sizeof(hl_glu_args))
@@ -68,7 +72,7 @@ cdef void run_glu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
     batch.kernels.glu_gradient(a.dy + at, a.x + 2 * at, a.dx + 2 * at, n * a.rows, a.cols)
 
 
-@lowers("glu_gradient")
+@lowers("glu_gradient", arrays="dy *c, x *(2c) -> out *(2c)")
 def _glu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], dx = outputs[0]
     cdef hl_glu_gradient_args *a = <hl_glu_gradient_args *> to.fill(

@@ -10,7 +10,7 @@ cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch 
         memcpy(a.y + i * whole + left, a.b + i * (whole - left), whole - left)
 
 
-@lowers("concatenate")
+@lowers("concatenate", arrays="a *l, b *r -> out *(l+r)")
 def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
     cdef hl_concatenate_args *a = <hl_concatenate_args *> to.fill(
@@ -28,7 +28,7 @@ cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
         memcpy(a.y + i * a.cols, a.x + i * a.wide + a.first, a.cols)
 
 
-@lowers("columns")
+@lowers("columns", arrays="x *c -> out *k")
 def _columns(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_columns_args *a = <hl_columns_args *> to.fill(
@@ -64,10 +64,25 @@ cdef void run_sum_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *b
         batch.kernels.sum_rows(a.x + i * a.steps * row, a.cols, a.steps, a.cols, a.y + i * row)
 
 
-@lowers("sum_steps")
+@lowers("sum_steps", arrays="x *sc -> out *c")
 def _sum_steps(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_steps_args *a = _take_steps(to, run_sum_steps, y, x)
+    a.x, a.y = x.data, y.data
+
+
+cdef void run_mean_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                         Worker *worker) noexcept nogil:
+    cdef const hl_steps_args *a = <const hl_steps_args *> args
+    cdef char *y = a.y + first * a.rows * a.cols * batch.kernels.itemsize
+    run_sum_steps(args, first, n, batch, worker)
+    batch.kernels.scale(1.0 / <double> a.steps, 0, y, y, n * a.rows * a.cols)
+
+
+@lowers("mean_steps", arrays="x *sc -> out *c")
+def _mean_steps(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_steps_args *a = _take_steps(to, run_mean_steps, y, x)
     a.x, a.y = x.data, y.data
 
 
@@ -78,7 +93,7 @@ cdef void run_repeat_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
     batch.kernels.repeat_steps(a.x + at, n * a.rows, a.steps, a.cols, a.y + at * a.steps)
 
 
-@lowers("repeat_steps")
+@lowers("repeat_steps", arrays="x *c -> out *sc")
 def _repeat_steps(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_steps_args *a = _take_steps(to, run_repeat_steps, x, y)
@@ -92,7 +107,7 @@ cdef void run_max_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *b
     batch.kernels.max_steps(a.x + at * a.steps, n * a.rows, a.steps, a.cols, a.y + at)
 
 
-@lowers("max_steps")
+@lowers("max_steps", arrays="x *sc -> out *c")
 def _max_steps(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_steps_args *a = _take_steps(to, run_max_steps, y, x)
@@ -107,7 +122,7 @@ cdef void run_max_steps_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
                                      a.cols, a.dx + at * a.steps)
 
 
-@lowers("max_steps_gradient")
+@lowers("max_steps_gradient", arrays="dy *c, x *sc, y *c -> out *sc")
 def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], y = inputs[2], dx = outputs[0]
     cdef hl_max_steps_gradient_args *a = <hl_max_steps_gradient_args *> to.fill(
@@ -126,7 +141,7 @@ cdef void run_row_products(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
                                    a.b + i * a.n * a.k * item, a.y + i * a.m * a.n * item)
 
 
-@lowers("row_products")
+@lowers("row_products", arrays="a *mk, b *nk -> out *mn")
 def _row_products(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
     cdef hl_row_products_args *a = <hl_row_products_args *> to.fill(
@@ -143,7 +158,8 @@ cdef void run_standardize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch 
                               a.y + at)
 
 
-@lowers("standardize", "standardize_gradient")
+@lowers("standardize", arrays="x *cr, mean c, variance c -> out *cr")
+@lowers("standardize_gradient", arrays="dy *cr, variance c -> out *cr")
 def _standardize(Lowering to, list inputs, list outputs, dict attributes):
     """The gradient is the same of dy, with means of zero."""
     cdef Operand x = inputs[0], variance = inputs[-1], y = outputs[0]

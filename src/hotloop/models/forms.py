@@ -1,0 +1,106 @@
+"""A model's computation with the length of every axis known: what plans and losses are made for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from .. import forks
+from ..data import adapters
+from ..graph.trace import Value, replay
+from ..lengths import is_open
+from .intake import Intake
+
+if TYPE_CHECKING:
+    from .trainable import Trainable
+
+# Forms that a model keeps where data decide lengths. Each costs a few kilobytes for each layer;
+# more when losses are bound to it and plans made of it, of which a model keeps fewer.
+KEPT = 32
+
+
+class Form:
+    """What a model computes, for examples of one shape.
+
+    Attributes
+    ----------
+    inputs, outputs : list of Value
+    output_names : list of str
+    intake : Intake
+        What becomes of input arrays before a plan reads them.
+    """
+
+    __slots__ = ("inputs", "intake", "output_names", "outputs")
+
+    def __init__(
+        self, inputs: Sequence[Value], outputs: Sequence[Value], output_names: list[str]
+    ) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self.output_names = output_names
+        self.intake = Intake(self.inputs, self.outputs)
+
+
+class Forms:
+    """The forms of a model: a single one, or those of the shapes that came last.
+
+    Parameters
+    ----------
+    model : Trainable
+        That is built.
+
+    Attributes
+    ----------
+    recorded : Form
+        As the model was recorded, of which axes may be open.
+    only : Form or None
+        The same, if none is.
+    """
+
+    def __init__(self, model: Trainable) -> None:
+        self._model = model
+        self.recorded = Form(model.inputs, model.outputs, model.output_names)
+        open_axes = any(is_open(value.dims) for value in model.inputs)
+        self.only = None if open_axes else self.recorded
+        self._kept: dict[tuple[tuple[int, ...], ...], Form] = {}
+        self._making = threading.RLock()
+        forks.told_of_forks(self)
+
+    def forked(self) -> None:
+        """A form that another thread was making is not made in a child."""
+        self._making = threading.RLock()
+
+    def __iter__(self) -> Iterator[Form]:
+        """All that there are, the recorded one first."""
+        return iter([self.recorded, *self._kept.values()])
+
+    def of(self, arrays: Sequence[NDArray[Any]]) -> Form:
+        """The form for examples as in these arrays, which fit the model's inputs.
+
+        Raises
+        ------
+        ValueError
+            Where layers cannot take such lengths, naming the first one.
+        """
+        if self.only is not None:
+            return self.only
+        pairs = zip(arrays, self.recorded.inputs, strict=True)
+        shapes = tuple(
+            [adapters.as_expected(array.shape[1:], value.dims) or () for array, value in pairs]
+        )
+        with self._making:
+            found = self._kept.pop(shapes, None) or self._made(shapes)
+            while len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[shapes] = found  # the newest last
+        return found
+
+    def _made(self, shapes: Sequence[tuple[int, ...]]) -> Form:
+        given = {
+            value: Value(shape, value.dtype, role="input", name=value.name)
+            for value, shape in zip(self.recorded.inputs, shapes, strict=True)
+        }
+        outputs = replay(self.recorded.outputs, given, keep_layers=True)
+        return Form(list(given.values()), outputs, self.recorded.output_names)
