@@ -11,6 +11,8 @@ import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
 from ..backends.numpy import MERGES, WHOLE_UPDATES, Array, WholeUpdate, newton_schulz_flops
+from ..graph.op import OPS
+from ..graph.trace import Value, emit
 
 Shape = tuple[int, ...]
 
@@ -131,28 +133,41 @@ _LAYERS = (
 )
 
 
+def _counted(op: str, rows: int, *dims: Shape) -> int:
+    """What the op's record counts for so many rows: of vectors, one a row, and of weights."""
+    record = OPS[op]
+    values = (Value(of, "float32", batched=len(of) == 1) for of in dims)
+    node = emit(record, *values)[0].node
+    assert node is not None
+    return rows * record.flops(node)
+
+
 def _matmul(shape: Shape, new: Arrays) -> Call:
-    m, k, n = shape
-    return _call(2 * m * k * n, new.normal(m, k), new.normal(k, n), out=new.empty(m, n))
+    rows, inputs, units = shape
+    flops = _counted("matmul", rows, (inputs,), (inputs, units))
+    x, w = new.normal(rows, inputs), new.normal(inputs, units)
+    return _call(flops, x, w, out=new.empty(rows, units))
 
 
 def _dense(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     x, w, b = new.normal(rows, inputs), new.normal(inputs, units), new.normal(units)
-    flops = 2 * rows * inputs * units + 2 * rows * units
+    flops = _counted("dense", rows, (inputs,), (inputs, units)) + 2 * rows * units
     return _call(flops, x, w, b, out=new.empty(rows, units), activation="relu")
 
 
 def _input_gradient(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     dy, w = new.normal(rows, units), new.normal(inputs, units)
-    return _call(2 * rows * inputs * units, dy, w, out=new.empty(rows, inputs))
+    flops = _counted("input_gradient", rows, (units,), (inputs, units))
+    return _call(flops, dy, w, out=new.empty(rows, inputs))
 
 
 def _weight_gradient(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     x, dy = new.normal(rows, inputs), new.normal(rows, units)
-    return _call(2 * rows * inputs * units, x, dy, out=new.empty(inputs, units))
+    flops = _counted("weight_gradient", rows, (inputs,), (units,))
+    return _call(flops, x, dy, out=new.empty(inputs, units))
 
 
 def _products() -> Iterator[Kernel]:

@@ -7,13 +7,15 @@ by itself: products of matrices that are not packed, penalties, updates, and ran
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 import inspect
 import re
 from math import prod
+
+import numpy as np
 
 from ... import backends
 from ..formulas import LOSSES as LOSS_FORMULAS
@@ -26,6 +28,7 @@ from .runtime import cpu_count, cpu_name, isa
 from .steps import ACTIVATIONS, ARRAYS, LOWERINGS, METRICS, ROW_LOSSES, UPDATES
 
 from .csrc cimport (
+    HL_BY_ALL,
     HL_BY_ONE,
     HL_LINEAR,
     HL_MAX_HYPER,
@@ -64,8 +67,8 @@ cdef struct Call:
     size_t scratch_bytes
 
 
+# A product of matrices that are not packed. bias may be NULL, and has room for whole panels.
 cdef struct Product:
-    const hl_kernels *kernels
     ptrdiff_t m
     ptrdiff_t n
     ptrdiff_t k
@@ -79,8 +82,6 @@ cdef struct Product:
     int activation
     double alpha
     char *c
-    char *scratch
-    size_t scratch_bytes
 
 
 cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
@@ -94,24 +95,40 @@ cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noe
     do_step(call.step, call.batch, &worker, &alone)
 
 
-cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
-    cdef Product *p = <Product *> argument
-    cdef Worker worker
-    memset(&worker, 0, sizeof(Worker))
-    worker.number, worker.n_workers, worker.team = thread, n_threads, team
-    worker.scratch = p.scratch + thread * spaced(p.scratch_bytes)
-    product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
-            <hl_activation> p.activation, p.alpha, p.c, &worker)
+cdef void run_product(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                      Worker *worker) noexcept nogil:
+    cdef const Product *p = <const Product *> args
+    product(batch.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
+            <hl_activation> p.activation, p.alpha, p.c, worker)
+
+
+cdef _on_team(const Step *step, Batch *batch, size_t scratch_bytes, int n_threads):
+    """Runs a step. Each thread has so much memory for itself, which nobody clears."""
+    cdef Call call
+    call.step, call.batch, call.scratch, call.scratch_bytes = step, batch, NULL, scratch_bytes
+    if scratch_bytes:
+        call.scratch = <char *> malloc(spaced(scratch_bytes) * n_threads)
+        if call.scratch == NULL:
+            raise MemoryError(f"cannot allocate {spaced(scratch_bytes) * n_threads} bytes")
+        forbid_between(call.scratch, scratch_bytes, n_threads)
+    with nogil:
+        run_on_team(run_call, &call, n_threads)
+    free(call.scratch)
 
 
 cdef char *_address(array, dtype) except? NULL:
     """Where an array begins; ValueError unless it is contiguous and of this dtype."""
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(
-            f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
-            f"{array.dtype} of shape {array.shape} and strides {array.strides}"
-        )
-    return <char *> numbers_of(array, array.itemsize, PyBUF_SIMPLE)
+    found = array.dtype
+    if found is dtype or found == dtype:
+        try:
+            return <char *> numbers_of(array, array.itemsize, PyBUF_SIMPLE)
+        except (BufferError, ValueError):
+            if array.flags.c_contiguous:
+                raise
+    raise ValueError(
+        f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
+        f"{array.dtype} of shape {array.shape} and strides {array.strides}"
+    )
 
 
 cdef const hl_kernels *_kernels(array) except NULL:
@@ -121,34 +138,44 @@ cdef const hl_kernels *_kernels(array) except NULL:
 
 
 cdef int _team_size(int64_t work, int64_t grain):
-    return min(backends.num_threads(), max(1, work // grain))
+    return 1 if work < 2 * grain else min(backends.num_threads(), work // grain)
+
+
+# Lowerings that no call has. A call takes one, or makes one, and puts it back at its end, so there
+# are as many as there were calls at once.
+cdef list _idle = []
+
+
+cdef Lowering _take_lowering():
+    cdef Lowering to
+    try:
+        to = _idle.pop()
+    except IndexError:
+        to = Lowering()
+        to.block = Buffer(ARGS_BYTES)
+    memset(to.block.data, 0, to.block.size)
+    to.used = to.scratch_bytes = 0
+    to.rooms.clear()
+    return to
 
 
 cdef _run(str name, list inputs, list outputs, dict attributes, const hl_kernels *kernels,
           ptrdiff_t examples, ptrdiff_t size, const double *h=NULL):
     """Makes and runs one step on so many examples, with threads for an array of this size."""
-    cdef Lowering to = Lowering()
-    cdef Buffer scratch
+    cdef Lowering to = _take_lowering()
     cdef Batch batch
     cdef Step step
-    cdef Call call
-    cdef int n_threads
     memset(&batch, 0, sizeof(Batch))
     memset(&step, 0, sizeof(Step))
-    to.kernels, to.examples, to.block = kernels, examples, Buffer(ARGS_BYTES)
+    to.kernels, to.examples = kernels, examples
     to.begin(&step, name, None)
     LOWERINGS[name](to, inputs, outputs, attributes)
     batch.kernels, batch.rows = kernels, examples
     if h != NULL:
         memcpy(batch.h, h, sizeof(batch.h))
-    n_threads = 1 if step.share == HL_BY_ONE else _team_size(size, GRAIN)
-    call.step, call.batch, call.scratch, call.scratch_bytes = &step, &batch, NULL, 0
-    if to.scratch_bytes:
-        scratch = Buffer(spaced(to.scratch_bytes) * n_threads)
-        call.scratch, call.scratch_bytes = scratch.data, to.scratch_bytes
-        forbid_between(call.scratch, call.scratch_bytes, n_threads)
-    with nogil:
-        run_on_team(run_call, &call, n_threads)
+    _on_team(&step, &batch, to.scratch_bytes,
+             1 if step.share == HL_BY_ONE else _team_size(size, GRAIN))
+    _idle.append(to)
 
 
 # ------------------------------------------------------------------ ops as steps
@@ -158,13 +185,14 @@ cdef class _Array:
     """One array of an op's signature, as a word of `lowers` says it."""
 
     cdef readonly str name, lead
-    cdef readonly bint optional, packed, labels
+    cdef readonly bint batched, optional, packed, labels
     cdef readonly list axes
 
     def __init__(self, str word):
         self.name, marks, axes = re.fullmatch(r"(\w+)([?!#]*) (\S+)", word.strip()).groups()
         self.optional, self.packed, self.labels = (mark in marks for mark in "?!#")
         self.lead = axes[0] if axes[0] in "*^" else ""
+        self.batched = bool(self.lead)
         self.axes = re.findall(r"\w|\(\w\+\w\)|\(2\w\)", axes[len(self.lead) :])
 
     cdef tuple expected(self, dict sizes):
@@ -194,31 +222,39 @@ def _size(axis, sizes):
     return 2 * sizes[second] if second in sizes else axis
 
 
-cdef object MISSING = inspect.Parameter.empty
+cdef object INT32 = np.dtype(np.int32)
 
 # Shapes that an op remembers as fitting: calls in a loop have few.
 cdef Py_ssize_t REMEMBERED = 64
+
+
+cdef class _Fit:
+    """What all calls of an op with arrays of the same shapes and dtype have in common."""
+
+    cdef const hl_kernels *kernels
+    cdef list dims  # of each operand
+    cdef ptrdiff_t examples
+    cdef ptrdiff_t size  # the most elements of an array; 0 if there is nothing to do
 
 
 cdef class _Op:
     """An op that is one step, called with arrays as the reference is."""
 
     cdef readonly str __name__
+    cdef str words  # what `arrays` is read from, by the first call
     cdef list arrays  # inputs, then outputs
     cdef Py_ssize_t n_inputs
     cdef object attributes_of
     cdef object signature
-    cdef dict defaults
-    cdef dict fits  # shapes -> dims of each operand, examples, most elements; see _fit
+    cdef dict defaults  # of options that have one
+    cdef tuple required  # the others
+    cdef dict fits  # shapes and dtype -> _Fit
     cdef str op
     cdef double empty
 
     def __init__(self, str name, str words, attributes_of=None, str op="", double empty=0.0):
         self.__name__, self.op = name, op or name  # as the table and as graphs call it
-        given, written = (side.split(",") for side in words.split("->"))
-        self.arrays = [_Array(word) for word in (*given, *written)]
-        self.n_inputs = len(given)
-        self.attributes_of, self.empty = attributes_of, empty
+        self.words, self.attributes_of, self.empty = words, attributes_of, empty
         self.fits = {}
 
     @property
@@ -227,53 +263,69 @@ cdef class _Op:
             self.signature = inspect.signature(REFERENCE[self.__name__])
         return self.signature
 
+    cdef _read(self):
+        """Reads words and signature. Another thread that does so meanwhile finds the same."""
+        given, written = (side.split(",") for side in self.words.split("->"))
+        arrays = [_Array(word) for word in (*given, *written)]
+        names = {array.name for array in arrays}
+        options = [p for p in self.__signature__.parameters.values() if p.name not in names]
+        self.n_inputs = len(given)
+        self.required = tuple(p.name for p in options if p.default is p.empty)
+        self.defaults = {p.name: p.default for p in options if p.default is not p.empty}
+        self.arrays = arrays  # at last: those who see them see all
+
     def __call__(self, *given, **named):
         cdef Py_ssize_t i
-        cdef list found = list(given), shapes = []
+        cdef _Array array
+        cdef _Fit fit
+        cdef list found = list(given), seen = []
+        if self.arrays is None:
+            self._read()
         if len(found) > self.n_inputs:
             raise TypeError(f"{self.__name__} takes {self.n_inputs} arrays, got {len(found)}")
         for i in range(len(found), len(self.arrays)):
-            found.append(named.pop(self.arrays[i].name, None))
+            array = self.arrays[i]
+            found.append(named.pop(array.name, None))
         options = self._with_defaults(named)
         for one in found:
-            shapes.append(None if one is None else one.shape)
-        key = tuple(shapes)
+            seen.append(None if one is None else one.shape)
+        array = self.arrays[0]
+        first = found[1] if array.labels else found[0]
+        seen.append(None if first is None else first.dtype)
+        key = tuple(seen)
         fit = self.fits.get(key)
         if fit is None:
-            fit = self._fit(found)
+            fit = self._fit(found, first)
             if len(self.fits) >= REMEMBERED:
                 self.fits.clear()
             self.fits[key] = fit
         if self.attributes_of is not None:
-            by_name = {array.name: one for array, one in zip(self.arrays, found)}
+            by_name = {}
+            for i in range(len(found)):
+                array = self.arrays[i]
+                by_name[array.name] = found[i]
             options = self.attributes_of(self.__name__, by_name, options)
             found = [*by_name.values()]
-        self._step(found, fit, options)
+        self._step(found, first.dtype, fit, options)
 
     cdef dict _with_defaults(self, dict named):
         """All options of a call; TypeError if there are others, or one is missing."""
-        if self.defaults is None:
-            names = {array.name for array in self.arrays}
-            self.defaults = {
-                name: parameter.default
-                for name, parameter in self.__signature__.parameters.items()
-                if name not in names
-            }
-        if not self.defaults and not named:
-            return named
-        options = self.defaults | named
-        if len(options) > len(self.defaults):
-            raise TypeError(f"{self.__name__} takes {', '.join(self.defaults)}; got {[*named]}")
-        for value in options.values():
-            if value is MISSING:
-                missing = ", ".join(n for n, value in options.items() if value is MISSING)
-                raise TypeError(f"{self.__name__} needs {missing}")
+        cdef dict options = self.defaults | named if self.defaults else named
+        cdef Py_ssize_t missing = 0
+        for name in self.required:
+            missing += name not in options
+        if len(options) + missing > len(self.defaults) + len(self.required):
+            known = ", ".join((*self.required, *self.defaults))
+            raise TypeError(f"{self.__name__} takes {known}; got {[*named]}")
+        if missing:
+            names = ", ".join(name for name in self.required if name not in options)
+            raise TypeError(f"{self.__name__} needs {names}")
         return options
 
-    cdef tuple _fit(self, list found):
-        """Each operand's dims, how many examples there are, and the most elements of an array, 0 if
-        there is nothing to do; ValueError unless the shapes fit."""
+    cdef _Fit _fit(self, list found, first):
+        """ValueError unless the shapes fit each other, and the core has such numbers."""
         cdef _Array array
+        cdef _Fit fit = _Fit()
         cdef dict sizes = {}
         cdef list there = []
         for array, one in zip(self.arrays, found):
@@ -293,33 +345,28 @@ cdef class _Op:
         lead = sizes.get("*", ())
         # Weights of examples that are several rows say how many of the axes are the batch's.
         of_batch = len(sizes.get("^", lead))
-        dims = [
-            None if one is None else _shape(array, one)[of_batch if array.lead else 0 :]
+        fit.dims = [
+            None if one is None else _shape(array, one)[of_batch if array.batched else 0 :]
             for array, one in zip(self.arrays, found)
         ]
-        written = self.n_inputs if self.arrays[self.n_inputs].lead else 0
-        size = max(prod(shape) for _, shape in there) if found[written].size else 0
-        return dims, prod(lead[:of_batch]), size
+        written = self.n_inputs if self.arrays[self.n_inputs].batched else 0
+        fit.kernels, fit.examples = _kernels(first), prod(lead[:of_batch])
+        fit.size = max(prod(shape) for _, shape in there) if found[written].size else 0
+        return fit
 
-    cdef _step(self, list found, tuple fit, dict attributes):
-        cdef list dims, inputs = [], outputs = []
-        cdef list stored = None
-        cdef ptrdiff_t examples, size
+    cdef _step(self, list found, dtype, _Fit fit, dict attributes):
+        cdef list inputs = [], outputs = [], stored = None
         cdef Py_ssize_t i
         cdef Operand made
-        cdef _Array array = self.arrays[0]
-        dims, examples, size = fit
-        first = found[1] if array.labels else found[0]
-        cdef const hl_kernels *kernels = _kernels(first)
-        dtype = first.dtype
+        cdef _Array array
         for i in range(len(found)):
             array, one = self.arrays[i], found[i]
             if one is None:
                 if i >= self.n_inputs:
                     outputs.append(operand(NULL, (), True))
                 continue
-            data = _address(one, "int32" if array.labels else dtype)
-            made = operand(data, dims[i], bool(array.lead), array.labels)
+            data = _address(one, INT32 if array.labels else dtype)
+            made = operand(data, fit.dims[i], array.batched, array.labels)
             if array.packed:
                 packed = PackedArray(one.shape, dtype)
                 made.data = (<PackedArray> packed).data()
@@ -328,9 +375,9 @@ cdef class _Op:
                 else:
                     stored = [packed, one]
             (inputs if i < self.n_inputs else outputs).append(made)
-        if size:
-            _run(self.op, inputs, outputs, attributes, kernels, examples, size)
-        elif stored is None and not self.arrays[self.n_inputs].lead:
+        if fit.size:
+            _run(self.op, inputs, outputs, attributes, fit.kernels, fit.examples, fit.size)
+        elif stored is None and not self.arrays[self.n_inputs].batched:
             for one in found[self.n_inputs :]:
                 one[...] = self.empty
         if stored is not None:
@@ -398,7 +445,15 @@ def _check_rows(name, arrays):
     if not scores.shape[-1]:
         raise ValueError("predictions have no columns")
     if name in _CHECKED:
-        check_labels(arrays["label"], scores.shape[-1])
+        _check_labels(arrays["label"], scores.shape[-1])
+
+
+cdef _check_labels(array, int32_t classes):
+    cdef const int32_t *label = <const int32_t *> _address(array, INT32)
+    cdef ptrdiff_t i, n = array.size
+    for i in range(n):
+        if not 0 <= label[i] < classes:
+            check_labels(array, classes)  # which says what is wrong
 
 
 # What becomes of the options of an op's calls; others are its attributes as they are.
@@ -479,12 +534,12 @@ cdef inline bint _apart(const char *a, ptrdiff_t a_bytes, const char *b, ptrdiff
 
 cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activation, double alpha):
     cdef Product p
+    cdef Step step
+    cdef Batch batch
     cdef Buffer room, aside
     cdef const hl_kernels *kernels = _kernels(a)
     cdef char *result
-    cdef int n_threads
     memset(&p, 0, sizeof(Product))
-    p.kernels = kernels
     p.m, p.k = a.shape[::-1] if transpose_a else a.shape
     inner, p.n = b.shape[::-1] if transpose_b else b.shape
     if inner != p.k or out.shape != (p.m, p.n):
@@ -511,15 +566,12 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         memcpy(room.data, _address(bias, a.dtype), p.n * kernels.itemsize)
         p.bias = room.data
     p.activation, p.alpha = activation, alpha
-    n_threads = _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN)
-    p.scratch_bytes = product_scratch_bytes(kernels, p.m, p.n, p.k)
-    p.scratch = <char *> malloc(spaced(p.scratch_bytes) * n_threads)
-    if p.scratch == NULL:
-        raise MemoryError()
-    forbid_between(p.scratch, p.scratch_bytes, n_threads)
-    with nogil:
-        run_on_team(run_product, &p, n_threads)
-    free(p.scratch)
+    memset(&step, 0, sizeof(Step))
+    memset(&batch, 0, sizeof(Batch))
+    step.run, step.args, step.share = run_product, &p, HL_BY_ALL
+    batch.kernels = kernels
+    _on_team(&step, &batch, product_scratch_bytes(kernels, p.m, p.n, p.k),
+             _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN))
     if p.c != result:
         memcpy(result, p.c, out.nbytes)
 
@@ -615,13 +667,14 @@ def _whole_update(name, fields):
 
 
 def permutations(keys, *, out):
-    cdef const uint64_t[::1] key = keys
-    cdef int64_t[:, ::1] order = out
-    cdef ptrdiff_t i
-    if order.shape[1]:
-        with nogil:
-            for i in range(order.shape[0]):
-                random_order(key[i], order.shape[1], &order[i, 0])
+    cdef ptrdiff_t i, rows, n
+    rows, n = out.shape
+    _check_shape("keys", keys, (rows,))
+    cdef const uint64_t *key = <const uint64_t *> _address(keys, np.dtype(np.uint64))
+    cdef int64_t *order = <int64_t *> _address(out, np.dtype(np.int64))
+    with nogil:
+        for i in range(rows):
+            random_order(key[i], n, order + i * n)
 
 
 # ------------------------------------------------------------------------ the table
