@@ -12,11 +12,13 @@ import pytest
 
 from hotloop import backends, optimizers
 from hotloop.backends import numpy as reference
+from hotloop.backends import own
 from hotloop.backends.formulas import ACTIVATIONS
 from hotloop.backends.interpreter import Interpreter
 from hotloop.backends.scalar_functions import ScalarFunction
 from hotloop.constraints import NonNeg
 from hotloop.data.feed import Feed
+from hotloop.graph import ops
 from hotloop.graph.gradients import backward
 from hotloop.graph.memory import Placement
 from hotloop.graph.network import Layer
@@ -346,6 +348,30 @@ def test_a_record_says_what_it_is(op: Op) -> None:
     assert not (op.changes and op.gradient)
     assert not (op.in_place and op.view)
     assert set(op.why_not) <= {"reference", "gradient", "profile", "backends", *backends.NAMES}
+
+
+@every_op
+def test_a_record_says_what_is_the_user_s(op: Op) -> None:
+    """A step of the user's may raise an error in the middle of a batch."""
+    node = Example(op).node
+    users = {"own_activation": "scalar", "lambda": "python"}
+    assert op.users(node) == users.get(op.name.removesuffix("_gradient"), "")
+    assert own.may_raise(node) == (own.server(node) == "python")
+    assert (own.server(node) is None) == (not op.users(node))
+
+
+@pytest.mark.parametrize("op", [ops.LOSS, ops.METRIC], ids=str)
+def test_a_loss_may_be_the_user_s(op: Op) -> None:
+    node = Example(op).node
+    for kind, users in (("own_loss", "scalar"), ("array_loss", "python"), ("poisson", "")):
+        assert op.users(Node(op, node.inputs, (), {"kind": kind, "options": {}})) == users
+
+
+@pytest.mark.parametrize("function", [ops.matmul, ops.add_bias, ops.prelu])
+def test_weights_of_another_dtype_are_refused(function: Any) -> None:
+    weight = Variable(np.zeros((4, 4), np.float32), "layer/weight")
+    with pytest.raises(ValueError, match="'layer/weight' is float32 but its input is float64"):
+        function(Value((4,), "float64", role="input"), weight)
 
 
 @every_op
