@@ -35,7 +35,7 @@ from .csrc cimport (
     hl_powers,
     hl_team,
 )
-from .matmul cimport padded, product, product_scratch_bytes
+from .matmul cimport Matrices, matrices, padded, product_scratch_bytes, products
 from .runtime cimport (
     Buffer,
     PackedArray,
@@ -69,12 +69,8 @@ cdef struct Product:
     ptrdiff_t m
     ptrdiff_t n
     ptrdiff_t k
-    char *a
-    ptrdiff_t a_row
-    ptrdiff_t a_col
-    char *b
-    ptrdiff_t b_row
-    ptrdiff_t b_col
+    Matrices a
+    Matrices b
     char *bias
     int activation
     double alpha
@@ -100,8 +96,8 @@ cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) 
     memset(&worker, 0, sizeof(Worker))
     worker.number, worker.n_workers, worker.team = thread, n_threads, team
     worker.scratch = p.scratch + thread * spaced(p.scratch_bytes)
-    product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
-            <hl_activation> p.activation, p.alpha, p.c, &worker)
+    products(p.kernels, 1, p.m, p.n, p.k, &p.a, &p.b, p.bias, <hl_activation> p.activation,
+             p.alpha, p.c, &worker)
 
 
 cdef char *_address(array, dtype) except? NULL:
@@ -426,7 +422,6 @@ _PLAIN = {
     "prelu_alpha_gradient": "dy *c, x *c -> out c",
     "prelu_gradient": "dy *c, x *c, alpha c -> out *c",
     "repeat_steps": "x *c -> out *sc",
-    "row_products": "a *mk, b *nk -> out *mn",
     "scale": "x *c -> out *c",
     "standardize": "x *cr, mean c, variance c -> out *cr",
     "standardize_gradient": "dy *cr, variance c -> out *cr",
@@ -521,6 +516,8 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
     cdef Product p
     cdef Buffer room, aside
     cdef const hl_kernels *kernels = _kernels(a)
+    cdef char *left
+    cdef char *right
     cdef char *result
     cdef int n_threads
     memset(&p, 0, sizeof(Product))
@@ -531,19 +528,15 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         raise ValueError(f"shapes {(p.m, p.k)}, {(inner, p.n)} and {out.shape} do not fit")
     if p.m == 0 or p.n == 0:
         return
-    p.a, p.b, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    left, right, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
     p.c = result
     if not (
-        _apart(result, out.nbytes, p.a, a.nbytes) and _apart(result, out.nbytes, p.b, b.nbytes)
+        _apart(result, out.nbytes, left, a.nbytes) and _apart(result, out.nbytes, right, b.nbytes)
     ):
         aside = Buffer(out.nbytes)
         p.c = aside.data
-    p.a_row, p.a_col = p.k, 1
-    if transpose_a:
-        p.a_row, p.a_col = 1, p.m
-    p.b_row, p.b_col = p.n, 1
-    if transpose_b:
-        p.b_row, p.b_col = 1, p.k
+    p.a = matrices(left, p.m, p.k, transpose_a)
+    p.b = matrices(right, p.k, p.n, transpose_b)
     if bias is not None:
         if bias.shape != (p.n,):
             raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")
@@ -566,6 +559,22 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
 
 def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
     _product(a, b, None, out, transpose_a, transpose_b, HL_LINEAR, 0.0)
+
+
+def batch_matmul(a, b, *, out, transpose_a=False, transpose_b=False):
+    *lead, m, k = (*a.shape[:-2], *a.shape[:-3:-1]) if transpose_a else a.shape
+    n = b.shape[-2 if transpose_b else -1]
+    _check_shape("b", b, (*lead, n, k) if transpose_b else (*lead, k, n))
+    _check_shape("out", out, (*lead, m, n))
+    if out.size:
+        _run(
+            "batch_matmul",
+            [operand(_address(a, a.dtype), a.shape[-2:], True),
+             operand(_address(b, a.dtype), b.shape[-2:], True)],
+            [operand(_address(out, a.dtype), (m, n), True)],
+            {"transpose_a": transpose_a, "transpose_b": transpose_b}, _kernels(a), prod(lead),
+            out.size * max(k, 1) // (PRODUCT_GRAIN // GRAIN),
+        )
 
 
 def dense(x, w, b=None, *, out, activation="linear", alpha=0.0):
@@ -673,6 +682,7 @@ def _table():
         op.__name__: op
         for op in (
             matmul,
+            batch_matmul,
             dense,
             input_gradient,
             weight_gradient,
