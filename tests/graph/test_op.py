@@ -110,7 +110,9 @@ CASES = {
     "weight_gradient": Case([x(2, 4), x(2, 5)], 8 * (X + 30 + 20), 80),
     "add_bias": Case([x(2, 4), w(4)], 8 * (X + 4 + X)),
     "bias_gradient": Case([x(2, 4)], 8 * (X + 4)),
-    "row_products": Case([x(2, 4), x(5, 4)], 8 * (X + 60 + 30), 80),
+    "batch_matmul": Case(
+        [x(2, 4), x(5, 4)], 8 * (X + 60 + 30), 80, {"transpose_a": False, "transpose_b": True}
+    ),
     "prelu": Case([x(2, 4), w(4)], 8 * (2 * X + 4)),
     "prelu_gradient": Case([x(2, 4), x(2, 4), w(4)], 8 * (3 * X + 4)),
     "prelu_alpha_gradient": Case([x(2, 4), x(2, 4)], 8 * (2 * X + 4)),
@@ -426,6 +428,47 @@ def test_gradients_are_finite_differences(op: Op) -> None:
             slope = (above - loss()) / (2.0 * step)
             numbers[place] = kept
             assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-7), (value, place)
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_batch_matmul_of_several_heads_has_its_gradients(
+    transpose_a: bool, transpose_b: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = x(2, 4, 3) if transpose_a else x(2, 3, 4), x(2, 5, 4) if transpose_b else x(2, 4, 5)
+    how = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    case = Case([a, b], 8 * 3 * (24 + 40 + 30), 2 * 2 * 3 * 4 * 5, how)
+    monkeypatch.setitem(CASES, "batch_matmul", case)
+    op = OPS["batch_matmul"]
+    assert Example(op).node.output.dims == (2, 3, 5)
+    test_gradients_are_finite_differences(op)
+    test_flops_and_bytes_by_hand(op)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "transpose_b", "message"),
+    [
+        ((3, 4), (5, 4), False, r"of \(3, 4\) @ \(5, 4\): the sum is over 4 and over 5 numbers"),
+        ((3, 4), (4, 5), True, r"@ \(4, 5\) transposed: the sum is over 4 and over 5 numbers"),
+        ((4,), (4, 5), False, "needs two values of matrices, with the same axes in front"),
+        ((2, 3, 4), (4, 5), False, r"the same axes in front: \(2, 3, 4\) @ \(4, 5\)"),
+        ((2, 3, 4), (1, 4, 5), False, "the same axes in front"),
+    ],
+)
+def test_matrices_that_do_not_fit_are_refused(
+    a: tuple[int, ...], b: tuple[int, ...], transpose_b: bool, message: str
+) -> None:
+    one, other = (Value(dims, "float32", role="input") for dims in (a, b))
+    with pytest.raises(ValueError, match=message):
+        ops.batch_matmul(one, other, transpose_b=transpose_b)
+
+
+def test_batch_matmul_is_of_two_values_of_each_example_and_of_one_dtype() -> None:
+    one = Value((3, 4), "float32", role="input")
+    with pytest.raises(ValueError, match="two values of each example; a weight goes to matmul"):
+        ops.batch_matmul(one, parameter(Variable(np.ones((4, 5), np.float32), "w")))
+    with pytest.raises(ValueError, match="values of one dtype, not float32 and float64"):
+        ops.batch_matmul(one, Value((4, 5), "float64", role="input"))
 
 
 @every_op

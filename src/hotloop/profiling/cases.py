@@ -131,6 +131,8 @@ _LAYERS = (
     (32, 784, 256),
     (256, 1024, 1024),
 )
+# The scores of attention: (matrices, steps, size of a head).
+_HEADS = ((256, 8, 8), (128, 64, 16), (128, 256, 64))
 
 
 def _counted(op: str, rows: int, *dims: Shape) -> int:
@@ -147,6 +149,12 @@ def _matmul(shape: Shape, new: Arrays) -> Call:
     flops = _counted("matmul", rows, (inputs,), (inputs, units))
     x, w = new.normal(rows, inputs), new.normal(inputs, units)
     return _call(flops, x, w, out=new.empty(rows, units))
+
+
+def _batch_matmul(shape: Shape, new: Arrays) -> Call:
+    count, rows, inner = shape
+    a, b, out = new.normal(*shape), new.normal(*shape), new.empty(count, rows, rows)
+    return _call(2 * out.size * inner, a, b, out=out, transpose_b=True)
 
 
 def _dense(shape: Shape, new: Arrays) -> Call:
@@ -174,6 +182,7 @@ def _products() -> Iterator[Kernel]:
     squares = ((512, 512, 512), (2048, 2048, 2048))
     shapes = tuple(sorted((*_LAYERS, *squares), key=math.prod))
     yield Kernel("matmul", "products", shapes, _matmul)
+    yield Kernel("batch_matmul", "products", _HEADS, _batch_matmul)
     for prepare in (_dense, _input_gradient, _weight_gradient):
         yield Kernel(prepare.__name__[1:], "products", _LAYERS, prepare)
 
@@ -420,12 +429,6 @@ def _max_steps_gradient(shape: Shape, new: Arrays) -> Call:
     return _call(3 * x.size, new.normal(rows, cols), x, x.max(axis=1), out=new.empty(*shape))
 
 
-def _row_products(shape: Shape, new: Arrays) -> Call:
-    rows, steps, _ = shape
-    a, b = new.normal(*shape), new.normal(*shape)
-    return _call(2 * steps * a.size, a, b, out=new.empty(rows, steps, steps))
-
-
 def _unit_rows(shape: Shape, new: Arrays) -> Call:
     x = new.normal(*shape)
     return _call(3 * x.size, x, out=new.empty(*shape))
@@ -455,7 +458,6 @@ def _steps() -> Iterator[Kernel]:
     yield Kernel("repeat_steps", "steps", _WORDS, _repeat_steps)
     yield Kernel("max_steps", "steps", _WORDS, _over_steps)
     yield Kernel("max_steps_gradient", "steps", _WORDS, _max_steps_gradient)
-    yield Kernel("row_products", "steps", _WORDS, _row_products)
     yield Kernel("unit_rows", "lengths", _OUTPUTS, _unit_rows)
     yield Kernel("unit_rows_gradient", "lengths", _OUTPUTS, _unit_rows_gradient)
     yield Kernel("standardize", "lengths", _OUTPUTS, _standardize)

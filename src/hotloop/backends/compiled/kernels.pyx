@@ -38,7 +38,7 @@ from .csrc cimport (
     hl_powers,
     hl_team,
 )
-from .matmul cimport padded, product, product_scratch_bytes
+from .matmul cimport Matrices, matrices, padded, product_scratch_bytes, products
 from .runtime cimport (
     Buffer,
     PackedArray,
@@ -72,12 +72,8 @@ cdef struct Product:
     ptrdiff_t m
     ptrdiff_t n
     ptrdiff_t k
-    char *a
-    ptrdiff_t a_row
-    ptrdiff_t a_col
-    char *b
-    ptrdiff_t b_row
-    ptrdiff_t b_col
+    Matrices a
+    Matrices b
     char *bias
     int activation
     double alpha
@@ -98,8 +94,8 @@ cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noe
 cdef void run_product(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                       Worker *worker) noexcept nogil:
     cdef const Product *p = <const Product *> args
-    product(batch.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
-            <hl_activation> p.activation, p.alpha, p.c, worker)
+    products(batch.kernels, 1, p.m, p.n, p.k, &p.a, &p.b, p.bias, <hl_activation> p.activation,
+             p.alpha, p.c, worker)
 
 
 cdef _on_team(const Step *step, Batch *batch, size_t scratch_bytes, int n_threads):
@@ -538,6 +534,8 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
     cdef Batch batch
     cdef Buffer room, aside
     cdef const hl_kernels *kernels = _kernels(a)
+    cdef char *left
+    cdef char *right
     cdef char *result
     memset(&p, 0, sizeof(Product))
     p.m, p.k = a.shape[::-1] if transpose_a else a.shape
@@ -546,19 +544,15 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         raise ValueError(f"shapes {(p.m, p.k)}, {(inner, p.n)} and {out.shape} do not fit")
     if p.m == 0 or p.n == 0:
         return
-    p.a, p.b, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    left, right, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
     p.c = result
     if not (
-        _apart(result, out.nbytes, p.a, a.nbytes) and _apart(result, out.nbytes, p.b, b.nbytes)
+        _apart(result, out.nbytes, left, a.nbytes) and _apart(result, out.nbytes, right, b.nbytes)
     ):
         aside = Buffer(out.nbytes)
         p.c = aside.data
-    p.a_row, p.a_col = p.k, 1
-    if transpose_a:
-        p.a_row, p.a_col = 1, p.m
-    p.b_row, p.b_col = p.n, 1
-    if transpose_b:
-        p.b_row, p.b_col = 1, p.k
+    p.a = matrices(left, p.m, p.k, transpose_a)
+    p.b = matrices(right, p.k, p.n, transpose_b)
     if bias is not None:
         if bias.shape != (p.n,):
             raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")
@@ -578,6 +572,22 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
 
 def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
     _product(a, b, None, out, transpose_a, transpose_b, HL_LINEAR, 0.0)
+
+
+def batch_matmul(a, b, *, out, transpose_a=False, transpose_b=False):
+    *lead, m, k = (*a.shape[:-2], *a.shape[:-3:-1]) if transpose_a else a.shape
+    n = b.shape[-2 if transpose_b else -1]
+    _check_shape("b", b, (*lead, n, k) if transpose_b else (*lead, k, n))
+    _check_shape("out", out, (*lead, m, n))
+    if out.size:
+        _run(
+            "batch_matmul",
+            [operand(_address(a, a.dtype), a.shape[-2:], True),
+             operand(_address(b, a.dtype), b.shape[-2:], True)],
+            [operand(_address(out, a.dtype), (m, n), True)],
+            {"transpose_a": transpose_a, "transpose_b": transpose_b}, _kernels(a), prod(lead),
+            out.size * max(k, 1) // (PRODUCT_GRAIN // GRAIN),
+        )
 
 
 def dense(x, w, b=None, *, out, activation="linear", alpha=0.0):
@@ -686,6 +696,7 @@ def _table():
         op.__name__: op
         for op in (
             matmul,
+            batch_matmul,
             dense,
             input_gradient,
             weight_gradient,

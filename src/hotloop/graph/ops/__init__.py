@@ -8,14 +8,15 @@ name; all records are in `hotloop.graph.op.OPS`.
 
 from .dense import (
     ADD_BIAS,
+    BATCH_MATMUL,
     BIAS_GRADIENT,
     DENSE,
     INPUT_GRADIENT,
     MATMUL,
     WEIGHT_GRADIENT,
     add_bias,
+    batch_matmul,
     matmul,
-    row_products,
 )
 from .elementwise import (
     ADD,
@@ -110,6 +111,7 @@ __all__ = [
     "ADD",
     "ADD_BIAS",
     "AVERAGE",
+    "BATCH_MATMUL",
     "BATCH_NORMALIZATION",
     "BIAS_GRADIENT",
     "BIAS_GRADIENT_UPDATE",
@@ -142,6 +144,7 @@ __all__ = [
     "add",
     "add_bias",
     "alpha_dropout",
+    "batch_matmul",
     "batch_normalization",
     "broadcast",
     "concatenate",
@@ -171,7 +174,6 @@ __all__ = [
     "repeat",
     "repeat_steps",
     "reshape",
-    "row_products",
     "scale",
     "softmax",
     "source_of",
