@@ -9,13 +9,21 @@ training (x: batch by inputs, w: inputs by units, dy: batch by units):
 - ``weights``: x^T dy, the weight gradient
 - ``inputs``: dy w^T, the input gradient
 
-and square products of 256 to 2,048. Everybody writes into memory that is there already.
+square products of 256 to 2,048, and the products of two values that attention is made of, of 32
+examples with four heads each, T steps and heads of h numbers:
+
+- ``scores``: (T, h) by (T, h) transposed
+- ``context``: (T, T) by (T, h)
+- ``keys``: (T, T) transposed by (T, h), the gradient of scores
+
+Everybody writes into memory that is there already.
 
 - ``hotloop`` is the product as training does it, one step of a plan: weights stand packed, and
   no Python runs. The time is `Model.profile`'s, of a layer behind another one; a penalty on its
   weights keeps the update out of the product that is their gradient.
 - ``kernels`` is `hotloop.kernels.matmul`, which takes arrays as they are, as NumPy's and
-  PyTorch's ``matmul`` do: one call from Python each.
+  PyTorch's ``matmul`` do: one call from Python each. Many matrices go to the backend's
+  ``batch_matmul``.
 """
 
 from __future__ import annotations
@@ -39,11 +47,15 @@ import report
 import turns
 
 FORWARD, WEIGHTS, INPUTS = "forward", "weights", "inputs"
+SCORES, CONTEXT, KEYS = "scores", "context", "keys"
 HOTLOOP, KERNELS, NUMPY, TORCH = "hotloop", "kernels", "numpy", "torch"
 LIBRARIES = (HOTLOOP, KERNELS, NUMPY, TORCH)
 OTHERS = (NUMPY, TORCH)
 BATCHES = (1, 256)
 SQUARES = (256, 512, 1024, 2048)
+MATRICES = 32 * 4
+STEPS = (64, 128, 256)
+HEADS = (16, 32, 64, 128)
 # Hotloop's may be this much slower than another's before the table says so.
 NOISE = 0.05
 TIMING_SECONDS = 0.01
@@ -53,24 +65,25 @@ Call = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Product:
-    """One product of a dense layer."""
+    """One product of a dense layer, or of so many matrices: (batch, inputs) by (inputs, units)."""
 
     kind: str
     batch: int
     inputs: int
     units: int
+    matrices: int = 1
 
     @property
     def flops(self) -> int:
         """Operations, two for a multiply-add."""
-        return 2 * self.batch * self.inputs * self.units
+        return 2 * self.matrices * self.batch * self.inputs * self.units
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.batch} {self.inputs} {self.units}"
+        return f"{self.kind} {self.batch} {self.inputs} {self.units} {self.matrices}"
 
 
 def products(*, quick: bool) -> list[Product]:
-    """What is measured: of each layer that a job has, and squares."""
+    """What is measured: of each layer that a job has, squares, and attention."""
     shapes = {
         (batch, inputs, units)
         for case in cases.CASES
@@ -80,38 +93,63 @@ def products(*, quick: bool) -> list[Product]:
     }
     ordered = sorted(shapes, key=lambda shape: (shape[1] * shape[2], shape))
     layers = [Product(kind, *s) for s in ordered for kind in (FORWARD, WEIGHTS, INPUTS)]
-    return layers + [Product(FORWARD, n, n, n) for n in SQUARES[: 1 if quick else None]]
+    squares = [Product(FORWARD, n, n, n) for n in SQUARES[: 1 if quick else None]]
+    return layers + squares + attention(quick=quick)
+
+
+def attention(*, quick: bool) -> list[Product]:
+    """The products of two values, head by head."""
+    return [
+        Product(kind, steps, head, steps, MATRICES)
+        if kind == SCORES
+        else Product(kind, steps, steps, head, MATRICES)
+        for steps in STEPS[: 1 if quick else None]
+        for head in HEADS[: 1 if quick else None]
+        for kind in (SCORES, CONTEXT, KEYS)
+    ]
 
 
 # ------------------------------------------------------------------- one library at work
 
 
-def operands(product: Product) -> tuple[Any, Any, bool, bool, tuple[int, int]]:
+def operands(product: Product) -> tuple[Any, Any, bool, bool, tuple[int, ...]]:
     """Both arrays, which of them is transposed, and the result's shape."""
     rng = np.random.default_rng(0)
     b, i, o = product.batch, product.inputs, product.units
+    lead = () if product.matrices == 1 else (product.matrices,)
 
     def array(*shape: int) -> Any:
-        return rng.standard_normal(shape, dtype=np.float32)
+        return rng.standard_normal((*lead, *shape), dtype=np.float32)
 
-    if product.kind == FORWARD:
-        return array(b, i), array(i, o), False, False, (b, o)
+    if product.kind == SCORES:
+        return array(b, i), array(o, i), False, True, (*lead, b, o)
+    if product.kind == KEYS:
+        return array(i, b), array(i, o), True, False, (*lead, b, o)
+    if product.kind in (FORWARD, CONTEXT):
+        return array(b, i), array(i, o), False, False, (*lead, b, o)
     if product.kind == WEIGHTS:
         return array(b, i), array(b, o), True, False, (i, o)
     return array(b, o), array(i, o), False, True, (b, i)
 
 
 def kernels_call(product: Product) -> Call:
-    from hotloop import kernels
+    from hotloop import backends, kernels
 
     a, b, ta, tb, shape = operands(product)
     out = np.empty(shape, np.float32)
-    return lambda: kernels.matmul(a, b, transpose_a=ta, transpose_b=tb, out=out)
+    matmul = kernels.matmul
+    if product.matrices > 1:
+        matmul = backends.operations("cython")["batch_matmul"]
+    return lambda: matmul(a, b, transpose_a=ta, transpose_b=tb, out=out)
 
 
 def numpy_call(product: Product) -> Call:
     a, b, ta, tb, shape = operands(product)
-    a, b, out = a.T if ta else a, b.T if tb else b, np.empty(shape, np.float32)
+    a, b, out = (
+        a.swapaxes(-1, -2) if ta else a,
+        b.swapaxes(-1, -2) if tb else b,
+        np.empty(shape, np.float32),
+    )
     return lambda: np.matmul(a, b, out=out)
 
 
@@ -120,7 +158,7 @@ def torch_call(product: Product) -> Call:
 
     a, b, ta, tb, shape = operands(product)
     x, y = torch.from_numpy(a), torch.from_numpy(b)
-    x, y, out = x.T if ta else x, y.T if tb else y, torch.empty(shape)
+    x, y, out = x.mT if ta else x, y.mT if tb else y, torch.empty(shape)
     return lambda: torch.matmul(x, y, out=out)
 
 
@@ -151,12 +189,38 @@ def timed_call(make: Callable[[Product], Call]) -> Callable[[Product], float]:
 
 def plan_seconds(product: Product) -> float:
     """Seconds of a product as a step of a training plan."""
+    if product.matrices > 1:
+        return _dot_seconds(product)
     model, x, y, steps = _model(product.batch, product.inputs, product.units)
     ops = {FORWARD: "dense", WEIGHTS: "weight_gradient", INPUTS: "input_gradient"}
     turns.warm_up(lambda: model.profile(x, y, batch_size=product.batch, steps=steps))
     profile = model.profile(x, y, batch_size=product.batch, steps=steps)
     (row,) = [r for r in profile.rows if (r.op, r.layer) == (ops[product.kind], "measured")]
     return float(row.time_us * 1e-6)
+
+
+def _dot_seconds(product: Product) -> float:
+    """Seconds of the products of a layer of two inputs, with an example for each matrix."""
+    model, given, y, steps = _dot(product)
+    turns.warm_up(lambda: model.profile(given, y, batch_size=product.matrices, steps=steps))
+    profile = model.profile(given, y, batch_size=product.matrices, steps=steps)
+    (row,) = [r for r in profile.rows if r.op == "batch_matmul"]
+    return float(row.time_us * 1e-6)
+
+
+@cache
+def _dot(product: Product) -> tuple[Any, Any, Any, int]:
+    """A model of that layer, its data, and how many steps a timing needs."""
+    from hotloop import Model, layers
+
+    *given, transpose_a, transpose_b, shape = operands(product)
+    inputs = [layers.Input(x.shape[1:]) for x in given]
+    axes = (1 if transpose_a else 2, 2 if transpose_b else 1)
+    model = Model(inputs, layers.Dot(axes)(inputs))
+    model.compile("sgd", "mse")
+    y = np.zeros(shape, np.float32)
+    step = 1e-6 * model.profile(given, y, batch_size=product.matrices, steps=1).step_us
+    return model, given, y, max(1, round(TIMING_SECONDS / step))
 
 
 @cache
@@ -243,7 +307,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: GFLOP/s and percent of peak, then the ratios."""
     libraries = list(results[0]["gflops"])
     owns = list(results[0]["ratios"])
-    head = ["product", "batch", "inputs", "units", *libraries]
+    head = ["product", "batch", "inputs", "units", "matrices", *libraries]
     head += [f"best other / {own}" for own in owns]
     rows = [
         [

@@ -89,6 +89,15 @@ typedef struct hl_weight_update_args {
     int read_by_all; /* threads have read the weights that others update */
 } hl_weight_update_args;
 
+/* y (m, n) = a (m, k) times b (k, n), for each matrix of each example */
+typedef struct hl_batch_matmul_args {
+    ptrdiff_t matrices; /* of an example */
+    ptrdiff_t m, n, k;
+    int transpose_a, transpose_b; /* they stand as (k, m) and as (n, k) */
+    const char *a, *b;
+    char *y;
+} hl_batch_matmul_args;
+
 /* ------------------------------------------------------- biases, and elements */
 
 typedef struct hl_add_bias_args {
@@ -393,13 +402,6 @@ typedef struct hl_max_steps_gradient_args {
     const char *dy, *x, *y;
     char *dx;
 } hl_max_steps_gradient_args;
-
-/* y (m, n) = a (m, k) times b (n, k) transposed */
-typedef struct hl_row_products_args {
-    ptrdiff_t m, n, k;
-    const char *a, *b;
-    char *y;
-} hl_row_products_args;
 
 typedef struct hl_standardize_args {
     int invert;

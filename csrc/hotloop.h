@@ -525,10 +525,6 @@ typedef struct hl_kernels {
     void (*max_steps_gradient)(const void *dy, const void *x, const void *y, ptrdiff_t rows,
                                ptrdiff_t steps, ptrdiff_t cols, void *dx);
 
-    /* y[i, j] = sum_p a[i, p] * b[j, p] for i < m, j < n, in an order that depends on k alone. */
-    void (*row_products)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, const void *b,
-                         void *y);
-
     /* y = x / max(|x|, 10^-7) of each row, |x| being its Euclidean length; y may be x. */
     void (*unit_rows)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
 

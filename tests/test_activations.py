@@ -24,6 +24,7 @@ BY_HAND = {  # values at -1, 0 and 2
     "sigmoid": (1 / (1 + E), 0.5, 1 / (1 + E**-2)),
     "hard_sigmoid": (1 / 3, 0.5, 5 / 6),
     "tanh": (math.tanh(-1), 0.0, math.tanh(2)),
+    "absolute": (1.0, 0.0, 2.0),
     "exponential": (1 / E, 1.0, E**2),
     "relu6": (0.0, 0.0, 2.0),
     "celu": (1 / E - 1, 0.0, 2.0),

@@ -62,6 +62,7 @@ ACTIVATIONS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     # functional.hardsigmoid knows 1/6 in float32 only.
     "hard_sigmoid": ("hard_sigmoid", lambda x: torch.clamp(x / 6 + 0.5, 0, 1)),
     "tanh": ("tanh", torch.tanh),
+    "absolute": ("absolute", torch.abs),
     "exponential": ("exponential", torch.exp),
     "softmax": ("softmax", lambda x: torch.softmax(x, -1)),
     "log_softmax": ("log_softmax", lambda x: torch.log_softmax(x, -1)),

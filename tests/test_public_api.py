@@ -459,7 +459,7 @@ def test_names_at_the_top():
             "linear relu leaky_relu elu selu gelu silu softplus softsign sigmoid hard_sigmoid "
             "tanh exponential softmax log_softmax relu6 celu hard_silu hard_swish mish log_sigmoid "
             "squareplus sparse_plus sparse_sigmoid hard_tanh tanh_shrink hard_shrink soft_shrink "
-            "threshold sparsemax glu",
+            "threshold sparsemax glu absolute",
         ),
         (
             "losses",

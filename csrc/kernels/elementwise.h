@@ -34,6 +34,7 @@
     X(TANH, tanh, tanh_gradient, output)                                                           \
     X(HARD_TANH, hard_tanh, hard_tanh_gradient, output)                                            \
     X(TANH_SHRINK, tanh_shrink, tanh_shrink_gradient, input)                                       \
+    X(ABSOLUTE, absolute, absolute_gradient, input)                                                \
     X(EXPONENTIAL, exponential, exponential_gradient, output)
 
 /* NAME and function of two numbers. A NaN in either is a NaN of the result. */
@@ -201,6 +202,11 @@ static HL_INLINE vec N(tanh_shrink)(vec x, vec alpha) {
     return x - vtanh(x);
 }
 
+static HL_INLINE vec N(absolute)(vec x, vec alpha) {
+    (void)alpha;
+    return vabs(x);
+}
+
 static HL_INLINE vec N(exponential)(vec x, vec alpha) {
     (void)alpha;
     return vexp(x);
@@ -366,6 +372,11 @@ static HL_INLINE vec N(tanh_shrink_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
     const vec t = vtanh(x);
     return dy * (t * t);
+}
+
+static HL_INLINE vec N(absolute_gradient)(vec dy, vec x, vec alpha) {
+    (void)alpha;
+    return only((ivec)(x > 0) | (ivec)(x < 0), (vec)((ivec)dy ^ sign_bits(x)));
 }
 
 static HL_INLINE vec N(exponential_gradient)(vec dy, vec y, vec alpha) {

@@ -103,7 +103,6 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .repeat_steps = N(repeat_steps),
     .max_steps = N(max_steps),
     .max_steps_gradient = N(max_steps_gradient),
-    .row_products = N(row_products),
     .unit_rows = N(unit_rows),
     .unit_rows_gradient = N(unit_rows_gradient),
     .standardize = N(standardize),

@@ -1,4 +1,4 @@
-/* Examples of several rows: steps of a sequence, or the rows of two matrices. */
+/* Examples of several rows: steps of a sequence. */
 
 static void N(repeat_steps)(const void *x_, ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols,
                             void *y_) {
@@ -67,14 +67,6 @@ static HL_INLINE T N(inner_product)(const T *a, const T *b, ptrdiff_t n) {
         sum[0] = mul_add(load_n(a + p, count), load_n(b + p, count), sum[0]);
     }
     return sum_lanes(sum[0] + sum[1]);
-}
-
-static void N(row_products)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, const void *b,
-                            void *y) {
-    for (ptrdiff_t i = 0; i < m; i++)
-        for (ptrdiff_t j = 0; j < n; j++)
-            ((T *)y)[i * n + j] =
-                N(inner_product)((const T *)a + i * k, (const T *)b + j * k, k);
 }
 
 static void N(unit_rows)(const void *x_, void *y_, ptrdiff_t rows, ptrdiff_t cols) {

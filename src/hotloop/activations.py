@@ -392,6 +392,17 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
     return _scale(above, 1.0, default_value)
 
 
+def absolute(x: Any) -> Any:
+    """f(x) = abs(x), whose derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> absolute([-1.0, 2.0])
+    array([1., 2.])
+    """
+    return _apply("absolute", x)
+
+
 def exponential(x: Any) -> Any:
     """f(x) = exp(x).
 
@@ -506,6 +517,7 @@ _BY_NAME: dict[str, Activation] = {
         hard_shrink,
         soft_shrink,
         threshold,
+        absolute,
         exponential,
         softmax,
         log_softmax,

@@ -144,6 +144,65 @@ def test_matmul(
         )
 
 
+# (m, k, n) of matrices that are multiplied one by one.
+MATRICES = [
+    *((1, 1, 1), (2, 3, 4), (8, 8, 8), (1, 40, 1), (5, 0, 3), (3, 2, 1), (1, 5, 33)),
+    *((7, 16, 7), (33, 17, 16), (16, 33, 65), (100, 9, 3), (2, 1030, 5), (13, 64, 8)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_batch_matmul(
+    dtype: Any, transpose_a: bool, transpose_b: bool, threads: int, rng: np.random.Generator
+) -> None:
+    for m, k, n in MATRICES:
+        for lead in ((1,), (3,), (2, 5), (0,), (2, 3, 2)):
+            a = rng.normal(size=(*lead, k, m) if transpose_a else (*lead, m, k)).astype(dtype)
+            b = rng.normal(size=(*lead, n, k) if transpose_b else (*lead, k, n)).astype(dtype)
+            assert_parity(
+                "batch_matmul",
+                a,
+                b,
+                out={"out": np.full((*lead, m, n), 7, dtype)},
+                scale=math.sqrt(k) + 1.0,
+                transpose_a=transpose_a,
+                transpose_b=transpose_b,
+            )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_batch_matmul_gives_the_same_bits_however_it_is_shared(
+    dtype: Any, transpose_a: bool, transpose_b: bool, rng: np.random.Generator
+) -> None:
+    """By threads, and whatever matrices stand beside: attention of few and of many examples."""
+    before = hotloop.config.num_threads()
+    try:
+        for m, k, n in [*MATRICES, (256, 32, 256), (256, 256, 32), (250, 60, 128), (31, 2050, 70)]:
+            lead = (3,) if m * n * k > 10_000 else (400,)
+            a = rng.normal(size=(*lead, k, m) if transpose_a else (*lead, m, k)).astype(dtype)
+            b = rng.normal(size=(*lead, n, k) if transpose_b else (*lead, k, n)).astype(dtype)
+            first = None
+            for threads in (1, 2, 3, 4):
+                hotloop.set_num_threads(threads)
+                for count in (len(a), 1):
+                    out = np.empty((count, m, n), dtype)
+                    compiled.OPS["batch_matmul"](
+                        a[:count],
+                        b[:count],
+                        out=out,
+                        transpose_a=transpose_a,
+                        transpose_b=transpose_b,
+                    )
+                    first = out if first is None else first
+                    assert np.array_equal(out, first[:count]), (m, k, n, threads)
+    finally:
+        hotloop.set_num_threads(before)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_dense(activation: str, dtype: Any, rng: np.random.Generator) -> None:
@@ -471,22 +530,9 @@ def test_examples_without_steps(dtype: Any, threads: int) -> None:
     assert_parity("mean_steps", x, out={"out": few})
     assert_parity("repeat_steps", few, out={"out": x})
     assert_parity("max_steps_gradient", few, x, few, out={"out": x})
-    products = {"out": np.full((5, 2, 4), 7, dtype)}
-    given = np.empty((5, 2, 0), dtype), np.empty((5, 4, 0), dtype)
-    assert_parity("row_products", *given, out=products)
     for ops in (compiled.OPS, reference.OPS):
         with pytest.raises(ValueError, match="max"):
             ops["max_steps"](x, out=few)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_row_products(dtype: Any, threads: int, rng: np.random.Generator) -> None:
-    for m, k in [(m, k) for m, k in SHAPES if m]:
-        for rows in ((3,), (2, 5), (0,)):
-            a = rng.normal(size=(*rows, m, k)).astype(dtype)
-            b = rng.normal(size=(*rows, 4, k)).astype(dtype)
-            out = {"out": np.empty((*rows, m, 4), dtype)}
-            assert_parity("row_products", a, b, out=out, scale=k)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -513,6 +559,9 @@ def test_standardize(dtype: Any, invert: bool, threads: int, rng: np.random.Gene
             assert_parity("standardize_gradient", x, variance, out=out, **how)
 
 
+TRANSPOSED = {"transpose_b": True}
+
+
 def test_shapes_of_examples_that_do_not_fit_are_refused() -> None:
     x = np.ones((2, 3, 4), np.float32)
     index = np.zeros((2, 3), np.int32)
@@ -529,7 +578,10 @@ def test_shapes_of_examples_that_do_not_fit_are_refused() -> None:
         ("repeat_steps", (x[0],), {"out": np.empty((2, 3, 4), np.float32)}),
         ("max_steps", (x,), {"out": np.empty((1, 4), np.float32)}),
         ("max_steps_gradient", (x[0], x, x[:, 0]), {"out": x}),
-        ("row_products", (x, x[:1]), {"out": np.empty((2, 3, 3), np.float32)}),
+        ("batch_matmul", (x, x), {"out": np.empty((2, 3, 3), np.float32)}),
+        ("batch_matmul", (x, x[:1]), {"out": np.empty((2, 3, 3), np.float32), **TRANSPOSED}),
+        ("batch_matmul", (x, x), {"out": np.empty((2, 3, 4), np.float32), **TRANSPOSED}),
+        ("batch_matmul", (x, x.astype(float)), {"out": np.empty((2, 3, 3), "f"), **TRANSPOSED}),
         ("standardize", (x, x[0, 0], x[0, 0]), {"out": x, "invert": False}),
     ):
         with pytest.raises(ValueError, match=r"expected|need C-contiguous arrays of one dtype"):

@@ -47,6 +47,7 @@ VALUES = {
     "tanh": (-0.9640275800758169, 0.0, 0.7615941559557649),
     "hard_tanh": (-1.0, 0.0, 1.0),
     "tanh_shrink": (-1.0359724199241831, 0.0, 0.2384058440442351),
+    "absolute": (2.0, 0.0, 1.0),
     "exponential": (E**-2, 1.0, E),
 }
 
@@ -77,6 +78,7 @@ LIMITS = {  # x = -inf, -1e30, 1e30, inf
     "tanh": (-1.0, -1.0, 1.0, 1.0),
     "hard_tanh": (-1.0, -1.0, 1.0, 1.0),
     "tanh_shrink": (-np.inf, -1e30, 1e30, np.inf),
+    "absolute": (np.inf, 1e30, 1e30, np.inf),
     "exponential": (0.0, 0.0, np.inf, np.inf),
 }
 
@@ -107,6 +109,7 @@ LIMIT_SLOPES = {  # x = -inf, -1e30, 1e30, inf
     "tanh": (0.0, 0.0, 0.0, 0.0),
     "hard_tanh": (0.0, 0.0, 0.0, 0.0),
     "tanh_shrink": (1.0, 1.0, 1.0, 1.0),
+    "absolute": (-1.0, -1.0, 1.0, 1.0),
     "exponential": (0.0, 0.0, np.inf, np.inf),
 }
 

@@ -75,6 +75,7 @@ double expected_activation(hl_activation kind, double alpha, double x) {
     case HL_TANH: return tanh(x);
     case HL_HARD_TANH: return clip(x, -1, 1);
     case HL_TANH_SHRINK: return x - tanh(x);
+    case HL_ABSOLUTE: return fabs(x);
     case HL_EXPONENTIAL: return exp(x);
     }
     return NAN;
@@ -91,7 +92,8 @@ double activation_slack(hl_activation kind, double x, double y) {
     case HL_CLIPPED_RELU:
     case HL_THRESHOLD:
     case HL_HARD_SHRINK:
-    case HL_HARD_TANH: break;
+    case HL_HARD_TANH:
+    case HL_ABSOLUTE: break;
     case HL_SOFT_SHRINK: ulps = 0.5; break;
     case HL_LEAKY_RELU: ulps = 0.5; break;
     case HL_ELU: ulps = 1.6; break;
@@ -132,7 +134,8 @@ static int can_die(hl_activation kind) {
     case HL_SPARSE_PLUS:
     case HL_HARD_SIGMOID:
     case HL_SPARSE_SIGMOID:
-    case HL_HARD_TANH: return 1;
+    case HL_HARD_TANH:
+    case HL_ABSOLUTE: return 1;
     default: return 0;
     }
 }
@@ -148,6 +151,7 @@ double expected_gradient(hl_activation kind, double alpha, double dy, double sav
     case HL_HARD_SHRINK:
     case HL_SOFT_SHRINK: slope = y != 0; break;
     case HL_HARD_TANH: slope = fabs(y) < 1; break;
+    case HL_ABSOLUTE: slope = (x > 0) - (x < 0); break;
     case HL_LEAKY_RELU: slope = y > 0 ? 1 : alpha, ulps = 0.5; break;
     case HL_ELU: slope = y > 0 ? 1 : y + alpha, ulps = 1; break;
     case HL_CELU: slope = y > 0 ? 1 : y / alpha + 1, ulps = 3; break;

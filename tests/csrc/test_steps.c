@@ -57,18 +57,6 @@ static double product(const void *a, ptrdiff_t i, const void *b, ptrdiff_t j, pt
     return sum;
 }
 
-static void products_case(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-    begin("row_products m=%td n=%td k=%td", m, n, k);
-    void *a = room(m * k), *b = room(n * k), *y = room(m * n);
-    fill(a, m * k, -1, 1);
-    fill(b, n * k, -1, 1);
-    K->row_products(m, n, k, a, b, y);
-    for (ptrdiff_t i = 0; i < m * n; i++)
-        expect_near("y", i, get(y, i), product(a, i / n * k, b, i % n * k, k),
-                    epsilon() * (double)k);
-    end();
-}
-
 static void unit_case(ptrdiff_t rows, ptrdiff_t cols, int in_place) {
     begin("unit_rows rows=%td cols=%td in_place=%d", rows, cols, in_place);
     void *x = room(rows * cols), *dy = room(rows * cols);
@@ -125,7 +113,6 @@ void test_steps(void) {
         repeat_case(1 + below(5), 1 + below(9), sizes[s]);
         repeat_case(1 + below(5), sizes[s], 1);
         max_case(1 + below(5), 1 + below(9), sizes[s]);
-        products_case(1 + below(5), 1 + below(5), sizes[s]);
         for (int invert = 0; invert < 2; invert++) {
             unit_case(1 + below(9), sizes[s], invert);
             for (int with_mean = 0; with_mean < 2; with_mean++) {
@@ -139,8 +126,6 @@ void test_steps(void) {
     repeat_case(3, 2, 0);
     max_case(0, 3, 4);
     max_case(3, 2, 0);
-    products_case(2, 3, 0);
-    products_case(0, 3, 5);
     unit_case(0, 5, 0);
     unit_case(3, 0, 0);
     standardize_case(0, 0, 3, 1, 1);

@@ -12,11 +12,13 @@ import pytest
 
 from hotloop import backends, optimizers
 from hotloop.backends import numpy as reference
+from hotloop.backends import own
 from hotloop.backends.formulas import ACTIVATIONS
 from hotloop.backends.interpreter import Interpreter
 from hotloop.backends.scalar_functions import ScalarFunction
 from hotloop.constraints import NonNeg
 from hotloop.data.feed import Feed
+from hotloop.graph import ops
 from hotloop.graph.gradients import backward
 from hotloop.graph.memory import Placement
 from hotloop.graph.network import Layer
@@ -110,7 +112,9 @@ CASES = {
     "weight_gradient": Case([x(2, 4), x(2, 5)], 8 * (X + 30 + 20), 80),
     "add_bias": Case([x(2, 4), w(4)], 8 * (X + 4 + X)),
     "bias_gradient": Case([x(2, 4)], 8 * (X + 4)),
-    "row_products": Case([x(2, 4), x(5, 4)], 8 * (X + 60 + 30), 80),
+    "batch_matmul": Case(
+        [x(2, 4), x(5, 4)], 8 * (X + 60 + 30), 80, {"transpose_a": False, "transpose_b": True}
+    ),
     "prelu": Case([x(2, 4), w(4)], 8 * (2 * X + 4)),
     "prelu_gradient": Case([x(2, 4), x(2, 4), w(4)], 8 * (3 * X + 4)),
     "prelu_alpha_gradient": Case([x(2, 4), x(2, 4)], 8 * (2 * X + 4)),
@@ -364,6 +368,30 @@ def test_a_record_says_what_it_is(op: Op) -> None:
 
 
 @every_op
+def test_a_record_says_what_is_the_user_s(op: Op) -> None:
+    """A step of the user's may raise an error in the middle of a batch."""
+    node = Example(op).node
+    users = {"own_activation": "scalar", "lambda": "python"}
+    assert op.users(node) == users.get(op.name.removesuffix("_gradient"), "")
+    assert own.may_raise(node) == (own.server(node) == "python")
+    assert (own.server(node) is None) == (not op.users(node))
+
+
+@pytest.mark.parametrize("op", [ops.LOSS, ops.METRIC], ids=str)
+def test_a_loss_may_be_the_user_s(op: Op) -> None:
+    node = Example(op).node
+    for kind, users in (("own_loss", "scalar"), ("array_loss", "python"), ("poisson", "")):
+        assert op.users(Node(op, node.inputs, (), {"kind": kind, "options": {}})) == users
+
+
+@pytest.mark.parametrize("function", [ops.matmul, ops.add_bias, ops.prelu])
+def test_weights_of_another_dtype_are_refused(function: Any) -> None:
+    weight = Variable(np.zeros((4, 4), np.float32), "layer/weight")
+    with pytest.raises(ValueError, match="'layer/weight' is float32 but its input is float64"):
+        function(Value((4,), "float64", role="input"), weight)
+
+
+@every_op
 def test_every_op_has_a_reference_or_says_why_not(op: Op) -> None:
     if not runs(op):
         return
@@ -413,7 +441,7 @@ def compare_with_differences(example: Example, which: int = 0) -> None:
         dy = Value(y.dims, y.dtype, role="input")
         example.feeds[dy] = factors
     else:
-        dy = parameter(Variable(factors))
+        dy = parameter(Variable(factors, row_axes=y.row_axes))
     gradients = backward([node], [(y, dy)], wanted)
     assert list(gradients) == wanted
 
@@ -432,6 +460,49 @@ def compare_with_differences(example: Example, which: int = 0) -> None:
             slope = (above - loss()) / (2.0 * step)
             numbers[place] = kept
             assert gradient[place] == pytest.approx(slope, rel=step, abs=step / 100), (value, place)
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_batch_matmul_of_several_heads_has_its_gradients(
+    transpose_a: bool, transpose_b: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = x(2, 4, 3) if transpose_a else x(2, 3, 4), x(2, 5, 4) if transpose_b else x(2, 4, 5)
+    how = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    case = Case([a, b], 8 * 3 * (24 + 40 + 30), 2 * 2 * 3 * 4 * 5, how)
+    monkeypatch.setitem(CASES, "batch_matmul", case)
+    op = OPS["batch_matmul"]
+    assert Example(op).node.output.dims == (2, 3, 5)
+    test_gradients_are_finite_differences(op)
+    test_flops_and_bytes_by_hand(op)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "transpose_b", "message"),
+    [
+        ((3, 4), (5, 4), False, r"of \(3, 4\) @ \(5, 4\): the sum is over 4 and over 5 numbers"),
+        ((3, 4), (4, 5), True, r"@ \(4, 5\) transposed: the sum is over 4 and over 5 numbers"),
+        ((4,), (4, 5), False, "needs two values of matrices, with the same axes in front"),
+        ((2, 3, 4), (4, 5), False, r"the same axes in front: \(2, 3, 4\) @ \(4, 5\)"),
+        ((2, 3, 4), (1, 4, 5), False, "the same axes in front"),
+    ],
+)
+def test_matrices_that_do_not_fit_are_refused(
+    a: tuple[int, ...], b: tuple[int, ...], transpose_b: bool, message: str
+) -> None:
+    one, other = (Value(dims, "float32", role="input") for dims in (a, b))
+    with pytest.raises(ValueError, match=message):
+        ops.batch_matmul(one, other, transpose_b=transpose_b)
+
+
+def test_batch_matmul_is_of_two_values_of_each_example_and_of_one_dtype() -> None:
+    one = Value((3, 4), "float32", role="input")
+    with pytest.raises(
+        ValueError, match="batch_matmul: its input 1 must have a batch, not be <Value w"
+    ):
+        ops.batch_matmul(one, parameter(Variable(np.ones((4, 5), np.float32), "w")))
+    with pytest.raises(ValueError, match="batch_matmul: its input 1 must be float32, not float64"):
+        ops.batch_matmul(one, Value((4, 5), "float64", role="input"))
 
 
 @every_op
@@ -561,7 +632,7 @@ def test_losses_of_several_rows_are_those_of_each_row(kind: str, name: str) -> N
 # ------------------------------------------------------------------------ what values are
 
 # Examples that are looked at one by one, whoever reads them, or that a function of the user's gets.
-OF_EXAMPLES = {"loss", "metric", "accumulate", "lambda", "lambda_gradient"}
+OF_EXAMPLES = {"batch_matmul", "loss", "metric", "accumulate", "lambda", "lambda_gradient"}
 
 
 def without_batch(given: Given) -> Given:
@@ -682,7 +753,7 @@ def test_the_core_broadcasts_as_the_reference(name: str, inputs: list[Given]) ->
 
 
 def test_shapes_that_cannot_be_broadcast_are_named() -> None:
-    with pytest.raises(ValueError, match=r"add needs values .* not of \(2, 4\) and \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"add needs values .* not of \(None, 2, 4\) and"):
         Example(OPS["add"], Case([x(2, 4), x(3, 4)], 0))
 
 

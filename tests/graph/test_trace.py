@@ -29,7 +29,7 @@ def test_what_fixes_a_length_is_not_laid_out_for_another() -> None:
 
 def test_values_of_two_shapes_are_not_added() -> None:
     a, b = (Value(dims, "float32") for dims in ((2,), (3,)))
-    with pytest.raises(ValueError, match=r"add needs values of one shape, not of \(None, 2\) and"):
+    with pytest.raises(ValueError, match=r"add needs values .* not of \(None, 2\) and"):
         ops.add(a, b)
 
 

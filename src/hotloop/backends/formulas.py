@@ -491,6 +491,20 @@ def tanh_shrink_derivative(x: Number) -> Number:
     return np.tanh(x) * np.tanh(x)
 
 
+def absolute(x: Number) -> Number:
+    """|x|.
+
+    >>> absolute(np.array([-2.0, 3.0]))
+    array([2., 3.])
+    """
+    return np.abs(x)
+
+
+def absolute_derivative(x: Number) -> Number:
+    """1 where x > 0, -1 where x < 0, else 0."""
+    return where(x > 0.0, one(x), where(x < 0.0, -one(x), 0.0))
+
+
 def exponential(x: Number) -> Number:
     """exp(x).
 
@@ -562,6 +576,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
         Activation("tanh", tanh, tanh_derivative, "y"),
         Activation("hard_tanh", hard_tanh, hard_tanh_derivative, "y"),
         Activation("tanh_shrink", tanh_shrink, tanh_shrink_derivative, "x"),
+        Activation("absolute", absolute, absolute_derivative, "x"),
         Activation("exponential", exponential, exponential_derivative, "y"),
     )
 }

@@ -67,6 +67,22 @@ def matmul(
     out[...] = product.reshape(out.shape)
 
 
+def batch_matmul(
+    a: Array, b: Array, *, out: Array, transpose_a: bool = False, transpose_b: bool = False
+) -> None:
+    """a b, matrix by matrix: a (..., m, k), b (..., k, n), out (..., m, n).
+
+    Where asked, the matrices of a or b are transposed first.
+
+    >>> out = np.empty((1, 1, 1))
+    >>> batch_matmul(np.array([[[1.0, 2.0]]]), np.array([[[3.0, 4.0]]]), out=out, transpose_b=True)
+    >>> out
+    array([[[11.]]])
+    """
+    x = np.swapaxes(a, -1, -2) if transpose_a else a
+    np.matmul(x, np.swapaxes(b, -1, -2) if transpose_b else b, out=out)
+
+
 def dense(
     x: Array,
     w: Array,
@@ -269,11 +285,6 @@ def max_steps_gradient(dy: Array, x: Array, y: Array, *, out: Array) -> None:
     equal = x == y[..., np.newaxis, :]
     share = dy / equal.sum(axis=-2, dtype=dy.dtype)
     out[...] = np.where(equal, share[..., np.newaxis, :], 0)
-
-
-def row_products(a: Array, b: Array, *, out: Array) -> None:
-    """Inner products of the rows of each example: a (..., m, k), b (..., n, k), out (..., m, n)."""
-    np.matmul(a, np.swapaxes(b, -1, -2), out=out)
 
 
 def unit_rows(x: Array, *, out: Array) -> None:
@@ -1520,6 +1531,7 @@ def _table() -> dict[str, Function]:
         op.__name__: op
         for op in (
             matmul,
+            batch_matmul,
             dense,
             input_gradient,
             weight_gradient,
@@ -1541,7 +1553,6 @@ def _table() -> dict[str, Function]:
             repeat_steps,
             max_steps,
             max_steps_gradient,
-            row_products,
             unit_rows,
             unit_rows_gradient,
             standardize,

@@ -135,6 +135,9 @@ class Value:
     def __neg__(self) -> Any:
         return self.operators.negative(self)
 
+    def __abs__(self) -> Any:
+        return self.operators.absolute(self)
+
     def __bool__(self) -> NoReturn:
         raise TypeError(
             f"a symbolic value of shape {self.shape} was asked whether it is true: a model's "
@@ -150,15 +153,14 @@ def _refused(operator: str) -> Callable[..., NoReturn]:
     def refuse(self: Value, *_: Any) -> NoReturn:
         raise TypeError(
             f"{operator} is not supported for a symbolic value (here of shape {self.shape}), which "
-            "has no numbers yet; use +, - and * of such values and numbers, / by a number, + "
-            "and @ of a layer's own weights, and hotloop's layers and activations"
+            "has no numbers yet; use +, - and * of such values and numbers, / by a number, "
+            "abs(x), + and @ of a layer's own weights, and hotloop's layers and activations"
         )
 
     return refuse
 
 
 for _name, _operator in {
-    "__abs__": "abs(x)",
     "__float__": "float(x)",
     "__floordiv__": "x // y",
     "__ge__": "x >= y",

@@ -305,15 +305,21 @@ class Dot(Merge):
 
     def merge(self, values: Sequence[Value]) -> Value:
         axes = self._axes([value.dims for value in values])
-        rows: list[Value] = []
+        matrices: list[Value] = []
+        in_columns: list[bool] = []  # the vectors, as those of an axis in front are: not copied
         rest: tuple[int, ...] = ()
         for value, axis in zip(values, axes, strict=True):
-            others = [a for a in range(len(value.dims)) if a != axis]
+            length, others = value.dims[axis], [a for a in range(len(value.dims)) if a != axis]
             rest += tuple(value.dims[a] for a in others)
-            last = ops.permute(value, (*others, axis))
-            flat = ops.reshape(last, (-1, value.dims[axis]))
-            rows.append(ops.unit_rows(flat) if self.normalize else flat)
-        return ops.reshape(ops.row_products(*rows), rest or (1,))
+            in_columns.append(axis == 0 and bool(others) and not self.normalize)
+            if in_columns[-1]:
+                matrices.append(ops.reshape(value, (length, -1)))
+                continue
+            rows = ops.reshape(ops.permute(value, (*others, axis)), (-1, length))
+            matrices.append(ops.unit_rows(rows) if self.normalize else rows)
+        first, second = in_columns
+        product = ops.batch_matmul(*matrices, transpose_a=first, transpose_b=not second)
+        return ops.reshape(product, rest or (1,))
 
     def _axes(self, shapes: Sequence[tuple[int, ...]]) -> list[int]:
         """The axis of one example of each input."""

@@ -1,6 +1,7 @@
 """``x + y``, ``2 * x`` and the like on symbolic values, as layers that have Keras's names.
 
-With a number, an operator is a `Rescaling`; with a weight of a layer of one's own, a part of that.
+With a number, an operator is a `Rescaling`; with a weight of a layer of one's own, a part of that;
+``abs(x)`` is an `Activation`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .. import naming
 from ..graph import ops
 from ..graph.trace import Value, current_layer
 from ..variables import Variable
+from .core import Activation
 from .merging import Add, Multiply, Subtract
 from .preprocessing import Rescaling
 
@@ -69,6 +71,11 @@ def divide(x: Value, number: Any) -> Any:
 def negative(x: Value) -> Any:
     """``-x``"""
     return _rescaled("negative", x, -1.0)
+
+
+def absolute(x: Value) -> Any:
+    """``abs(x)``"""
+    return Activation("absolute", name=naming.unique_name("absolute"), dtype=x.dtype)(x)
 
 
 def _rescaled(name: str, x: Value, scale: float, offset: float = 0.0) -> Any:

@@ -11,6 +11,8 @@ import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
 from ..backends.numpy import MERGES, WHOLE_UPDATES, Array, WholeUpdate, newton_schulz_flops
+from ..graph.op import OPS
+from ..graph.trace import Value, emit
 
 Shape = tuple[int, ...]
 
@@ -129,36 +131,58 @@ _LAYERS = (
     (32, 784, 256),
     (256, 1024, 1024),
 )
+# The scores of attention: (matrices, steps, size of a head).
+_HEADS = ((256, 8, 8), (128, 64, 16), (128, 256, 64))
+
+
+def _counted(op: str, rows: int, *dims: Shape) -> int:
+    """What the op's record counts for so many rows: of vectors, one a row, and of weights."""
+    record = OPS[op]
+    values = (Value(of, "float32", batched=len(of) == 1) for of in dims)
+    node = emit(record, *values)[0].node
+    assert node is not None
+    return rows * record.flops(node)
 
 
 def _matmul(shape: Shape, new: Arrays) -> Call:
-    m, k, n = shape
-    return _call(2 * m * k * n, new.normal(m, k), new.normal(k, n), out=new.empty(m, n))
+    rows, inputs, units = shape
+    flops = _counted("matmul", rows, (inputs,), (inputs, units))
+    x, w = new.normal(rows, inputs), new.normal(inputs, units)
+    return _call(flops, x, w, out=new.empty(rows, units))
+
+
+def _batch_matmul(shape: Shape, new: Arrays) -> Call:
+    count, rows, inner = shape
+    a, b, out = new.normal(*shape), new.normal(*shape), new.empty(count, rows, rows)
+    return _call(2 * out.size * inner, a, b, out=out, transpose_b=True)
 
 
 def _dense(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     x, w, b = new.normal(rows, inputs), new.normal(inputs, units), new.normal(units)
-    flops = 2 * rows * inputs * units + 2 * rows * units
+    flops = _counted("dense", rows, (inputs,), (inputs, units)) + 2 * rows * units
     return _call(flops, x, w, b, out=new.empty(rows, units), activation="relu")
 
 
 def _input_gradient(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     dy, w = new.normal(rows, units), new.normal(inputs, units)
-    return _call(2 * rows * inputs * units, dy, w, out=new.empty(rows, inputs))
+    flops = _counted("input_gradient", rows, (units,), (inputs, units))
+    return _call(flops, dy, w, out=new.empty(rows, inputs))
 
 
 def _weight_gradient(shape: Shape, new: Arrays) -> Call:
     rows, inputs, units = shape
     x, dy = new.normal(rows, inputs), new.normal(rows, units)
-    return _call(2 * rows * inputs * units, x, dy, out=new.empty(inputs, units))
+    flops = _counted("weight_gradient", rows, (inputs,), (units,))
+    return _call(flops, x, dy, out=new.empty(inputs, units))
 
 
 def _products() -> Iterator[Kernel]:
     squares = ((512, 512, 512), (2048, 2048, 2048))
     shapes = tuple(sorted((*_LAYERS, *squares), key=math.prod))
     yield Kernel("matmul", "products", shapes, _matmul)
+    yield Kernel("batch_matmul", "products", _HEADS, _batch_matmul)
     for prepare in (_dense, _input_gradient, _weight_gradient):
         yield Kernel(prepare.__name__[1:], "products", _LAYERS, prepare)
 
@@ -405,12 +429,6 @@ def _max_steps_gradient(shape: Shape, new: Arrays) -> Call:
     return _call(3 * x.size, new.normal(rows, cols), x, x.max(axis=1), out=new.empty(*shape))
 
 
-def _row_products(shape: Shape, new: Arrays) -> Call:
-    rows, steps, _ = shape
-    a, b = new.normal(*shape), new.normal(*shape)
-    return _call(2 * steps * a.size, a, b, out=new.empty(rows, steps, steps))
-
-
 def _unit_rows(shape: Shape, new: Arrays) -> Call:
     x = new.normal(*shape)
     return _call(3 * x.size, x, out=new.empty(*shape))
@@ -440,7 +458,6 @@ def _steps() -> Iterator[Kernel]:
     yield Kernel("repeat_steps", "steps", _WORDS, _repeat_steps)
     yield Kernel("max_steps", "steps", _WORDS, _over_steps)
     yield Kernel("max_steps_gradient", "steps", _WORDS, _max_steps_gradient)
-    yield Kernel("row_products", "steps", _WORDS, _row_products)
     yield Kernel("unit_rows", "lengths", _OUTPUTS, _unit_rows)
     yield Kernel("unit_rows_gradient", "lengths", _OUTPUTS, _unit_rows_gradient)
     yield Kernel("standardize", "lengths", _OUTPUTS, _standardize)

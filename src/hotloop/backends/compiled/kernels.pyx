@@ -7,13 +7,15 @@ by itself: products of matrices that are not packed, penalties, updates, and ran
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 import inspect
 import re
 from math import prod
+
+import numpy as np
 
 from ... import backends
 from ..formulas import LOSSES as LOSS_FORMULAS
@@ -26,6 +28,7 @@ from .runtime import cpu_count, cpu_name, isa
 from .steps import ACTIVATIONS, ARRAYS, LOWERINGS, METRICS, ROW_LOSSES, UPDATES
 
 from .csrc cimport (
+    HL_BY_ALL,
     HL_BY_ONE,
     HL_F32,
     HL_F64,
@@ -39,7 +42,7 @@ from .csrc cimport (
     hl_powers,
     hl_team,
 )
-from .matmul cimport padded, product, product_scratch_bytes
+from .matmul cimport Matrices, matrices, padded, product_scratch_bytes, products
 from .runtime cimport (
     Buffer,
     PackedArray,
@@ -68,23 +71,17 @@ cdef struct Call:
     size_t scratch_bytes
 
 
+# A product of matrices that are not packed. bias may be NULL, and has room for whole panels.
 cdef struct Product:
-    const hl_kernels *kernels
     ptrdiff_t m
     ptrdiff_t n
     ptrdiff_t k
-    char *a
-    ptrdiff_t a_row
-    ptrdiff_t a_col
-    char *b
-    ptrdiff_t b_row
-    ptrdiff_t b_col
+    Matrices a
+    Matrices b
     char *bias
     int activation
     double alpha
     char *c
-    char *scratch
-    size_t scratch_bytes
 
 
 cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
@@ -98,24 +95,40 @@ cdef void run_call(void *argument, hl_team *team, int thread, int n_threads) noe
     do_step(call.step, call.batch, &worker, &alone)
 
 
-cdef void run_product(void *argument, hl_team *team, int thread, int n_threads) noexcept nogil:
-    cdef Product *p = <Product *> argument
-    cdef Worker worker
-    memset(&worker, 0, sizeof(Worker))
-    worker.number, worker.n_workers, worker.team = thread, n_threads, team
-    worker.scratch = p.scratch + thread * spaced(p.scratch_bytes)
-    product(p.kernels, p.m, p.n, p.k, p.a, p.a_row, p.a_col, p.b, p.b_row, p.b_col, p.bias,
-            <hl_activation> p.activation, p.alpha, p.c, &worker)
+cdef void run_product(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                      Worker *worker) noexcept nogil:
+    cdef const Product *p = <const Product *> args
+    products(batch.kernels, 1, p.m, p.n, p.k, &p.a, &p.b, p.bias, <hl_activation> p.activation,
+             p.alpha, p.c, worker)
+
+
+cdef _on_team(const Step *step, Batch *batch, size_t scratch_bytes, int n_threads):
+    """Runs a step. Each thread has so much memory for itself, which nobody clears."""
+    cdef Call call
+    call.step, call.batch, call.scratch, call.scratch_bytes = step, batch, NULL, scratch_bytes
+    if scratch_bytes:
+        call.scratch = <char *> malloc(spaced(scratch_bytes) * n_threads)
+        if call.scratch == NULL:
+            raise MemoryError(f"cannot allocate {spaced(scratch_bytes) * n_threads} bytes")
+        forbid_between(call.scratch, scratch_bytes, n_threads)
+    with nogil:
+        run_on_team(run_call, &call, n_threads)
+    free(call.scratch)
 
 
 cdef char *_address(array, dtype) except? NULL:
     """Where an array begins; ValueError unless it is contiguous and of this dtype."""
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(
-            f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
-            f"{array.dtype} of shape {array.shape} and strides {array.strides}"
-        )
-    return <char *> numbers_of(array, array.itemsize, PyBUF_SIMPLE)
+    found = array.dtype
+    if found is dtype or found == dtype:
+        try:
+            return <char *> numbers_of(array, array.itemsize, PyBUF_SIMPLE)
+        except (BufferError, ValueError):
+            if array.flags.c_contiguous:
+                raise
+    raise ValueError(
+        f"the compiled ops need C-contiguous arrays of one dtype ({dtype}), got "
+        f"{array.dtype} of shape {array.shape} and strides {array.strides}"
+    )
 
 
 cdef const hl_kernels *_kernels(array) except NULL:
@@ -125,34 +138,44 @@ cdef const hl_kernels *_kernels(array) except NULL:
 
 
 cdef int _team_size(int64_t work, int64_t grain):
-    return min(backends.num_threads(), max(1, work // grain))
+    return 1 if work < 2 * grain else min(backends.num_threads(), work // grain)
+
+
+# Lowerings that no call has. A call takes one, or makes one, and puts it back at its end, so there
+# are as many as there were calls at once.
+cdef list _idle = []
+
+
+cdef Lowering _take_lowering():
+    cdef Lowering to
+    try:
+        to = _idle.pop()
+    except IndexError:
+        to = Lowering()
+        to.block = Buffer(ARGS_BYTES)
+    memset(to.block.data, 0, to.block.size)
+    to.used = to.scratch_bytes = 0
+    to.rooms.clear()
+    return to
 
 
 cdef _run(str name, list inputs, list outputs, dict attributes, const hl_kernels *kernels,
           ptrdiff_t examples, ptrdiff_t size, const double *h=NULL):
     """Makes and runs one step on so many examples, with threads for an array of this size."""
-    cdef Lowering to = Lowering()
-    cdef Buffer scratch
+    cdef Lowering to = _take_lowering()
     cdef Batch batch
     cdef Step step
-    cdef Call call
-    cdef int n_threads
     memset(&batch, 0, sizeof(Batch))
     memset(&step, 0, sizeof(Step))
-    to.kernels, to.examples, to.block = kernels, examples, Buffer(ARGS_BYTES)
+    to.kernels, to.examples = kernels, examples
     to.begin(&step, name, None)
     LOWERINGS[name](to, inputs, outputs, attributes)
     batch.kernels, batch.rows = kernels, examples
     if h != NULL:
         memcpy(batch.h, h, sizeof(batch.h))
-    n_threads = 1 if step.share == HL_BY_ONE else _team_size(size, GRAIN)
-    call.step, call.batch, call.scratch, call.scratch_bytes = &step, &batch, NULL, 0
-    if to.scratch_bytes:
-        scratch = Buffer(spaced(to.scratch_bytes) * n_threads)
-        call.scratch, call.scratch_bytes = scratch.data, to.scratch_bytes
-        forbid_between(call.scratch, call.scratch_bytes, n_threads)
-    with nogil:
-        run_on_team(run_call, &call, n_threads)
+    _on_team(&step, &batch, to.scratch_bytes,
+             1 if step.share == HL_BY_ONE else _team_size(size, GRAIN))
+    _idle.append(to)
 
 
 # ------------------------------------------------------------------ ops as steps
@@ -162,13 +185,14 @@ cdef class _Array:
     """One array of an op's signature, as a word of `lowers` says it."""
 
     cdef readonly str name, lead
-    cdef readonly bint optional, packed, labels
+    cdef readonly bint batched, optional, packed, labels
     cdef readonly list axes
 
     def __init__(self, str word):
         self.name, marks, axes = re.fullmatch(r"(\w+)([?!#]*) (\S+)", word.strip()).groups()
         self.optional, self.packed, self.labels = (mark in marks for mark in "?!#")
         self.lead = axes[0] if axes[0] in "*^" else ""
+        self.batched = bool(self.lead)
         self.axes = re.findall(r"\w|\(\w\+\w\)|\(2\w\)", axes[len(self.lead) :])
 
     cdef tuple expected(self, dict sizes):
@@ -198,31 +222,39 @@ def _size(axis, sizes):
     return 2 * sizes[second] if second in sizes else axis
 
 
-cdef object MISSING = inspect.Parameter.empty
+cdef object INT32 = np.dtype(np.int32)
 
 # Shapes that an op remembers as fitting: calls in a loop have few.
 cdef Py_ssize_t REMEMBERED = 64
+
+
+cdef class _Fit:
+    """What all calls of an op with arrays of the same shapes and dtype have in common."""
+
+    cdef const hl_kernels *kernels
+    cdef list dims  # of each operand
+    cdef ptrdiff_t examples
+    cdef ptrdiff_t size  # the most elements of an array; 0 if there is nothing to do
 
 
 cdef class _Op:
     """An op that is one step, called with arrays as the reference is."""
 
     cdef readonly str __name__
+    cdef str words  # what `arrays` is read from, by the first call
     cdef list arrays  # inputs, then outputs
     cdef Py_ssize_t n_inputs
     cdef object attributes_of
     cdef object signature
-    cdef dict defaults
-    cdef dict fits  # shapes -> dims of each operand, examples, most elements; see _fit
+    cdef dict defaults  # of options that have one
+    cdef tuple required  # the others
+    cdef dict fits  # shapes and dtype -> _Fit
     cdef str op
     cdef double empty
 
     def __init__(self, str name, str words, attributes_of=None, str op="", double empty=0.0):
         self.__name__, self.op = name, op or name  # as the table and as graphs call it
-        given, written = (side.split(",") for side in words.split("->"))
-        self.arrays = [_Array(word) for word in (*given, *written)]
-        self.n_inputs = len(given)
-        self.attributes_of, self.empty = attributes_of, empty
+        self.words, self.attributes_of, self.empty = words, attributes_of, empty
         self.fits = {}
 
     @property
@@ -231,53 +263,69 @@ cdef class _Op:
             self.signature = inspect.signature(REFERENCE[self.__name__])
         return self.signature
 
+    cdef _read(self):
+        """Reads words and signature. Another thread that does so meanwhile finds the same."""
+        given, written = (side.split(",") for side in self.words.split("->"))
+        arrays = [_Array(word) for word in (*given, *written)]
+        names = {array.name for array in arrays}
+        options = [p for p in self.__signature__.parameters.values() if p.name not in names]
+        self.n_inputs = len(given)
+        self.required = tuple(p.name for p in options if p.default is p.empty)
+        self.defaults = {p.name: p.default for p in options if p.default is not p.empty}
+        self.arrays = arrays  # at last: those who see them see all
+
     def __call__(self, *given, **named):
         cdef Py_ssize_t i
-        cdef list found = list(given), shapes = []
+        cdef _Array array
+        cdef _Fit fit
+        cdef list found = list(given), seen = []
+        if self.arrays is None:
+            self._read()
         if len(found) > self.n_inputs:
             raise TypeError(f"{self.__name__} takes {self.n_inputs} arrays, got {len(found)}")
         for i in range(len(found), len(self.arrays)):
-            found.append(named.pop(self.arrays[i].name, None))
+            array = self.arrays[i]
+            found.append(named.pop(array.name, None))
         options = self._with_defaults(named)
         for one in found:
-            shapes.append(None if one is None else one.shape)
-        key = tuple(shapes)
+            seen.append(None if one is None else one.shape)
+        array = self.arrays[0]
+        first = found[1] if array.labels else found[0]
+        seen.append(None if first is None else first.dtype)
+        key = tuple(seen)
         fit = self.fits.get(key)
         if fit is None:
-            fit = self._fit(found)
+            fit = self._fit(found, first)
             if len(self.fits) >= REMEMBERED:
                 self.fits.clear()
             self.fits[key] = fit
         if self.attributes_of is not None:
-            by_name = {array.name: one for array, one in zip(self.arrays, found)}
+            by_name = {}
+            for i in range(len(found)):
+                array = self.arrays[i]
+                by_name[array.name] = found[i]
             options = self.attributes_of(self.__name__, by_name, options)
             found = [*by_name.values()]
-        self._step(found, fit, options)
+        self._step(found, first.dtype, fit, options)
 
     cdef dict _with_defaults(self, dict named):
         """All options of a call; TypeError if there are others, or one is missing."""
-        if self.defaults is None:
-            names = {array.name for array in self.arrays}
-            self.defaults = {
-                name: parameter.default
-                for name, parameter in self.__signature__.parameters.items()
-                if name not in names
-            }
-        if not self.defaults and not named:
-            return named
-        options = self.defaults | named
-        if len(options) > len(self.defaults):
-            raise TypeError(f"{self.__name__} takes {', '.join(self.defaults)}; got {[*named]}")
-        for value in options.values():
-            if value is MISSING:
-                missing = ", ".join(n for n, value in options.items() if value is MISSING)
-                raise TypeError(f"{self.__name__} needs {missing}")
+        cdef dict options = self.defaults | named if self.defaults else named
+        cdef Py_ssize_t missing = 0
+        for name in self.required:
+            missing += name not in options
+        if len(options) + missing > len(self.defaults) + len(self.required):
+            known = ", ".join((*self.required, *self.defaults))
+            raise TypeError(f"{self.__name__} takes {known}; got {[*named]}")
+        if missing:
+            names = ", ".join(name for name in self.required if name not in options)
+            raise TypeError(f"{self.__name__} needs {names}")
         return options
 
-    cdef tuple _fit(self, list found):
-        """Each operand's dims, how many examples there are, and the most elements of an array, 0 if
-        there is nothing to do; ValueError unless the shapes fit."""
+    cdef _Fit _fit(self, list found, first):
+        """ValueError unless the shapes fit each other, and the core has such numbers."""
         cdef _Array array
+        cdef _Fit fit = _Fit()
         cdef dict sizes = {}
         cdef list there = []
         for array, one in zip(self.arrays, found):
@@ -297,34 +345,29 @@ cdef class _Op:
         lead = sizes.get("*", ())
         # Weights of examples that are several rows say how many of the axes are the batch's.
         of_batch = len(sizes.get("^", lead))
-        dims = [
-            None if one is None else _shape(array, one)[of_batch if array.lead else 0 :]
+        fit.dims = [
+            None if one is None else _shape(array, one)[of_batch if array.batched else 0 :]
             for array, one in zip(self.arrays, found)
         ]
-        written = self.n_inputs if self.arrays[self.n_inputs].lead else 0
-        size = max(prod(shape) for _, shape in there) if found[written].size else 0
-        return dims, prod(lead[:of_batch]), size
+        written = self.n_inputs if self.arrays[self.n_inputs].batched else 0
+        fit.kernels, fit.examples = _kernels(first), prod(lead[:of_batch])
+        fit.size = max(prod(shape) for _, shape in there) if found[written].size else 0
+        return fit
 
-    cdef _step(self, list found, tuple fit, dict attributes):
-        cdef list dims, inputs = [], outputs = []
-        cdef list stored = None
-        cdef ptrdiff_t examples, size
+    cdef _step(self, list found, dtype, _Fit fit, dict attributes):
+        cdef list inputs = [], outputs = [], stored = None
         cdef Py_ssize_t i
         cdef Operand made
-        cdef _Array array = self.arrays[0]
-        dims, examples, size = fit
-        first = found[1] if array.labels else found[0]
-        cdef const hl_kernels *kernels = _kernels(first)
-        cdef hl_dtype floats = HL_F64 if kernels.itemsize == 8 else HL_F32
-        dtype = first.dtype
+        cdef hl_dtype floats = HL_F64 if fit.kernels.itemsize == 8 else HL_F32
+        cdef _Array array
         for i in range(len(found)):
             array, one = self.arrays[i], found[i]
             if one is None:
                 if i >= self.n_inputs:
                     outputs.append(operand(NULL, (), True))
                 continue
-            data = _address(one, "int32" if array.labels else dtype)
-            made = operand(data, dims[i], bool(array.lead), HL_I32 if array.labels else floats)
+            data = _address(one, INT32 if array.labels else dtype)
+            made = operand(data, fit.dims[i], array.batched, HL_I32 if array.labels else floats)
             if array.packed:
                 packed = PackedArray(one.shape, dtype, 1)
                 made.data = (<PackedArray> packed).data()
@@ -333,9 +376,9 @@ cdef class _Op:
                 else:
                     stored = [packed, one]
             (inputs if i < self.n_inputs else outputs).append(made)
-        if size:
-            _run(self.op, inputs, outputs, attributes, kernels, examples, size)
-        elif stored is None and not self.arrays[self.n_inputs].lead:
+        if fit.size:
+            _run(self.op, inputs, outputs, attributes, fit.kernels, fit.examples, fit.size)
+        elif stored is None and not self.arrays[self.n_inputs].batched:
             for one in found[self.n_inputs :]:
                 one[...] = self.empty
         if stored is not None:
@@ -403,7 +446,15 @@ def _check_rows(name, arrays):
     if not scores.shape[-1]:
         raise ValueError("predictions have no columns")
     if name in _CHECKED:
-        check_labels(arrays["label"], scores.shape[-1])
+        _check_labels(arrays["label"], scores.shape[-1])
+
+
+cdef _check_labels(array, int32_t classes):
+    cdef const int32_t *label = <const int32_t *> _address(array, INT32)
+    cdef ptrdiff_t i, n = array.size
+    for i in range(n):
+        if not 0 <= label[i] < classes:
+            check_labels(array, classes)  # which says what is wrong
 
 
 # What becomes of the options of an op's calls; others are its attributes as they are.
@@ -484,31 +535,29 @@ cdef inline bint _apart(const char *a, ptrdiff_t a_bytes, const char *b, ptrdiff
 
 cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activation, double alpha):
     cdef Product p
+    cdef Step step
+    cdef Batch batch
     cdef Buffer room, aside
     cdef const hl_kernels *kernels = _kernels(a)
+    cdef char *left
+    cdef char *right
     cdef char *result
-    cdef int n_threads
     memset(&p, 0, sizeof(Product))
-    p.kernels = kernels
     p.m, p.k = a.shape[::-1] if transpose_a else a.shape
     inner, p.n = b.shape[::-1] if transpose_b else b.shape
     if inner != p.k or out.shape != (p.m, p.n):
         raise ValueError(f"shapes {(p.m, p.k)}, {(inner, p.n)} and {out.shape} do not fit")
     if p.m == 0 or p.n == 0:
         return
-    p.a, p.b, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    left, right, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
     p.c = result
     if not (
-        _apart(result, out.nbytes, p.a, a.nbytes) and _apart(result, out.nbytes, p.b, b.nbytes)
+        _apart(result, out.nbytes, left, a.nbytes) and _apart(result, out.nbytes, right, b.nbytes)
     ):
         aside = Buffer(out.nbytes)
         p.c = aside.data
-    p.a_row, p.a_col = p.k, 1
-    if transpose_a:
-        p.a_row, p.a_col = 1, p.m
-    p.b_row, p.b_col = p.n, 1
-    if transpose_b:
-        p.b_row, p.b_col = 1, p.k
+    p.a = matrices(left, p.m, p.k, transpose_a)
+    p.b = matrices(right, p.k, p.n, transpose_b)
     if bias is not None:
         if bias.shape != (p.n,):
             raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")
@@ -516,21 +565,34 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
         memcpy(room.data, _address(bias, a.dtype), p.n * kernels.itemsize)
         p.bias = room.data
     p.activation, p.alpha = activation, alpha
-    n_threads = _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN)
-    p.scratch_bytes = product_scratch_bytes(kernels, p.m, p.n, p.k)
-    p.scratch = <char *> malloc(spaced(p.scratch_bytes) * n_threads)
-    if p.scratch == NULL:
-        raise MemoryError()
-    forbid_between(p.scratch, p.scratch_bytes, n_threads)
-    with nogil:
-        run_on_team(run_product, &p, n_threads)
-    free(p.scratch)
+    memset(&step, 0, sizeof(Step))
+    memset(&batch, 0, sizeof(Batch))
+    step.run, step.args, step.share = run_product, &p, HL_BY_ALL
+    batch.kernels = kernels
+    _on_team(&step, &batch, product_scratch_bytes(kernels, p.m, p.n, p.k),
+             _team_size(p.m * p.n * max(p.k, 1), PRODUCT_GRAIN))
     if p.c != result:
         memcpy(result, p.c, out.nbytes)
 
 
 def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
     _product(a, b, None, out, transpose_a, transpose_b, HL_LINEAR, 0.0)
+
+
+def batch_matmul(a, b, *, out, transpose_a=False, transpose_b=False):
+    *lead, m, k = (*a.shape[:-2], *a.shape[:-3:-1]) if transpose_a else a.shape
+    n = b.shape[-2 if transpose_b else -1]
+    _check_shape("b", b, (*lead, n, k) if transpose_b else (*lead, k, n))
+    _check_shape("out", out, (*lead, m, n))
+    if out.size:
+        _run(
+            "batch_matmul",
+            [operand(_address(a, a.dtype), a.shape[-2:], True),
+             operand(_address(b, a.dtype), b.shape[-2:], True)],
+            [operand(_address(out, a.dtype), (m, n), True)],
+            {"transpose_a": transpose_a, "transpose_b": transpose_b}, _kernels(a), prod(lead),
+            out.size * max(k, 1) // (PRODUCT_GRAIN // GRAIN),
+        )
 
 
 def dense(x, w, b=None, *, out, activation="linear", alpha=0.0):
@@ -620,13 +682,14 @@ def _whole_update(name, fields):
 
 
 def permutations(keys, *, out):
-    cdef const uint64_t[::1] key = keys
-    cdef int64_t[:, ::1] order = out
-    cdef ptrdiff_t i
-    if order.shape[1]:
-        with nogil:
-            for i in range(order.shape[0]):
-                random_order(key[i], order.shape[1], &order[i, 0])
+    cdef ptrdiff_t i, rows, n
+    rows, n = out.shape
+    _check_shape("keys", keys, (rows,))
+    cdef const uint64_t *key = <const uint64_t *> _address(keys, np.dtype(np.uint64))
+    cdef int64_t *order = <int64_t *> _address(out, np.dtype(np.int64))
+    with nogil:
+        for i in range(rows):
+            random_order(key[i], n, order + i * n)
 
 
 # ------------------------------------------------------------------------ the table
@@ -638,6 +701,7 @@ def _table():
         op.__name__: op
         for op in (
             matmul,
+            batch_matmul,
             dense,
             input_gradient,
             weight_gradient,

@@ -79,9 +79,9 @@ cdef inline ptrdiff_t rows_at_once(const hl_kernels *kernels, ptrdiff_t rows, pt
 
 
 # A weight gradient sums so many rows at once; of more, one block after the other, so that both a
-# panel of dy and the rows of x stay in the second-level cache. In float32 on one thread (1 MB of
-# it), 25,088 rows of 288, 576 and 1,152 numbers take 8, 3 and 6 times as long at once as in blocks
-# of 256, and 3,136 rows 1.2 times. Blocks of 512 are level, those of 2,048 and 128 slower.
+# panel of dy and the rows of x stay in the second-level cache. In float32 on one thread (512 KB of
+# it), 25,088 rows of 288, 576 and 1,152 numbers take 8, 3 and 6 times as long at once as in
+# blocks of 256, and 3,136 rows 1.2 times. Blocks of 512 are level, those of 2,048 and 128 slower.
 cdef enum:
     ROWS_AT_ONCE = 1024
     BLOCK_OF_ROWS = 256
@@ -100,6 +100,22 @@ cdef inline ptrdiff_t partial_bytes(const hl_kernels *kernels, ptrdiff_t rows, p
     if parts == 1:
         return 0
     return (1 + (high < rows)) * parts * high * padded(kernels, units) * kernels.itemsize
+
+
+# Matrices that stand one after the other: elements from one row, column and matrix to the next.
+cdef struct Matrices:
+    const char *data
+    ptrdiff_t row, col, matrix
+
+
+cdef inline Matrices matrices(const char *data, ptrdiff_t rows, ptrdiff_t cols,
+                              bint transposed) noexcept nogil:
+    """Matrices of rows x cols, or those of cols x rows that they are the transposes of."""
+    cdef Matrices found
+    found.data, found.row, found.col, found.matrix = data, cols, 1, rows * cols
+    if transposed:
+        found.row, found.col = 1, rows
+    return found
 
 
 cdef inline char *moved(char *address, ptrdiff_t offset) noexcept nogil:
@@ -124,8 +140,7 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
                           const Update *update, Worker *worker) noexcept nogil
 cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
                                      ptrdiff_t k) noexcept nogil
-cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                  const char *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                  const char *b, ptrdiff_t b_row, ptrdiff_t b_col, const char *bias,
-                  hl_activation activation, double alpha, char *c,
-                  Worker *worker) noexcept nogil
+cdef void products(const hl_kernels *kernels, ptrdiff_t count, ptrdiff_t m, ptrdiff_t n,
+                   ptrdiff_t k, const Matrices *a, const Matrices *b, const char *bias,
+                   hl_activation activation, double alpha, char *c,
+                   Worker *worker) noexcept nogil

@@ -442,43 +442,73 @@ cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptr
             + addresses * <ptrdiff_t> sizeof(void *))
 
 
-cdef void product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                  const char *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                  const char *b, ptrdiff_t b_row, ptrdiff_t b_col, const char *bias,
-                  hl_activation activation, double alpha, char *c,
-                  Worker *worker) noexcept nogil:
-    """c = f(a b + bias) of matrices that are not packed, (m, k) by (k, n), by their strides.
+cdef void products(const hl_kernels *kernels, ptrdiff_t count, ptrdiff_t m, ptrdiff_t n,
+                   ptrdiff_t k, const Matrices *a, const Matrices *b, const char *bias,
+                   hl_activation activation, double alpha, char *c,
+                   Worker *worker) noexcept nogil:
+    """c = f(a b + bias) of matrices that are not packed, count times (m, k) by (k, n).
 
-    Workers share out the longer side of c. Each packs a block of b, up to DEPTH x WIDTH, and
-    goes down the rows of a with it, a block at a time (Goto and van de Geijn 2008). bias, which
-    may be NULL, has room for whole panels.
+    Workers share out the longer sides of all c, in tiles or panels. bias, which may be NULL, has
+    room for whole panels.
     """
-    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    cdef ptrdiff_t panels = blocks_of(n, nr), top = 0, bottom = m, left = 0, right = n
-    cdef ptrdiff_t j, p, i, wide, deep, high
-    if m > n:
-        top = share(m, worker.number, worker.n_workers)
-        bottom = share(m, worker.number + 1, worker.n_workers)
-    else:
-        left = share(panels, worker.number, worker.n_workers) * nr
-        right = min(n, share(panels, worker.number + 1, worker.n_workers) * nr)
-    if top == bottom:
-        return
-    j = left
+    cdef bint by_rows = m > n
+    cdef ptrdiff_t nr = kernels.nr, item = kernels.itemsize
+    cdef ptrdiff_t pieces = blocks_of(n, nr)  # that a matrix is shared out in
+    cdef ptrdiff_t at, end, i, first, last
+    if by_rows:
+        pieces = tiles_of(m, kernels.mr, count, worker.n_workers)
+    at = share(count * pieces, worker.number, worker.n_workers)
+    end = share(count * pieces, worker.number + 1, worker.n_workers)
+    while at < end:
+        i = at // pieces
+        first = at - i * pieces
+        last = min(pieces, end - i * pieces)
+        if by_rows:
+            product_of_part(
+                kernels, i, share(m, first, pieces), share(m, last, pieces), 0, n, n, k, a, b,
+                bias, activation, alpha, c + i * m * n * item, worker,
+            )
+        else:
+            product_of_part(
+                kernels, i, 0, m, first * nr, min(n, last * nr), n, k, a, b, bias, activation,
+                alpha, c + i * m * n * item, worker,
+            )
+        at = i * pieces + last
+
+
+cdef void product_of_part(const hl_kernels *kernels, ptrdiff_t number, ptrdiff_t top,
+                          ptrdiff_t bottom, ptrdiff_t left, ptrdiff_t right, ptrdiff_t n,
+                          ptrdiff_t k, const Matrices *a, const Matrices *b, const char *bias,
+                          hl_activation activation, double alpha, char *c,
+                          Worker *worker) noexcept nogil:
+    """Some rows and columns of one of these products; c has n columns.
+
+    Packs a block of b, up to DEPTH x WIDTH, and goes down the rows of a with it, a block at a
+    time (Goto and van de Geijn 2008).
+    """
+    cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr, j = left, p, i, wide, deep, high
+    cdef const char *a_here = a.data + number * a.matrix * item
+    cdef const char *b_here = b.data + number * b.matrix * item
+    cdef const char *panels
+    cdef char *aside
+    # As many columns as a panel has, row after row, are one as they stand.
+    cdef bint packed = b.row == n and (b.col == 1 or n == 1) and panel_width(kernels, n) == n
     while j < right:
         wide = min(WIDTH, right - j)
         p = 0
         while p == 0 or p < k:
             deep = min(DEPTH, k - p)
-            pack_panels(kernels, deep, wide, b + (p * b_row + j * b_col) * item, b_row, b_col,
-                        worker.scratch)
+            panels, aside = b_here + (p * b.row + j * b.col) * item, worker.scratch
+            if not packed:
+                pack_panels(kernels, deep, wide, panels, b.row, b.col, aside)
+                panels, aside = aside, aside + blocks_of(wide, nr) * nr * deep * item
             i = top
             while i < bottom:
                 high = min(block_rows(kernels, bottom - i, deep * item), bottom - i)
                 block_product(
-                    kernels, high, wide, deep, a + (i * a_row + p * a_col) * item, a_row, a_col,
-                    worker.scratch, bias + j * item if bias != NULL and p == 0 else NULL, p > 0,
-                    activation if p + deep >= k else HL_LINEAR, alpha,
+                    kernels, high, wide, deep, a_here + (i * a.row + p * a.col) * item, a.row,
+                    a.col, panels, aside, bias + j * item if bias != NULL and p == 0 else NULL,
+                    p > 0, activation if p + deep >= k else HL_LINEAR, alpha,
                     c + (i * n + j) * item, n,
                 )
                 i += high
@@ -497,18 +527,17 @@ cdef void pack_panels(const hl_kernels *kernels, ptrdiff_t k, ptrdiff_t n, const
 
 
 cdef void block_product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                        const char *a, ptrdiff_t a_row, ptrdiff_t a_col, char *b,
-                        const char *bias, bint accumulate, hl_activation activation,
+                        const char *a, ptrdiff_t a_row, ptrdiff_t a_col, const char *b,
+                        char *scratch, const char *bias, bint accumulate, hl_activation activation,
                         double alpha, char *c, ptrdiff_t c_row) noexcept nogil:
-    """One block of rows of a by packed panels, tile by tile; scratch follows the panels."""
+    """One block of rows of a by packed panels, tile by tile."""
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
-    cdef ptrdiff_t tiles = blocks_of(m, kernels.mr), tile, tall, i, j, wide, width
-    cdef const void **addresses = <const void **> (b + blocks_of(n, nr) * nr * k * item)
+    cdef ptrdiff_t tiles = blocks_of(m, kernels.mr), tile, tall, i, j, at, wide, width, found = 0
+    cdef const void **addresses = <const void **> scratch
     cdef char *aside = <char *> (addresses + max(m, k))
     cdef const void *const *rows = addresses
-    cdef const char *left
     cdef char *corner
-    # Columns that several panels read are packed.
+    # Columns that several panels read are packed, tile after tile.
     cdef bint transposed = a_col != 1, packs = transposed and n > nr and kernels.mr <= nr
     if transposed:
         addresses_of(a, a_col * item, k, addresses)
@@ -522,14 +551,17 @@ cdef void block_product(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptr
             i = share(m, tile, tiles)
             tall = share(m, tile + 1, tiles) - i
             corner = c + (i * c_row + j) * item
+            at = i if transposed else 0
             if packs:
-                left = aside + tile * k * nr * item
+                at = tile * k * nr
                 width = panel_width(kernels, tall)
                 if j == 0:
-                    kernels.pack(k, tall, a + i * item, a_col, 1, <char *> left)
-                addresses_of(left, width * item, k, addresses)
-            kernels.gemm(tall, wide, k, rows if transposed else rows + i,
-                         i if transposed and not packs else 0, transposed, b + j * k * item,
+                    kernels.pack(k, tall, a + i * item, a_col, 1, aside + at * item)
+                if width != found:
+                    addresses_of(aside, width * item, k, addresses)
+                    found = width
+            kernels.gemm(tall, wide, k, rows if transposed else rows + i, at, transposed,
+                         b + j * k * item,
                          bias + j * item if bias != NULL else NULL, accumulate, corner, c_row)
             if activation != HL_LINEAR:
                 kernels.activation(activation, alpha, corner, c_row, corner, c_row, tall, wide)

@@ -21,18 +21,22 @@ from . cimport csrc
 from .csrc cimport *
 from .matmul cimport (
     ROWS_AT_ONCE,
+    Matrices,
     Update,
     addresses_of,
     dense_forward,
     input_gradient,
+    matrices,
     moved,
     panel_width,
     partial_bytes,
     parts_of,
+    products,
     rows_at_once,
     shares_rows,
     weight_gradient,
 )
+from .matmul cimport product_scratch_bytes as products_scratch
 from .matmul cimport scratch_bytes as product_scratch
 from .runtime cimport (
     barrier,

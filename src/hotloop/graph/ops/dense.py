@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from ...variables import Variable
-from ..op import Gradients, Op, Run, as_matrix
+from ..op import Dims, Gradients, Op, Run, as_matrix
 from ..trace import Node, Value, apply
-from .shapes import permute
 from .weights import weights_of
 
 # ------------------------------------------------------------------ the forward pass
@@ -126,21 +123,64 @@ BIAS_GRADIENT: Op = Op(
 # ------------------------------------------------------------- products of two values
 
 
-def row_products(a: Value, b: Value) -> Value:
-    """The inner product of each row of a (m, k) with each of b (n, k): (m, n)."""
-    return apply(ROW_PRODUCTS, a, b)
+def batch_matmul(
+    a: Value, b: Value, *, transpose_a: bool = False, transpose_b: bool = False
+) -> Value:
+    """a @ b of the last two axes: (..., m, k) with (..., k, n), those in front being the same.
+
+    With ``transpose_a`` or ``transpose_b`` the last two axes of one change places first.
+    """
+    return apply(BATCH_MATMUL, a, b, transpose_a=transpose_a, transpose_b=transpose_b)
 
 
-def _of_row_products(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
-    a, b = (permute(value, (1, 0)) for value in node.inputs)
-    return apply(ROW_PRODUCTS, dy, b), apply(ROW_PRODUCTS, permute(dy, (1, 0)), a)
+def _product_of_two(node: Node) -> tuple[Dims, ...]:
+    a, b = node.inputs
+    written = " @ ".join(
+        f"{value.dims}{' transposed' * node.attributes[transpose]}"
+        for value, transpose in ((a, "transpose_a"), (b, "transpose_b"))
+    )
+    if len(a.dims) < 2 or len(a.dims) != len(b.dims) or a.dims[:-2] != b.dims[:-2]:
+        raise ValueError(
+            f"batch_matmul needs two values of matrices, with the same axes in front: {written}"
+        )
+    m, k = _sides(a, node.attributes["transpose_a"])
+    inner, n = _sides(b, node.attributes["transpose_b"])
+    if k != inner:
+        raise ValueError(f"batch_matmul of {written}: the sum is over {k} and over {inner} numbers")
+    return ((*a.dims[:-2], m, n),)
 
 
-ROW_PRODUCTS = Op(
-    "row_products",
-    "The inner product of each row of a with each row of b, example by example.",
-    shape=lambda node: ((node.inputs[0].dims[0], node.inputs[1].dims[0]),),
-    gradient=_of_row_products,
-    flops=lambda node: 2 * math.prod(node.output.dims) * node.inputs[0].dims[-1],
+def _sides(value: Value, transposed: bool) -> Dims:
+    """Rows and columns, once transposed."""
+    return value.dims[:-3:-1] if transposed else value.dims[-2:]
+
+
+def _of_batch_matmul(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    """Of y = a b they are dy b' and a' dy; of what is transposed, the transposes of these."""
+    a, b = node.inputs
+    ta, tb = node.attributes["transpose_a"], node.attributes["transpose_b"]
+    return (
+        batch_matmul(b, dy, transpose_a=tb, transpose_b=True)
+        if ta
+        else batch_matmul(dy, b, transpose_b=not tb),
+        batch_matmul(dy, a, transpose_a=True, transpose_b=ta)
+        if tb
+        else batch_matmul(a, dy, transpose_a=not ta),
+    )
+
+
+def _flops_of_batch_matmul(node: Node) -> int:
+    _, k = _sides(node.inputs[0], node.attributes["transpose_a"])
+    return 2 * node.output.size * k
+
+
+BATCH_MATMUL = Op(
+    "batch_matmul",
+    "a @ b over the last two axes of two values, each or neither of them transposed first.",
+    shape=_product_of_two,
+    of_examples=True,
+    gradient=_of_batch_matmul,
+    flops=_flops_of_batch_matmul,
+    options=("transpose_a", "transpose_b"),
     why_not={"numba": "BLAS has it"},
 )

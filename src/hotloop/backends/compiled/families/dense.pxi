@@ -122,6 +122,28 @@ def _weight_update(Lowering to, list inputs, list outputs, dict attributes):
     )
 
 
+cdef void run_batch_matmul(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                           Worker *worker) noexcept nogil:
+    cdef const hl_batch_matmul_args *a = <const hl_batch_matmul_args *> args
+    cdef Matrices x = matrices(a.a, a.m, a.k, a.transpose_a)
+    cdef Matrices b = matrices(a.b, a.k, a.n, a.transpose_b)
+    products(batch.kernels, batch.rows * a.matrices, a.m, a.n, a.k, &x, &b, NULL, HL_LINEAR, 0,
+             a.y, worker)
+
+
+@lowers("batch_matmul")
+def _batch_matmul(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
+    cdef hl_batch_matmul_args *a = <hl_batch_matmul_args *> to.fill(
+        run_batch_matmul, HL_BY_ALL, sizeof(hl_batch_matmul_args)
+    )
+    a.matrices = prod(y.dims[:-2])
+    a.m, a.n, a.a, a.b, a.y = y.dims[-2], y.dims[-1], x.data, b.data, y.data
+    a.transpose_a, a.transpose_b = attributes["transpose_a"], attributes["transpose_b"]
+    a.k = x.dims[-2] if a.transpose_a else x.dims[-1]
+    to.need_scratch(products_scratch(to.kernels, a.m, a.n, a.k))
+
+
 cdef void run_bias_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                             Worker *worker) noexcept nogil:
     cdef const hl_bias_gradient_args *a = <const hl_bias_gradient_args *> args

@@ -32,12 +32,9 @@ ROW_LOSSES = {
     "batch_tversky": (csrc.HL_BATCH_TVERSKY, TVERSKY),
 }
 CIRCLE_OPTIONS = ("gamma", "margin", "remove_diagonal", "over_positive")
-CROSSENTROPIES = (
-    "categorical_crossentropy",
-    "sparse_categorical_crossentropy",
-    "softmax_crossentropy",
-    "sparse_softmax_crossentropy",
-)
+OF_PROBABILITIES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+OF_LOGITS = ("softmax_crossentropy", "sparse_softmax_crossentropy")
+CROSSENTROPIES = OF_PROBABILITIES + OF_LOGITS
 METRICS = {
     "binary_accuracy": csrc.HL_BINARY_ACCURACY,
     "categorical_accuracy": csrc.HL_CATEGORICAL_ACCURACY,
@@ -95,29 +92,24 @@ cdef inline char *_gradient_from(const hl_slope *slope, const hl_compared *of, p
     return moved(slope.gradient, first * of.rows * of.cols * item)
 
 
+# The lowering of each kind of loss or metric.
+COMPARISONS = {}
+
+
+def compares(*kinds):
+    """Registers a function as the lowering of these kinds of losses or metrics."""
+
+    def register(function):
+        COMPARISONS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
 @lowers("loss", "metric")
 def _compare(Lowering to, list inputs, list outputs, dict attributes):
     """Losses may be metrics too, without a gradient."""
-    kind = attributes["kind"]
-    if kind in METRICS:
-        _metric(to, inputs, outputs, attributes)
-    elif kind == "own_loss":
-        _own_loss(to, inputs, outputs, attributes)
-    elif kind == "array_loss":
-        _do_in_python(to)
-    elif kind == "ctc":
-        _ctc(to, inputs, outputs, attributes)
-    elif kind == "circle":
-        _circle(to, inputs, outputs, attributes)
-    elif kind in CROSSENTROPIES:
-        if "softmax" in kind:
-            _softmax_crossentropy(to, inputs, outputs, attributes)
-        else:
-            _crossentropy(to, inputs, outputs, attributes)
-    elif kind in ROW_LOSSES:
-        _row_loss(to, inputs, outputs, attributes)
-    else:
-        _loss(to, inputs, outputs, attributes)
+    COMPARISONS[attributes["kind"]](to, inputs, outputs, attributes)
 
 
 cdef hl_share _share_of(dict attributes) except *:
@@ -134,7 +126,8 @@ cdef void run_loss(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                        _gradient_from(&a.slope, &of, first, item), n * of.rows, of.cols)
 
 
-cdef _loss(Lowering to, list inputs, list outputs, dict attributes):
+@compares(*LOSSES)
+def _loss(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_loss_args *a = <hl_loss_args *> to.fill(
         run_loss, _share_of(attributes), sizeof(hl_loss_args)
     )
@@ -154,7 +147,8 @@ cdef void run_row_loss(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *ba
                            _gradient_from(&a.slope, &of, first, item), n * of.rows, of.cols)
 
 
-cdef _row_loss(Lowering to, list inputs, list outputs, dict attributes):
+@compares(*ROW_LOSSES)
+def _row_loss(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_row_loss_args *a = <hl_row_loss_args *> to.fill(
         run_row_loss, _share_of(attributes), sizeof(hl_row_loss_args)
     )
@@ -176,7 +170,8 @@ cdef void run_crossentropy(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
                                _gradient_from(&a.slope, &of, first, item), n * of.rows, of.cols)
 
 
-cdef _crossentropy(Lowering to, list inputs, list outputs, dict attributes):
+@compares(*OF_PROBABILITIES)
+def _crossentropy(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_crossentropy_args *a = <hl_crossentropy_args *> to.fill(
         run_crossentropy, HL_BY_EXAMPLE, sizeof(hl_crossentropy_args)
     )
@@ -198,7 +193,8 @@ cdef void run_softmax_crossentropy(const void *args, ptrdiff_t first, ptrdiff_t 
     )
 
 
-cdef _softmax_crossentropy(Lowering to, list inputs, list outputs, dict attributes):
+@compares(*OF_LOGITS)
+def _softmax_crossentropy(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_softmax_crossentropy_args *a = <hl_softmax_crossentropy_args *> to.fill(
         run_softmax_crossentropy, HL_BY_EXAMPLE, sizeof(hl_softmax_crossentropy_args)
     )
@@ -222,7 +218,8 @@ cdef void run_ctc(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                       _gradient_from(&a.slope, of, first, item), worker.scratch, n, of.cols)
 
 
-cdef _ctc(Lowering to, list inputs, list outputs, dict attributes):
+@compares("ctc")
+def _ctc(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_ctc_args *a = <hl_ctc_args *> to.fill(run_ctc, HL_BY_EXAMPLE, sizeof(hl_ctc_args))
     _take_compared(&a.of, inputs, outputs[0])
     _take_slope(&a.slope, outputs, attributes)
@@ -238,7 +235,8 @@ cdef void run_circle(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batc
                          worker.scratch, n * a.of.rows, a.of.cols)
 
 
-cdef _circle(Lowering to, list inputs, list outputs, dict attributes):
+@compares("circle")
+def _circle(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_circle_args *a = <hl_circle_args *> to.fill(
         run_circle, HL_BY_ONE, sizeof(hl_circle_args)
     )
@@ -257,7 +255,8 @@ cdef void run_metric(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batc
                          of.values, n * of.rows, of.cols)
 
 
-cdef _metric(Lowering to, list inputs, list outputs, dict attributes):
+@compares(*METRICS)
+def _metric(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_metric_args *a = <hl_metric_args *> to.fill(
         run_metric, HL_BY_EXAMPLE, sizeof(hl_metric_args)
     )
@@ -304,7 +303,8 @@ cdef inline double _weight_of(const char *weight, ptrdiff_t i, ptrdiff_t item) n
     return (<const float *> weight)[i] if item == sizeof(float) else (<const double *> weight)[i]
 
 
-cdef _own_loss(Lowering to, list inputs, list outputs, dict attributes):
+@compares("own_loss")
+def _own_loss(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_own_loss_args *a
     loops = _loops_of(to, attributes["options"]["function"])
     if not loops.compiled:
@@ -316,6 +316,11 @@ cdef _own_loss(Lowering to, list inputs, list outputs, dict attributes):
     a.value = <hl_binary_loop> <size_t> loops.value.address
     a.derivative = <hl_binary_loop> <size_t> loops.gradient.address
     to.need_scratch(max(OWN_LOSS_BLOCK, a.of.cols) * to.kernels.itemsize)
+
+
+@compares("array_loss")
+def _array_loss(Lowering to, list inputs, list outputs, dict attributes):
+    _do_in_python(to)
 
 
 cdef void run_accumulate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

@@ -132,24 +132,6 @@ def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes)
     a.dy, a.x, a.y, a.dx = dy.data, x.data, y.data, dx.data
 
 
-cdef void run_row_products(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
-                           Worker *worker) noexcept nogil:
-    cdef const hl_row_products_args *a = <const hl_row_products_args *> args
-    cdef ptrdiff_t item = batch.kernels.itemsize, i
-    for i in range(first, first + n):
-        batch.kernels.row_products(a.m, a.n, a.k, a.a + i * a.m * a.k * item,
-                                   a.b + i * a.n * a.k * item, a.y + i * a.m * a.n * item)
-
-
-@lowers("row_products", arrays="a *mk, b *nk -> out *mn")
-def _row_products(Lowering to, list inputs, list outputs, dict attributes):
-    cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
-    cdef hl_row_products_args *a = <hl_row_products_args *> to.fill(
-        run_row_products, HL_BY_EXAMPLE, sizeof(hl_row_products_args)
-    )
-    a.m, a.n, a.k, a.a, a.b, a.y = y.rows, y.cols, x.cols, x.data, b.data, y.data
-
-
 cdef void run_standardize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                           Worker *worker) noexcept nogil:
     cdef const hl_standardize_args *a = <const hl_standardize_args *> args
