@@ -75,10 +75,30 @@ def test_packing_refuses_arrays_that_do_not_fit() -> None:
     assert not fixed.any()
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (3, 5), (7, 33), (2, 3, 4)])
-def test_a_variable_reads_and_writes_the_same_in_either_layout(shape: tuple[int, ...]) -> None:
-    given = numbers(shape, np.float32)
-    variable = Variable(given)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize(
+    ("shape", "row_axes"),
+    [
+        ((), 0),
+        ((5,), 0),
+        ((5,), 1),
+        ((3, 5), 0),
+        ((3, 5), 1),
+        ((7, 33), 1),
+        ((7, 33), 2),
+        ((2, 3, 4), 0),
+        ((2, 3, 4), 1),
+        ((3, 3, 2, 37), 3),
+    ],
+)
+def test_a_variable_reads_and_writes_the_same_in_any_layout(
+    shape: tuple[int, ...], row_axes: int, dtype: str
+) -> None:
+    given = numbers(shape, dtype)
+    if given.dtype.kind != "f":
+        row_axes = 0
+    variable = Variable(given, row_axes=row_axes)
+    assert variable.is_finite()
     plain = variable.array
     packed = variable.packed(runtime.PackedArray)
     assert variable.packed(runtime.PackedArray) is packed
