@@ -24,12 +24,12 @@ typedef enum hl_share {
 typedef struct hl_gather_args {
     int source; /* which of the user's arrays */
     ptrdiff_t size;
-    char *out; /* numbers of the core, or int32_t */
+    char *out; /* numbers of the core, int32_t or uint8_t */
 } hl_gather_args;
 
 typedef struct hl_copy_out_args {
     int output; /* which of the plan's */
-    ptrdiff_t size;
+    ptrdiff_t bytes; /* of an example */
     const char *x;
 } hl_copy_out_args;
 
@@ -152,9 +152,25 @@ typedef struct hl_own_activation_gradient_args {
     char *dx;
 } hl_own_activation_gradient_args;
 
-/* Arrays without a batch have a size of 1: their threads divide elements. */
+/* Elements from one index to the next, 0 where an operand stays, and from one example to the next. */
+typedef struct hl_strides {
+    ptrdiff_t axis[HL_MAX_RANK];
+    ptrdiff_t example;
+} hl_strides;
+
+/* How operands are broadcast to an output: along its axes, of which those that all operands pass
+ * alike are one. The last axis has strides of 1 and 0. */
+typedef struct hl_broadcast {
+    int operands, rank;
+    ptrdiff_t dim[HL_MAX_RANK];
+    hl_strides of[3];
+} hl_broadcast;
+
+/* Arrays without a batch have a size of 1: their threads divide elements. strides is NULL where all
+ * go alike, number after number. */
 typedef struct hl_merge_args {
     hl_merge kind;
+    const hl_broadcast *strides;
     ptrdiff_t size;
     const char *a, *b;
     char *y;
@@ -162,6 +178,7 @@ typedef struct hl_merge_args {
 
 typedef struct hl_choice_gradient_args {
     hl_merge kind;
+    const hl_broadcast *strides;
     ptrdiff_t size;
     const char *dy, *a, *b;
     char *da;
@@ -173,6 +190,12 @@ typedef struct hl_scale_args {
     const char *x;
     char *y;
 } hl_scale_args;
+
+/* Of arrays without a batch. */
+typedef struct hl_over_examples_args {
+    const char *x;
+    char *y;
+} hl_over_examples_args;
 
 typedef struct hl_prelu_args {
     ptrdiff_t rows, cols;
@@ -314,19 +337,26 @@ typedef struct hl_layer_norm_gradient_args {
 
 /* ---------------------------------------------- columns, and rows by their numbers */
 
-/* y = [a b]; cols are those of y. */
+/* y = [a b]; left and cols, those of y, are bytes. */
 typedef struct hl_concatenate_args {
     ptrdiff_t rows, left, cols;
     const char *a, *b;
     char *y;
 } hl_concatenate_args;
 
-/* y = x[:, first : first + cols], x having `wide` columns */
+/* y = x[:, first : first + cols], x having `wide` columns; all of them are bytes. */
 typedef struct hl_columns_args {
     ptrdiff_t rows, wide, first, cols;
     const char *x;
     char *y;
 } hl_columns_args;
+
+/* Numbers of one dtype as those of another. x is as the user's arrays are. */
+typedef struct hl_cast_args {
+    hl_source x;
+    ptrdiff_t size;
+    char *y;
+} hl_cast_args;
 
 /* The numbers of x one by one, as the source says that an example's stand: cast to int32_t, or as
  * they are. */
@@ -521,11 +551,29 @@ typedef struct hl_overwrite_args {
     char *w;
 } hl_overwrite_args;
 
-/* Norms go over the rows of each column; not_negative sets numbers below 0 to 0 instead. */
+/* A packed weight of rows x cols that its rule reads one number after another: w, g and m of `plain`
+ * are copies of the packed ones. */
+typedef struct hl_plain_whole {
+    hl_whole plain;
+    ptrdiff_t rows, cols;
+    char *w, *m;
+    const char *g;
+} hl_plain_whole;
+
+/* w = value: bytes as they are, or those of a matrix of rows x cols that only one of them packs. */
+typedef struct hl_assign_args {
+    ptrdiff_t item, rows, cols;
+    int packs;
+    const char *value;
+    char *w;
+} hl_assign_args;
+
+/* Norms go over each `apart`-th row of each column; not_negative sets numbers below 0 to 0 instead.
+ */
 typedef struct hl_constrain_args {
     int packed, not_negative;
     double low, high, rate;
-    ptrdiff_t rows, cols;
+    ptrdiff_t rows, cols, apart;
     char *w;
 } hl_constrain_args;
 

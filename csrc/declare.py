@@ -17,7 +17,7 @@ from pathlib import Path
 
 HEAD = '''"""The C side, as {header} declares it. Written by {script} for this build."""
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cdef extern from "{header}" nogil:
 '''

@@ -539,6 +539,11 @@ typedef struct hl_kernels {
                         ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t run, void *y);
 } hl_kernels;
 
+/* As hl_kernels.gather, cast to uint8: masks. What is too small, too large or NaN becomes the
+ * nearest number, NaN 0. */
+void hl_gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                     uint8_t *out);
+
 /* As hl_kernels.gather, cast to int32: class labels. */
 void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       int32_t *out);

@@ -53,7 +53,7 @@ static N(area) N(area_of)(const hl_whole *weight, N(block) block, ptrdiff_t j) {
     N(area) area = {.rows = block.rows, .cols = left < most ? left : most};
     if (weight->packed) {
         area.ld = N(panel_width)(area.cols);
-        area.at = j * weight->rows + block.first * area.ld;
+        area.at = j * weight->matrices * weight->rows + block.row * area.ld;
     } else {
         area.ld = weight->cols;
         area.at = block.row * area.ld;

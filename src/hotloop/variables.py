@@ -88,9 +88,15 @@ class Variable:
         The penalty that the model's loss gains for it.
     constraint : Constraint, optional
         What it is made to be after each step.
-    flat : bool
-        Whether the core is to see one row of numbers, whatever the shape: for what is a factor
-        of elements and not of a matrix product.
+    row_axes : int, optional
+        How the compiled core keeps the numbers: so many leading axes are the rows of a matrix
+        that products read, the others its columns, as 3 of a kernel (height, width, channels,
+        filters) are; 0: one number after another. If not given, 1 of a matrix of floats, else 0.
+
+    Raises
+    ------
+    ValueError
+        Where there are not so many axes.
 
     Examples
     --------
@@ -107,7 +113,7 @@ class Variable:
         trainable: bool = True,
         regularizer: Regularizer | None = None,
         constraint: Constraint | None = None,
-        flat: bool = False,
+        row_axes: int | None = None,
     ) -> None:
         self._deferred = value if isinstance(value, Deferred) else None
         first = value if isinstance(value, Deferred) else np.array(_numbers(value, name), order="C")
@@ -120,8 +126,20 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
-        self.flat = flat
+        self.row_axes = self._rows_are(row_axes)
         self.value: Value | None = None  # what stands for it in graphs (graph.trace.parameter)
+
+    def _rows_are(self, row_axes: int | None) -> int:
+        """How many of its axes are the rows of a matrix."""
+        floats = self.dtype.kind == "f"
+        if row_axes is None:
+            return 1 if len(self.shape) == 2 and floats else 0
+        if not 0 <= row_axes <= len(self.shape) or (row_axes and not floats):
+            raise ValueError(
+                f"Variable '{self.name}' of shape {self.shape} and dtype {self.dtype} cannot have "
+                f"row_axes={row_axes}; 0 fits all, up to {len(self.shape)} those of floats"
+            )
+        return row_axes
 
     @property
     def size(self) -> int:
@@ -140,11 +158,11 @@ class Variable:
                     self._packed = None
             return self._array
 
-    def packed(self, make: Callable[[tuple[int, ...], np.dtype[Any]], Any]) -> Any:
+    def packed(self, make: Callable[[tuple[int, ...], np.dtype[Any], int], Any]) -> Any:
         """The numbers in the compiled core's layout, moved there by `make` the first time."""
         with _moving:
             if self._packed is None:
-                packed = make((self.size,) if self.flat else self.shape, self.dtype)
+                packed = make(self.shape, self.dtype, self.row_axes)
                 packed.load(self.array)
                 self._packed, self._array = packed, None
             return self._packed

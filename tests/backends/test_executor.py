@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -61,9 +60,9 @@ def for_backend(compiled: bool) -> dict[str, Any]:
         return {
             "fuse_updates": True,
             "fuse_networks": False,
-            "weight_size": backends.weight_size,
+            "packed_size": backends.packed_size,
         }
-    return {"fuse_updates": False, "weight_size": lambda shape, _: math.prod(shape)}
+    return {"fuse_updates": False, "packed_size": lambda rows, cols, _: rows * cols}
 
 
 def plan_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +57,7 @@ def interpreter(
         trained=model.trainable_weights,
         optimizer=optimizer,
         fuse_updates=False,
-        weight_size=lambda shape, _: math.prod(shape),
+        packed_size=lambda rows, cols, _: rows * cols,
     )
     return Interpreter(plan, ops)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +64,7 @@ def plan_of(model: hotloop.Sequential, *, fused: bool, compiled: bool = True) ->
         optimizer=optimizers.SGD(8.0),
         fuse_updates=fused,
         fuse_networks=False,
-        weight_size=backends.weight_size if compiled else lambda shape, _: math.prod(shape),
+        packed_size=backends.packed_size if compiled else lambda rows, cols, _: rows * cols,
     )
 
 

@@ -33,7 +33,7 @@ def numbers(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
 def test_packing_there_and_back(dtype: str) -> None:
     for shape in SHAPES:
         given = numbers(shape, dtype)
-        packed = runtime.PackedArray(shape, np.dtype(dtype))
+        packed = runtime.PackedArray(shape, np.dtype(dtype), int(len(shape) == 2))
         assert packed.shape == shape
         out = np.full(shape, 9.0, dtype)
         packed.store(out)
@@ -49,7 +49,7 @@ def test_packing_there_and_back(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_packing_pads_matrices_to_less_than_a_panel(dtype: str) -> None:
     for shape in SHAPES:
-        packed = runtime.PackedArray(shape, np.dtype(dtype))
+        packed = runtime.PackedArray(shape, np.dtype(dtype), int(len(shape) == 2))
         size = int(np.prod(shape))
         assert packed.nbytes == packed.nelements * np.dtype(dtype).itemsize
         if len(shape) == 2:
@@ -59,7 +59,7 @@ def test_packing_pads_matrices_to_less_than_a_panel(dtype: str) -> None:
 
 
 def test_packing_refuses_arrays_that_do_not_fit() -> None:
-    packed = runtime.PackedArray((3, 5), np.dtype("float32"))
+    packed = runtime.PackedArray((3, 5), np.dtype("float32"), 1)
     packed.load(np.ones((3, 5), np.float32))
     for wrong in (np.ones((3, 4), np.float32), np.ones((3, 5)), np.ones((0, 5), np.float32)):
         with pytest.raises(ValueError, match=r"shape \(3, 5\)"):

@@ -1,4 +1,5 @@
-/* hl_gather_labels: whole numbers from 0 up to the largest int32, and -1 for all others. */
+/* hl_gather_labels: whole numbers from 0 up to the largest int32, and -1 for all others.
+ * hl_gather_masks: whole numbers from 0 to 255, which all others become the nearest of. */
 #include "check.h"
 #include "sources.h"
 
@@ -8,17 +9,25 @@ static int32_t label_of(long double value) {
     return value >= 0 && value <= INT32_MAX ? (int32_t)value : -1;
 }
 
+static uint8_t byte_of(long double value) {
+    return value >= 255 ? 255 : value > 0 ? (uint8_t)value : 0;
+}
+
 static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
                          ptrdiff_t n) {
     const ptrdiff_t length = row_length(source);
     int32_t *out = room_of(n * length, sizeof *out);
+    uint8_t *byte = room_of(n * length, sizeof *byte);
     hl_gather_labels(source, order, first, n, out);
+    hl_gather_masks(source, order, first, n, byte);
     for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t row = order ? (ptrdiff_t)order[first + i] : first + i;
         ptrdiff_t index[HL_MAX_RANK] = {0};
         for (ptrdiff_t j = 0; j < length; j++) {
             expect_same("label", i * length + j, out[i * length + j],
                         label_of(source_value(source, row, index)));
+            expect_same("mask", i * length + j, byte[i * length + j],
+                        byte_of(source_value(source, row, index)));
             next_index(source, index);
         }
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +53,7 @@ def plan_of(
         trained=model.trainable_weights[:: -1 if backwards else 1],
         optimizer=None if optimizer is None else optimizers.get(optimizer),
         fuse_updates=fuse_updates,
-        weight_size=lambda shape, _: -(-math.prod(shape) // padding) * padding,
+        packed_size=lambda rows, cols, _: -(-rows * cols // padding) * padding,
     )
 
 
@@ -413,7 +412,7 @@ def _listed(outputs: Any) -> list[Any]:
 def test_red_zones_keep_all_values_apart() -> None:
     plan = plan_of(classifier(), "sparse_categorical_crossentropy")
     nodes, kept = plan.steps, [*plan.outputs, *plan.feeds]
-    placement = memory.Placement(nodes, kept, 4, lambda shape, _: math.prod(shape), red_zone=64)
+    placement = memory.Placement(nodes, kept, 4, lambda rows, cols, _: rows * cols, red_zone=64)
     free = np.ones(placement.arena_bytes, bool)
     for start, end in placement.gaps():
         assert end - start >= 64

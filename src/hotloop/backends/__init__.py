@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
 import os
 import threading
 import warnings
@@ -165,12 +164,12 @@ def fuses_updates() -> bool:
     return current() == "cython"
 
 
-def weight_size(shape: tuple[int, ...], dtype: str) -> int:
-    """Elements in which the selected backend stores a weight or its gradient, padding included."""
+def packed_size(rows: int, cols: int, dtype: str) -> int:
+    """Elements in which the selected backend stores a weight's matrix, padding included."""
     if current() == "cython":
         runtime = importlib.import_module(".compiled.runtime", __name__)
-        return int(runtime.packed_elements(shape, dtype))
-    return math.prod(shape)
+        return int(runtime.packed_elements(rows, cols, dtype))
+    return rows * cols
 
 
 def red_zone() -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..graph.plan import Plan
     from ..graph.trace import Node, Value
     from ..optimizers import Optimizer
+    from ..variables import Variable
 
 Array = NDArray[Any]
 
@@ -55,13 +56,16 @@ class Interpreter:
         if arena is None:
             arena = np.empty(plan.placement.arena_bytes, np.uint8)
         self._views: dict[Value, Array] = {}
+        self._variables: dict[Value, Variable] = {}  # under other names
         values = dict.fromkeys([*plan.feeds, *(v for s in plan.steps for v in s.outputs)])
         for value in values:
+            variable = plan.placement.root(value).variable
+            if variable is not None:
+                self._variables[value] = variable
             offset = plan.placement.offset(value)
             if offset is not None:
-                flat = arena[offset : offset + plan.placement.bytes(value)].view(value.dtype)
-                batch = (plan.batch_size,) if value.batched else ()
-                self._views[value] = flat.reshape(batch + value.dims)
+                shape = (plan.batch_size, *value.dims) if value.batched else value.dims
+                self._views[value] = np.ndarray(shape, value.dtype, arena, offset)
         self.rows = 0
         self._iteration = 0
         self._sums: Array = np.empty(0)
@@ -168,13 +172,15 @@ class Interpreter:
     # -- what references ask for: see hotloop.graph.op.Run ----------------------------
 
     def array(self, value: Value) -> Array:
-        if value.variable is not None:
-            return value.variable.array.reshape(value.dims)
+        variable = value.variable or self._variables.get(value)
+        if variable is not None:
+            return variable.array.reshape(value.dims)
         view = self._views[value]
         return view[: self.rows] if value.batched else view
 
     def output(self, value: Value) -> Array | None:
-        return self.array(value) if value in self._views else None
+        known = value in self._views or value in self._variables
+        return self.array(value) if known else None
 
     def function(self, what: Node | str) -> Function:
         name = what if isinstance(what, str) else what.op.function(self.plan, what)

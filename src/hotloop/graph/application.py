@@ -35,7 +35,8 @@ class Application:
                 f"weights of one step must be of one dtype, not {' and '.join(sorted(dtypes))}"
             )
         self._gradients = [
-            Variable(np.zeros(w.shape, w.dtype), f"{w.path}/gradient", flat=w.flat) for w in weights
+            Variable(np.zeros(w.shape, w.dtype), f"{w.path}/gradient", row_axes=w.row_axes)
+            for w in weights
         ]
         gradients = dict(zip(map(parameter, weights), map(parameter, self._gradients), strict=True))
         changes = after_gradients(gradients, optimizer)
@@ -47,7 +48,7 @@ class Application:
             feeds=[],
             outputs=[],
             slots=[],
-            placement=Placement(steps, [], 1, backends.weight_size, backends.red_zone()),
+            placement=Placement(steps, [], 1, backends.packed_size, backends.red_zone()),
             batch_size=1,
             dtype=dtypes.pop(),
             optimizer=optimizer,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from .trace import Node, Value
 
-WeightSize = Callable[[tuple[int, ...], str], int]  # elements of (shape, dtype), with padding
+PackedSize = Callable[[int, int, str], int]  # elements of (rows, cols, dtype), with padding
 
 ALIGNMENT = 64  # bytes: one cache line, and the widest vector
 
@@ -17,8 +18,8 @@ class Placement:
     """Where each value of a plan stands: an offset in the arena, in bytes.
 
     Values that nobody reads have no place: `offset` is None and they need not be computed.
-    Two values share bytes only where their lifetimes do not meet. What has no batch is the
-    gradient of a weight and gets the room that the backend needs for one.
+    Two values share bytes only where their lifetimes do not meet. A weight's packed gradient gets
+    the room that the backend needs for one.
 
     With a red zone, that many bytes behind each value are nobody's, and no two values share any:
     so that a sanitizer can tell who reads or writes beyond the end of its own.
@@ -29,28 +30,34 @@ class Placement:
         nodes: Sequence[Node],
         kept: Iterable[Value],
         batch_size: int,
-        weight_size: WeightSize,
+        packed_size: PackedSize,
         red_zone: int = 0,
     ) -> None:
         self._base: dict[Value, Value] = {}
         self._offset: dict[Value, int] = {}
         self.batch_size = batch_size
-        self._weight_size = weight_size
+        self._packed_size = packed_size
         self._red_zone = red_zone
         kept = tuple(kept)
         last_read = {v: i for i, node in enumerate(nodes) for v in node.inputs}
         last_read.update((v, len(nodes)) for v in kept)
+        for i, node in enumerate(nodes):
+            if any(value in last_read for value in node.outputs):
+                for which in node.op.always:
+                    last_read.setdefault(node.outputs[which], i)
         self._share(nodes, last_read)
         self.arena_bytes = self._place(nodes, self._lifetimes(nodes, last_read))
 
     def offset(self, value: Value) -> int | None:
-        return self._offset.get(self._root(value))
+        return self._offset.get(self.root(value))
 
     def bytes(self, value: Value) -> int:
+        size = value.size
         if value.batched:
-            size = self.batch_size * value.size
-        else:
-            size = self._weight_size(value.dims, value.dtype)
+            size *= self.batch_size
+        elif value.row_axes:
+            rows = math.prod(value.dims[: value.row_axes])
+            size = self._packed_size(rows, size // rows, value.dtype)
         return size * np.dtype(value.dtype).itemsize
 
     def gaps(self) -> list[tuple[int, int]]:
@@ -61,10 +68,15 @@ class Placement:
         behind = [*(start for start, _ in placed[1:]), self.arena_bytes]
         return [(end, start) for (_, end), start in zip(placed, behind, strict=True)]
 
-    def _root(self, value: Value) -> Value:
+    def root(self, value: Value) -> Value:
+        """The value in whose bytes it stands: itself, or what it is another name of."""
         while value in self._base:
             value = self._base[value]
         return value
+
+    @staticmethod
+    def _stand_alike(a: Value, b: Value) -> bool:
+        return (a.shape, a.dtype, a.row_axes) == (b.shape, b.dtype, b.row_axes)
 
     def _share(self, nodes: Sequence[Node], last_read: dict[Value, int]) -> None:
         """Decides which outputs stand where their input stood."""
@@ -73,8 +85,13 @@ class Placement:
             if not node.outputs or node.output not in last_read:
                 continue
             source = node.inputs[0]
-            root = self._root(source)
-            in_place = node.op.in_place and root.role == "temporary" and last_use[root] == i
+            root = self.root(source)
+            in_place = (
+                node.op.in_place
+                and root.role == "temporary"
+                and last_use[root] == i
+                and self._stand_alike(source, node.output)
+            )
             if node.op.view or in_place:
                 self._base[node.output] = source
                 last_use[root] = max(last_use[root], last_read[node.output])
@@ -85,7 +102,7 @@ class Placement:
         """First write and last read of each buffer."""
         spans: dict[Value, tuple[int, int]] = {}
         for value, last in last_read.items():
-            root = self._root(value)
+            root = self.root(value)
             if root.role != "parameter":
                 first, known = spans.get(root, (-1, -1))
                 spans[root] = (first, max(known, last))

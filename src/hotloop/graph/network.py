@@ -89,7 +89,8 @@ class _Chain:
             return True
         if node.op is ops.MATMUL:
             w = node.inputs[1].variable
-            assert w is not None
+            if w is None:
+                return False
             self.layers.append(Layer(w))
             return len(node.output.dims) == 1
         if layer is None or layer.activation != "linear":

@@ -7,13 +7,13 @@ for each family, every gradient beside its op.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
-from ..lengths import common
+from .. import lengths
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -87,12 +87,18 @@ def like_first(node: Node) -> tuple[Dims, ...]:
     return (node.inputs[0].dims,)
 
 
-def of_one_shape(node: Node) -> tuple[Dims, ...]:
-    """Shape rule: that of all inputs."""
-    dims = common(*(value.dims for value in node.inputs))
+def broadcast(node: Node) -> tuple[Dims, ...]:
+    """Shape rule: that to which all inputs are broadcast, as NumPy does it.
+
+    They are aligned at the last axis; the batch, of those that have one, stands in front of all.
+    """
+    dims = lengths.broadcast(*(value.dims for value in node.inputs))
     if dims is None:
         shapes = " and ".join(str(value.shape) for value in node.inputs)
-        raise ValueError(f"{node.op.name} needs values of one shape, not of {shapes}")
+        raise ValueError(
+            f"{node.op.name} needs values of one shape, or of shapes that can be broadcast to one, "
+            f"not of {shapes}"
+        )
     return (dims,)
 
 
@@ -104,6 +110,41 @@ def nothing(node: Node) -> tuple[Dims, ...]:
 def of_first(node: Node) -> str:
     """Dtype rule: that of the first input."""
     return node.inputs[0].dtype
+
+
+def plain(node: Node) -> int:
+    """Layout rule: one number after another, as all that it reads has to be."""
+    for value in node.inputs:
+        if value.row_axes:
+            raise ValueError(
+                f"{node.op.name} reads one number after another, but {value} is kept as a matrix "
+                "for products; make the variable with row_axes=0"
+            )
+    return 0
+
+
+def any_layout(node: Node) -> int:
+    """Layout rule: one number after another, of inputs in any layout."""
+    return 0
+
+
+def as_matrix(node: Node) -> int:
+    """Layout rule: a weight's gradient, whose first axis is the rows of its matrix."""
+    return 1
+
+
+def like_inputs(node: Node) -> int:
+    """Layout rule: that of its inputs if all have the same, and no batch."""
+    first, *others = ((value.shape, value.row_axes) for value in node.inputs)
+    return node.inputs[0].row_axes if all(other == first for other in others) else plain(node)
+
+
+def like_gradient(node: Node) -> int:
+    """Layout rule: that of the gradient, the first input, whatever else it reads."""
+    return node.inputs[0].row_axes
+
+
+FLOATS = ("float32", "float64")
 
 
 def no_flops(node: Node) -> int:
@@ -158,6 +199,16 @@ class Op:
         shape(node) is the dims of each output, of one example where that is batched.
     dtype : callable
         dtype(node) is the outputs' dtype; that of the first input if not given.
+    layout : callable
+        layout(node) is how many leading axes of the outputs are the rows of a packed matrix, 0
+        for one number after another; ValueError where it cannot read its inputs' layouts.
+    takes : tuple of str
+        The dtypes of its inputs in order, the last one standing for all that follow: a dtype,
+        ``"float"``, which is the same for all such inputs, ``"same"`` as the first, or ``"any"``.
+    weights : collection of int
+        Which inputs may be of no example where others have a batch.
+    of_examples : bool
+        Whether it is about the examples of a batch, so that what has none is no input.
     sums_examples : bool
         Whether it adds up all examples, so that its outputs are of none. Others have a batch if
         one of their inputs has.
@@ -197,6 +248,8 @@ class Op:
         not given.
     outputs : tuple of str
         What the function in the backends' tables calls its outputs.
+    always : collection of int
+        Which outputs it writes even if nobody reads them, as long as another one is read.
     options : tuple of str
         The attributes that this function takes; others say where shapes or names come from.
     reference : callable
@@ -213,6 +266,10 @@ class Op:
     summary: str
     shape: Callable[[Node], Sequence[Dims]]
     dtype: Callable[[Node], str] = of_first
+    layout: Callable[[Node], int] = plain
+    takes: tuple[str, ...] = ("float",)
+    weights: Collection[int] = ()
+    of_examples: bool = False
     sums_examples: bool = False
     gradient: Callable[..., Gradients] | None = None
     flops: Callable[[Node], int] = no_flops
@@ -228,6 +285,7 @@ class Op:
     users: Callable[[Node], Users] = nothing_of_users
     function: Callable[[Plan, Node], str] = own_name
     outputs: tuple[str, ...] = ("out",)
+    always: Collection[int] = (0,)
     options: tuple[str, ...] = ()
     reference: Callable[[Run, Node], None] = plainly
     label: Callable[[Plan, Node], tuple[str, str]] = by_layer
@@ -237,6 +295,25 @@ class Op:
         if self.name in OPS:
             raise ValueError(f"there is an op '{self.name}' already: {OPS[self.name].summary}")
         OPS[self.name] = self
+
+    def check(self, node: Node) -> None:
+        """ValueError unless a node's inputs have dtypes that it takes, and a batch where needed."""
+        floats = next((value.dtype for value in node.inputs if value.dtype in FLOATS), None)
+        batched = self.of_examples or any(value.batched for value in node.inputs)
+        for i, value in enumerate(node.inputs):
+            kind = self.takes[min(i, len(self.takes) - 1)]
+            expected = kind
+            if kind == "float":
+                expected = floats or " or ".join(FLOATS)
+            elif kind == "same":
+                expected = node.inputs[0].dtype
+            if kind != "any" and value.dtype != expected:
+                raise ValueError(
+                    f"{self.name}: its input {i} must be {expected}, not {value.dtype} as {value}; "
+                    "cast it, or give all layers of a model the same dtype"
+                )
+            if batched and not value.batched and i not in self.weights:
+                raise ValueError(f"{self.name}: its input {i} must have a batch, not be {value}")
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from .. import backends
 from ..variables import Variable
 from . import fusion, network, ops, statistics
-from .memory import Placement, WeightSize
+from .memory import PackedSize, Placement
 from .op import Op
 from .trace import Node, Value, parameter, topological
-from .updates import only_updates, penalty_factors, updates
+from .updates import assignments, only_updates, penalty_factors, updates
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -101,9 +101,10 @@ def build(
     trained: Sequence[Variable] = (),
     written: Collection[Variable] = (),
     optimizer: Optimizer | None = None,
+    assigned: Sequence[tuple[Variable, Value]] = (),
     fuse_updates: bool | None = None,
     fuse_networks: bool | None = None,
-    weight_size: WeightSize | None = None,
+    packed_size: PackedSize | None = None,
 ) -> Plan:
     """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
 
@@ -123,15 +124,18 @@ def build(
         whose averages are not among them use those as they are.
     optimizer : Optimizer, optional
         Its rule, hyper-parameters and state.
+    assigned : sequence of (Variable, Value)
+        States: what each is to be at the end of a batch, if the loss is finite. Whatever reads one
+        in this batch reads what it was before.
     fuse_updates : bool, optional
         Whether weights are updated as part of computing their gradient; as the selected
         backend does it if not given.
     fuse_networks : bool, optional
         Whether a small network is trained in one step (see `network.as_one_step`); if updates
         are fused too, if not given.
-    weight_size : callable, optional
-        Elements in which a weight's gradient is stored, of its shape and dtype; as the
-        selected backend does it if not given.
+    packed_size : callable, optional
+        Elements in which the gradient of a weight's matrix is stored, of its rows, columns and
+        dtype; as the selected backend does it if not given.
     """
     if batch_size < 1:
         raise ValueError(f"a plan is for batches of at least 1 example, not of {batch_size}")
@@ -148,7 +152,11 @@ def build(
         ops.metric(term.op, term.y_true, term.y_pred, term.sample_weight, **term.options)
         for term in metrics
     ]
-    forward = topological([*outputs, *(n.output for n in loss_nodes), *metric_values], inputs)
+    changes = assignments(assigned)
+    states = [value for node in changes for value in node.inputs]
+    forward = topological(
+        [*outputs, *(n.output for n in loss_nodes), *metric_values, *states], inputs
+    )
     if optimizer is None:
         written = ()
         forward = [_without_noise(node) for node in forward]
@@ -161,7 +169,7 @@ def build(
     update_nodes: list[Node] = []
     whole = None
     if optimizer is not None:
-        if fuse_networks and only_updates(trained, optimizer):
+        if fuse_networks and not assigned and only_updates(trained, optimizer):
             whole = network.as_one_step(forward, inputs, outputs, trained, optimizer)
         if whole is None:
             update_nodes = [*updates(forward, trained, optimizer), *averages]
@@ -170,7 +178,7 @@ def build(
     batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
 
     kept = tuple(outputs)
-    nodes = fusion.dense([*forward, *sums, *update_nodes], kept)
+    nodes = fusion.dense([*forward, *sums, *update_nodes, *changes], kept)
     nodes = fusion.activation_gradients(nodes, kept)
     if fuse_updates:
         nodes = fusion.updates(nodes, kept)
@@ -184,7 +192,7 @@ def build(
             nodes,
             [*kept, *feeds],
             batch_size * batches_at_once,
-            weight_size or backends.weight_size,
+            packed_size or backends.packed_size,
             backends.red_zone(),
         ),
         batch_size=batch_size,

@@ -38,9 +38,23 @@ class Value:
         The input layer that it stands for.
     use : (Use, int) or None
         The call of a layer that it is an output of, and which one.
+    row_axes : int
+        How many leading axes are the rows of a packed matrix, as of the variable that it stands
+        for or is the gradient of; 0: one number after another.
     """
 
-    __slots__ = ("batched", "dims", "dtype", "layer", "name", "node", "role", "use", "variable")
+    __slots__ = (
+        "batched",
+        "dims",
+        "dtype",
+        "layer",
+        "name",
+        "node",
+        "role",
+        "row_axes",
+        "use",
+        "variable",
+    )
 
     def __init__(
         self,
@@ -52,6 +66,7 @@ class Value:
         node: Node | None = None,
         variable: Variable | None = None,
         layer: Layer | None = None,
+        row_axes: int = 0,
     ) -> None:
         check_features(dims, name)
         self.dims: tuple[int, ...] = lengths.opened(dims)
@@ -62,6 +77,7 @@ class Value:
         self.node = node
         self.variable = variable
         self.layer = layer
+        self.row_axes = row_axes
         self.use: tuple[Use, int] | None = None
 
     @property
@@ -277,9 +293,12 @@ def current_layer() -> Layer | None:
 def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
     """Makes a node of the layer that is being recorded; the record says what its outputs are."""
     node = Node(op, inputs, (), attributes, current_layer())
-    dtype = op.dtype(node)
+    op.check(node)
+    dtype, row_axes = op.dtype(node), op.layout(node)
     batched = not op.sums_examples and any(value.batched for value in inputs)
-    node.outputs = tuple(Value(dims, dtype, batched, node=node) for dims in op.shape(node))
+    node.outputs = tuple(
+        Value(dims, dtype, batched, node=node, row_axes=row_axes) for dims in op.shape(node)
+    )
     return node.outputs
 
 
@@ -292,12 +311,13 @@ def parameter(variable: Variable) -> Value:
     """The one value that stands for a variable in every graph."""
     if variable.value is None:
         variable.value = Value(
-            (variable.size,) if variable.flat else variable.shape,
+            variable.shape,
             variable.dtype.name,
             batched=False,
             role="parameter",
             name=variable.path,
             variable=variable,
+            row_axes=variable.row_axes,
         )
     return variable.value
 

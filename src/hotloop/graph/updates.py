@@ -35,8 +35,13 @@ def updates(
         # All weights are updated or none.
         return [*nodes, *(node for _, changing in changes.values() for node in changing)]
     readers: dict[Value, Node] = {}
+    seen: dict[Value, Value] = {}  # what a view is another name of
+    for node in (*forward, *nodes):
+        if node.op.view:
+            seen[node.output] = seen.get(node.inputs[0], node.inputs[0])
     for node in nodes:
-        readers.update((v, node) for v in (*node.inputs, *node.outputs))
+        for value in (*node.inputs, *node.outputs):
+            readers[value] = readers[seen.get(value, value)] = node
     ordered: list[Node] = []
     left = dict(changes)
     for node in nodes:
@@ -47,6 +52,37 @@ def updates(
                 ordered += changing
                 del left[gradient]
     return ordered
+
+
+def assignments(pairs: Sequence[tuple[Variable, Value]]) -> list[Node]:
+    """The nodes that make variables these values, behind all others of a batch.
+
+    What stands in a variable itself is first copied, before anything changes it.
+    """
+    changes = []
+    for variable, value in pairs:
+        w = parameter(variable)
+        if value.batched or value.dims != w.dims or value.dtype != w.dtype:
+            raise ValueError(
+                f"the variable '{variable.path}' of shape {w.dims} and dtype {w.dtype} cannot "
+                f"become {value}: a state is of no example, and keeps its shape and dtype"
+            )
+        if value.row_axes not in (0, w.row_axes) and w.row_axes:
+            raise ValueError(
+                f"the variable '{variable.path}', kept as a matrix of {w.row_axes} axes of rows, "
+                f"cannot become {value}, kept as one of {value.row_axes}"
+            )
+        if _named(value).variable is not None:
+            value = apply(ops.CAST, value, dtype=value.dtype)
+        changes.append(Node(ops.ASSIGN, (w, value), (), {}))
+    return changes
+
+
+def _named(value: Value) -> Value:
+    """What a value is another name of."""
+    while value.node is not None and value.node.op.view:
+        (value,) = value.node.inputs
+    return value
 
 
 def after_gradients(

@@ -166,7 +166,7 @@ class PReLU(Layer):
             "alpha",
             self.alpha_regularizer,
             constraint=self.alpha_constraint,
-            flat=True,
+            row_axes=0,
         )
 
     def call(self, x: Value) -> Any:

@@ -290,7 +290,7 @@ class Layer:
         regularizer: Any = None,
         trainable: bool = True,
         constraint: Any = None,
-        flat: bool = False,
+        row_axes: int | None = None,
     ) -> Variable:
         """Makes a weight, initialised and tracked."""
         known = tuple([n for n in shape if n is not None])
@@ -313,7 +313,7 @@ class Layer:
             trainable,
             regularizers.get(regularizer),
             constraints.get(constraint),
-            flat,
+            row_axes,
         )
         variable.path = f"{self.name}/{name}"
         self._weights.append(variable)

@@ -76,12 +76,6 @@ class Elementwise(Merge):
 
     _of_two: Callable[[Value, Value], Value]
 
-    def call(self, x: Sequence[Value]) -> Any:
-        values = self._checked(x)
-        dims = broadcast(*(value.dims for value in values))
-        assert dims is not None  # they were checked
-        return self.merge([ops.broadcast(value, dims) for value in values])
-
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
         if broadcast(*shapes) is None:
             raise ValueError(

@@ -147,7 +147,7 @@ class Normalization(Layer):
             self._weights += [self.mean, self.variance, self.count]
 
     def _made(self, value: Any, name: str) -> Variable:
-        variable = Variable(value, name, trainable=False, flat=True)
+        variable = Variable(value, name, trainable=False, row_axes=0)
         variable.path = f"{self.name}/{name}"
         return variable
 

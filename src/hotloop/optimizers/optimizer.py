@@ -323,7 +323,7 @@ class Optimizer:
                     else np.full(shape, values.get(slot, 0.0), weight.dtype),
                     name=f"{weight.path}/{slot}",
                     trainable=False,
-                    flat=weight.flat or shape != weight.shape,
+                    row_axes=weight.row_axes if shape == weight.shape else 0,
                 )
                 for slot, shape in self._all_slot_shapes(weight).items()
             )

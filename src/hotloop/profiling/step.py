@@ -651,7 +651,8 @@ def _bytes(plan: Plan, feed: Feed, i: int, node: Node | Value) -> int:
 
     def size(value: Value) -> int:
         """0 of what nobody reads: it is not written."""
-        if value.variable is None and plan.placement.offset(value) is None:
+        place = plan.placement
+        if place.root(value).variable is None and place.offset(value) is None:
             return 0
         return _example_bytes(value) * (plan.batch_size if value.batched else 1)
 

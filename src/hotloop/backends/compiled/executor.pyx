@@ -20,14 +20,18 @@ from libc.string cimport memset
 import sys
 
 from ... import backends
+from ...graph.op import FLOATS
 from ..interpreter import PythonSteps
-from .steps import DTYPES, LOWERINGS, UPDATES
+from .steps import DTYPES, LOWERINGS, UPDATES, VALUE_DTYPES
 from .waits import VERDICT, Touched, waits
 
 from .csrc cimport (
+    HL_BY_ELEMENT,
+    HL_BY_ONE,
     HL_F32,
     HL_F64,
     HL_MAX_HYPER,
+    hl_dtype,
     hl_gather_args,
     hl_kernels,
     hl_network_args,
@@ -100,6 +104,7 @@ cdef class Executor:
     cdef Buffer _addresses
     cdef Buffer _sums  # of a batch, for each of two in turns
     cdef Buffer _destinations  # of outputs
+    cdef list _output_items  # bytes of a number of each
     cdef Lowering _lowering  # keeps what the steps' args and rooms stand in
     cdef dict _operands
     cdef list _touched  # by each step: see waits
@@ -157,6 +162,7 @@ cdef class Executor:
         self.n_steps_without_outputs = self.n_steps
         for i, value in enumerate(self.plan.outputs):
             self._make(to, "copy_out", value, (value,), (), {"output": i})
+        self._output_items = [self._operand(value).itemsize for value in self.plan.outputs]
         self._in_place = self._feed_of_products()
         self._operands = {}
         self._flops = self.plan.flops + to.update_flops
@@ -166,10 +172,18 @@ cdef class Executor:
     cdef _make(self, Lowering to, str op, node, inputs, outputs, dict attributes,
                bint changes=False):
         """One step more, of an op with this name, for a node or for a value that comes or goes."""
-        to.begin(&self.steps[self.n_steps], op, node)
+        cdef Step *step = &self.steps[self.n_steps]
+        # Of floats, that of the plan or the other.
+        dtype = next((v.dtype for v in (*inputs, *outputs) if v.dtype in FLOATS), self.plan.dtype)
+        to.dtype, to.kernels = dtype, kernels_of(dtype == "float64")
+        to.begin(step, op, node)
         LOWERINGS[op](
             to, [self._operand(v) for v in inputs], [self._operand(v) for v in outputs], attributes
         )
+        if to.kernels != self.kernels:
+            step.kernels = to.kernels
+        if outputs and step.share != HL_BY_ELEMENT and step.share != HL_BY_ONE:
+            step.once = not any(v.batched for v in (*inputs, *outputs))
         reads, writes = self._bytes(inputs, to.reads_apart), self._bytes(outputs, to.writes_apart)
         if changes:
             # Weights and their state, unless the loss is not finite.
@@ -189,28 +203,31 @@ cdef class Executor:
         cdef PackedArray packed
         if made is not None:
             return made
-        offset = self.plan.placement.offset(value)
-        made = operand(NULL, value.dims, value.batched, value.dtype == "int32")
-        if value.variable is not None:
-            made.variable = value.variable
-            made.packed = len(value.dims) == 2
-            packed = next(p for variable, p in self._packed if variable is value.variable)
+        place = self.plan.placement
+        offset, root = place.offset(value), place.root(value)
+        made = operand(NULL, value.dims, value.batched, <hl_dtype> <int> VALUE_DTYPES[value.dtype],
+                       value.row_axes)
+        if root.variable is not None:
+            made.variable = root.variable
+            packed = next(p for variable, p in self._packed if variable is root.variable)
             made.data, made.stored = packed.data(), packed.nelements
         elif offset is not None:
             made.data = self.arena.data + <size_t> offset
             if not value.batched:
-                made.stored = self.plan.placement.bytes(value) // self.kernels.itemsize
+                made.stored = place.bytes(value) // made.itemsize
         self._operands[value] = made
         return made
 
     cdef list _bytes(self, values, bint by_example):
         """The bytes of these values, as `waits` has them; of a variable, one stands for all."""
         cdef size_t start
+        cdef Operand made
         found = []
         for value in values:
-            start = <size_t> self._operand(value).data
+            made = self._operand(value)
+            start = <size_t> made.data
             if start:
-                size = 1 if value.variable is not None else self.plan.placement.bytes(value)
+                size = 1 if made.variable is not None else self.plan.placement.bytes(value)
                 found.append((start, start + max(size, 1), by_example and value.batched))
         return found
 
@@ -334,7 +351,7 @@ cdef class Executor:
         if outputs is not None:
             for i, out in enumerate(outputs):
                 destinations[i] = <char *> numbers_of(
-                    out, self.kernels.itemsize, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE
+                    out, self._output_items[i], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE
                 )
             for i in range(2):
                 run.batches[i].outputs = destinations

@@ -30,9 +30,13 @@ from .steps import ACTIVATIONS, ARRAYS, LOWERINGS, METRICS, ROW_LOSSES, UPDATES
 from .csrc cimport (
     HL_BY_ALL,
     HL_BY_ONE,
+    HL_F32,
+    HL_F64,
+    HL_I32,
     HL_LINEAR,
     HL_MAX_HYPER,
     hl_activation,
+    hl_dtype,
     hl_kernels,
     hl_optimizer,
     hl_powers,
@@ -355,6 +359,7 @@ cdef class _Op:
         cdef Py_ssize_t i
         cdef Operand made
         cdef _Array array
+        cdef hl_dtype floats = HL_F64 if fit.kernels.itemsize == 8 else HL_F32
         for i in range(len(found)):
             array, one = self.arrays[i], found[i]
             if one is None:
@@ -362,9 +367,9 @@ cdef class _Op:
                     outputs.append(operand(NULL, (), True))
                 continue
             data = _address(one, INT32 if array.labels else dtype)
-            made = operand(data, fit.dims[i], array.batched, array.labels)
+            made = operand(data, fit.dims[i], array.batched, HL_I32 if array.labels else floats)
             if array.packed:
-                packed = PackedArray(one.shape, dtype)
+                packed = PackedArray(one.shape, dtype, 1)
                 made.data = (<PackedArray> packed).data()
                 if i < self.n_inputs:
                     packed.load(one)

@@ -19,7 +19,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -31,6 +31,7 @@ from .csrc cimport (
     hl_cpu_name,
     hl_flush_denormals,
     hl_gather_labels,
+    hl_gather_masks,
     hl_isa_available,
     hl_kernels,
     hl_kernels_for,
@@ -141,6 +142,11 @@ cdef void barrier(hl_team *team) noexcept nogil:
 cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first,
                         ptrdiff_t n, int32_t *out) noexcept nogil:
     hl_gather_labels(source, order, first, n, out)
+
+
+cdef void gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                       ptrdiff_t n, uint8_t *out) noexcept nogil:
+    hl_gather_masks(source, order, first, n, out)
 
 
 cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil:
@@ -283,35 +289,48 @@ cdef class Buffer:
             _chunk.used += size
 
 
-def packed_elements(shape, dtype):
-    """Elements of a PackedArray of this shape and dtype, padding included."""
-    cdef const hl_kernels *kernels = kernels_of(dtype == "float64")
-    cdef ptrdiff_t rows = 1, cols = shape[-1] if shape else 1
-    for n in shape[:-1]:
-        rows *= n
-    return rows * (padded(kernels, cols) if len(shape) == 2 else cols)
+def packed_elements(ptrdiff_t rows, ptrdiff_t cols, dtype):
+    """Elements of a packed matrix, padding included."""
+    return rows * padded(kernels_of(dtype == "float64"), cols)
+
+
+cdef void copy_panels(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t first,
+                      ptrdiff_t last, char *packed, char *plain, bint pack) noexcept nogil:
+    """Packs these panels of a matrix whose rows stand one after another, or unpacks them."""
+    cdef ptrdiff_t item = kernels.itemsize, j, n, panel
+    for panel in range(first, last):
+        j = panel * kernels.nr
+        n = min(<ptrdiff_t> kernels.nr, cols - j)
+        if pack:
+            kernels.pack(rows, n, plain + j * item, cols, 1, packed + rows * j * item)
+        else:
+            kernels.unpack(rows, n, packed + rows * j * item, plain + j * item, cols, 1)
 
 
 cdef class PackedArray:
     """A variable's numbers as the products want them.
 
-    A matrix is cut into panels of columns, each stored row after row and padded with zeros
-    to whole vectors; anything else is stored flat, with room for the panels of a bias behind it.
+    A matrix, whose rows are so many of the leading axes, is cut into panels of columns, each
+    stored row after row and padded with zeros to whole vectors. Without rows, numbers are stored
+    one after another, with room for the panels of a bias behind them.
     """
 
-    def __init__(self, tuple shape, dtype):
+    def __init__(self, tuple shape, dtype, int row_axes):
         self.kernels = kernels_of(dtype == "float64")
+        self.itemsize = dtype.itemsize
+        self.floats = dtype.kind == "f"
         self.shape = shape
-        self.rows = 1
-        self.cols = 1
-        for n in shape[:-1]:
-            self.rows *= n
-        if shape:
-            self.cols = shape[-1]
-        self.length = packed_elements(shape, dtype)
-        self.buffer = Buffer(
-            max(self.length, padded(self.kernels, self.cols)) * self.kernels.itemsize
-        )
+        self.packed = row_axes > 0
+        self.rows = self.cols = 1
+        for i, n in enumerate(shape):
+            if i < row_axes:
+                self.rows *= n
+            else:
+                self.cols *= n
+        self.length = self.rows * self.cols
+        if self.packed:
+            self.length = packed_elements(self.rows, self.cols, dtype)
+        self.buffer = Buffer(max(self.length, padded(self.kernels, self.cols)) * self.itemsize)
 
     cdef char *data(self) noexcept:
         return self.buffer.data
@@ -319,7 +338,7 @@ cdef class PackedArray:
     @property
     def nbytes(self):
         """Bytes of its elements, padding included."""
-        return self.length * self.kernels.itemsize
+        return self.length * self.itemsize
 
     @property
     def nelements(self):
@@ -328,6 +347,8 @@ cdef class PackedArray:
 
     def is_surely_finite(self):
         """False if a number is not finite, or where only padding is not or a sum overflows."""
+        if not self.floats:
+            return True
         return bool(isfinite(hl_sum(self.buffer.data, self.kernels.itemsize, self.length)))
 
     def load(self, array):
@@ -351,25 +372,15 @@ cdef class PackedArray:
             PyBuffer_Release(&view)
 
     def _check(self, Py_ssize_t size):
-        if size != self.rows * self.cols * self.kernels.itemsize:
+        if size != self.rows * self.cols * self.itemsize:
             raise ValueError(f"expected an array of shape {self.shape}, got one of {size} bytes")
 
     cdef void _transfer(self, char *plain, bint load) noexcept:
-        cdef const hl_kernels *kernels = self.kernels
-        cdef size_t item = kernels.itemsize
-        cdef ptrdiff_t j, n
-        cdef char *packed
-        if len(self.shape) != 2:
-            n = self.rows * self.cols * item
-            if load:
-                memcpy(self.buffer.data, plain, n)
-            else:
-                memcpy(plain, self.buffer.data, n)
-            return
-        for j in range(0, self.cols, kernels.nr):
-            n = min(<ptrdiff_t> kernels.nr, self.cols - j)
-            packed = self.buffer.data + self.rows * j * item
-            if load:
-                kernels.pack(self.rows, n, plain + j * item, self.cols, 1, packed)
-            else:
-                kernels.unpack(self.rows, n, packed, plain + j * item, self.cols, 1)
+        cdef ptrdiff_t nr = self.kernels.nr
+        if self.packed:
+            copy_panels(self.kernels, self.rows, self.cols, 0, (self.cols + nr - 1) // nr,
+                        self.buffer.data, plain, load)
+        elif load:
+            memcpy(self.buffer.data, plain, self.length * self.itemsize)
+        else:
+            memcpy(plain, self.buffer.data, self.length * self.itemsize)

@@ -1,12 +1,15 @@
 """A step of a plan, what the steps of a batch share, and how they are made."""
 
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from .csrc cimport (
     HL_BY_ALL,
     HL_BY_EXAMPLE,
     HL_BY_ONE,
+    HL_F32,
     HL_MAX_HYPER,
+    hl_dtype,
     hl_kernels,
     hl_network_args,
     hl_powers,
@@ -28,7 +31,6 @@ cdef struct Batch:
     # Batches that those rows are: several where a small network is trained in one step. A loss
     # that is not finite makes it fewer.
     ptrdiff_t count
-    bint last  # the run ends with it; known when it is done
     ptrdiff_t size  # rows of one, but for the last of an epoch
     int64_t iteration  # batches done before
     int64_t updates  # of the weights, done before
@@ -43,6 +45,7 @@ cdef struct Batch:
     char **outputs  # where the plan's outputs go, for position outputs_first on
     ptrdiff_t outputs_first
     void *python  # does the steps that only Python can do
+    bint last  # the run ends with it; known when it is done, so that it stands behind the others
 
 
 # Does a thread's share of a step: n of what the threads divide, from `first` on. args is the
@@ -66,12 +69,24 @@ cdef struct Step:
     int turns  # done only at each so many-th batch; 0: at every one
     int frequency  # and only at each so many-th update
     hl_rows *rows  # those in args that may stand in the user's array; NULL: none
+    const hl_kernels *kernels  # if others than the batch's
+    bint once  # not for each example: it is of what has no batch
 
 
 cdef inline void do_step(const Step *step, Batch *batch, Worker *worker,
                          Worker *alone) noexcept nogil:
     """A worker's share of a step; `alone` is the same worker as a team of one."""
-    cdef ptrdiff_t length = batch.rows, first, n
+    cdef ptrdiff_t length, first, n
+    cdef Batch other
+    if step.once or step.kernels != NULL:
+        # Not what comes last, which another thread may write by now.
+        memcpy(&other, batch, <char *> &batch.last - <char *> batch)
+        if step.once:
+            other.rows = 1
+        if step.kernels != NULL:
+            other.kernels = step.kernels
+        batch = &other
+    length = batch.rows
     if step.share == HL_BY_ALL:
         step.run(step.args, 0, length, batch, worker)
     elif step.share == HL_BY_ONE:
@@ -92,14 +107,17 @@ cdef class Operand:
     cdef char *data  # NULL: there is none, or nobody reads it
     cdef tuple dims  # of one example if batched
     cdef bint batched
-    cdef bint integers  # int32, not the core's own numbers
+    cdef hl_dtype dtype
+    cdef ptrdiff_t itemsize
+    cdef int row_axes  # the leading axes that are the rows of a packed matrix
     cdef bint packed  # a matrix in panels, not row after row
     cdef object variable
-    cdef ptrdiff_t size, rows, cols  # as dims say; rows are those of the last axis
+    # As dims say. Rows are those of a packed matrix, or of the last axis.
+    cdef ptrdiff_t size, rows, cols
     cdef ptrdiff_t stored  # elements in memory of what has no batch, padding included
 
 
-cdef Operand operand(char *data, tuple dims, bint batched, bint integers=*)
+cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=*, int row_axes=*)
 
 
 cdef class Lowering:

@@ -9,7 +9,7 @@ addresses in an arena or from NumPy arrays.
 """
 
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from math import prod
@@ -40,8 +40,10 @@ from .matmul cimport product_scratch_bytes as products_scratch
 from .matmul cimport scratch_bytes as product_scratch
 from .runtime cimport (
     barrier,
+    copy_panels,
     flush_denormals,
     gather_labels,
+    gather_masks,
     kernels_of,
     random_bits,
     restore_denormals,
@@ -75,15 +77,22 @@ def lowers(*names, arrays=None):
     return register
 
 
-cdef Operand operand(char *data, tuple dims, bint batched, bint integers=False):
-    """An array row after row."""
+cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=HL_F32,
+                     int row_axes=0):
+    """An array row after row, or a packed matrix whose rows are so many axes."""
     cdef Operand made = Operand.__new__(Operand)
     cdef ptrdiff_t n
-    made.data, made.dims, made.batched, made.integers = data, dims, batched, integers
-    made.rows = 1
-    for n in dims[:-1]:
-        made.rows *= n
-    made.cols = dims[-1] if dims else 1
+    cdef int i, rank = len(dims)
+    made.data, made.dims, made.batched, made.dtype = data, dims, batched, dtype
+    made.itemsize = 8 if dtype == HL_F64 else 1 if dtype == HL_U8 else 4
+    made.row_axes, made.packed = row_axes, row_axes > 0
+    made.rows = made.cols = 1
+    for i in range(rank):
+        n = dims[i]
+        if i < (row_axes or rank - 1):
+            made.rows *= n
+        else:
+            made.cols *= n
     made.size = made.stored = made.rows * made.cols
     return made
 

@@ -19,16 +19,10 @@ from .dense import (
     matmul,
 )
 from .elementwise import (
-    ADD,
     activation,
-    add,
-    maximum,
-    minimum,
-    multiply,
     own_activation,
     prelu,
     scale,
-    subtract,
 )
 from .indices import (
     INDICES,
@@ -45,6 +39,15 @@ from .losses import (
     METRIC,
     loss,
     metric,
+)
+from .merges import (
+    ADD,
+    add,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+    sum_to,
 )
 from .normalization import (
     BATCH_NORMALIZATION,
@@ -66,6 +69,7 @@ from .random import (
 from .reductions import (
     max_steps,
     mean_steps,
+    over_examples,
     repeat_steps,
     sum_steps,
 )
@@ -77,9 +81,10 @@ from .rows import (
     unit_rows,
 )
 from .shapes import (
+    CAST,
     PERMUTE,
     RESHAPE,
-    broadcast,
+    cast,
     concatenate,
     identity,
     permute,
@@ -88,6 +93,7 @@ from .shapes import (
 )
 from .updates import (
     ACCUMULATE_GRADIENT,
+    ASSIGN,
     AVERAGE,
     BIAS_GRADIENT_UPDATE,
     CLIP_BY_NORM,
@@ -110,11 +116,13 @@ __all__ = [
     "ACCUMULATE_GRADIENT",
     "ADD",
     "ADD_BIAS",
+    "ASSIGN",
     "AVERAGE",
     "BATCH_MATMUL",
     "BATCH_NORMALIZATION",
     "BIAS_GRADIENT",
     "BIAS_GRADIENT_UPDATE",
+    "CAST",
     "CLIP_BY_NORM",
     "CLIP_BY_VALUE",
     "COLUMN_MOMENTS",
@@ -146,7 +154,7 @@ __all__ = [
     "alpha_dropout",
     "batch_matmul",
     "batch_normalization",
-    "broadcast",
+    "cast",
     "concatenate",
     "dropout",
     "encode",
@@ -166,6 +174,7 @@ __all__ = [
     "metric",
     "minimum",
     "multiply",
+    "over_examples",
     "own_activation",
     "permute",
     "prelu",
@@ -181,5 +190,6 @@ __all__ = [
     "standardize",
     "subtract",
     "sum_steps",
+    "sum_to",
     "unit_rows",
 ]

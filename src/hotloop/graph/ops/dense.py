@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ...lengths import common
 from ...variables import Variable
-from ..op import Dims, Gradients, Op, Run
+from ..op import Dims, Gradients, Op, Run, as_matrix
 from ..trace import Node, Value, apply
 from .weights import weights_of
 
@@ -20,6 +21,17 @@ def _of_matmul(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
     return apply(INPUT_GRADIENT, dy, w), apply(WEIGHT_GRADIENT, x, dy)
 
 
+def _plain_of_matrix(node: Node) -> int:
+    """Layout rule: one number after another, by a weight that is kept as a matrix."""
+    w = node.inputs[1]
+    if w.row_axes != 1:
+        raise ValueError(
+            f"{node.op.name} needs a weight that is kept as a matrix of its first axis and its "
+            f"second, not {w}; reshape it, or make the variable with as many row_axes"
+        )
+    return 0
+
+
 def _flops(node: Node) -> int:
     """Of rows with a weight, either way."""
     return 2 * node.inputs[0].group * node.inputs[1].size
@@ -29,6 +41,8 @@ MATMUL = Op(
     "matmul",
     "x @ w over the last axis of x.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.inputs[1].dims[1]),),
+    layout=_plain_of_matrix,
+    weights=(1,),
     gradient=_of_matmul,
     flops=_flops,
     mask="passes",
@@ -39,6 +53,8 @@ DENSE = Op(
     "dense",
     "f(x @ w + b) over the last axis of x, with or without b, f being an activation.",
     shape=MATMUL.shape,
+    layout=_plain_of_matrix,
+    weights=(1, 2),
     flops=_flops,
     mask="passes",
     options=("activation", "alpha"),
@@ -55,6 +71,7 @@ ADD_BIAS = Op(
     "add_bias",
     "x + b over the last axis of x.",
     shape=lambda node: (node.inputs[0].dims,),
+    weights=(1,),
     gradient=lambda node, wanted, dy: (dy, apply(BIAS_GRADIENT, dy)),
     mask="passes",
     why_not={"numba": "NumPy has a loop for it"},
@@ -76,6 +93,8 @@ INPUT_GRADIENT = Op(
     "input_gradient",
     "dy @ w', then the gradient of the activation in front if it is fused.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.inputs[1].dims[0]),),
+    layout=_plain_of_matrix,
+    weights=(1,),
     flops=_flops,
     mask="passes",
     reference=_input_gradient,
@@ -86,6 +105,7 @@ WEIGHT_GRADIENT = Op(
     "weight_gradient",
     "x' @ dy over all rows of all examples.",
     shape=lambda node: ((node.inputs[0].dims[-1], node.inputs[1].dims[-1]),),
+    layout=as_matrix,
     sums_examples=True,
     flops=lambda node: 2 * node.inputs[0].size * node.inputs[1].dims[-1],
     mask="consumes",
@@ -120,7 +140,8 @@ def _product_of_two(node: Node) -> tuple[Dims, ...]:
         f"{value.dims}{' transposed' * node.attributes[transpose]}"
         for value, transpose in ((a, "transpose_a"), (b, "transpose_b"))
     )
-    if len(a.dims) < 2 or len(a.dims) != len(b.dims) or a.dims[:-2] != b.dims[:-2]:
+    lead = common(a.dims[:-2], b.dims[:-2])
+    if len(a.dims) < 2 or lead is None:
         raise ValueError(
             f"batch_matmul needs two values of matrices, with the same axes in front: {written}"
         )
@@ -130,9 +151,9 @@ def _product_of_two(node: Node) -> tuple[Dims, ...]:
         raise ValueError(f"batch_matmul needs values of one dtype, not {a.dtype} and {b.dtype}")
     m, k = _sides(a, node.attributes["transpose_a"])
     inner, n = _sides(b, node.attributes["transpose_b"])
-    if k != inner:
+    if common((k,), (inner,)) is None:
         raise ValueError(f"batch_matmul of {written}: the sum is over {k} and over {inner} numbers")
-    return ((*a.dims[:-2], m, n),)
+    return ((*lead, m, n),)
 
 
 def _sides(value: Value, transposed: bool) -> Dims:

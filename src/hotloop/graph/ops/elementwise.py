@@ -1,4 +1,4 @@
-"""Functions of each element: activations, sums and products of values of one shape."""
+"""Functions of each element."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ...backends.formulas import ACTIVATIONS, Activation
 from ...variables import Variable
-from ..op import OPS, Gradients, Op, like_first, of_one_shape
+from ..op import OPS, Gradients, Op, like_first, like_inputs
 from ..trace import Node, Value, apply
+from .shapes import reshape
 from .weights import weights_of
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ for _formula in ACTIVATIONS.values():
 
 
 def prelu(x: Value, alpha: Variable) -> Value:
-    """x, times alpha where it is below 0; alpha (cols,) being the same for each row."""
-    return apply(PRELU, x, *weights_of(x, alpha))
+    """x, times alpha where it is below 0; alpha, of cols numbers, being the same for each row."""
+    (given,) = weights_of(x, alpha)
+    return apply(PRELU, x, reshape(given, (alpha.size,)))
 
 
 def _of_prelu(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
@@ -70,6 +72,7 @@ PRELU = Op(
     "prelu",
     "x, times alpha, of each column, where x is below 0.",
     shape=like_first,
+    weights=(1,),
     gradient=_of_prelu,
     in_place=True,
     mask="passes",
@@ -78,6 +81,7 @@ PRELU_GRADIENT = Op(
     "prelu_gradient",
     "With respect to x: dy, times alpha where x is below 0, and 0 where x is.",
     shape=like_first,
+    weights=(2,),
     in_place=True,
     mask="passes",
     why_not={"gradient": "of a gradient"},
@@ -134,103 +138,6 @@ OWN_ACTIVATION_GRADIENT = Op(
     why_not=_OWN | {"gradient": "of a gradient"},
 )
 
-# ---------------------------------------------------------------------------- merges
-
-_LOOP = {"numba": "NumPy has a loop for it"}
-
-
-def add(a: Value, b: Value) -> Value:
-    """a + b, of one shape."""
-    return apply(ADD, a, b)
-
-
-ADD = Op(
-    "add",
-    "a + b.",
-    shape=of_one_shape,
-    gradient=lambda node, wanted, dy: (dy, dy),
-    in_place=True,
-    mask="passes",
-    why_not=_LOOP,
-)
-
-
-def subtract(a: Value, b: Value) -> Value:
-    """a - b, of one shape."""
-    return apply(SUBTRACT, a, b)
-
-
-SUBTRACT = Op(
-    "subtract",
-    "a - b.",
-    shape=of_one_shape,
-    gradient=lambda node, wanted, dy: (dy, scale(dy, -1.0)),
-    in_place=True,
-    mask="passes",
-    why_not=_LOOP,
-)
-
-
-def multiply(a: Value, b: Value) -> Value:
-    """a * b element by element, of one shape."""
-    return apply(MULTIPLY, a, b)
-
-
-def _of_multiply(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
-    a, b = node.inputs
-    return apply(MULTIPLY, dy, b), apply(MULTIPLY, dy, a)
-
-
-MULTIPLY = Op(
-    "multiply",
-    "a * b.",
-    shape=of_one_shape,
-    gradient=_of_multiply,
-    in_place=True,
-    mask="passes",
-    why_not=_LOOP,
-)
-
-
-def maximum(a: Value, b: Value) -> Value:
-    """The larger of a and b element by element, of one shape."""
-    return apply(OPS["maximum"], a, b)
-
-
-def minimum(a: Value, b: Value) -> Value:
-    """The smaller of a and b element by element, of one shape."""
-    return apply(OPS["minimum"], a, b)
-
-
-def _choice(name: str, chosen: str, relation: str) -> None:
-    """The records of maximum or minimum, and of its gradient."""
-    gradient = Op(
-        f"{name}_gradient",
-        f"With respect to a: dy where a {relation} b, and half of it where they are equal.",
-        shape=of_one_shape,
-        in_place=True,
-        mask="passes",
-        why_not=_LOOP | {"gradient": "of a gradient"},
-    )
-
-    def rule(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
-        a, b = node.inputs
-        return apply(gradient, dy, a, b), apply(gradient, dy, b, a)
-
-    Op(
-        name,
-        f"The {chosen} of a and b; NaN where either is.",
-        shape=of_one_shape,
-        gradient=rule,
-        in_place=True,
-        mask="passes",
-        why_not=_LOOP,
-    )
-
-
-_choice("maximum", "larger", ">")
-_choice("minimum", "smaller", "<")
-
 
 def scale(x: Value, factor: float, offset: float = 0.0) -> Value:
     """x * factor + offset."""
@@ -241,9 +148,10 @@ SCALE = Op(
     "scale",
     "x * factor + offset.",
     shape=like_first,
+    layout=like_inputs,
     gradient=lambda node, wanted, dy: (scale(dy, node.attributes["factor"]),),
     in_place=True,
     mask="passes",
     options=("factor", "offset"),
-    why_not=_LOOP,
+    why_not={"numba": "NumPy has a loop for it"},
 )

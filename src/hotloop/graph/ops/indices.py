@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...variables import Variable
-from ..op import Array, Dims, Gradients, Op
+from ..op import Array, Dims, Gradients, Op, any_layout, as_matrix
 from ..trace import Node, Value, apply
 from .weights import weights_of
 
@@ -126,6 +126,9 @@ LOOKUP = Op(
     "The rows of w that the index numbers; NaN for those it has not.",
     shape=_looked_up,
     dtype=lambda node: node.inputs[1].dtype,
+    layout=any_layout,
+    takes=("int32", "float"),
+    weights=(1,),
     gradient=_of_lookup,
     bytes=_lookup_bytes,
     mask="passes",
@@ -135,6 +138,8 @@ LOOKUP_GRADIENT = Op(
     "lookup_gradient",
     "With respect to w: each row of dy, added to the row it came from.",
     shape=lambda node: ((node.attributes["rows"], node.inputs[0].dims[-1]),),
+    layout=as_matrix,
+    takes=("float", "int32"),
     sums_examples=True,
     mask="consumes",
     why_not=_SCATTERED | {"gradient": "of a gradient"},
@@ -152,6 +157,7 @@ ENCODE = Op(
     "Which numbers, or how many of each, stand in a row.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.attributes["depth"]),),
     dtype=lambda node: str(node.attributes["dtype"]),
+    takes=("int32",),
     mask="passes",
     options=("counts",),
     why_not=_SCATTERED | {"gradient": "whole numbers have none"},

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from ...variables import Variable
 from ..op import Dims, Gradients, Op, Run, like_first
 from ..trace import Node, Value, apply, emit, parameter
 from .dense import BIAS_GRADIENT
+from .elementwise import scale
+from .merges import add, multiply, subtract
+from .reductions import over_examples
+from .shapes import reshape
 from .weights import weights_of
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
@@ -60,9 +65,27 @@ BATCH_NORMALIZATION = Op(
     "batch_normalization",
     "normalize, by the mean and variance of the batch in training, else by moving ones.",
     shape=like_first,
+    weights=range(1, 5),
     mask="passes",
     why_not=dict.fromkeys(("reference", "gradient", "profile"), _IN_PLANS),
 )
+
+
+def _of_column_moments(node: Node, wanted: tuple[bool, ...], *dys: Value | None) -> Gradients:
+    """The gradient of normalize goes through them by itself; this is for any other use."""
+    (x,), (mean, _) = node.inputs, node.outputs
+    dmean, dvariance = (None if dy is None else _of_each_row(x, dy) for dy in dys)
+    if dvariance is None:
+        # Each row is as much of a mean as any other.
+        return (None if dmean is None else add(scale(x, 0.0), dmean),)
+    dx = multiply(subtract(x, mean), scale(dvariance, 2.0))
+    return (dx if dmean is None else add(dx, dmean),)
+
+
+def _of_each_row(x: Value, sums: Value) -> Value:
+    """What is of all rows of all examples of x, divided by how many they are."""
+    return over_examples(scale(sums, 1.0 / x.group))
+
 
 COLUMN_MOMENTS = Op(
     "column_moments",
@@ -71,7 +94,9 @@ COLUMN_MOMENTS = Op(
     sums_examples=True,
     mask="consumes",
     outputs=("mean", "variance"),
-    why_not=_SEVERAL | {"gradient": "that of normalize goes through them"},
+    always=(0, 1),
+    gradient=_of_column_moments,
+    why_not=_SEVERAL,
 )
 
 
@@ -102,6 +127,7 @@ NORMALIZE = Op(
     "normalize",
     "(x - mean) / sqrt(variance + epsilon) gamma + beta, column by column.",
     shape=like_first,
+    weights=range(1, 5),
     gradient=_of_normalize,
     in_place=True,
     mask="passes",
@@ -112,6 +138,7 @@ NORMALIZE_SCALE_GRADIENT = Op(
     "normalize_scale_gradient",
     "With respect to gamma: the sum of dy (x - mean) / sqrt(variance + epsilon).",
     shape=_columns,
+    weights=(2, 3),
     sums_examples=True,
     mask="consumes",
     options=("epsilon",),
@@ -131,6 +158,7 @@ NORMALIZE_GRADIENT = Op(
     "normalize_gradient",
     "With respect to x, whose mean and variance they are, or which they have nothing to do with.",
     shape=like_first,
+    weights=range(2, 7),
     in_place=True,
     mask="passes",
     reference=_normalize_gradient,
@@ -166,14 +194,39 @@ def _layer_norm_dims(node: Node) -> tuple[Dims, ...]:
     return dims, dims[:-1], dims[:-1]
 
 
-def _of_layer_norm(node: Node, wanted: tuple[bool, ...], dy: Value, *_: None) -> Gradients:
+def _of_layer_norm(
+    node: Node,
+    wanted: tuple[bool, ...],
+    dy: Value | None,
+    dmean: Value | None,
+    dinverse: Value | None,
+) -> Gradients:
     x, *weights = node.inputs
-    scale, center, centered = (node.attributes[name] for name in ("scale", "center", "centered"))
-    given = (dy, x, *node.outputs[1:])
-    dx = apply(LAYER_NORM_GRADIENT, *given, *weights[:scale], centered=centered, scale=scale)
-    dgamma = (apply(LAYER_NORM_SCALE_GRADIENT, *given),) if scale else ()
-    dbeta = (apply(BIAS_GRADIENT, dy),) if center else ()
-    return dx, *dgamma, *dbeta
+    scaled, center, centered = (node.attributes[name] for name in ("scale", "center", "centered"))
+    given = node.outputs[1:]
+    gradients: list[Value | None] = [None] * len(node.inputs)
+    terms = []
+    if dy is not None:
+        options = {"centered": centered, "scale": scaled}
+        terms.append(apply(LAYER_NORM_GRADIENT, dy, x, *given, *weights[:scaled], **options))
+        if scaled:
+            gradients[1] = apply(LAYER_NORM_SCALE_GRADIENT, dy, x, *given)
+        if center:
+            gradients[-1] = apply(BIAS_GRADIENT, dy)
+    mean, inverse = map(_column, given)
+    if dinverse is not None:
+        # r' = -r^3 (x - m) / n, m being 0 where nothing is centered
+        cube = multiply(multiply(inverse, inverse), multiply(inverse, _column(dinverse)))
+        terms.append(multiply(subtract(x, mean), scale(cube, -1.0 / x.dims[-1])))
+    if dmean is not None and centered:
+        terms.append(add(scale(x, 0.0), scale(_column(dmean), 1.0 / x.dims[-1])))
+    gradients[0] = reduce(add, terms) if terms else None
+    return tuple(gradients)
+
+
+def _column(x: Value) -> Value:
+    """Numbers of rows beside what those rows have."""
+    return reshape(x, (*x.dims, 1))
 
 
 def _layer_norm(run: Run, node: Node) -> None:
@@ -186,6 +239,7 @@ LAYER_NORM = Op(
     "layer_norm",
     "(x - m) r gamma + beta, row by row; the mean m and the inverse deviation r are kept.",
     shape=_layer_norm_dims,
+    weights=(1, 2),
     gradient=_of_layer_norm,
     in_place=True,
     mask="passes",
@@ -212,6 +266,7 @@ LAYER_NORM_GRADIENT = Op(
     "layer_norm_gradient",
     "With respect to x: (g - mean(g) - n mean(g n)) r of each row, with g = dy gamma.",
     shape=like_first,
+    weights=(4,),
     in_place=True,
     mask="passes",
     reference=_layer_norm_gradient,
@@ -223,7 +278,8 @@ LAYER_NORM_GRADIENT = Op(
 
 def standardize(x: Value, mean: Variable, variance: Variable, *, invert: bool) -> Value:
     """(x - mean) / max(sqrt(variance), 1e-7) of x (..., cols, run), or the reverse of it."""
-    return apply(STANDARDIZE, x, parameter(mean), parameter(variance), invert=invert)
+    numbers = (reshape(parameter(given), (given.size,)) for given in (mean, variance))
+    return apply(STANDARDIZE, x, *numbers, invert=invert)
 
 
 def _of_standardize(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
@@ -235,6 +291,7 @@ STANDARDIZE = Op(
     "standardize",
     "(x - mean) / s with s = max(sqrt(variance), 1e-7), or x s + mean.",
     shape=like_first,
+    weights=(1, 2),
     gradient=_of_standardize,
     options=("invert",),
     why_not=_SEVERAL,
@@ -243,6 +300,7 @@ STANDARDIZE_GRADIENT = Op(
     "standardize_gradient",
     "dy / s, or dy s.",
     shape=like_first,
+    weights=(1,),
     options=("invert",),
     why_not=_GRADIENT,
 )

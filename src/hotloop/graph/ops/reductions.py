@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..op import Dims, Gradients, Op
+import numpy as np
+
+from ..op import Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
 from .elementwise import scale
 
@@ -91,4 +93,28 @@ MAX_STEPS_GRADIENT = Op(
     "dy, shared evenly by all steps of x that equal the largest.",
     shape=lambda node: (node.inputs[1].dims,),
     why_not=_LOOP | {"gradient": "of a gradient"},
+)
+
+
+def over_examples(x: Value) -> Value:
+    """x, of no example, divided by how many examples the batch has: of a sum, the mean."""
+    if x.batched:
+        raise ValueError(f"over_examples needs a value of no example, not {x}")
+    return apply(OVER_EXAMPLES, x)
+
+
+def _over_examples(run: Run, node: Node) -> None:
+    x, out = run.array(node.inputs[0]), run.array(node.output)
+    np.multiply(x, x.dtype.type(1.0 / run.rows), out=out)
+
+
+OVER_EXAMPLES = Op(
+    "over_examples",
+    "What has no batch, divided by the number of examples in the batch.",
+    shape=like_first,
+    layout=like_inputs,
+    gradient=lambda node, wanted, dy: (over_examples(dy),),
+    in_place=True,
+    reference=_over_examples,
+    why_not={"profile": "a few numbers", "backends": "every executor knows its batch"},
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ...lengths import is_open
-from ..op import Array, Dims, Gradients, Op, Run
+from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
-from .reductions import repeat_steps
 
 _LOOP = {"numba": "NumPy has a loop for it"}
 
@@ -31,6 +32,18 @@ def _other_dims(node: Node) -> tuple[Dims, ...]:
     return (dims,)
 
 
+def _same_rows(node: Node) -> int:
+    """Layout rule: a matrix keeps its rows and columns, whatever axes they have."""
+    (x,), dims = node.inputs, node.attributes["dims"]
+    rows = math.prod(x.dims[: x.row_axes])
+    for row_axes in range(1, len(dims) + 1) if x.row_axes else (0,):
+        if not row_axes or math.prod(dims[:row_axes]) == rows:
+            return row_axes
+    raise ValueError(
+        f"cannot reshape {x.dims}, kept as a matrix of {rows} rows, into {dims}: the rows must stay"
+    )
+
+
 def _stand_where_they_are(run: Run, node: Node) -> None:
     """The input and the output share their bytes."""
 
@@ -43,6 +56,8 @@ RESHAPE = Op(
     "reshape",
     "The same elements of each example in another shape.",
     shape=_other_dims,
+    layout=_same_rows,
+    takes=("any",),
     gradient=lambda node, wanted, dy: (reshape(dy, node.inputs[0].dims),),
     bytes=lambda node, size: 0,
     view=True,
@@ -81,6 +96,7 @@ CONCATENATE = Op(
     "concatenate",
     "The rows of a and b side by side.",
     shape=_side_by_side,
+    takes=("same",),
     gradient=_of_concatenate,
     mask="passes",
     why_not=_LOOP,
@@ -89,6 +105,7 @@ COLUMNS = Op(
     "columns",
     "So many columns from one on.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.attributes["count"]),),
+    takes=("any",),
     mask="passes",
     options=("first",),
     why_not=_LOOP | {"gradient": "of a gradient"},
@@ -125,25 +142,62 @@ def _moved(node: Node, array: Array, name: str) -> Array:
     return array.transpose(0, *(axis + 1 for axis in node.attributes["axes"]))
 
 
+def _permute(run: Run, node: Node) -> None:
+    x, out = run.array(node.inputs[0]), run.array(node.output)
+    if not node.output.batched:
+        x, out = x[None], out[None]
+    run.function(node)(x, axes=node.attributes["axes"], out=out)
+
+
 PERMUTE = Op(
     "permute",
     "The axes of each example in another order.",
     shape=_permuted,
+    reference=_permute,
     gradient=_of_permute,
     before_model=_moved,
-    options=("axes",),
     why_not=_LOOP,
 )
 
 
-def broadcast(x: Value, dims: tuple[int, ...]) -> Value:
-    """Repeats x along axes of length 1, and along those that it lacks in front."""
-    if x.dims == dims:
-        return x
-    x = reshape(x, (1,) * (len(dims) - len(x.dims)) + x.dims)
-    for axis, size in enumerate(dims):
-        if x.dims[axis] == 1 and size != 1:
-            before, after = x.dims[:axis], x.dims[axis + 1 :]
-            flat = reshape(x, (math.prod(before), math.prod(after)))
-            x = reshape(repeat_steps(flat, size), (*before, size, *after))
-    return x
+def cast(x: Value, dtype: str) -> Value:
+    """x as numbers of another dtype: float32, float64, int32 or uint8."""
+    return x if x.dtype == dtype else apply(CAST, x, dtype=dtype)
+
+
+def _of_cast(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    dtype = node.inputs[0].dtype
+    return (cast(dy, dtype) if {dtype, dy.dtype} <= {*FLOATS} else None,)
+
+
+def _cast(run: Run, node: Node) -> None:
+    x, out = run.array(node.inputs[0]), run.array(node.output)
+    if out.dtype.kind == "f":
+        out[...] = x
+        return
+    most = np.iinfo(out.dtype)
+    wide = np.nan_to_num(x.astype(np.float64), posinf=most.max, neginf=most.min)
+    out[...] = np.clip(np.trunc(wide), most.min, most.max)
+
+
+def _a_dtype(node: Node) -> str:
+    dtype: str = node.attributes["dtype"]
+    if dtype not in DTYPES:
+        raise ValueError(f"cast knows the dtypes {', '.join(DTYPES)}, not {dtype!r}")
+    return dtype
+
+
+DTYPES = (*FLOATS, "int32", "uint8")
+
+CAST = Op(
+    "cast",
+    "Numbers of another dtype: whole ones rounded towards 0, to the nearest there is; 0 of NaN.",
+    shape=like_first,
+    dtype=_a_dtype,
+    layout=like_inputs,
+    takes=("any",),
+    gradient=_of_cast,
+    mask="passes",
+    reference=_cast,
+    why_not={"profile": "a copy", "backends": "every executor copies numbers by itself"},
+)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..op import Array, Dims, Op, Run, like_first, nothing
+from ..op import Array, Dims, Op, Run, any_layout, like_first, like_gradient, nothing
 from ..trace import Node, Value
 from .dense import WEIGHT_GRADIENT
 
@@ -34,6 +34,7 @@ PENALTY = Op(
     "penalty",
     "l1 sum |w| + l2 sum w^2, added to the running sum of penalties.",
     shape=nothing,
+    layout=any_layout,
     reference=_penalty,
     why_not={"gradient": "penalty_gradient is added to the weight's"},
 )
@@ -51,6 +52,7 @@ PENALTY_GRADIENT = Op(
     "penalty_gradient",
     "A weight's gradient plus l1 sign(w) + 2 l2 w.",
     shape=like_first,
+    layout=like_gradient,
     in_place=True,
     reference=_penalty_gradient,
     why_not=_BEHIND,
@@ -81,6 +83,7 @@ ACCUMULATE_GRADIENT = Op(
     "accumulate_gradient",
     "The mean of the gradients of several batches, of which the sum is kept.",
     shape=like_first,
+    layout=like_gradient,
     changes=True,
     reference=_accumulate_gradient,
     why_not=_WITHOUT_FUNCTION,
@@ -99,6 +102,8 @@ SQUARE_SUM = Op(
     "The sum of a gradient's squares, added to that of others.",
     shape=lambda node: ((1,),),
     dtype=lambda node: "float64",
+    layout=any_layout,
+    takes=("float", "float64"),
     reference=_square_sum,
     why_not=_WITHOUT_FUNCTION,
 )
@@ -116,6 +121,8 @@ CLIP_BY_NORM = Op(
     "clip_by_norm",
     "A gradient times limit / max(norm, limit), from the sum of squares.",
     shape=like_first,
+    layout=like_gradient,
+    takes=("float", "float64"),
     reference=_clip_by_norm,
     why_not=_WITHOUT_FUNCTION,
 )
@@ -131,6 +138,7 @@ CLIP_BY_VALUE = Op(
     "clip_by_value",
     "A gradient moved into [-limit, limit].",
     shape=like_first,
+    layout=like_gradient,
     reference=_clip_by_value,
     why_not=_WITHOUT_FUNCTION,
 )
@@ -146,12 +154,12 @@ def _rule(plan: Plan, node: Node) -> str:
 
 
 def _step(run: Run, node: Node, weight: Value, gradient: Array, state: list[Value]) -> None:
-    """One step of the rule. Arrays have the axes of their variables, even where a plan has not."""
-    w, *slots = (v.variable.array for v in (weight, *state) if v.variable is not None)
+    """One step of the rule."""
+    w, *slots = map(run.array, (weight, *state))
     assert weight.variable is not None
     settings = run.optimizer.settings(run.optimizer.rule(weight.variable))
     update = run.function(node)
-    update(w, gradient.reshape(w.shape), tuple(slots), iteration=run.updates + 1, **settings)
+    update(w, gradient, tuple(slots), iteration=run.updates + 1, **settings)
 
 
 @_at_updates
@@ -164,6 +172,7 @@ UPDATE = Op(
     "update",
     "A step of the optimizer's rule, each element by its own gradient.",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     function=_rule,
     reference=_update,
@@ -173,6 +182,7 @@ WHOLE_UPDATE = Op(
     "whole_update",
     "A step of the optimizer's rule, by sums over the whole weight.",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     function=_rule,
     reference=_update,
@@ -198,6 +208,8 @@ WEIGHT_GRADIENT_UPDATE = Op(
     "weight_gradient_update",
     "weight_gradient, and the update by it, tile by tile.",
     shape=nothing,
+    layout=any_layout,
+    weights=range(2, 99),
     flops=WEIGHT_GRADIENT.flops,
     changes=True,
     mask="consumes",
@@ -209,6 +221,8 @@ BIAS_GRADIENT_UPDATE = Op(
     "bias_gradient_update",
     "bias_gradient, and the update by it.",
     shape=nothing,
+    layout=any_layout,
+    weights=range(1, 99),
     changes=True,
     mask="consumes",
     reference=_with_gradient("bias_gradient", 1),
@@ -238,6 +252,9 @@ NETWORK_UPDATE = Op(
     "network_update",
     "A small network: all layers, the loss, the gradients and the updates in one step.",
     shape=_network_dims,
+    layout=any_layout,
+    takes=("float", "any", "float"),
+    weights=range(1, 99),
     flops=_network_flops,
     changes=True,
     mask="consumes",
@@ -258,6 +275,7 @@ DECAY = Op(
     "decay",
     "w (1 - weight_decay learning_rate).",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     reference=_decay,
     why_not=_WITHOUT_FUNCTION,
@@ -267,6 +285,7 @@ MOVING_AVERAGE_UPDATE = Op(
     "moving_average_update",
     "average momentum + value (1 - momentum), in place.",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     outputs=(),
     options=("momentum",),
@@ -285,6 +304,7 @@ AVERAGE = Op(
     "average",
     "The moving average of a weight.",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     reference=_average,
     why_not=_WITHOUT_FUNCTION,
@@ -301,6 +321,7 @@ OVERWRITE = Op(
     "overwrite",
     "A weight becomes its average, every so many updates.",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     reference=_overwrite,
     why_not=_WITHOUT_FUNCTION,
@@ -308,16 +329,34 @@ OVERWRITE = Op(
 
 
 def _constrain(run: Run, node: Node) -> None:
-    variable = node.inputs[0].variable
-    assert variable is not None
-    variable.array[...] = node.attributes["constraint"](variable.array)
+    w = run.array(node.inputs[0])
+    w[...] = node.attributes["constraint"](w)
 
 
 CONSTRAIN = Op(
     "constrain",
     "A weight is moved to where its constraint wants it.",
     shape=nothing,
+    layout=any_layout,
     changes=True,
     reference=_constrain,
+    why_not=_WITHOUT_FUNCTION,
+)
+
+
+def _assign(run: Run, node: Node) -> None:
+    w, value = map(run.array, node.inputs)
+    w[...] = value
+
+
+ASSIGN = Op(
+    "assign",
+    "A variable becomes a value, whichever way the two are kept.",
+    shape=nothing,
+    layout=any_layout,
+    takes=("any", "same"),
+    bytes=lambda node, size: sum(map(size, node.inputs)),
+    changes=True,
+    reference=_assign,
     why_not=_WITHOUT_FUNCTION,
 )

@@ -98,21 +98,132 @@ def _own_activation_gradient(Lowering to, list inputs, list outputs, dict attrib
     a.size, a.dy, a.x, a.dx = dy.size, dy.data, x.data, dx.data
 
 
+# Bytes of a number that is broadcast along the last axis: repeated as often as fits.
+cdef enum:
+    REPEATED_BYTES = 512
+
+
+cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? NULL:
+    """How these are broadcast to y; NULL where all go alike, number after number."""
+    cdef Operand x
+    cdef hl_broadcast *made
+    cdef list axes = []  # lengths, and each operand's stride
+    alike = True
+    for x in operands:
+        alike = alike and x.batched == y.batched and x.dims == y.dims
+    if alike:
+        return NULL
+    strides = [_strides_along(x, len(y.dims)) for x in operands]
+    for axis, n in enumerate(y.dims):
+        of_axis = [stride[axis] for stride in strides]
+        if n == 1:
+            continue
+        if axes and axes[-1][1] == [n * stride for stride in of_axis]:
+            axes[-1] = axes[-1][0] * n, of_axis
+        else:
+            axes.append((n, of_axis))
+    axes = axes or [(1, [1] * len(operands))]
+    if len(axes) > HL_MAX_RANK:
+        shapes = " and ".join(str((<Operand> x).dims) for x in operands)
+        raise ValueError(f"{to.name} of shapes {shapes}: too many axes are broadcast in turns")
+    made = <hl_broadcast *> to.room(sizeof(hl_broadcast))
+    made.operands, made.rank = len(operands), len(axes)
+    for axis, (n, of_axis) in enumerate(axes):
+        made.dim[axis] = n
+        for i, stride in enumerate(of_axis):
+            made.of[i].axis[axis] = stride
+    for i, x in enumerate(operands):
+        made.of[i].example = x.size if x.batched else 0
+    return made
+
+
+cdef list _strides_along(Operand x, int rank):
+    """Elements from one index to the next of so many axes, 0 where x has the same for all."""
+    strides = [0] * rank
+    step = 1
+    for i, n in enumerate(reversed(x.dims), 1):
+        if n != 1:
+            strides[-i] = step
+        step *= n
+    return strides
+
+
+cdef void _merge_broadcast(const hl_kernels *kernels, hl_merge kind, const hl_broadcast *s,
+                           const char **of, char *y, ptrdiff_t size, ptrdiff_t first,
+                           ptrdiff_t n) noexcept nogil:
+    """Examples of a merge, or of three operands the gradient of a choice, run by run."""
+    cdef ptrdiff_t item = kernels.itemsize, length = s.dim[s.rank - 1], runs = 1, example, run
+    cdef ptrdiff_t index[HL_MAX_RANK]
+    cdef const char *at[3]
+    cdef int axis, i
+    for axis in range(s.rank - 1):
+        runs *= s.dim[axis]
+    y += first * size * item
+    for example in range(first, first + n):
+        for i in range(s.operands):
+            at[i] = of[i] + example * s.of[i].example * item
+        memset(index, 0, sizeof(index))
+        for run in range(runs):
+            _merge_run(kernels, kind, s, at, y, length)
+            y += length * item
+            # To the next run: count the outer axes up like an odometer.
+            axis = s.rank - 2
+            while axis >= 0:
+                index[axis] += 1
+                for i in range(s.operands):
+                    at[i] += s.of[i].axis[axis] * item
+                if index[axis] < s.dim[axis]:
+                    break
+                for i in range(s.operands):
+                    at[i] -= s.dim[axis] * s.of[i].axis[axis] * item
+                index[axis] = 0
+                axis -= 1
+
+
+cdef inline void _merge_run(const hl_kernels *kernels, hl_merge kind, const hl_broadcast *s,
+                            const char **at, char *y, ptrdiff_t length) noexcept nogil:
+    cdef char repeated[3][REPEATED_BYTES]
+    cdef ptrdiff_t item = kernels.itemsize, most = length, done = 0, n
+    cdef const char *x[3]
+    cdef int i
+    for i in range(s.operands):
+        if not s.of[i].axis[s.rank - 1]:
+            most = min(length, <ptrdiff_t> REPEATED_BYTES // item)
+            for n in range(most):
+                memcpy(&repeated[i][n * item], at[i], item)
+    while done < length:
+        n = min(most, length - done)
+        for i in range(s.operands):
+            x[i] = at[i] + done * item if s.of[i].axis[s.rank - 1] else &repeated[i][0]
+        if s.operands == 3:
+            kernels.choice_gradient(kind, x[0], x[1], x[2], y + done * item, n)
+        else:
+            kernels.merge(kind, x[0], x[1], y + done * item, n)
+        done += n
+
+
 cdef void run_merge(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_merge_args *a = <const hl_merge_args *> args
     cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize
+    cdef const char *of[2]
+    if a.strides != NULL:
+        of[0], of[1] = a.a, a.b
+        _merge_broadcast(batch.kernels, a.kind, a.strides, of, a.y, a.size, first, n)
+        return
     batch.kernels.merge(a.kind, a.a + at, a.b + at, a.y + at, n * a.size)
 
 
 @lowers(*MERGES, arrays="a *c, b *c -> out *c")
 def _merge(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], b = inputs[1], y = outputs[0]
-    cdef hl_share divided = HL_BY_EXAMPLE if y.batched else HL_BY_ELEMENT
+    cdef const hl_broadcast *strides = _broadcast_of(to, inputs, y)
+    cdef bint by_example = y.batched or strides != NULL
+    cdef hl_share divided = HL_BY_EXAMPLE if by_example else HL_BY_ELEMENT
     cdef hl_merge_args *a = <hl_merge_args *> to.fill(run_merge, divided, sizeof(hl_merge_args))
-    a.kind = <hl_merge> <int> MERGES[to.name]
+    a.kind, a.strides = <hl_merge> <int> MERGES[to.name], strides
     to.step.length = y.stored
-    a.size = y.size if y.batched else 1
+    a.size = y.size if by_example else 1
     a.a, a.b, a.y = x.data, b.data, y.data
 
 
@@ -120,17 +231,27 @@ cdef void run_choice_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Ba
                               Worker *worker) noexcept nogil:
     cdef const hl_choice_gradient_args *a = <const hl_choice_gradient_args *> args
     cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize
+    cdef const char *of[3]
+    if a.strides != NULL:
+        of[0], of[1], of[2] = a.dy, a.a, a.b
+        _merge_broadcast(batch.kernels, a.kind, a.strides, of, a.da, a.size, first, n)
+        return
     batch.kernels.choice_gradient(a.kind, a.dy + at, a.a + at, a.b + at, a.da + at, n * a.size)
 
 
 @lowers("maximum_gradient", "minimum_gradient", arrays="dy *c, a *c, b *c -> out *c")
 def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand dy = inputs[0], x = inputs[1], b = inputs[2], da = outputs[0]
+    cdef const hl_broadcast *strides = _broadcast_of(to, inputs, da)
+    cdef bint by_example = da.batched or strides != NULL
     cdef hl_choice_gradient_args *a = <hl_choice_gradient_args *> to.fill(
-        run_choice_gradient, HL_BY_EXAMPLE, sizeof(hl_choice_gradient_args)
+        run_choice_gradient, HL_BY_EXAMPLE if by_example else HL_BY_ELEMENT,
+        sizeof(hl_choice_gradient_args),
     )
+    to.step.length = da.stored
     a.kind = <hl_merge> <int> MERGES[to.name.removesuffix("_gradient")]
-    a.size, a.dy, a.a, a.b, a.da = dy.size, dy.data, x.data, b.data, da.data
+    a.strides = strides
+    a.size, a.dy, a.a, a.b, a.da = da.size if by_example else 1, dy.data, x.data, b.data, da.data
 
 
 cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -143,11 +264,28 @@ cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
 @lowers("scale", arrays="x *c -> out *c")
 def _scale(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
-    cdef hl_scale_args *a = <hl_scale_args *> to.fill(
-        run_scale, HL_BY_EXAMPLE, sizeof(hl_scale_args)
-    )
+    cdef hl_share divided = HL_BY_EXAMPLE if y.batched else HL_BY_ELEMENT
+    cdef hl_scale_args *a = <hl_scale_args *> to.fill(run_scale, divided, sizeof(hl_scale_args))
+    to.step.length = y.stored
     a.factor, a.offset = attributes["factor"], attributes["offset"]
-    a.size, a.x, a.y = x.size, x.data, y.data
+    a.size, a.x, a.y = x.size if y.batched else 1, x.data, y.data
+
+
+cdef void run_over_examples(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                            Worker *worker) noexcept nogil:
+    cdef const hl_over_examples_args *a = <const hl_over_examples_args *> args
+    cdef ptrdiff_t at = first * batch.kernels.itemsize
+    batch.kernels.scale(1.0 / batch.rows, 0, a.x + at, a.y + at, n)
+
+
+@lowers("over_examples")
+def _over_examples(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_over_examples_args *a = <hl_over_examples_args *> to.fill(
+        run_over_examples, HL_BY_ELEMENT, sizeof(hl_over_examples_args)
+    )
+    to.step.length = y.stored
+    a.x, a.y = x.data, y.data
 
 
 cdef void run_prelu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

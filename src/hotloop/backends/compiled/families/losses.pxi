@@ -52,7 +52,7 @@ cdef enum:
 
 cdef _take_compared(hl_compared *of, list inputs, Operand values):
     cdef Operand y_true = inputs[0], y_pred = inputs[1]
-    if y_true.integers:
+    if y_true.dtype == HL_I32:
         of.label = <const int32_t *> y_true.data
     else:
         of.y_true = y_true.data

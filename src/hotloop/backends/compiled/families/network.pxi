@@ -46,7 +46,7 @@ def _network_update(Lowering to, list inputs, list outputs, dict attributes):
         network.param = options.get("param", 0.0)
     network.loss_weight = attributes["loss_weight"]
     network.rule = <hl_optimizer> <int> UPDATES[to.optimizer.op]
-    if y_true.integers:
+    if y_true.dtype == HL_I32:
         a.label = <const int32_t *> y_true.data
     else:
         a.y_true = y_true.data

@@ -4,7 +4,7 @@
 cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                           Worker *worker) noexcept nogil:
     cdef const hl_concatenate_args *a = <const hl_concatenate_args *> args
-    cdef ptrdiff_t item = batch.kernels.itemsize, left = a.left * item, whole = a.cols * item, i
+    cdef ptrdiff_t left = a.left, whole = a.cols, i
     for i in range(first * a.rows, (first + n) * a.rows):
         memcpy(a.y + i * whole, a.a + i * left, left)
         memcpy(a.y + i * whole + left, a.b + i * (whole - left), whole - left)
@@ -16,16 +16,16 @@ def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_concatenate_args *a = <hl_concatenate_args *> to.fill(
         run_concatenate, HL_BY_EXAMPLE, sizeof(hl_concatenate_args)
     )
-    a.rows, a.left, a.cols = y.rows, x.cols, y.cols
+    a.rows, a.left, a.cols = y.rows, x.cols * x.itemsize, y.cols * y.itemsize
     a.a, a.b, a.y = x.data, b.data, y.data
 
 
 cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                       Worker *worker) noexcept nogil:
     cdef const hl_columns_args *a = <const hl_columns_args *> args
-    cdef ptrdiff_t item = batch.kernels.itemsize, i
+    cdef ptrdiff_t i
     for i in range(first * a.rows, (first + n) * a.rows):
-        memcpy(a.y + i * a.cols * item, a.x + (i * a.wide + a.first) * item, a.cols * item)
+        memcpy(a.y + i * a.cols, a.x + i * a.wide + a.first, a.cols)
 
 
 @lowers("columns", arrays="x *c -> out *k")
@@ -34,8 +34,8 @@ def _columns(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_columns_args *a = <hl_columns_args *> to.fill(
         run_columns, HL_BY_EXAMPLE, sizeof(hl_columns_args)
     )
-    a.rows, a.wide, a.first, a.cols = y.rows, x.cols, attributes["first"], y.cols
-    a.x, a.y = x.data, y.data
+    a.rows, a.wide, a.cols = y.rows, x.cols * x.itemsize, y.cols * y.itemsize
+    a.first, a.x, a.y = attributes["first"] * x.itemsize, x.data, y.data
 
 
 cdef void run_permute(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

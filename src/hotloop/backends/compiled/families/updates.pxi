@@ -81,7 +81,10 @@ def _update(Lowering to, list inputs, list outputs, dict attributes):
 cdef void run_whole_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                            Worker *worker) noexcept nogil:
     """What all workers found in one stage is what each reads in the next."""
-    cdef const hl_whole *a = <const hl_whole *> args
+    _walk_whole_update(<const hl_whole *> args, batch, worker)
+
+
+cdef void _walk_whole_update(const hl_whole *a, Batch *batch, Worker *worker) noexcept nogil:
     cdef int stage
     for stage in range(batch.kernels.whole_update_stages(a, &batch.h[0])):
         if stage and worker.n_workers > 1:
@@ -89,24 +92,65 @@ cdef void run_whole_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
         batch.kernels.whole_update(a, &batch.h[0], stage, worker.number, worker.n_workers)
 
 
+cdef void run_plain_whole_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                                 Worker *worker) noexcept nogil:
+    """The same on copies that are not packed; each worker copies its own panels."""
+    cdef const hl_plain_whole *a = <const hl_plain_whole *> args
+    cdef const hl_kernels *kernels = batch.kernels
+    cdef ptrdiff_t panels = (a.cols + kernels.nr - 1) // kernels.nr
+    cdef ptrdiff_t last = share(panels, worker.number + 1, worker.n_workers)
+    first = share(panels, worker.number, worker.n_workers)
+    copy_panels(kernels, a.rows, a.cols, first, last, a.w, <char *> a.plain.w, False)
+    copy_panels(kernels, a.rows, a.cols, first, last, <char *> a.g, <char *> a.plain.g, False)
+    if a.m != NULL:
+        copy_panels(kernels, a.rows, a.cols, first, last, a.m, <char *> a.plain.m, False)
+    if worker.n_workers > 1:
+        barrier(worker.team)
+    _walk_whole_update(&a.plain, batch, worker)
+    if worker.n_workers > 1:
+        barrier(worker.team)
+    copy_panels(kernels, a.rows, a.cols, first, last, a.w, <char *> a.plain.w, True)
+    if a.m != NULL:
+        copy_panels(kernels, a.rows, a.cols, first, last, a.m, <char *> a.plain.m, True)
+
+
 @lowers("whole_update")
 def _whole_update(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand w = inputs[0], g = inputs[1]
-    cdef hl_whole *a = <hl_whole *> to.fill(
-        run_whole_update, HL_BY_ONE if w.size < SHARED_WEIGHTS else HL_BY_ALL, sizeof(hl_whole)
-    )
-    cdef tuple shape = w.dims if w.variable is None else w.variable.shape
-    to.step.turns = to.turns()
-    a.kind = _rule_of(to, w, attributes)
-    a.matrices, a.rows = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
-    a.cols = shape[-1] if shape else 1
-    a.packed, a.w, a.g = w.packed, w.data, g.data
-    if a.kind == HL_LAMB or a.kind == HL_MUON:
-        a.m, a.v = _of(inputs, 2).data, _of(inputs, 3).data
-    elif len(shape) > 1:
-        a.row, a.column = _of(inputs, 2).data, _of(inputs, 3).data
+    cdef hl_share divided = HL_BY_ONE if w.size < SHARED_WEIGHTS else HL_BY_ALL
+    cdef hl_optimizer kind = _rule_of(to, w, attributes)
+    cdef tuple shape = w.dims
+    cdef ptrdiff_t item = to.kernels.itemsize
+    cdef hl_plain_whole *copies
+    cdef hl_whole *a
+    # A rule that looks at single rows and columns finds them in panels if those are the last axes.
+    if not w.packed or kind == HL_LAMB or w.row_axes == len(shape) - 1:
+        a = <hl_whole *> to.fill(run_whole_update, divided, sizeof(hl_whole))
+        a.packed, a.w, a.g, a.m = w.packed, w.data, g.data, _of(inputs, 2).data
     else:
-        a.column = _of(inputs, 2).data
+        copies = <hl_plain_whole *> to.fill(
+            run_plain_whole_update, divided, sizeof(hl_plain_whole)
+        )
+        copies.rows, copies.cols, copies.w, copies.g = w.rows, w.cols, w.data, g.data
+        a = &copies.plain
+        a.w, a.g = to.room(w.size * item), to.room(w.size * item)
+        if kind == HL_MUON:
+            copies.m, a.m = _of(inputs, 2).data, to.room(w.size * item)
+    to.step.turns = to.turns()
+    a.kind = kind
+    if kind == HL_LAMB and w.packed:
+        a.matrices, a.rows, a.cols = 1, w.rows, w.cols
+    else:
+        a.matrices, a.rows = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
+        a.cols = shape[-1] if shape else 1
+    if kind == HL_LAMB:
+        a.v = _of(inputs, 3).data
+    elif kind == HL_ADAFACTOR:
+        a.m = NULL
+        if len(shape) > 1:
+            a.row, a.column = _of(inputs, 2).data, _of(inputs, 3).data
+        else:
+            a.column = _of(inputs, 2).data
     a.room = to.room(to.kernels.whole_update_room(a))
     _count_update(to, w)
 
@@ -127,7 +171,7 @@ cdef double _penalty_of(const hl_kernels *kernels, double l1, double l2, const c
 cdef _as_matrix(Operand w, ptrdiff_t *rows, ptrdiff_t *cols):
     """A matrix, which is packed; of anything else, one row."""
     rows[0], cols[0] = 1, w.size
-    if len(w.dims) == 2:
+    if w.packed:
         rows[0], cols[0] = w.rows, w.cols
 
 
@@ -306,12 +350,42 @@ def _overwrite(Lowering to, list inputs, list outputs, dict attributes):
     a.value, a.w = value.data, w.data
 
 
+cdef void run_assign(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                     Worker *worker) noexcept nogil:
+    cdef const hl_assign_args *a = <const hl_assign_args *> args
+    memcpy(a.w + first * a.item, a.value + first * a.item, n * a.item)
+
+
+cdef void run_assign_panels(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                            Worker *worker) noexcept nogil:
+    cdef const hl_assign_args *a = <const hl_assign_args *> args
+    cdef char *packed = a.w if a.packs else <char *> a.value
+    cdef char *plain = <char *> a.value if a.packs else a.w
+    copy_panels(batch.kernels, a.rows, a.cols, first, first + n, packed, plain, a.packs)
+
+
+@lowers("assign")
+def _assign(Lowering to, list inputs, list outputs, dict attributes):
+    """Bytes, or panels where one of the two is packed."""
+    cdef Operand w = inputs[0], value = inputs[1]
+    cdef Operand packed = w if w.packed else value
+    cdef Run run = run_assign if w.packed == value.packed else run_assign_panels
+    cdef hl_assign_args *a = <hl_assign_args *> to.fill(
+        run, HL_BY_ELEMENT, sizeof(hl_assign_args)
+    )
+    to.step.length = w.stored
+    if w.packed != value.packed:
+        to.step.length = (packed.cols + to.kernels.nr - 1) // to.kernels.nr
+    a.item, a.rows, a.cols, a.packs = w.itemsize, packed.rows, packed.cols, w.packed
+    a.value, a.w = value.data, w.data
+
+
 cdef void run_constrain(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                         Worker *worker) noexcept nogil:
     """Workers take panels, or as many columns of a weight that is not packed."""
     cdef const hl_constrain_args *a = <const hl_constrain_args *> args
     cdef const hl_kernels *kernels = batch.kernels
-    cdef ptrdiff_t nr = kernels.nr, panels = (a.cols + nr - 1) // nr, panel, ld = a.cols
+    cdef ptrdiff_t nr = kernels.nr, panels = (a.cols + nr - 1) // nr, panel, ld = a.cols, i
     cdef char *w
     for panel in range(share(panels, worker.number, worker.n_workers),
                        share(panels, worker.number + 1, worker.n_workers)):
@@ -322,7 +396,9 @@ cdef void run_constrain(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *b
         if a.not_negative:
             kernels.activation(HL_RELU, 0, w, ld, w, ld, a.rows, n)
         else:
-            kernels.limit_norms(a.low, a.high, a.rate, a.rows, n, ld, w)
+            for i in range(a.apart):
+                kernels.limit_norms(a.low, a.high, a.rate, a.rows // a.apart, n, ld * a.apart,
+                                    w + i * ld * kernels.itemsize)
 
 
 @lowers("constrain")
@@ -333,8 +409,10 @@ def _constrain(Lowering to, list inputs, list outputs, dict attributes):
     )
     a.packed, a.w = w.packed, w.data
     # The norms of Keras go over the first axis; a vector is one column.
-    first, *rest = w.variable.shape or (1,)
-    a.rows, a.cols = first, prod(rest)
+    first, *rest = w.dims or (1,)
+    a.rows, a.cols, a.apart = first, prod(rest), 1
+    if w.packed:
+        a.rows, a.cols, a.apart = w.rows, w.cols, w.rows // first
     constraint = attributes["constraint"]
     if isinstance(constraint, NormConstraint):
         a.low, a.high, a.rate = constraint.low, constraint.high, constraint.rate
