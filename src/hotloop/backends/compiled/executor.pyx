@@ -282,7 +282,7 @@ cdef class Executor:
         double seconds=float("inf"),
         outputs=None,
         Py_ssize_t outputs_first=0,
-        int64_t[:, :, ::1] clock=None,
+        clock=None,
     ):
         """Runs up to `count` batches from batch number `first` on; see Interpreter.run."""
         cdef Run run
@@ -359,9 +359,9 @@ cdef class Executor:
 
         n_threads = self.threads()
         if clock is not None:
-            if clock.shape[0] < n_threads or clock.shape[1] != run.n_steps or clock.shape[2] != 2:
+            if len(clock) < n_threads or clock.shape[1:] != (run.n_steps, 2):
                 raise ValueError("clock must have the shape (threads, steps, 2)")
-            run.clock = &clock[0, 0, 0]
+            run.clock = <int64_t *> numbers_of(clock, 8, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         run.scratch_bytes = self._lowering.scratch_bytes
         run.address_bytes = self._lowering.n_addresses * sizeof(void *)
         if n_threads > self._scratch_threads:
