@@ -41,8 +41,8 @@ MERGES = {
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_activation_args *a = <const hl_activation_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize
-    batch.kernels.activation(a.kind, a.alpha, a.x + at, a.size, a.y + at, a.size, n, a.size)
+    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
+    batch.kernels.activation(a.kind, a.alpha, a.x + at, size, a.y + at, size, 1, size)
 
 
 @lowers(*ACTIVATIONS)
@@ -52,15 +52,16 @@ def _activation(Lowering to, list inputs, list outputs, dict attributes):
         run_activation, HL_BY_EXAMPLE, sizeof(hl_activation_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name]
-    a.alpha, a.size, a.x, a.y = attributes["alpha"], x.size, x.data, y.data
+    a.alpha, a.size = attributes["alpha"], to.apart(x.rows) * x.cols
+    a.x, a.y = x.data, y.data
 
 
 cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                   Worker *worker) noexcept nogil:
     cdef const hl_activation_gradient_args *a = <const hl_activation_gradient_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize
-    batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + at, a.saved + at, a.dx + at, a.size,
-                                      n, a.size)
+    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
+    batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + at, a.saved + at, a.dx + at, size, 1,
+                                      size)
 
 
 @lowers(*(name + "_gradient" for name in ACTIVATIONS))
@@ -70,7 +71,7 @@ def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes
         run_activation_gradient, HL_BY_EXAMPLE, sizeof(hl_activation_gradient_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name.removesuffix("_gradient")]
-    a.alpha, a.size = attributes["alpha"], dy.size
+    a.alpha, a.size = attributes["alpha"], to.apart(dy.rows) * dy.cols
     a.dy, a.saved, a.dx = dy.data, saved.data, dx.data
 
 
@@ -93,7 +94,7 @@ def _own_activation(Lowering to, list inputs, list outputs, dict attributes):
         run_own_activation, HL_BY_EXAMPLE, sizeof(hl_own_activation_args)
     )
     a.loop = <hl_unary_loop> <size_t> loops.value.address
-    a.size, a.x, a.y = x.size, x.data, y.data
+    a.size, a.x, a.y = to.apart(x.rows) * x.cols, x.data, y.data
 
 
 cdef _loops_of(Lowering to, function):
@@ -122,7 +123,7 @@ def _own_activation_gradient(Lowering to, list inputs, list outputs, dict attrib
         run_own_activation_gradient, HL_BY_EXAMPLE, sizeof(hl_own_activation_gradient_args)
     )
     a.loop = <hl_binary_loop> <size_t> loops.gradient.address
-    a.size, a.dy, a.x, a.dx = dy.size, dy.data, x.data, dx.data
+    a.size, a.dy, a.x, a.dx = to.apart(dy.rows) * dy.cols, dy.data, x.data, dx.data
 
 
 cdef void run_merge(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -139,7 +140,7 @@ def _merge(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_merge_args *a = <hl_merge_args *> to.fill(run_merge, divided, sizeof(hl_merge_args))
     a.kind = <hl_merge> <int> MERGES[to.name]
     to.step.length = y.stored
-    a.size = y.size if y.batched else 1
+    a.size = to.apart(y.rows) * y.cols if y.batched else 1
     a.a, a.b, a.y = x.data, b.data, y.data
 
 
@@ -157,7 +158,8 @@ def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
         run_choice_gradient, HL_BY_EXAMPLE, sizeof(hl_choice_gradient_args)
     )
     a.kind = <hl_merge> <int> MERGES[to.name.removesuffix("_gradient")]
-    a.size, a.dy, a.a, a.b, a.da = dy.size, dy.data, x.data, b.data, da.data
+    a.size, a.dy, a.a = to.apart(dy.rows) * dy.cols, dy.data, x.data
+    a.b, a.da = b.data, da.data
 
 
 cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -174,7 +176,7 @@ def _scale(Lowering to, list inputs, list outputs, dict attributes):
         run_scale, HL_BY_EXAMPLE, sizeof(hl_scale_args)
     )
     a.factor, a.offset = attributes["factor"], attributes["offset"]
-    a.size, a.x, a.y = x.size, x.data, y.data
+    a.size, a.x, a.y = to.apart(x.rows) * x.cols, x.data, y.data
 
 
 cdef void run_prelu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -190,7 +192,7 @@ def _prelu(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_prelu_args *a = <hl_prelu_args *> to.fill(
         run_prelu, HL_BY_EXAMPLE, sizeof(hl_prelu_args)
     )
-    a.rows, a.cols, a.x, a.alpha, a.y = x.rows, x.cols, x.data, alpha.data, y.data
+    a.rows, a.cols, a.x, a.alpha, a.y = to.apart(x.rows), x.cols, x.data, alpha.data, y.data
 
 
 cdef void run_prelu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -206,7 +208,7 @@ def _prelu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_prelu_gradient_args *a = <hl_prelu_gradient_args *> to.fill(
         run_prelu_gradient, HL_BY_EXAMPLE, sizeof(hl_prelu_gradient_args)
     )
-    a.rows, a.cols = x.rows, x.cols
+    a.rows, a.cols = to.apart(x.rows), x.cols
     a.dy, a.x, a.alpha, a.dx = dy.data, x.data, alpha.data, dx.data
 
 
