@@ -13,6 +13,7 @@
 /* How a team's threads divide a step. Each does consecutive ones. */
 typedef enum hl_share {
     HL_BY_EXAMPLE, /* of the batch */
+    HL_BY_ROW,     /* of these examples; the args then speak of one row as of an example */
     HL_BY_COLUMN,  /* each over all rows of the batch */
     HL_BY_ELEMENT, /* of an array that has no batch */
     HL_BY_ONE,     /* thread 0 does all of it */
@@ -304,6 +305,7 @@ typedef struct hl_normalize_scale_gradient_args {
 typedef struct hl_normalize_gradient_args {
     double epsilon;
     ptrdiff_t rows, cols;
+    ptrdiff_t of_example; /* rows, where `rows` are those that threads divide */
     const char *dy, *x, *mean, *variance, *gamma, *dgamma, *dbeta;
     char *dx;
 } hl_normalize_gradient_args;

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from concurrency import in_threads
 
 import hotloop
 from hotloop.backends import numpy as reference
@@ -926,6 +927,75 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         loss(np.empty((4, 0)), np.empty((4, 0)), None, values=np.empty(4))
     with pytest.raises(ValueError, match="slot 0 has shape"):
         ops["adagrad"](x, x, (np.ones(3),), iteration=1, learning_rate=0.1, epsilon=0.0)
+
+
+# -------------------------------------------------------------- one call after another
+# What calls of the same shapes and dtype have in common is kept from the first on.
+
+
+def test_calls_of_more_shapes_than_are_remembered(rng: np.random.Generator) -> None:
+    for _ in range(2):
+        for rows in range(1, 100):
+            for dtype in DTYPES:
+                x = rng.normal(size=(rows, 3)).astype(dtype)
+                assert_parity("softmax", x, out={"out": x})
+
+
+def test_calls_of_one_shape_with_other_options(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(5, 8))
+    for alpha in (0.1, 0.5, 0.1):
+        assert_parity("leaky_relu", x, out={"out": x}, alpha=alpha)
+    for first in (0, 3, 5):
+        assert_parity("columns", x, out={"out": x[:, :3]}, first=first)
+    for weight in (None, rng.uniform(size=5), None):
+        out = {"values": np.empty(5), "gradient": x}
+        assert_parity("mean_squared_error", x + 1, x, weight, out=out)
+
+
+def test_a_call_that_fails_leaves_nothing_behind(rng: np.random.Generator) -> None:
+    x, label = rng.normal(size=(4, 6)), np.arange(4, dtype=np.int32)
+    out = {"values": np.empty(4), "gradient": x}
+    loss = compiled.OPS["sparse_softmax_crossentropy"]
+    for _ in range(2):
+        assert_parity("sparse_softmax_crossentropy", label, x, None, out=out)
+        for bad in (label + 3, label.astype(np.int64), label[:3], label[::-1]):
+            with pytest.raises(ValueError, match=r"class numbers|C-contiguous|shapes"):
+                loss(bad, x, None, values=np.empty(4), gradient=np.empty_like(x))
+        with pytest.raises(ValueError, match="of one dtype"):
+            loss(label, x, None, values=np.empty(4, "f4"), gradient=np.empty_like(x))
+        with pytest.raises(TypeError, match="takes"):
+            loss(label, x, None, values=np.empty(4), gradient=np.empty_like(x), colour="red")
+    with pytest.raises(TypeError, match="needs rate, key"):
+        compiled.OPS["dropout"](x, out=np.empty_like(x))
+
+
+def test_calls_in_threads(rng: np.random.Generator) -> None:
+    x = [rng.normal(size=(rows, 7)) for rows in range(1, 9)]
+
+    def call(i: int) -> None:
+        out, mean, variance = np.empty_like(x[i]), np.empty(7), np.empty(7)
+        expected = np.exp(x[i]) / np.exp(x[i]).sum(axis=1, keepdims=True)
+        for _ in range(300):
+            compiled.OPS["softmax"](x[i], out=out)
+            np.testing.assert_allclose(out, expected)
+            compiled.OPS["column_moments"](x[i], mean=mean, variance=variance)
+            np.testing.assert_allclose(mean, x[i].mean(axis=0))
+
+    in_threads(*[lambda i=i: call(i) for i in range(8)])
+
+
+def test_random_orders_need_a_key_each() -> None:
+    out = np.empty((2, 5), np.int64)
+    order = compiled.OPS["permutations"]
+    with pytest.raises(ValueError, match="keys has shape"):
+        order(np.zeros(1, np.uint64), out=out)
+    with pytest.raises(ValueError, match="uint64"):
+        order(np.zeros(2, np.int64), out=out)
+    with pytest.raises(ValueError, match="int64"):
+        order(np.zeros(2, np.uint64), out=out.astype(np.int32))
+    order(np.arange(2, dtype=np.uint64), out=out)
+    assert sorted(out[0]) == sorted(out[1]) == list(range(5))
+    order(np.arange(2, dtype=np.uint64), out=np.empty((2, 0), np.int64))
 
 
 # -------------------------------------------------------------------- instruction sets

@@ -254,6 +254,82 @@ def test_random_networks_get_the_same_bits_on_any_number_of_threads() -> None:
                 np.testing.assert_array_equal(ours, expected, f"{what}, {threads} threads")
 
 
+def random_rows(seed: int) -> tuple[Callable[[], list[Array]], str]:
+    """A training of few examples of many rows, cut by rows and by examples in turn, and its
+    layers."""
+    rng = np.random.default_rng(seed)
+    steps, cols = (int(rng.integers(*limits)) for limits in ((30, 70), (33, 70)))
+    dtype = str(rng.choice(["float32", "float64"]))
+    batch_size, rows = int(rng.integers(1, 4)), int(rng.integers(1, 6))
+    own = {"dtype": dtype}
+
+    def another(y: Any) -> Any:
+        return layers.Dense(y.shape[-1], "tanh", **own)(y)
+
+    def reshaped(y: Any) -> Any:
+        """The same bytes with other rows."""
+        turned = layers.Reshape(y.shape[:0:-1], **own)(y)
+        return layers.Reshape(y.shape[1:], **own)(layers.Activation("tanh", **own)(turned))
+
+    def attended(y: Any) -> Any:
+        scores = layers.Softmax(**own)(layers.Dot(2, **own)([y, another(y)]))
+        return layers.Dot((2, 1), **own)([scores, y])
+
+    makes: dict[str, Callable[[Any], Any]] = {
+        "dense": another,
+        "narrow": lambda y: another(layers.Dense(int(rng.integers(2, 17)), **own)(y)),
+        "gelu": lambda y: layers.Activation("gelu", **own)(y),
+        "prelu": lambda y: layers.PReLU(shared_axes=[1], **own)(y),
+        "softmax": lambda y: layers.Softmax(**own)(y),
+        "layer norm": lambda y: layers.LayerNormalization(**own)(y),
+        "batch norm": lambda y: layers.BatchNormalization(**own)(y),
+        "unit": lambda y: layers.UnitNormalization(**own)(y),
+        "dropout": lambda y: layers.Dropout(0.3, seed=2, **own)(y),
+        "noise": lambda y: layers.GaussianNoise(0.3, seed=2, **own)(y),
+        "alpha dropout": lambda y: layers.AlphaDropout(0.3, seed=2, **own)(y),
+        "add": lambda y: layers.Add(**own)([y, another(y)]),
+        "multiply": lambda y: layers.Multiply(**own)([y, another(y)]),
+        "maximum": lambda y: layers.Maximum(**own)([y, another(y)]),
+        "concatenate": lambda y: layers.Concatenate(**own)([y, layers.Dense(5, **own)(y)]),
+        "permute": lambda y: layers.Permute((2, 1), **own)(another(y)),
+        "reshape": reshaped,
+        "attention": attended,
+    }
+    chosen = [str(name) for name in rng.choice([*makes], size=6)]
+    x = rng.normal(size=(rows, steps, cols))
+    target = rng.normal(size=(rows, 3))
+    draws = rng.bit_generator.state
+
+    def train() -> list[Array]:
+        hotloop.utils.set_random_seed(seed)
+        rng.bit_generator.state = draws
+        given = layers.Input((steps, cols), **own)
+        y = another(given)
+        for name in chosen:
+            y = makes[name](y)
+        pooled = layers.GlobalAveragePooling1D(**own)(another(y))
+        model = hotloop.Model(given, layers.Dense(3, **own)(pooled))
+        model.compile("adam", "mse")
+        model.fit(x, target, batch_size, epochs=2, verbose=0)
+        return [*model.get_weights(), model.predict(x, batch_size=batch_size, verbose=0)]
+
+    what = f"seed {seed}: {chosen} of {rows} x {steps} x {cols}, batches of {batch_size}, {dtype}"
+    return train, what
+
+
+def test_random_examples_of_many_rows_get_the_same_bits_on_any_number_of_threads() -> None:
+    """Other models in each run."""
+    first = int.from_bytes(os.urandom(4), "little")
+    for seed in range(first, first + 25):
+        train, what = random_rows(seed)
+        config.set_num_threads(1)
+        alone = train()
+        for threads in (2, 3, 4):
+            config.set_num_threads(threads)
+            for ours, expected in zip(train(), alone, strict=True):
+                np.testing.assert_array_equal(ours, expected, f"{what}, {threads} threads")
+
+
 @pytest.mark.parametrize(("widths", "threads"), [((512, 257, 512), 3), ((100, 65, 9000), 8)])
 def test_no_two_threads_work_on_one_element(widths: tuple[int, ...], threads: int) -> None:
     """One row of a few panels, often, with more threads than CPUs, so that they get in step

@@ -8,8 +8,9 @@ pytest.importorskip("hotloop.backends.compiled", reason="the compiled core is an
 from hotloop.backends.compiled.waits import VERDICT, Touched, waits
 
 # Bytes shared out by examples, and all of them.
-OWN, ALL = (0, 64, True), (0, 64, False)
-OTHER = (64, 128, False)
+OWN, ALL = (0, 64, 1), (0, 64, 0)
+OTHER = (64, 128, 0)
+ROWS = (0, 64, 4)
 
 
 def waited(*steps: Touched, left_out: int = -1) -> list[bool]:
@@ -21,11 +22,18 @@ def test_threads_meet_only_themselves_in_their_own_examples() -> None:
     assert waited(Touched(writes=[OWN]), Touched(writes=[OWN])) == [False, False]
 
 
+def test_rows_cut_alike_are_met_by_one_thread_and_others_are_not() -> None:
+    """Nor are the same bytes under another name, of which an example has more rows."""
+    assert waited(Touched(writes=[ROWS]), Touched(reads=[ROWS], writes=[ROWS])) == [False, False]
+    for other in (OWN, (0, 64, 8), (0, 32, 4), (16, 64, 4)):
+        assert waited(Touched(writes=[ROWS]), Touched(reads=[other])) == [False, True]
+        assert waited(Touched(writes=[other]), Touched(reads=[ROWS])) == [False, True]
+        assert waited(Touched(reads=[ROWS]), Touched(writes=[other])) == [False, True]
+
+
 @pytest.mark.parametrize("second", [Touched(reads=[ALL]), Touched(writes=[ALL])])
-@pytest.mark.parametrize("written", [OWN, ALL, (32, 96, True), (63, 64, False)])
-def test_a_step_waits_for_what_others_wrote(
-    second: Touched, written: tuple[int, int, bool]
-) -> None:
+@pytest.mark.parametrize("written", [OWN, ROWS, ALL, (32, 96, 1), (63, 64, 0)])
+def test_a_step_waits_for_what_others_wrote(second: Touched, written: tuple[int, int, int]) -> None:
     assert waited(Touched(writes=[written]), second) == [False, True]
 
 
@@ -36,7 +44,7 @@ def test_a_step_waits_before_it_writes_what_others_read() -> None:
 def test_reading_together_and_bytes_apart_need_no_wait() -> None:
     assert waited(Touched(reads=[ALL]), Touched(reads=[ALL])) == [False, False]
     assert waited(Touched(writes=[ALL]), Touched(reads=[OTHER], writes=[OTHER])) == [False, False]
-    assert waited(Touched(writes=[ALL]), Touched(reads=[(64, 65, False)])) == [False, False]
+    assert waited(Touched(writes=[ALL]), Touched(reads=[(64, 65, 0)])) == [False, False]
 
 
 def test_what_was_waited_for_is_settled() -> None:

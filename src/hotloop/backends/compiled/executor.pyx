@@ -187,7 +187,7 @@ cdef class Executor:
         reads, writes = self._bytes(inputs, to.reads_apart), self._bytes(outputs, to.writes_apart)
         if changes:
             # Weights and their state, unless the loss is not finite.
-            writes += self._bytes([v for v in inputs if v.variable is not None], False)
+            writes += self._bytes([v for v in inputs if v.variable is not None], 0)
             reads.append(VERDICT)
         if to.decides:
             writes.append(VERDICT)
@@ -218,7 +218,7 @@ cdef class Executor:
         self._operands[value] = made
         return made
 
-    cdef list _bytes(self, values, bint by_example):
+    cdef list _bytes(self, values, ptrdiff_t pieces):
         """The bytes of these values, as `waits` has them; of a variable, one stands for all."""
         cdef size_t start
         cdef Operand made
@@ -228,7 +228,7 @@ cdef class Executor:
             start = <size_t> made.data
             if start:
                 size = 1 if made.variable is not None else self.plan.placement.bytes(value)
-                found.append((start, start + max(size, 1), by_example and value.batched))
+                found.append((start, start + max(size, 1), pieces if value.batched else 0))
         return found
 
     cdef _set_waits(self, int not_gathered):
@@ -242,14 +242,14 @@ cdef class Executor:
         cdef const hl_rows *rows
         cdef int slot, i
         for slot, feed in enumerate(self.plan.feeds):
-            place = self._bytes([feed], False)
+            place = self._bytes([feed], 0)
             uses = set()  # as rows of so many columns; 0: as something else
             for i in range(len(self.plan.feeds), self.n_steps):
                 rows = self.steps[i].rows
                 node = self.nodes[i]
                 inputs = (node,) if i >= self.n_steps_without_outputs else node.inputs
                 for at, value in enumerate(inputs):
-                    if self._bytes([value], False) == place:
+                    if self._bytes([value], 0) == place:
                         uses.add(rows.cols if rows != NULL and at == 0 else 0)
             if feed.dtype == self.plan.dtype and len(uses) == 1 and all(uses):
                 return slot
@@ -282,7 +282,7 @@ cdef class Executor:
         double seconds=float("inf"),
         outputs=None,
         Py_ssize_t outputs_first=0,
-        int64_t[:, :, ::1] clock=None,
+        clock=None,
     ):
         """Runs up to `count` batches from batch number `first` on; see Interpreter.run."""
         cdef Run run
@@ -359,9 +359,9 @@ cdef class Executor:
 
         n_threads = self.threads()
         if clock is not None:
-            if clock.shape[0] < n_threads or clock.shape[1] != run.n_steps or clock.shape[2] != 2:
+            if len(clock) < n_threads or clock.shape[1:] != (run.n_steps, 2):
                 raise ValueError("clock must have the shape (threads, steps, 2)")
-            run.clock = &clock[0, 0, 0]
+            run.clock = <int64_t *> numbers_of(clock, 8, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         run.scratch_bytes = self._lowering.scratch_bytes
         run.address_bytes = self._lowering.n_addresses * sizeof(void *)
         if n_threads > self._scratch_threads:

@@ -358,8 +358,8 @@ cdef class _Op:
         cdef list inputs = [], outputs = [], stored = None
         cdef Py_ssize_t i
         cdef Operand made
-        cdef hl_dtype floats = HL_F64 if fit.kernels.itemsize == 8 else HL_F32
         cdef _Array array
+        cdef hl_dtype floats = HL_F64 if fit.kernels.itemsize == 8 else HL_F32
         for i in range(len(found)):
             array, one = self.arrays[i], found[i]
             if one is None:

@@ -7,6 +7,7 @@ from .csrc cimport (
     HL_BY_ALL,
     HL_BY_EXAMPLE,
     HL_BY_ONE,
+    HL_BY_ROW,
     HL_F32,
     HL_MAX_HYPER,
     hl_dtype,
@@ -59,11 +60,17 @@ cdef enum:
     ARGS_BYTES = 256
 
 
+# Batches of fewer examples are divided by rows where an op allows it: so many, on two threads or
+# four, come out nearly even by themselves, and steps that are all cut alike need no waits.
+cdef enum:
+    FEW_EXAMPLES = 16
+
+
 cdef struct Step:
     Run run
     void *args
     hl_share share
-    ptrdiff_t length  # the columns, or the elements, that threads divide
+    ptrdiff_t length  # the columns or elements that threads divide, or an example's rows
     bint wait  # for the whole team before this step
     bint verdict  # after that wait it is known whether the loss is finite
     int turns  # done only at each so many-th batch; 0: at every one
@@ -93,7 +100,9 @@ cdef inline void do_step(const Step *step, Batch *batch, Worker *worker,
         if worker.number == 0:
             step.run(step.args, 0, length, batch, alone)
     else:
-        if step.share != HL_BY_EXAMPLE:
+        if step.share == HL_BY_ROW:
+            length *= step.length
+        elif step.share != HL_BY_EXAMPLE:
             length = step.length
         first = share(length, worker.number, worker.n_workers)
         n = share(length, worker.number + 1, worker.n_workers) - first
@@ -141,7 +150,9 @@ cdef class Lowering:
     cdef Step *step
     cdef str name
     cdef object node
-    cdef bint reads_apart, writes_apart  # each thread meets only its own examples
+    # Into how many pieces threads cut each example that they read or write, so that each meets only
+    # its own ones; 0: it meets those of others.
+    cdef ptrdiff_t reads_apart, writes_apart
     cdef bint decides  # whether the loss is finite, or the run goes on
     cdef bint in_python
 
@@ -149,4 +160,5 @@ cdef class Lowering:
     cdef void *fill(self, Run run, hl_share divided, size_t size) except NULL
     cdef char *room(self, size_t size) except NULL
     cdef void need_scratch(self, size_t size) noexcept
+    cdef ptrdiff_t apart(self, ptrdiff_t rows) noexcept
     cdef int turns(self) except -1

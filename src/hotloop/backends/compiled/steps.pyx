@@ -137,6 +137,17 @@ cdef class Lowering:
     cdef void need_scratch(self, size_t size) noexcept:
         self.scratch_bytes = max(self.scratch_bytes, size)
 
+    cdef ptrdiff_t apart(self, ptrdiff_t rows) noexcept:
+        """Lets threads divide the rows of few examples; returns the rows of what they divide.
+
+        For steps by example whose args have an example's rows in that one place.
+        """
+        if rows == 1 or self.examples >= FEW_EXAMPLES:
+            return rows
+        self.step.share, self.step.length = HL_BY_ROW, rows
+        self.reads_apart = self.writes_apart = rows
+        return 1
+
     cdef int turns(self) except -1:
         """Batches that one update is for, as steps of updates have it."""
         return 0 if self.optimizer is None else self.optimizer.gradient_accumulation_steps or 0

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-# Bytes from a start to an end, and whether each thread touches those of its own examples alone:
-# in what is shared out by examples, a thread meets only itself.
-Access = tuple[int, int, bool]
+# Bytes from a start to an end, and into how many pieces an example of them is cut where each thread
+# touches its own pieces alone, else 0: a thread meets only itself in the same bytes that are cut
+# alike.
+Access = tuple[int, int, int]
 
 # Stands for the bytes that say whether the loss is finite.
-VERDICT: Access = (-1, 0, False)
+VERDICT: Access = (-1, 0, 0)
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Touched:
 
     Examples
     --------
-    >>> step = Touched(reads=[(0, 64, True)], writes=[(64, 128, True)])
+    >>> step = Touched(reads=[(0, 64, 1)], writes=[(64, 128, 1)])
     >>> step.decides
     False
     """
@@ -50,11 +51,11 @@ def waits(steps: Sequence[Touched], left_out: int = -1) -> list[tuple[bool, bool
 
     Examples
     --------
-    The second step reads what the first wrote, each thread what it wrote itself; the third reads
-    all of it.
+    The second step reads what the first wrote, each thread what it wrote itself; the third is cut
+    by examples, no longer by their four rows.
 
-    >>> own, all_of_it = (0, 64, True), (0, 64, False)
-    >>> waits([Touched(writes=[own]), Touched(reads=[own]), Touched(reads=[all_of_it])])
+    >>> rows, examples = (0, 64, 4), (0, 64, 1)
+    >>> waits([Touched(writes=[rows]), Touched(reads=[rows]), Touched(reads=[examples])])
     [(False, False), (False, False), (True, False)]
     """
     read: list[Access] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...lengths import common
 from ...variables import Variable
 from ..op import Dims, Gradients, Op, Run, as_matrix
 from ..trace import Node, Value, apply
@@ -139,15 +140,16 @@ def _product_of_two(node: Node) -> tuple[Dims, ...]:
         f"{value.dims}{' transposed' * node.attributes[transpose]}"
         for value, transpose in ((a, "transpose_a"), (b, "transpose_b"))
     )
-    if len(a.dims) < 2 or len(a.dims) != len(b.dims) or a.dims[:-2] != b.dims[:-2]:
+    lead = common(a.dims[:-2], b.dims[:-2])
+    if len(a.dims) < 2 or lead is None:
         raise ValueError(
             f"batch_matmul needs two values of matrices, with the same axes in front: {written}"
         )
     m, k = _sides(a, node.attributes["transpose_a"])
     inner, n = _sides(b, node.attributes["transpose_b"])
-    if k != inner:
+    if common((k,), (inner,)) is None:
         raise ValueError(f"batch_matmul of {written}: the sum is over {k} and over {inner} numbers")
-    return ((*a.dims[:-2], m, n),)
+    return ((*lead, m, n),)
 
 
 def _sides(value: Value, transposed: bool) -> Dims:

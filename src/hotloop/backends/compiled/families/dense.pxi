@@ -38,20 +38,20 @@ cdef void run_dense(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch
 def _dense(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], w = inputs[1], y = outputs[0]
     cdef hl_dense_args *a = <hl_dense_args *> to.fill(run_dense, HL_BY_ALL, sizeof(hl_dense_args))
-    cdef ptrdiff_t rows = to.examples
+    cdef ptrdiff_t rows = to.examples * x.rows
     _take_rows(to, &a.x, x, w.rows, w.cols)
     a.units, a.w, a.bias, a.y = w.cols, w.data, _of(inputs, 2).data, y.data
     a.activation = <hl_activation> <int> ACTIVATIONS[attributes.get("activation", "linear")]
     a.alpha = attributes.get("alpha", 0.0)
     if a.x.parts > 1:
-        a.partial = to.room(partial_bytes(to.kernels, rows * x.rows, w.rows, w.cols))
+        a.partial = to.room(partial_bytes(to.kernels, rows, w.rows, w.cols))
     # Of parts that are added up, all rows at once.
-    to.writes_apart = x.rows == 1 and (
-        shares_rows(to.kernels, w.rows, w.cols)
-        or a.x.parts > 1
-        and rows_at_once(to.kernels, rows, w.rows, w.cols) == rows
-    )
-    to.reads_apart = to.writes_apart and a.x.parts == 1
+    if shares_rows(to.kernels, w.rows, w.cols) or (
+        a.x.parts > 1 and rows_at_once(to.kernels, rows, w.rows, w.cols) == rows
+    ):
+        to.writes_apart = x.rows
+    if a.x.parts == 1:
+        to.reads_apart = to.writes_apart
 
 
 cdef void run_input_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -194,4 +194,4 @@ def _add_bias(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_add_bias_args *a = <hl_add_bias_args *> to.fill(
         run_add_bias, HL_BY_EXAMPLE, sizeof(hl_add_bias_args)
     )
-    a.rows, a.cols, a.x, a.b, a.y = x.rows, x.cols, x.data, b.data, y.data
+    a.rows, a.cols, a.x, a.b, a.y = to.apart(x.rows), x.cols, x.data, b.data, y.data

@@ -14,8 +14,8 @@ MERGES = _by_name(kernels_of(False).merges)
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_activation_args *a = <const hl_activation_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize
-    batch.kernels.activation(a.kind, a.alpha, a.x + at, a.size, a.y + at, a.size, n, a.size)
+    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
+    batch.kernels.activation(a.kind, a.alpha, a.x + at, size, a.y + at, size, 1, size)
 
 
 @lowers(*ACTIVATIONS, arrays="x *c -> out *c")
@@ -25,15 +25,16 @@ def _activation(Lowering to, list inputs, list outputs, dict attributes):
         run_activation, HL_BY_EXAMPLE, sizeof(hl_activation_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name]
-    a.alpha, a.size, a.x, a.y = attributes["alpha"], x.size, x.data, y.data
+    a.alpha, a.size = attributes["alpha"], to.apart(x.rows) * x.cols
+    a.x, a.y = x.data, y.data
 
 
 cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                   Worker *worker) noexcept nogil:
     cdef const hl_activation_gradient_args *a = <const hl_activation_gradient_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize
-    batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + at, a.saved + at, a.dx + at, a.size,
-                                      n, a.size)
+    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
+    batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + at, a.saved + at, a.dx + at, size, 1,
+                                      size)
 
 
 @lowers(*(name + "_gradient" for name in ACTIVATIONS), arrays="dy *c, saved *c -> out *c")
@@ -43,7 +44,7 @@ def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes
         run_activation_gradient, HL_BY_EXAMPLE, sizeof(hl_activation_gradient_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name.removesuffix("_gradient")]
-    a.alpha, a.size = attributes["alpha"], dy.size
+    a.alpha, a.size = attributes["alpha"], to.apart(dy.rows) * dy.cols
     a.dy, a.saved, a.dx = dy.data, saved.data, dx.data
 
 
@@ -66,7 +67,7 @@ def _own_activation(Lowering to, list inputs, list outputs, dict attributes):
         run_own_activation, HL_BY_EXAMPLE, sizeof(hl_own_activation_args)
     )
     a.loop = <hl_unary_loop> <size_t> loops.value.address
-    a.size, a.x, a.y = x.size, x.data, y.data
+    a.size, a.x, a.y = to.apart(x.rows) * x.cols, x.data, y.data
 
 
 cdef _loops_of(Lowering to, function):
@@ -95,7 +96,7 @@ def _own_activation_gradient(Lowering to, list inputs, list outputs, dict attrib
         run_own_activation_gradient, HL_BY_EXAMPLE, sizeof(hl_own_activation_gradient_args)
     )
     a.loop = <hl_binary_loop> <size_t> loops.gradient.address
-    a.size, a.dy, a.x, a.dx = dy.size, dy.data, x.data, dx.data
+    a.size, a.dy, a.x, a.dx = to.apart(dy.rows) * dy.cols, dy.data, x.data, dx.data
 
 
 # Bytes of a number that is broadcast along the last axis: repeated as often as fits.
@@ -223,7 +224,10 @@ def _merge(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_merge_args *a = <hl_merge_args *> to.fill(run_merge, divided, sizeof(hl_merge_args))
     a.kind, a.strides = <hl_merge> <int> MERGES[to.name], strides
     to.step.length = y.stored
+    # An operand that is broadcast has other rows than y: those are divided by examples alone.
     a.size = y.size if by_example else 1
+    if y.batched and strides == NULL:
+        a.size = to.apart(y.rows) * y.cols
     a.a, a.b, a.y = x.data, b.data, y.data
 
 
@@ -252,6 +256,8 @@ def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
     a.kind = <hl_merge> <int> MERGES[to.name.removesuffix("_gradient")]
     a.strides = strides
     a.size, a.dy, a.a, a.b, a.da = da.size if by_example else 1, dy.data, x.data, b.data, da.data
+    if da.batched and strides == NULL:
+        a.size = to.apart(da.rows) * da.cols
 
 
 cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -268,7 +274,7 @@ def _scale(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_scale_args *a = <hl_scale_args *> to.fill(run_scale, divided, sizeof(hl_scale_args))
     to.step.length = y.stored
     a.factor, a.offset = attributes["factor"], attributes["offset"]
-    a.size, a.x, a.y = x.size if y.batched else 1, x.data, y.data
+    a.size, a.x, a.y = to.apart(x.rows) * x.cols if y.batched else 1, x.data, y.data
 
 
 cdef void run_over_examples(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -301,7 +307,7 @@ def _prelu(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_prelu_args *a = <hl_prelu_args *> to.fill(
         run_prelu, HL_BY_EXAMPLE, sizeof(hl_prelu_args)
     )
-    a.rows, a.cols, a.x, a.alpha, a.y = x.rows, x.cols, x.data, alpha.data, y.data
+    a.rows, a.cols, a.x, a.alpha, a.y = to.apart(x.rows), x.cols, x.data, alpha.data, y.data
 
 
 cdef void run_prelu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -317,7 +323,7 @@ def _prelu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_prelu_gradient_args *a = <hl_prelu_gradient_args *> to.fill(
         run_prelu_gradient, HL_BY_EXAMPLE, sizeof(hl_prelu_gradient_args)
     )
-    a.rows, a.cols = x.rows, x.cols
+    a.rows, a.cols = to.apart(x.rows), x.cols
     a.dy, a.x, a.alpha, a.dx = dy.data, x.data, alpha.data, dx.data
 
 

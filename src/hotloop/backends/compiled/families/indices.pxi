@@ -40,7 +40,7 @@ def _lookup(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_lookup_args *a = <hl_lookup_args *> to.fill(
         run_lookup, HL_BY_EXAMPLE, sizeof(hl_lookup_args)
     )
-    a.size, a.rows, a.cols = index.size, w.rows, w.cols
+    a.size, a.rows, a.cols = to.apart(index.size), w.rows, w.cols
     a.index, a.w, a.y = <const int32_t *> index.data, w.data, y.data
 
 
@@ -75,5 +75,5 @@ def _encode(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_encode_args *a = <hl_encode_args *> to.fill(
         run_encode, HL_BY_EXAMPLE, sizeof(hl_encode_args)
     )
-    a.counts, a.rows, a.n, a.depth = attributes["counts"], y.rows, index.cols, y.cols
+    a.counts, a.rows, a.n, a.depth = attributes["counts"], to.apart(y.rows), index.cols, y.cols
     a.index, a.y = <const int32_t *> index.data, y.data

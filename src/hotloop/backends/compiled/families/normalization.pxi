@@ -33,7 +33,7 @@ def _normalize(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_normalize_args *a = <hl_normalize_args *> to.fill(
         run_normalize, HL_BY_EXAMPLE, sizeof(hl_normalize_args)
     )
-    a.epsilon, a.rows, a.cols = attributes["epsilon"], x.rows, x.cols
+    a.epsilon, a.rows, a.cols = attributes["epsilon"], to.apart(x.rows), x.cols
     a.x, a.mean, a.variance, a.y = x.data, mean.data, variance.data, y.data
     _take_weights(inputs, 3, attributes, &a.gamma, &a.beta)
 
@@ -75,8 +75,8 @@ cdef void run_normalize_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
     cdef const hl_normalize_gradient_args *a = <const hl_normalize_gradient_args *> args
     cdef ptrdiff_t at = first * a.rows * a.cols * batch.kernels.itemsize
     batch.kernels.normalize_gradient(
-        a.epsilon, batch.rows * a.rows, a.dy + at, a.x + at, a.mean, a.variance, a.gamma, a.dgamma,
-        a.dbeta, a.dx + at, n * a.rows, a.cols,
+        a.epsilon, batch.rows * a.of_example, a.dy + at, a.x + at, a.mean, a.variance, a.gamma,
+        a.dgamma, a.dbeta, a.dx + at, n * a.rows, a.cols,
     )
 
 
@@ -91,7 +91,8 @@ def _normalize_gradient(Lowering to, list inputs, list outputs, dict attributes)
     cdef hl_normalize_gradient_args *a = <hl_normalize_gradient_args *> to.fill(
         run_normalize_gradient, HL_BY_EXAMPLE, sizeof(hl_normalize_gradient_args)
     )
-    a.epsilon, a.rows, a.cols = attributes["epsilon"], x.rows, x.cols
+    a.epsilon, a.rows, a.cols = attributes["epsilon"], to.apart(x.rows), x.cols
+    a.of_example = x.rows
     a.dy, a.x, a.mean, a.variance = dy.data, x.data, mean.data, variance.data
     if attributes["scale"]:
         a.gamma = (<Operand> inputs[4]).data
@@ -113,7 +114,7 @@ def _layer_norm(Lowering to, list inputs, list outputs, dict attributes):
         run_layer_norm, HL_BY_EXAMPLE, sizeof(hl_layer_norm_args)
     )
     a.centered, a.epsilon = attributes["centered"], attributes["epsilon"]
-    a.rows, a.cols, a.x, a.y = x.rows, x.cols, x.data, y.data
+    a.rows, a.cols, a.x, a.y = to.apart(x.rows), x.cols, x.data, y.data
     a.mean, a.inverse = _of(outputs, 1).data, _of(outputs, 2).data
     _take_weights(inputs, 1, attributes, &a.gamma, &a.beta)
 
@@ -155,7 +156,7 @@ def _layer_norm_gradient(Lowering to, list inputs, list outputs, dict attributes
     cdef hl_layer_norm_gradient_args *a = <hl_layer_norm_gradient_args *> to.fill(
         run_layer_norm_gradient, HL_BY_EXAMPLE, sizeof(hl_layer_norm_gradient_args)
     )
-    a.centered, a.rows, a.cols = attributes["centered"], x.rows, x.cols
+    a.centered, a.rows, a.cols = attributes["centered"], to.apart(x.rows), x.cols
     a.dy, a.x, a.mean, a.inverse, a.dx = dy.data, x.data, mean.data, inverse.data, dx.data
     if attributes["scale"]:
         a.gamma = (<Operand> inputs[4]).data

@@ -26,7 +26,8 @@ def _dropout(Lowering to, list inputs, list outputs, dict attributes):
         run_dropout, HL_BY_EXAMPLE, sizeof(hl_dropout_args)
     )
     _take_draws(&a.draws, attributes)
-    a.rate, a.size, a.x, a.y = attributes["rate"], x.size, x.data, y.data
+    a.rate, a.size = attributes["rate"], to.apart(x.rows) * x.cols
+    a.x, a.y = x.data, y.data
 
 
 cdef void run_alpha_dropout(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -45,7 +46,8 @@ def _alpha_dropout(Lowering to, list inputs, list outputs, dict attributes):
         run_alpha_dropout, HL_BY_EXAMPLE, sizeof(hl_alpha_dropout_args)
     )
     _take_draws(&a.draws, attributes)
-    a.rate, a.size, a.x, a.y = attributes["rate"], x.size, x.data, y.data
+    a.rate, a.size = attributes["rate"], to.apart(x.rows) * x.cols
+    a.x, a.y = x.data, y.data
     line = alpha_dropout_line(attributes["rate"])
     a.factor = line[0]
     if to.name == "alpha_dropout":
@@ -68,4 +70,5 @@ def _gaussian(Lowering to, list inputs, list outputs, dict attributes):
     )
     _take_draws(&a.draws, attributes)
     a.multiply = to.name == "gaussian_dropout"
-    a.stddev, a.size, a.x, a.y = attributes["stddev"], x.size, x.data, y.data
+    a.stddev, a.size = attributes["stddev"], to.apart(x.rows) * x.cols
+    a.x, a.y = x.data, y.data

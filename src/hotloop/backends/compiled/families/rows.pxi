@@ -20,7 +20,7 @@ def _row(Lowering to, list inputs, list outputs, dict attributes):
         a.kernel = to.kernels.sparsemax
     else:
         a.kernel = to.kernels.unit_rows
-    a.rows, a.cols, a.x, a.y = x.rows, x.cols, x.data, y.data
+    a.rows, a.cols, a.x, a.y = to.apart(x.rows), x.cols, x.data, y.data
 
 
 cdef void run_row_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -48,7 +48,8 @@ def _row_gradient(Lowering to, list inputs, list outputs, dict attributes):
         a.kernel = to.kernels.sparsemax_gradient
     else:
         a.kernel = to.kernels.unit_rows_gradient
-    a.rows, a.cols, a.dy, a.saved, a.dx = dy.rows, dy.cols, dy.data, saved.data, dx.data
+    a.rows, a.cols = to.apart(dy.rows), dy.cols
+    a.dy, a.saved, a.dx = dy.data, saved.data, dx.data
 
 
 cdef void run_glu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -62,7 +63,7 @@ cdef void run_glu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
 def _glu(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_glu_args *a = <hl_glu_args *> to.fill(run_glu, HL_BY_EXAMPLE, sizeof(hl_glu_args))
-    a.rows, a.cols, a.x, a.y = y.rows, y.cols, x.data, y.data
+    a.rows, a.cols, a.x, a.y = to.apart(y.rows), y.cols, x.data, y.data
 
 
 cdef void run_glu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -78,4 +79,4 @@ def _glu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_glu_gradient_args *a = <hl_glu_gradient_args *> to.fill(
         run_glu_gradient, HL_BY_EXAMPLE, sizeof(hl_glu_gradient_args)
     )
-    a.rows, a.cols, a.dy, a.x, a.dx = dy.rows, dy.cols, dy.data, x.data, dx.data
+    a.rows, a.cols, a.dy, a.x, a.dx = to.apart(dy.rows), dy.cols, dy.data, x.data, dx.data

@@ -16,7 +16,7 @@ def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_concatenate_args *a = <hl_concatenate_args *> to.fill(
         run_concatenate, HL_BY_EXAMPLE, sizeof(hl_concatenate_args)
     )
-    a.rows, a.left, a.cols = y.rows, x.cols * x.itemsize, y.cols * y.itemsize
+    a.rows, a.left, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
     a.a, a.b, a.y = x.data, b.data, y.data
 
 
@@ -34,7 +34,7 @@ def _columns(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_columns_args *a = <hl_columns_args *> to.fill(
         run_columns, HL_BY_EXAMPLE, sizeof(hl_columns_args)
     )
-    a.rows, a.wide, a.cols = y.rows, x.cols * x.itemsize, y.cols * y.itemsize
+    a.rows, a.wide, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
     a.first, a.x, a.y = attributes["first"] * x.itemsize, x.data, y.data
 
 
@@ -52,7 +52,7 @@ def _permute(Lowering to, list inputs, list outputs, dict attributes):
 cdef hl_steps_args *_take_steps(Lowering to, Run run, Operand few, Operand several) except NULL:
     """The args of a step between rows and as many times as many steps."""
     cdef hl_steps_args *a = <hl_steps_args *> to.fill(run, HL_BY_EXAMPLE, sizeof(hl_steps_args))
-    a.rows, a.steps, a.cols = prod(several.dims[:-2]), several.dims[-2], several.dims[-1]
+    a.rows, a.steps, a.cols = to.apart(prod(several.dims[:-2])), several.dims[-2], several.dims[-1]
     return a
 
 
@@ -128,7 +128,7 @@ def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes)
     cdef hl_max_steps_gradient_args *a = <hl_max_steps_gradient_args *> to.fill(
         run_max_steps_gradient, HL_BY_EXAMPLE, sizeof(hl_max_steps_gradient_args)
     )
-    a.rows, a.steps, a.cols = prod(x.dims[:-2]), x.dims[-2], x.dims[-1]
+    a.rows, a.steps, a.cols = to.apart(prod(x.dims[:-2])), x.dims[-2], x.dims[-1]
     a.dy, a.x, a.y, a.dx = dy.data, x.data, y.data, dx.data
 
 
@@ -149,7 +149,7 @@ def _standardize(Lowering to, list inputs, list outputs, dict attributes):
         run_standardize, HL_BY_EXAMPLE, sizeof(hl_standardize_args)
     )
     a.invert = attributes["invert"]
-    a.rows, a.cols, a.run = prod(y.dims[:-2]), y.dims[-2], y.dims[-1]
+    a.rows, a.cols, a.run = to.apart(prod(y.dims[:-2])), y.dims[-2], y.dims[-1]
     a.x, a.variance, a.y = x.data, variance.data, y.data
     if to.name == "standardize":
         a.mean = (<Operand> inputs[1]).data
