@@ -138,7 +138,7 @@ _HEADS = ((256, 8, 8), (128, 64, 16), (128, 256, 64))
 def _counted(op: str, rows: int, *dims: Shape) -> int:
     """What the op's record counts for so many rows: of vectors, one a row, and of weights."""
     record = OPS[op]
-    values = (Value(of, "float32", batched=len(of) == 1) for of in dims)
+    values = (Value(of, "float32", len(of) == 1, row_axes=len(of) - 1) for of in dims)
     node = emit(record, *values)[0].node
     assert node is not None
     return rows * record.flops(node)
