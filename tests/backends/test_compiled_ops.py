@@ -251,6 +251,10 @@ def test_an_output_may_be_an_input_of_a_product(rng: np.random.Generator) -> Non
         given = [a.copy(), b.copy()]
         compiled.OPS["dense"](*given, None, out=given[position], activation="relu")
         assert_same(given[position], np.maximum(a @ b, 0.0), scale=10.0)
+        given = [a.reshape(3, 11, 33)[:, :, :11].copy(), b.reshape(3, 11, 33)[:, :, :11].copy()]
+        expected = np.matmul(*given)
+        compiled.OPS["batch_matmul"](*given, out=given[position])
+        assert_same(given[position], expected, scale=10.0)
 
 
 # ---------------------------------------------------------------------- elementwise

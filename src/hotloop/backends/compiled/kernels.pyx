@@ -580,19 +580,29 @@ def matmul(a, b, *, out, transpose_a=False, transpose_b=False):
 
 
 def batch_matmul(a, b, *, out, transpose_a=False, transpose_b=False):
+    cdef char *left
+    cdef char *right
+    cdef char *result
     *lead, m, k = (*a.shape[:-2], *a.shape[:-3:-1]) if transpose_a else a.shape
     n = b.shape[-2 if transpose_b else -1]
     _check_shape("b", b, (*lead, n, k) if transpose_b else (*lead, k, n))
     _check_shape("out", out, (*lead, m, n))
-    if out.size:
-        _run(
-            "batch_matmul",
-            [operand(_address(a, a.dtype), a.shape[-2:], True),
-             operand(_address(b, a.dtype), b.shape[-2:], True)],
-            [operand(_address(out, a.dtype), (m, n), True)],
-            {"transpose_a": transpose_a, "transpose_b": transpose_b}, _kernels(a), prod(lead),
-            out.size * max(k, 1) // (PRODUCT_GRAIN // GRAIN),
-        )
+    if not out.size:
+        return
+    left, right, result = _address(a, a.dtype), _address(b, a.dtype), _address(out, a.dtype)
+    if not (
+        _apart(result, out.nbytes, left, a.nbytes) and _apart(result, out.nbytes, right, b.nbytes)
+    ):
+        aside = out.copy()
+        batch_matmul(a, b, out=aside, transpose_a=transpose_a, transpose_b=transpose_b)
+        out[...] = aside
+        return
+    _run(
+        "batch_matmul",
+        [operand(left, a.shape[-2:], True), operand(right, b.shape[-2:], True)],
+        [operand(result, (m, n), True)], {"transpose_a": transpose_a, "transpose_b": transpose_b},
+        _kernels(a), prod(lead), out.size * max(k, 1) // (PRODUCT_GRAIN // GRAIN),
+    )
 
 
 def dense(x, w, b=None, *, out, activation="linear", alpha=0.0):
