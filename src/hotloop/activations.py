@@ -525,6 +525,8 @@ _BY_NAME: dict[str, Activation] = {
         glu,
     )
 } | {"swish": silu, "hard_swish": hard_silu}
+# Those of ours that Keras has under no name.
+_NOT_OF_KERAS = {"absolute"}
 # Those of the user's own.
 _REGISTERED: dict[str, OwnActivation] = {}
 config.own_functions["activation"] = _REGISTERED
@@ -661,6 +663,17 @@ class _Composed:
                 f"the activation '{self.__name__}' is neither made of hotloop's activations "
                 f"({error}) nor a scalar function: {self._refused}"
             ) from error
+
+
+def is_of_keras(name: str) -> bool:
+    """Whether Keras knows an activation by this name.
+
+    Examples
+    --------
+    >>> is_of_keras("relu"), is_of_keras("absolute")
+    (True, False)
+    """
+    return name in _BY_NAME and name not in _NOT_OF_KERAS
 
 
 def get(identifier: str | Activation | None) -> Activation:

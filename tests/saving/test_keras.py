@@ -386,6 +386,35 @@ def test_layers_shared_by_two_models_are_refused(tmp_path):
     assert not (tmp_path / "h.keras").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "of_keras"),
+    [("absolute", lambda x: keras.ops.absolute(x)), ("own_cubes", lambda x: x * x * x)],
+)
+def test_an_activation_that_keras_does_not_have(name, of_keras, tmp_path):
+    """Keras takes it from custom_objects, as functions of its own."""
+    if name not in dir(hotloop.activations):
+        hotloop.activations.register(name, lambda x: x * x * x)
+    x = hotloop.Input((3,))
+    y = hotloop.layers.Activation(name)(hotloop.layers.Dense(2, name)(x))
+    model = hotloop.Model(x, y)
+    model.save(tmp_path / "m.keras")
+    given = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    expected = model.predict(given, verbose=0)
+    theirs = keras.models.load_model(tmp_path / "m.keras", custom_objects={name: of_keras})
+    np.testing.assert_allclose(theirs.predict(given, verbose=0), expected, 1e-5, 1e-6)
+    ours = load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(ours.predict(given, verbose=0), expected)
+
+
+@pytest.mark.parametrize("name", hotloop.activations._BY_NAME)
+def test_whether_keras_has_an_activation(name):
+    try:
+        known = callable(keras.activations.get(name))
+    except ValueError:
+        known = False
+    assert hotloop.activations.is_of_keras(name) == known
+
+
 def test_a_loss_that_hotloop_does_not_have(tmp_path):
     @keras.saving.register_keras_serializable()
     class Quartic(keras.losses.Loss):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers
+from .. import activations, layers
 from ..files import archives, hdf5
 from ..files.whole import written_whole
 from ..graph.trace import Value
@@ -194,6 +194,8 @@ def _marked(value: Any, argument: str) -> Any:
     """The value of an argument, each object in it with the module that Keras has it in."""
     if isinstance(value, list):
         return [_marked(one, argument) for one in value]
+    if argument.rsplit("_", 1)[-1] == "activation" and isinstance(value, str):
+        return value if activations.is_of_keras(value) else _function(value)
     if not isinstance(value, Mapping):
         return value
     if "class_name" not in value:
@@ -203,6 +205,16 @@ def _marked(value: Any, argument: str) -> Any:
         "class_name": value["class_name"],
         "config": {key: _marked(one, key) for key, one in value["config"].items()},
         "registered_name": None,
+    }
+
+
+def _function(name: str) -> Config:
+    """A function that Keras finds among the custom_objects of whoever reads the file."""
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": "function",
     }
 
 
