@@ -379,6 +379,8 @@ MODULES = [
 # Public names that Keras does not have, or has with another meaning.
 OWN = {
     "activations.OwnActivation",
+    "activations.absolute",
+    "activations.is_of_keras",
     "activations.register",
     "activations.registered",
     "callbacks.CallbackList",

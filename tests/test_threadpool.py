@@ -39,7 +39,7 @@ import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 model = hotloop.Sequential([hotloop.Input((256,)), hotloop.layers.Dense(256)])
-executor = model._plans.ready(model, "predict", 256).executors[0]
+executor = model._plans.ready(model, model.forms.only, "predict", 256).executors[0]
 def report():
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "hotloop"]
     print(*(pool["num_threads"] for pool in pools), executor.threads())

@@ -752,8 +752,8 @@ parts = [layers.Dense(130, "tanh"), *noise, *weighted, layers.Dense(3, "softmax"
 model = hotloop.Sequential([hotloop.Input((65,)), *parts])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 data = examples.read(model, model._compilation, np.ones((32_000, 65)), np.arange(32_000) % 3)
-objective = model._compilation.bind(model, data.y, False)
-run = model._plans.ready(model, "train", 32, objective).executors[0].run
+objective = model._compilation.bind(data.form, data.y, False)
+run = model._plans.ready(model, model.forms.only, "train", 32, objective).executors[0].run
 feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
 sums = np.zeros(2)
 def count(batches):
@@ -791,8 +791,8 @@ model = hotloop.Sequential([hotloop.Input((9,)), *parts])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 x = np.arange(32_000 * 9).reshape(-1, 9) % 5000
 data = examples.read(model, model._compilation, x, np.arange(32_000) % 3)
-objective = model._compilation.bind(model, data.y, False)
-run = model._plans.ready(model, "train", 32, objective).executors[0].run
+objective = model._compilation.bind(data.form, data.y, False)
+run = model._plans.ready(model, model.forms.only, "train", 32, objective).executors[0].run
 feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
 sums = np.zeros(2)
 def count(batches):

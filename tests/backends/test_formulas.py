@@ -147,6 +147,7 @@ def test_tables_are_complete():
     for table in (ACTIVATIONS, LOSSES, OPTIMIZERS):
         assert all(name == entry.name for name, entry in table.items())
     assert {name for name, a in ACTIVATIONS.items() if a.reads == "x"} == {
+        "absolute",
         "threshold",
         "gelu",
         "gelu_tanh",

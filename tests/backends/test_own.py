@@ -30,8 +30,8 @@ model = hotloop.Sequential([hotloop.Input((65,)), layers.Dense(130, silu), layer
 model.compile("adam", squares)
 x, y = np.ones((32_000, 65)), np.ones((32_000, 3))
 data = examples.read(model, model._compilation, x, y)
-objective = model._compilation.bind(model, data.y, False)
-run = model._plans.ready(model, "train", 32, objective).executors[0].run
+objective = model._compilation.bind(data.form, data.y, False)
+run = model._plans.ready(model, model.forms.only, "train", 32, objective).executors[0].run
 feed = Feed([*data.x, *objective.feeds(data.y, data.weight)], data.rows, np.arange(data.rows))
 sums = np.zeros(1)
 

@@ -466,8 +466,8 @@ def test_python_goes_on_while_a_model_trains() -> None:
     model.compile("adam", "mse")
     x = np.broadcast_to(np.float32(1.0), (rows, 300))
     data = examples.read(model, model._compilation, x, x)
-    objective = model._compilation.bind(model, data.y, False)
-    run = model._plans.ready(model, "train", 2000, objective).executors[0].run
+    objective = model._compilation.bind(data.form, data.y, False)
+    run = model._plans.ready(model, model.forms.only, "train", 2000, objective).executors[0].run
     feed = data.feed(objective)
     turns, over = [0], threading.Event()
 

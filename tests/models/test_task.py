@@ -42,7 +42,7 @@ def test_a_part_is_a_whole_batch_with_its_plan(purpose):
     assert part.ready.plan.batch_size == 8
     assert (part.first, part.count, part.rows(1)) == (0, 1, 5)
     assert part.data.weight is not None
-    assert part.ready is task.ready(8, part.objective)
+    assert part.ready is task.ready(part.data.form, 8, part.objective)
 
 
 @pytest.mark.parametrize(
