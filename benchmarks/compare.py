@@ -43,6 +43,44 @@ def jobs() -> Iterator[tuple[str, Callable[[], Any], int]]:
     model, x, y, _ = fit([784, 128, 10], 32, 32, 1)
     yield "mlp128, train_on_batch", lambda: [model.train_on_batch(x, y) for _ in range(300)], 300
     yield "mlp128, model(one row)", lambda: [model(x[:1]) for _ in range(1_000)], 1_000
+    yield "softreg, a step", fit([784, 10], 256, 25_600, 2)[3], 200
+    yield "mlp256, a step", fit([784, 256, 128, 10], 64, 12_800, 1)[3], 200
+    yield "mlp1024, a step", fit([784, 1024, 1024, 10], 256, 2_560, 1)[3], 10
+    for batch in (1, 32):
+        for width in (16, 17, 64, 257, 1024):
+            steps = max(10, 20_000 // (batch * width))
+            job = fit([width, width, 10], batch, batch * steps, 1)[3]
+            yield f"width {width}, batch {batch}, a step", job, steps
+
+    def product(m: int, n: int, k: int, **how: bool) -> tuple[Callable[[], Any], int]:
+        """A product of arrays, about a hundredth of a second of it."""
+        a, b = rng.random((k, m) if how else (m, k), np.float32), rng.random((k, n), np.float32)
+        out, times = np.empty((m, n), np.float32), max(1, 200_000_000 // (m * n * k))
+        times = min(times, 1_000)
+        matmul = hotloop.kernels.matmul
+        return lambda: [matmul(a, b, out=out, **how) for _ in range(times)], times
+
+    for m, n, k in ((8, 8, 8), (32, 128, 784), (64, 64, 64), (257, 257, 257), (1024, 1024, 1024)):
+        yield f"matmul {m} x {n} x {k}", *product(m, n, k)
+    yield "matmul 784 x 128 x 32, transposed", *product(784, 128, 32, transpose_a=True)
+
+    def steps_of(*layers: Any, rows: int = 640) -> tuple[Callable[[], Any], int]:
+        """A fit of a model of sequences."""
+        model = hotloop.Sequential([hotloop.layers.Input((30, 16)), *layers])
+        model.add(hotloop.layers.GlobalMaxPooling1D())
+        model.add(hotloop.layers.Dense(1))
+        model.compile("adam", "mse")
+        x, y = rng.random((rows, 30, 16), np.float32), rng.random((rows, 1))
+        model.fit(x, y, verbose=0)
+        return lambda: model.fit(x, y, 32, 2, verbose=0), 2 * rows // 32
+
+    layers = hotloop.layers
+    yield "dense of 30 steps, a step", *steps_of(layers.Dense(32, "relu"), layers.Dense(32, "gelu"))
+    yield (
+        "normalizations, a step",
+        *steps_of(layers.Dense(32), layers.BatchNormalization(), layers.LayerNormalization()),
+    )
+    yield "dropout, a step", *steps_of(layers.Dense(32, "relu"), layers.Dropout(0.3))
 
 
 def serve() -> None:
