@@ -26,10 +26,18 @@ Array = NDArray[Any]
 
 ACTIVATIONS = tuple(formulas.ACTIVATIONS)
 OPTIMIZERS = tuple(formulas.OPTIMIZERS)
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def _floats(*arrays: ArrayLike) -> list[Array]:
     """The arrays, contiguous and of one float type: float32 only if all of them are."""
+    for array in arrays:
+        if type(array) is not np.ndarray or not array.flags.c_contiguous:
+            break
+        if array.dtype is not arrays[0].dtype or array.dtype not in _FLOATS:  # type: ignore[union-attr]
+            break
+    else:  # a quick look, as most calls are of such arrays
+        return list(arrays)  # type: ignore[arg-type]
     for array in arrays:
         refuse_masks(array, "an array given to a kernel")
     given = [np.asarray(a) for a in arrays]
@@ -56,7 +64,8 @@ def _output(out: Array | None, shape: tuple[int, ...], like: Array, name: str = 
 
 
 def _check_writeable(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
-    refuse_masks(out, name)
+    if type(out) is not np.ndarray:
+        refuse_masks(out, name)
     if (
         not isinstance(out, np.ndarray)
         or out.shape != shape
