@@ -17,6 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import machine
+import report
+
 
 def jobs() -> Iterator[tuple[str, Callable[[], Any], int]]:
     """Name, what to time, and how many steps or calls that is."""
@@ -105,6 +108,7 @@ def main() -> None:
         subprocess.Popen([python, __file__, "serve"], **pipes) for python in (options.a, options.b)
     ]
     names, _ = (json.loads(process.stdout.readline()) for process in both)
+    print(f"{report.caption(machine.describe())}\n")
     print("| job | a, us | b, us | a / b |\n|---|---|---|---|")
     for name in names:
         times: list[list[float]] = [[], []]
