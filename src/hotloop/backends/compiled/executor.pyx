@@ -20,7 +20,6 @@ from libc.string cimport memset
 import sys
 
 from ... import backends
-from ...graph.op import FLOATS
 from ..interpreter import PythonSteps
 from .steps import DTYPES, LOWERINGS, UPDATES, VALUE_DTYPES
 from .waits import VERDICT, Touched, waits
@@ -174,7 +173,8 @@ cdef class Executor:
         """One step more, of an op with this name, for a node or for a value that comes or goes."""
         cdef Step *step = &self.steps[self.n_steps]
         # Of floats, that of the plan or the other.
-        dtype = next((v.dtype for v in (*inputs, *outputs) if v.dtype in FLOATS), self.plan.dtype)
+        kinds = [v.dtype for v in (*inputs, *outputs) if v.dtype.startswith("float")]
+        dtype = kinds[0] if kinds else self.plan.dtype
         to.dtype, to.kernels = dtype, kernels_of(dtype == "float64")
         to.begin(step, op, node)
         LOWERINGS[op](
