@@ -16,6 +16,7 @@ import hotloop
 from hotloop import backends, config, layers, losses, optimizers
 from hotloop.backends import numpy as reference
 from hotloop.backends.interpreter import Interpreter
+from hotloop.backends.plan_traits import IN_PYTHON
 from hotloop.data.feed import Feed
 from hotloop.graph.plan import LossTerm, MetricTerm, Plan, build
 from hotloop.graph.trace import Value
@@ -56,13 +57,7 @@ def for_backend(compiled: bool) -> dict[str, Any]:
 
     Networks that one step could train are not fused: test_network.py is about those.
     """
-    if compiled:
-        return {
-            "fuse_updates": True,
-            "fuse_networks": False,
-            "packed_size": backends.packed_size,
-        }
-    return {"fuse_updates": False, "packed_size": lambda rows, cols, _: rows * cols}
+    return {"traits": backends.traits() if compiled else IN_PYTHON, "fuse_networks": False}
 
 
 def plan_of(

@@ -14,6 +14,7 @@ import hotloop
 from hotloop.backends import interpreter as module
 from hotloop.backends import numpy as reference
 from hotloop.backends.interpreter import Interpreter
+from hotloop.backends.plan_traits import IN_PYTHON
 from hotloop.data.feed import Feed
 from hotloop.graph.plan import LossTerm, build
 from hotloop.graph.trace import Value
@@ -53,11 +54,10 @@ def interpreter(
         model.inputs,
         model.outputs,
         BATCH,
+        IN_PYTHON,
         losses=[LossTerm(loss, target, model.outputs[0])],
         trained=model.trainable_weights,
         optimizer=optimizer,
-        fuse_updates=False,
-        packed_size=lambda rows, cols, _: rows * cols,
     )
     return Interpreter(plan, ops)
 

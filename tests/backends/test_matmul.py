@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import hotloop
 from hotloop import backends, config, layers, losses, optimizers
 from hotloop.backends import numpy as reference
 from hotloop.backends.interpreter import Interpreter
+from hotloop.backends.plan_traits import IN_PYTHON
 from hotloop.data.feed import Feed
 from hotloop.graph.plan import LossTerm, Plan, build
 from hotloop.graph.trace import Value
@@ -59,12 +61,11 @@ def plan_of(model: hotloop.Sequential, *, fused: bool, compiled: bool = True) ->
         model.inputs,
         model.outputs,
         1,
+        replace(backends.traits() if compiled else IN_PYTHON, fuses_updates=fused),
         losses=[LossTerm(losses.get("mse"), target, output, None)],
         trained=model.trainable_weights,
         optimizer=optimizers.SGD(8.0),
-        fuse_updates=fused,
         fuse_networks=False,
-        packed_size=backends.packed_size if compiled else lambda rows, cols, _: rows * cols,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,7 @@ def plan_of(
         model.inputs,
         model.outputs,
         batch,
+        backends.traits(),
         losses=[LossTerm(found, target, output, weight, loss_weight=0.7)],
         metrics=[MetricTerm(metric, {}, target, output, weight)],
         trained=model.trainable_weights,
@@ -283,6 +285,7 @@ def steps_of(model: Any, loss: Any = "mse", trainable: Any = None) -> bool:
         model.inputs,
         model.outputs,
         8,
+        replace(backends.traits(), fuses_updates=True),
         losses=[
             LossTerm(
                 losses.get(loss),
@@ -292,7 +295,6 @@ def steps_of(model: Any, loss: Any = "mse", trainable: Any = None) -> bool:
         ],
         trained=model.trainable_weights if trainable is None else trainable,
         optimizer=optimizers.SGD(),
-        fuse_updates=True,
     )
     return is_fused(plan)
 
@@ -324,7 +326,7 @@ def test_other_backends_never_see_one() -> None:
     backend = backends.current()
     try:
         backends.select("numpy")
-        plan = plan_of(model, 4, "mse", optimizers.SGD(), fused=backends.fuses_updates())
+        plan = plan_of(model, 4, "mse", optimizers.SGD(), fused=backends.traits().fuses_updates)
         assert not is_fused(plan)
     finally:
         backends.select(backend)

@@ -15,6 +15,7 @@ from hotloop.backends import numpy as reference
 from hotloop.backends import own
 from hotloop.backends.formulas import ACTIVATIONS
 from hotloop.backends.interpreter import Interpreter
+from hotloop.backends.plan_traits import IN_PYTHON
 from hotloop.backends.scalar_functions import ScalarFunction
 from hotloop.constraints import NonNeg
 from hotloop.data.feed import Feed
@@ -299,7 +300,7 @@ class Example:
             feeds=list(self.feeds),
             outputs=[value for value in kept if value.batched],
             slots=[Slot("loss", 0)],
-            placement=Placement(steps, [*kept, *self.feeds], BATCH, backends.packed_size),
+            placement=Placement(steps, [*kept, *self.feeds], BATCH, backends.traits()),
             batch_size=BATCH,
             dtype="float64",
             optimizer=(
@@ -318,9 +319,7 @@ class Example:
         """What the interpreter makes of these values, with the functions of a table."""
         steps = topological(kept, self.feeds) if kept else [self.node]
         plan = self.plan(steps, kept)
-        plan.placement = Placement(
-            steps, [*kept, *self.feeds], BATCH, lambda rows, cols, _: rows * cols
-        )
+        plan.placement = Placement(steps, [*kept, *self.feeds], BATCH, IN_PYTHON)
         run = Interpreter(plan, table)
         sums = np.zeros(1)
         run.run(Feed([*self.feeds.values()], BATCH), 0, 1, sums)
@@ -858,7 +857,7 @@ def test_bytes_stay_bytes_from_the_users_array_to_the_output() -> None:
     example = Example(OPS["add"])
     masks = np.array([[True, False, True], [False, False, True], [True, True, False]])
     example.feeds = {value: masks, other: np.arange(9.0).reshape(3, 3)}
-    assert Placement([joined.node], [joined], BATCH, lambda *_: 0).bytes(joined) == BATCH * 6
+    assert Placement([joined.node], [joined], BATCH, IN_PYTHON).bytes(joined) == BATCH * 6
     expected = np.concatenate([masks, np.arange(9).reshape(3, 3)], axis=1).astype(np.uint8)
     found = [example.run(kept)]
     if backends.available("cython"):

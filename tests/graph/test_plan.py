@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import hotloop
 from hotloop import losses, optimizers, regularizers
+from hotloop.backends.plan_traits import IN_PYTHON, Traits
 from hotloop.graph import memory
 from hotloop.graph.op import Op
 from hotloop.graph.plan import LossTerm, MetricTerm, Plan, Slot, build
@@ -48,12 +50,11 @@ def plan_of(
         model.inputs,
         model.outputs,
         BATCH,
+        Traits(fuse_updates, lambda rows, cols, _: -(-rows * cols // padding) * padding),
         losses=terms,
         metrics=metrics,
         trained=model.trainable_weights[:: -1 if backwards else 1],
         optimizer=None if optimizer is None else optimizers.get(optimizer),
-        fuse_updates=fuse_updates,
-        packed_size=lambda rows, cols, _: -(-rows * cols // padding) * padding,
     )
 
 
@@ -412,7 +413,7 @@ def _listed(outputs: Any) -> list[Any]:
 def test_red_zones_keep_all_values_apart() -> None:
     plan = plan_of(classifier(), "sparse_categorical_crossentropy")
     nodes, kept = plan.steps, [*plan.outputs, *plan.feeds]
-    placement = memory.Placement(nodes, kept, 4, lambda rows, cols, _: rows * cols, red_zone=64)
+    placement = memory.Placement(nodes, kept, 4, replace(IN_PYTHON, red_zone=64))
     free = np.ones(placement.arena_bytes, bool)
     for start, end in placement.gaps():
         assert end - start >= 64

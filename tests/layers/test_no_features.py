@@ -69,7 +69,9 @@ def test_products_without_features_are_bias_alone(backend):
 @pytest.mark.parametrize(("arrays", "rows"), [([(3, 0)], 3), ([(0, 5)], 0), ([(3, 5)], 4), ([], 3)])
 def test_an_executor_refuses_arrays_that_are_not_its_feeds(backend, arrays, rows):
     value = hotloop.Input((5,))
-    executor = hotloop.backends.executor(build([value], [layers.Dense(2)(value)], 3))
+    executor = hotloop.backends.executor(
+        build([value], [layers.Dense(2)(value)], 3, hotloop.backends.traits())
+    )
     feed = Feed([np.zeros(shape, "f4") for shape in arrays], rows)
     with pytest.raises(ValueError, match=r"feed|reads"):
         executor.run(feed, 0, 1, np.zeros(0), outputs=[np.empty((3, 2), "f4")])
@@ -78,7 +80,7 @@ def test_an_executor_refuses_arrays_that_are_not_its_feeds(backend, arrays, rows
 def test_a_plan_needs_a_batch():
     value = hotloop.Input((5,))
     with pytest.raises(ValueError, match="at least 1 example"):
-        build([value], [layers.Dense(2)(value)], 0)
+        build([value], [layers.Dense(2)(value)], 0, hotloop.backends.traits())
 
 
 @pytest.mark.parametrize("name", ["MeanSquaredError", "CategoricalCrossentropy", "Dice", "Hinge"])

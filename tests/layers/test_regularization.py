@@ -69,6 +69,7 @@ def test_each_use_of_a_layer_draws_anew(backend):
         model.inputs,
         model.outputs,
         1,
+        hotloop.backends.traits(),
         losses=[
             LossTerm(hotloop.losses.MeanSquaredError(), Value((200,), "float32", role="target"), y)
             for y in model.outputs
@@ -98,6 +99,7 @@ def outputs_in_training(layer, x):
         model.inputs,
         model.outputs,
         len(x),
+        hotloop.backends.traits(),
         losses=[LossTerm(loss, target, model.outputs[0])],
         optimizer=hotloop.optimizers.SGD(),
     )

@@ -15,10 +15,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import threadpool
 from ..forks import kept_over_forks
+
+if TYPE_CHECKING:
+    from .plan_traits import Traits
 
 Function = Callable[..., Any]
 
@@ -159,24 +162,14 @@ def executor(plan: Any) -> Any:
     return Interpreter(plan, operations(None))
 
 
-def fuses_updates() -> bool:
-    """Whether the selected backend updates weights as part of computing their gradient."""
-    return current() == "cython"
+def traits() -> Traits:
+    """What plans for the selected backend depend on."""
+    from .plan_traits import IN_PYTHON, Traits
 
-
-def packed_size(rows: int, cols: int, dtype: str) -> int:
-    """Elements in which the selected backend stores a weight's matrix, padding included."""
-    if current() == "cython":
-        runtime = importlib.import_module(".compiled.runtime", __name__)
-        return int(runtime.packed_elements(rows, cols, dtype))
-    return rows * cols
-
-
-def red_zone() -> int:
-    """Bytes to leave unused behind each buffer of a plan: none, but where a sanitizer watches."""
-    if current() == "cython":
-        return int(importlib.import_module(".compiled.runtime", __name__).red_zone)
-    return 0
+    if current() != "cython":
+        return IN_PYTHON
+    runtime = importlib.import_module(".compiled.runtime", __name__)
+    return Traits(True, runtime.packed_elements, runtime.red_zone)
 
 
 # ------------------------------------------------------------------------- reports

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .trace import Node, Value
 
-PackedSize = Callable[[int, int, str], int]  # elements of (rows, cols, dtype), with padding
+if TYPE_CHECKING:
+    from ..backends.plan_traits import Traits
 
 ALIGNMENT = 64  # bytes: one cache line, and the widest vector
 
@@ -30,14 +32,13 @@ class Placement:
         nodes: Sequence[Node],
         kept: Iterable[Value],
         batch_size: int,
-        packed_size: PackedSize,
-        red_zone: int = 0,
+        traits: Traits,
     ) -> None:
         self._base: dict[Value, Value] = {}
         self._offset: dict[Value, int] = {}
         self.batch_size = batch_size
-        self._packed_size = packed_size
-        self._red_zone = red_zone
+        self._packed_size = traits.packed_size
+        self._red_zone = traits.red_zone
         kept = tuple(kept)
         last_read = {v: i for i, node in enumerate(nodes) for v in node.inputs}
         last_read.update((v, len(nodes)) for v in kept)

@@ -7,15 +7,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import backends
 from ..variables import Variable
 from . import fusion, network, ops, statistics
-from .memory import PackedSize, Placement
+from .memory import Placement
 from .op import Op
 from .trace import Node, Value, parameter, topological
 from .updates import assignments, only_updates, penalty_factors, updates
 
 if TYPE_CHECKING:
+    from ..backends.plan_traits import Traits
     from ..losses import Loss
     from ..optimizers import Optimizer
 
@@ -95,6 +95,7 @@ def build(
     inputs: Sequence[Value],
     outputs: Sequence[Value],
     batch_size: int,
+    traits: Traits,
     *,
     losses: Sequence[LossTerm] = (),
     metrics: Sequence[MetricTerm] = (),
@@ -102,9 +103,7 @@ def build(
     written: Collection[Variable] = (),
     optimizer: Optimizer | None = None,
     assigned: Sequence[tuple[Variable, Value]] = (),
-    fuse_updates: bool | None = None,
     fuse_networks: bool | None = None,
-    packed_size: PackedSize | None = None,
 ) -> Plan:
     """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
 
@@ -114,6 +113,8 @@ def build(
         The model's forward pass; inputs may be what others are prepared to.
     batch_size : int
         The most examples that one batch has; any smaller number may be run.
+    traits : Traits
+        Of the backend that is to run it.
     losses, metrics : sequences
         What is computed from the outputs and targets.
     trained : sequence of Variable
@@ -127,22 +128,14 @@ def build(
     assigned : sequence of (Variable, Value)
         States: what each is to be at the end of a batch, if the loss is finite. Whatever reads one
         in this batch reads what it was before.
-    fuse_updates : bool, optional
-        Whether weights are updated as part of computing their gradient; as the selected
-        backend does it if not given.
     fuse_networks : bool, optional
         Whether a small network is trained in one step (see `network.as_one_step`); if updates
         are fused too, if not given.
-    packed_size : callable, optional
-        Elements in which the gradient of a weight's matrix is stored, of its rows, columns and
-        dtype; as the selected backend does it if not given.
     """
     if batch_size < 1:
         raise ValueError(f"a plan is for batches of at least 1 example, not of {batch_size}")
-    if fuse_updates is None:
-        fuse_updates = backends.fuses_updates()
     if fuse_networks is None:
-        fuse_networks = fuse_updates
+        fuse_networks = traits.fuses_updates
     dtype = outputs[0].dtype
     loss_nodes = [
         term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
@@ -180,7 +173,7 @@ def build(
     kept = tuple(outputs)
     nodes = fusion.dense([*forward, *sums, *update_nodes, *changes], kept)
     nodes = fusion.activation_gradients(nodes, kept)
-    if fuse_updates:
+    if traits.fuses_updates:
         nodes = fusion.updates(nodes, kept)
     feeds = _feeds(inputs, losses, metrics)
     return Plan(
@@ -192,8 +185,7 @@ def build(
             nodes,
             [*kept, *feeds],
             batch_size * batches_at_once,
-            packed_size or backends.packed_size,
-            backends.red_zone(),
+            traits,
         ),
         batch_size=batch_size,
         dtype=dtype,

@@ -39,7 +39,7 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     out = np.empty((rows, *outputs[0].dims), layer.dtype)
     if rows:
         intake = Intake(values, outputs)
-        executor = backends.executor(build(intake.values, outputs, rows))
+        executor = backends.executor(build(intake.values, outputs, rows, backends.traits()))
         executor.run(Feed(intake(arrays), rows), 0, 1, np.zeros(0), outputs=[out])
     return out
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .. import backends
 from ..graph.plan import build
 from ..graph.trace import Use, Value, calls
 from .examples import BATCH_SIZE
@@ -256,7 +257,7 @@ def figures(model: Model) -> list[str]:
     form = model.forms.only
     if form is None:
         return ["FLOPs per example: they depend on the lengths of the axes that are None"]
-    forward = build(form.intake.values, form.outputs, BATCH_SIZE)
+    forward = build(form.intake.values, form.outputs, BATCH_SIZE, backends.traits())
     training = model.training_plan(BATCH_SIZE)
     flops, purpose, plan = f"{_flops(forward):,}", "forward pass", forward
     if training is not None:

@@ -437,7 +437,7 @@ class Optimizer:
         >>> w.numpy()
         array([0.5, 1.5])
         """
-        from ..graph.application import Application  # which knows of optimizers
+        from .application import Application  # which needs plans
 
         pairs = list(zip(weights, gradients, strict=True))
         for weight, gradient in pairs:

@@ -9,14 +9,14 @@ import numpy as np
 
 from .. import backends
 from ..data.feed import Feed
+from ..graph.memory import Placement
+from ..graph.plan import Plan, variables_of
+from ..graph.trace import parameter, topological
+from ..graph.updates import after_gradients
 from ..variables import Variable
-from .memory import Placement
-from .plan import Plan, variables_of
-from .trace import parameter, topological
-from .updates import after_gradients
 
 if TYPE_CHECKING:
-    from ..optimizers import Optimizer
+    from .optimizer import Optimizer
 
 
 class Application:
@@ -48,7 +48,7 @@ class Application:
             feeds=[],
             outputs=[],
             slots=[],
-            placement=Placement(steps, [], 1, backends.packed_size, backends.red_zone()),
+            placement=Placement(steps, [], 1, backends.traits()),
             batch_size=1,
             dtype=dtypes.pop(),
             optimizer=optimizer,
