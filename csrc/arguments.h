@@ -153,9 +153,12 @@ typedef struct hl_own_activation_gradient_args {
     char *dx;
 } hl_own_activation_gradient_args;
 
+/* As many axes as NumPy's arrays had for long. */
+#define HL_MAX_BROADCAST 32
+
 /* Elements from one index to the next, 0 where an operand stays, and from one example to the next. */
 typedef struct hl_strides {
-    ptrdiff_t axis[HL_MAX_RANK];
+    ptrdiff_t axis[HL_MAX_BROADCAST];
     ptrdiff_t example;
 } hl_strides;
 
@@ -163,7 +166,7 @@ typedef struct hl_strides {
  * alike are one. The last axis has strides of 1 and 0. */
 typedef struct hl_broadcast {
     int operands, rank;
-    ptrdiff_t dim[HL_MAX_RANK];
+    ptrdiff_t dim[HL_MAX_BROADCAST];
     hl_strides of[3];
 } hl_broadcast;
 

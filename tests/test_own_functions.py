@@ -338,7 +338,7 @@ def test_another_thread_works_meanwhile():
     model.compile("sgd", own_huber)
     model.fit(x, y, 400, verbose=0)
     ready = next(iter(model._plans))
-    objective = model._compilation.bound[-1]
+    objective = model._compilation.newest
     feed = hotloop.data.feed.Feed([x, *objective.feeds([y], None)], len(x))
     counted, counts, over = 0, [], threading.Event()
 

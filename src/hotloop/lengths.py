@@ -175,7 +175,8 @@ def common(*several: Dims) -> Dims | None:
 def broadcast(*several: Dims) -> Dims | None:
     """The dims of what arrays with these are together, as NumPy has it; None if they do not fit.
 
-    An open length is not taken for 1.
+    An open length is not taken for 1; of two that may differ, one may turn out to be, so theirs is
+    another open length.
 
     Examples
     --------
@@ -185,10 +186,14 @@ def broadcast(*several: Dims) -> Dims | None:
     axes = max(map(len, several))
     found: list[int] = []
     for lengths in zip(*((1,) * (axes - len(dims)) + dims for dims in several), strict=True):
-        one = common(*((length,) for length in lengths if length != 1))
-        if one is None:
+        there = {length for length in lengths if length != 1}
+        known = {length for length in there if not isinstance(length, Length)}
+        if len(known) > 1:
             return None
-        found += one or (1,)
+        if known or len(there) == 1:
+            found.append((known or there).pop())
+        else:
+            found += opened([None]) if there else (1,)
     return tuple(found)
 
 

@@ -153,3 +153,20 @@ def test_what_a_thread_needs_does_not_grow_with_the_rows(dtype: Any) -> None:
     for widths in [(288, 64, 8), (27, 32, 8), (8, 8, 1024), (1024, 8, 8), (100, 5, 130)]:
         assert scratch(25_088, *widths) == scratch(3000, *widths)
     assert scratch(25_088, 288, 64, 8) <= 256 * 1024
+
+
+@pytest.mark.parametrize("isa", ["", "baseline"])
+def test_a_last_slice_of_few_terms_has_room(isa: str, python: Any) -> None:
+    """A sum of 1,025 terms, of which one is left over, on many rows."""
+    script = """
+import numpy as np
+from hotloop import kernels
+rng = np.random.default_rng(0)
+for m, n, k in ((32768, 32, 1025), (30001, 9, 1025), (700, 17, 2049)):
+    a, b = rng.normal(size=(k, m)).astype("f4"), rng.normal(size=(k, n)).astype("f4")
+    expected = a.T @ b
+    for left, transposed in ((a, True), (np.ascontiguousarray(a.T), False)):
+        found = kernels.matmul(left, b, transpose_a=transposed)
+        assert np.allclose(found, expected, rtol=0, atol=2e-3), (m, n, k, transposed)
+"""
+    python(script, **({"HOTLOOP_ISA": isa} if isa else {}))

@@ -235,5 +235,73 @@ def test_a_state_keeps_its_shape_dtype_and_matrix() -> None:
         with pytest.raises(ValueError, match=r"'kernel' of shape \(2, 3, 4\) .* cannot become"):
             assignments([(kernel, value)])
     other = parameter(Variable(np.zeros((2, 3, 4)), row_axes=1))
-    with pytest.raises(ValueError, match="kept as a matrix of 2 axes of rows, cannot become"):
+    with pytest.raises(ValueError, match="kept as a matrix of 6 rows, cannot become"):
         assignments([(kernel, other)])
+
+
+# -------------------------------------------------------------- values of no example, trained
+
+
+def of_no_example(name: str, p: Value, w: Variable, b: Variable) -> Value:
+    """(3, 4) made of p (3, 5) or of p (3, 4), and of weights."""
+    if name == "bias":
+        return ops.add_bias(p, b)
+    product = ops.matmul(p, w)
+    return ops.add_bias(product, b) if name == "both" else product
+
+
+@pytest.mark.parametrize("rows", [1, 4, 64])
+@pytest.mark.parametrize("name", ["bias", "product", "both"])
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+def test_weights_of_what_has_no_batch_are_trained(backend: str, name: str, rows: int) -> None:
+    """And what they are multiplied by, which is changed behind the gradients that read it."""
+    if not backends.available(backend):
+        pytest.skip(f"{backend} is an optional part")
+    found = []
+    before = config.backend()
+    for chosen in ("numpy", backend):
+        config.set_backend(chosen)
+        try:
+            rng = np.random.default_rng(3)
+            inner = 4 if name == "bias" else 5
+            p = Variable(rng.normal(size=(3, inner)), "p", row_axes=0)
+            w, b = Variable(rng.normal(size=(5, 4)), "w"), Variable(rng.normal(size=4), "b")
+            x, target = (Value((3, 4), "float64", role=role) for role in ("input", "target"))
+            y = ops.add(x, of_no_example(name, parameter(p), w, b))
+            trained = [p, *[b] * (name != "product"), *[w] * (name != "bias")]
+            plan = build(
+                [x],
+                [y],
+                rows,
+                backends.traits(),
+                losses=[LossTerm(losses.get("mse"), target, y)],
+                trained=trained,
+                optimizer=optimizers.SGD(1.0),
+            )
+            feed = Feed([rng.normal(size=(rows, 3, 4)), rng.normal(size=(rows, 3, 4))], rows)
+            backends.executor(plan).run(feed, 0, 1, np.zeros(1))
+            found.append([weight.numpy() for weight in trained])
+        finally:
+            config.set_backend(before)
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, 1e-9, 1e-9)
+
+
+def test_a_variable_has_one_value_at_a_time() -> None:
+    state = Variable(np.zeros(3), "state")
+    value = parameter(Variable(np.zeros(3), "other"))
+    with pytest.raises(ValueError, match="'state' is given two values at once"):
+        assignments([(state, value), (state, value)])
+
+
+def test_a_matrix_is_cast_to_no_other_dtype() -> None:
+    matrix = parameter(Variable(np.zeros((6, 17)), "matrix"))
+    with pytest.raises(ValueError, match="kept as a matrix"):
+        ops.cast(matrix, "float32")
+
+
+def test_a_kernel_of_one_channel_is_a_matrix_of_as_many_rows() -> None:
+    """Its gradient comes back through a reshape, which counts rows and not their axes."""
+    kernel = parameter(Variable(np.ones((3, 3, 1, 5)), "kernel", row_axes=3))
+    there = ops.reshape(ops.reshape(kernel, (9, 5)), (3, 3, 1, 5))
+    assert ops.multiply(there, kernel).rows == 9

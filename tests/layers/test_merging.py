@@ -224,3 +224,13 @@ def test_branches_train_to_the_same_bits_on_any_number_of_threads(threads):
 
     for one, other in zip(train(threads), train(1), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_many_axes_are_broadcast_in_turns(backend):
+    """More than vectors of strides had room for."""
+    shapes = [(2,) * 9, (2, 1) * 4 + (2,)]
+    inputs = [layers.Input(shape) for shape in shapes]
+    model = hotloop.Model(inputs, layers.Multiply()(inputs))
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(3, *shape)).astype("f4") for shape in shapes]
+    np.testing.assert_array_equal(model.predict(x, verbose=0), x[0] * x[1])

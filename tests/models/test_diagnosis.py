@@ -189,3 +189,21 @@ def test_a_last_batch_that_ruins_the_weights_is_not_passed_over(backend):
     model.compile("sgd", "mse")
     with pytest.raises(hotloop.NonFiniteError, match=r"last batch: x\[3, 1\] .* is inf"):
         model.fit(x, np.zeros(4), epochs=1, batch_size=4, verbose=0)
+
+
+@pytest.mark.parametrize("wide_first", [False, True])
+def test_a_bad_batch_is_not_counted_whatever_dtype_its_loss_has(wide_first, backend):
+    """A plan of two dtypes: the loss of either may be the one that finds it."""
+    x = np.random.default_rng(0).normal(size=(12, 5)).astype("f4")
+    inputs = [Input((5,)), Input((5,))]
+    wide = hotloop.graph.ops.cast(Dense(3)(inputs[1]), "float64")
+    outputs = [Dense(2)(inputs[0]), Dense(2, dtype="float64")(wide)]
+    for bad in (0, 1):
+        model = hotloop.Model(inputs, outputs[:: -1 if wide_first else 1])
+        model.compile("sgd", ["mse", "mse"])
+        given = [x.copy(), x.copy()]
+        given[bad][5, 0] = np.nan
+        y = np.zeros((12, 2))
+        with pytest.raises(NonFiniteError, match=rf"batch 2: x\[{bad}\]\[5, 0\]"):
+            model.fit(given, [y, y], batch_size=4, shuffle=False, verbose=0)
+        assert model.optimizer.iterations == 1

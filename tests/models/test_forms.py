@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 import hotloop
 from hotloop import Input, Model, Sequential, layers
-from hotloop.models import forms, plans
+from hotloop.models import forms, objective, plans
 
 SIZE = 8
 rng = np.random.default_rng(0)
@@ -281,15 +283,18 @@ def test_layers_are_not_called_again(monkeypatch):
     model.predict(x[:, :2], verbose=0)
 
 
-def test_forms_and_plans_are_bounded():
+def test_forms_and_plans_are_bounded(monkeypatch):
+    for module in (forms, objective):
+        monkeypatch.setattr(module, "KEPT", 20)
+    monkeypatch.setattr(plans, "MOST_KEPT", 30)
     model = two_outputs(None)
-    for steps in range(1, 2 * plans.MOST_KEPT):
+    for steps in range(1, 60):
         part = rng.normal(size=(2, steps, SIZE))
         model.predict(part, verbose=0)
         model.evaluate(part, [np.zeros((2, steps)), numbers[:2]], verbose=0)
     assert len(list(model.forms)) == 1 + forms.KEPT
     assert len(list(model._plans)) == plans.MOST_KEPT
-    assert len(model._compilation.bound) <= 2 * forms.KEPT
+    assert len(model._compilation._bound) == 2 * forms.KEPT
 
 
 def test_a_plan_for_each_length_is_made_once():
@@ -331,3 +336,89 @@ def test_seeds_that_a_backup_brings_back_reach_every_form(tmp_path):
 def stopped_after_2(epoch, logs):
     if epoch == 1:
         raise KeyboardInterrupt
+
+
+def test_inputs_that_cannot_be_joined_are_refused():
+    """As with lengths given, though they have as many elements."""
+    a, b = Input((None, None, 2)), Input((None, None, 2))
+    model = Model([a, b], layers.Concatenate(name="joined")([a, b]))
+    assert model([np.zeros((1, 2, 6, 2)), np.ones((1, 2, 6, 2))]).shape == (1, 2, 6, 4)
+    with pytest.raises(ValueError, match=r"^Concatenate 'joined': .* differ in axis 3 only"):
+        model([np.zeros((1, 2, 6, 2)), np.ones((1, 3, 4, 2))])
+
+
+def test_a_length_may_turn_out_to_be_1():
+    a, b = Input((None, SIZE)), Input((None, SIZE))
+    model = Model([a, b], [layers.Add()([a, b]), layers.Concatenate(axis=1)([a, b])])
+    for first, second in ((1, 3), (3, 1), (3, 3)):
+        pair = [x[:2, :first], x[2:4, :second]]
+        added, joined = model(pair)
+        np.testing.assert_array_equal(added, pair[0] + pair[1])
+        np.testing.assert_array_equal(joined, np.concatenate(pair, axis=1))
+
+
+def test_metrics_of_two_kinds_are_no_one_result():
+    model = Sequential([Input((None,)), layers.Rescaling(1.0)])
+    model.compile("sgd", hotloop.losses.Circle(), metrics=["mae", "accuracy"])
+    labels = np.array([0, 1, 0, 1])
+    with pytest.raises(ValueError, match="metrics must be of one kind"):
+        model.evaluate(((rng.normal(size=(4, steps)), labels) for steps in (1, 5)), verbose=0)
+
+
+def test_metrics_are_those_of_the_run_that_ended_last():
+    model = Sequential([Input((None, SIZE)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    for steps in (3, 5, 3):
+        y = rng.normal(size=(6, steps, 1))
+        _, error = model.evaluate(x[:6, :steps], y, verbose=0)
+        assert model.metrics[0].result() == error
+
+
+def test_a_lambda_that_loses_an_axis_is_named():
+    inputs = Input((None, SIZE))
+    layer = layers.Lambda(lambda a: a.sum(1), output_shape=(None, SIZE), name="sums")
+    with pytest.raises(ValueError, match=r"^Lambda 'sums': its output was to have the shape"):
+        Model(inputs, layer(inputs))(x)
+
+
+def test_the_33rd_length_makes_no_plans_anew():
+    model = Sequential([Input((None, SIZE)), layers.Dense(2)])
+    for _ in range(2):
+        for steps in range(1, 41):
+            model(np.ones((2, steps, SIZE)))
+    assert len(list(model._plans)) == 40
+
+
+def test_threads_that_come_first_have_one_form():
+    for _ in range(20):
+        model = Sequential([Input((None, SIZE)), layers.Dense(2)])
+        found = []
+        threads = [threading.Thread(target=ask, args=(model, found)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(map(id, found))) == 1
+
+
+def ask(model, found):
+    found.append(model.forms)
+
+
+def test_an_output_of_no_example_is_refused():
+    class Own(layers.Layer):
+        def build(self, input_shape):
+            self.k = self.add_weight((3,))
+
+        def call(self, inputs):
+            return hotloop.graph.ops.scale(hotloop.graph.trace.parameter(self.k), 2.0)
+
+    inputs = Input((3,))
+    with pytest.raises(
+        ValueError, match=r"^Own 'own.* has an output of shape \(3,\) that is of no"
+    ):
+        Model(inputs, Own()(inputs)).predict(np.ones((2, 3)), verbose=0)
+    with pytest.raises(
+        ValueError, match=r"^Own 'own.* has an output of shape \(3,\) that is of no"
+    ):
+        Own()(np.ones((2, 3)))

@@ -110,7 +110,7 @@ def test_what_a_plan_is_found_by_lives_as_long():
     """Or something else could be given its id."""
     model = new_model()
     model.evaluate(x, y, verbose=0)
-    objective = weakref.ref(model._compilation.bound[-1])
+    objective = weakref.ref(model._compilation.newest)
     model._compilation = None
     gc.collect()
     assert objective() is not None

@@ -160,7 +160,8 @@ def _matrices(*arrays: Array) -> list[Array]:
             raise ValueError(
                 f"an array of shape {array.shape} must be C-contiguous: only matrices may be others"
             )
-    return [matrix(array) for array in arrays]
+    # Of one axis, each number is a row: labels, and values.
+    return [matrix(array if array.ndim > 1 else array.reshape(-1, 1)) for array in arrays]
 
 
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:

@@ -139,11 +139,9 @@ def matrix(x: Array) -> Array:
     """All rows of x, whatever axes they have.
 
     >>> matrix(np.zeros((2, 3, 4))).shape, matrix(np.zeros(5)).shape
-    ((6, 4), (5, 1))
+    ((6, 4), (1, 5))
     """
-    if x.ndim == 2:
-        return x
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if x.ndim > 1 else x.reshape(-1, 1)
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def add(a: Array, b: Array, *, out: Array) -> None:
@@ -1488,13 +1486,18 @@ def penalty_gradient(w: Array, g: Array, *, l1: float, l2: float) -> None:
 def gather(source: Array, rows: Array, *, out: Array) -> None:
     """out[i] = source[rows[i]], cast to out's type and flattened to out's row.
 
+    Bytes are the nearest that there are, rounded towards 0; 0 of NaN.
+
     >>> out = np.empty((2, 2), dtype=np.float32)
     >>> gather(np.arange(12, dtype=np.uint8).reshape(3, 2, 2)[:, :, 0], np.array([2, 0]), out=out)
     >>> out
     array([[ 8., 10.],
            [ 0.,  2.]], dtype=float32)
     """
-    out[...] = source[rows].reshape(out.shape)
+    taken = source[rows].reshape(out.shape)
+    if out.dtype == np.uint8 and taken.dtype != np.uint8:
+        taken = np.clip(np.nan_to_num(taken.astype(np.float64), posinf=255.0, neginf=0.0), 0, 255)
+    out[...] = taken
 
 
 def permutations(keys: npt.NDArray[np.uint64], *, out: npt.NDArray[np.int64]) -> None:

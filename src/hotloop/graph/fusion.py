@@ -8,12 +8,12 @@ left alone in a training plan, and fused in a plan that only predicts.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from . import ops
 from .op import OPS, Op
-from .trace import Node, Value
+from .trace import Node, Value, named
 
 Fuse = Callable[[Node, Node], Node | None]  # None where this pair cannot be one
 Patterns = Mapping[tuple[Op, Op], Fuse]
@@ -150,6 +150,15 @@ _UPDATES: Patterns = {
 }
 
 
+def _is_changed(node: Node, later: Sequence[Node]) -> bool:
+    """Whether what a node reads of variables is changed by nodes behind it."""
+    read = {named(value).variable for value in node.inputs} - {None}
+    return bool(read) and any(
+        other.op.changes and any(value.variable in read for value in other.inputs)
+        for other in later
+    )
+
+
 def _fuse_pairs(
     nodes: list[Node],
     kept: Iterable[Value],
@@ -170,9 +179,11 @@ def _fuse_pairs(
             producer = made.get(value)
             fuse = patterns.get((producer.op, node.op)) if producer else None
             if producer and fuse and readers[value] == 1:
-                both = fuse(producer, node)
+                place = fused.index(producer)
+                both = None
+                if early or not _is_changed(producer, fused[place + 1 :]):
+                    both = fuse(producer, node)
                 if both is not None:
-                    place = fused.index(producer)
                     fused.remove(producer)
                     node = both
                     break

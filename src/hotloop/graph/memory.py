@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -57,8 +56,7 @@ class Placement:
         if value.batched:
             size *= self.batch_size
         elif value.row_axes:
-            rows = math.prod(value.dims[: value.row_axes])
-            size = self._packed_size(rows, size // rows, value.dtype)
+            size = self._packed_size(value.rows, size // value.rows, value.dtype)
         return size * np.dtype(value.dtype).itemsize
 
     def gaps(self) -> list[tuple[int, int]]:
@@ -77,7 +75,7 @@ class Placement:
 
     @staticmethod
     def _stand_alike(a: Value, b: Value) -> bool:
-        return (a.shape, a.dtype, a.row_axes) == (b.shape, b.dtype, b.row_axes)
+        return (a.shape, a.dtype, a.rows) == (b.shape, b.dtype, b.rows)
 
     def _share(self, nodes: Sequence[Node], last_read: dict[Value, int]) -> None:
         """Decides which outputs stand where their input stood."""

@@ -135,7 +135,7 @@ def as_matrix(node: Node) -> int:
 
 def like_inputs(node: Node) -> int:
     """Layout rule: that of its inputs if all have the same, and no batch."""
-    first, *others = ((value.shape, value.row_axes) for value in node.inputs)
+    first, *others = ((value.shape, value.rows) for value in node.inputs)
     return node.inputs[0].row_axes if all(other == first for other in others) else plain(node)
 
 

@@ -92,6 +92,11 @@ class Value:
         return math.prod(self.dims)
 
     @property
+    def rows(self) -> int:
+        """Rows of the matrix that it is kept as; 0 if one number stands after another."""
+        return math.prod(self.dims[: self.row_axes]) if self.row_axes else 0
+
+    @property
     def group(self) -> int:
         """Rows of its last axis in one example: 1 for vectors, T for (T, features)."""
         return math.prod(self.dims[:-1])
@@ -322,6 +327,13 @@ def parameter(variable: Variable) -> Value:
     return variable.value
 
 
+def named(value: Value) -> Value:
+    """What a value is another name of."""
+    while value.node is not None and value.node.op.view:
+        value = value.node.inputs[0]
+    return value
+
+
 def topological(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Node]:
     """The nodes that the outputs depend on, each after what it reads.
 
@@ -397,13 +409,18 @@ def replay(
         try:
             with in_layer(node.layer if keep_layers else current_layer()):
                 copies = emit(node.op, *inputs, **attributes)
+            pairs = [(old.dims, new.dims) for old, new in zip(node.outputs, copies, strict=True)]
+            for old, new in pairs:
+                if len(old) != len(new):
+                    raise ValueError(
+                        f"its output was to have the shape {(None, *lengths.shown(old))}, but has "
+                        f"{(None, *lengths.shown(new))}"
+                    )
         except ValueError as error:
-            if node.layer is None:
+            if node.layer is None or str(error).startswith(node.layer.describe()):
                 raise
             raise ValueError(f"{node.layer.describe()}: {error}") from None
         made.update(zip(node.outputs, copies, strict=True))
         if at:  # lengths that only the op's shape rule knows, as of a function of the user's own
-            at |= lengths.solved(
-                (old.dims, new.dims) for old, new in zip(node.outputs, copies, strict=True)
-            )
+            at = lengths.solved(pairs) | at
     return [made.get(v, v) for v in outputs]

@@ -9,7 +9,7 @@ from ..backends.own import may_raise
 from ..variables import Variable
 from . import ops
 from .gradients import backward
-from .trace import Node, Value, apply, parameter, topological
+from .trace import Node, Value, apply, named, parameter, topological
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -60,29 +60,24 @@ def assignments(pairs: Sequence[tuple[Variable, Value]]) -> list[Node]:
     What stands in a variable itself is first copied, before anything changes it.
     """
     changes = []
-    for variable, value in pairs:
+    for place, (variable, value) in enumerate(pairs):
         w = parameter(variable)
+        if any(variable is other for other, _ in pairs[:place]):
+            raise ValueError(f"the variable '{variable.path}' is given two values at once")
         if value.batched or value.dims != w.dims or value.dtype != w.dtype:
             raise ValueError(
                 f"the variable '{variable.path}' of shape {w.dims} and dtype {w.dtype} cannot "
                 f"become {value}: a state is of no example, and keeps its shape and dtype"
             )
-        if value.row_axes not in (0, w.row_axes) and w.row_axes:
+        if value.rows and w.rows and value.rows != w.rows:
             raise ValueError(
-                f"the variable '{variable.path}', kept as a matrix of {w.row_axes} axes of rows, "
-                f"cannot become {value}, kept as one of {value.row_axes}"
+                f"the variable '{variable.path}', kept as a matrix of {w.rows} rows, cannot become "
+                f"{value}, kept as one of {value.rows}"
             )
-        if _named(value).variable is not None:
+        if named(value).variable is not None:
             value = apply(ops.CAST, value, dtype=value.dtype)
         changes.append(Node(ops.ASSIGN, (w, value), (), {}))
     return changes
-
-
-def _named(value: Value) -> Value:
-    """What a value is another name of."""
-    while value.node is not None and value.node.op.view:
-        (value,) = value.node.inputs
-    return value
 
 
 def after_gradients(

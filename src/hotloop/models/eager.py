@@ -13,6 +13,7 @@ from ..data.feed import Feed
 from ..graph.plan import build
 from ..graph.trace import Value, in_layer
 from ..layers.base import Layer, enter_call_on_arrays
+from .forms import check_outputs
 from .intake import Intake
 
 
@@ -36,6 +37,7 @@ def call_layer(layer: Layer, x: Any) -> NDArray[Any]:
     with in_layer(layer):
         values = [Value(array.shape[1:], layer.dtype, role="input") for array in arrays]
     outputs = [layer.extend(values if several else values[0])]
+    check_outputs(outputs)
     out = np.empty((rows, *outputs[0].dims), layer.dtype)
     if rows:
         intake = Intake(values, outputs)

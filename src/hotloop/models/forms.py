@@ -17,9 +17,21 @@ from .intake import Intake
 if TYPE_CHECKING:
     from .trainable import Trainable
 
-# Forms that a model keeps where data decide lengths. Each costs a few kilobytes for each layer;
-# more when losses are bound to it and plans made of it, of which a model keeps fewer.
-KEPT = 32
+# Forms that a model keeps where data decide lengths, more than it keeps plans: these are found by
+# their forms. Each costs a few kilobytes for each layer.
+KEPT = 256
+
+
+def check_outputs(outputs: Sequence[Value]) -> None:
+    """That there is one of each for every example; ValueError otherwise, naming the layer."""
+    for value in outputs:
+        if not value.batched:
+            layer = value.node.layer if value.node is not None else None
+            raise ValueError(
+                f"{layer.describe() if layer is not None else 'a model'} has an output of shape "
+                f"{value.shape} that is of no example; compute it from an input, as by adding it "
+                "to one"
+            )
 
 
 class Form:
@@ -38,6 +50,7 @@ class Form:
     def __init__(
         self, inputs: Sequence[Value], outputs: Sequence[Value], output_names: list[str]
     ) -> None:
+        check_outputs(outputs)
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.output_names = output_names
         self.intake = Intake(self.inputs, self.outputs)
@@ -60,7 +73,6 @@ class Forms:
     """
 
     def __init__(self, model: Trainable) -> None:
-        self._model = model
         self.recorded = Form(model.inputs, model.outputs, model.output_names)
         open_axes = any(is_open(value.dims) for value in model.inputs)
         self.only = None if open_axes else self.recorded

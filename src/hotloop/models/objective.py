@@ -71,8 +71,11 @@ class Objective:
 
     def continues(self, other: Objective) -> bool:
         """Whether what batches of both add up to is one result."""
-        same_kind = (self.sample_weight is None) == (other.sample_weight is None)
-        return self is other or (self.form is not other.form and same_kind)
+        return self is other or (self.form is not other.form and self._sums() == other._sums())
+
+    def _sums(self) -> tuple[Any, ...]:
+        """What a plan adds up, and what Python does besides."""
+        return (self.sample_weight is None, len(self.losses), [use.term for use in self.metrics])
 
     def feeds(self, y: Sequence[Array], weight: Array | None) -> list[Array]:
         """The arrays behind targets and sample weight, in the plan's order."""
@@ -126,6 +129,7 @@ class Compilation:
         self._metrics = metrics
         self._weighted_metrics = weighted_metrics
         self._bound: dict[Any, Objective] = {}
+        self.newest: Objective | None = None  # that was asked for last
         self._losses_of: dict[Any, list[Loss]] = {}
         for identifier in _leaves(loss):
             if not _is_one_of(identifier, CROSSENTROPY):
@@ -145,11 +149,6 @@ class Compilation:
         }
 
     @property
-    def bound(self) -> list[Objective]:
-        """The objectives made so far, the newest last."""
-        return list(self._bound.values())
-
-    @property
     def has_loss(self) -> bool:
         return self._loss is not None
 
@@ -161,6 +160,7 @@ class Compilation:
             # The first one stays, whichever thread made it: plans go by it.
             found = self._bound.setdefault(key, self._make(form, y, weighted))
             _forget_oldest(self._bound)
+        self.newest = found
         return found
 
     def foresee(self, form: Form) -> Objective | None:
@@ -292,8 +292,8 @@ class Compilation:
 
 def _forget_oldest(kept: dict[Any, Any]) -> None:
     """Lets go what was made for forms that the model has let go long ago."""
-    while len(kept) > 2 * KEPT:
-        kept.pop(next(iter(kept)), None)
+    for key in list(kept)[: -2 * KEPT]:  # a list at once: other threads add to it
+        kept.pop(key, None)
 
 
 def _in_plan(metric: Metric, y: Array, output: Value) -> bool:

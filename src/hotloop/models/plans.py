@@ -140,7 +140,7 @@ def changing(model: Trainable, purpose: Purpose) -> Changing:
 
 
 class Plans:
-    """The plans that a model keeps, those that were used last at the end."""
+    """The plans that a model keeps, of many those that were used last at the end."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], Ready] = {}
@@ -186,7 +186,8 @@ class Plans:
         if ready := self._kept.get(key):
             if self._many:
                 with self._making:
-                    self._kept[key] = self._kept.pop(key, ready)
+                    if self._kept.pop(key, None) is ready:
+                        self._kept[key] = ready
             return ready
         with self._making:
             ready = self._kept.get(key)

@@ -186,8 +186,9 @@ class Stream:
             objective = task.objective(data)
             if self.objective is not None and not objective.continues(self.objective):
                 raise ValueError(
-                    "y must have the same shape in all batches, but for the number of examples, "
-                    "and all or none must have a sample_weight"
+                    "y must have the same shape in all batches of one length, but for the number "
+                    "of examples, all or none must have a sample_weight, and metrics must be of "
+                    "one kind"
                 )
         self.newest, self.objective = data, objective
         if self._changing is None:

@@ -33,6 +33,7 @@ from .task import Task
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, History, ProgressBar
     from ..graph.plan import Plan
+    from ..graph.trace import Value
     from ..optimizers import Optimizer
     from ..profiling import Profile
     from .trainable import Trainable
@@ -93,6 +94,7 @@ class Trainer(Trainable):
         self._running: list[str] = []  # the methods that are at work, in whatever thread
         self._compilation: Compilation | None = None
         self._forms: Forms | None = None
+        self._forms_made: dict[tuple[Value, ...], Forms] = {}
         self._plans = Plans()
 
     def _in_output_form(self, outputs: list[Any]) -> Any:
@@ -581,23 +583,29 @@ class Trainer(Trainable):
     @property
     def metrics_names(self) -> list[str]:
         """Names of the loss and metrics, as `evaluate` lists them, once data were seen."""
-        if self._compilation is None or not self._compilation.bound:
+        if self._compilation is None or self._compilation.newest is None:
             return ["loss"]
-        return _names(self._compilation.bound[-1])
+        return _names(self._compilation.newest)
 
     @property
     def metrics(self) -> list[Metric]:
         """The metrics given to `compile`, output by output, once data were seen."""
-        if self._compilation is None or not self._compilation.bound:
+        if self._compilation is None or self._compilation.newest is None:
             return []
-        return [use.metric for use in self._compilation.bound[-1].metrics]
+        return [use.metric for use in self._compilation.newest.metrics]
 
     @property
     def forms(self) -> Forms:
         """What it computes, for examples of each shape."""
-        if self._forms is None or self._forms.recorded.outputs != self.outputs:
-            self._forms = Forms(self)
-        return self._forms
+        forms = self._forms
+        if forms is None or forms.recorded.outputs != self.outputs:
+            # The first one stays, whichever thread made it: plans go by it.
+            forms = self._forms_made.setdefault(tuple(self.outputs), Forms(self))
+            for outputs in list(self._forms_made):
+                if outputs != tuple(self.outputs):
+                    self._forms_made.pop(outputs, None)
+            self._forms = forms
+        return forms
 
     def training_plan(self, batch_size: int) -> Plan | None:
         """The newest plan that trained, or else one as `fit` would make; None if unknown."""

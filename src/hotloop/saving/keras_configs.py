@@ -103,12 +103,12 @@ class Translation:
             given = {"layers": given}
         kept = {key: given[key] for key in ("name", "trainable") if key in given}
         made: Config = kept | {"layers": [self.layer(one) for one in given["layers"]]}
-        shape = (given.get("build_input_shape") or [None, None])[1:]
+        shape = given.get("build_input_shape")
         first: Config = made["layers"][0] if made["layers"] else {"class_name": "InputLayer"}
         starts = first["class_name"] in ("InputLayer", "Model", "Sequential")
-        if not starts and "input_shape" not in first["config"] and None not in shape:
+        if not starts and "input_shape" not in first["config"] and shape:
             dtype = first["config"].get("dtype") or settings.floatx()
-            made["input"] = {"shape": shape, "dtype": dtype}
+            made["input"] = {"shape": shape[1:], "dtype": dtype}
         return made
 
     def _input(self, given: Config) -> Config:

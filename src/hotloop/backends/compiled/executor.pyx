@@ -182,7 +182,7 @@ cdef class Executor:
         )
         if to.kernels != self.kernels:
             step.kernels = to.kernels
-        if outputs and step.share != HL_BY_ELEMENT and step.share != HL_BY_ONE:
+        if (outputs or changes) and step.share != HL_BY_ELEMENT and step.share != HL_BY_ONE:
             step.once = not any(v.batched for v in (*inputs, *outputs))
         reads, writes = self._bytes(inputs, to.reads_apart), self._bytes(outputs, to.writes_apart)
         if changes:

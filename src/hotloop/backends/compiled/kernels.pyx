@@ -175,6 +175,7 @@ cdef _run(str name, list inputs, list outputs, dict attributes, const hl_kernels
         memcpy(batch.h, h, sizeof(batch.h))
     _on_team(&step, &batch, to.scratch_bytes,
              1 if step.share == HL_BY_ONE else _team_size(size, GRAIN))
+    to.rooms.clear()
     _idle.append(to)
 
 

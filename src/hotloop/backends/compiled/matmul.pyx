@@ -504,7 +504,8 @@ cdef void product_of_part(const hl_kernels *kernels, ptrdiff_t number, ptrdiff_t
                 panels, aside = aside, aside + blocks_of(wide, nr) * nr * deep * item
             i = top
             while i < bottom:
-                high = min(block_rows(kernels, bottom - i, deep * item), bottom - i)
+                # As for a whole block's depth, also of the last terms: scratch is for that many.
+                high = min(block_rows(kernels, bottom - i, min(DEPTH, k) * item), bottom - i)
                 block_product(
                     kernels, high, wide, deep, a_here + (i * a.row + p * a.col) * item, a.row,
                     a.col, panels, aside, bias + j * item if bias != NULL and p == 0 else NULL,

@@ -200,10 +200,12 @@ cdef void find_rows(const Run *run, const Batch *batch, const void **rows) noexc
             rows += 1
 
 
-cdef void end_batch(Run *run, const Batch *batch) noexcept nogil:
+cdef void end_batch(Run *run, Batch *batch) noexcept nogil:
     """Counts what was done, and adds up the sums of a single batch, which may not count."""
     cdef ptrdiff_t epoch = (run.first_batch + run.done) // run.epoch_batches
     cdef int i
+    if run.at_once == 1 and not run.finite:
+        batch.count = 0  # the step that found it may have had a copy of the batch
     if run.at_once == 1 and batch.count:
         for i in range(run.n_slots):
             run.sums[epoch * run.n_slots + i] += batch.sums[i]

@@ -141,7 +141,7 @@ def _product_of_two(node: Node) -> tuple[Dims, ...]:
         for value, transpose in ((a, "transpose_a"), (b, "transpose_b"))
     )
     lead = common(a.dims[:-2], b.dims[:-2])
-    if len(a.dims) < 2 or lead is None:
+    if min(len(a.dims), len(b.dims)) < 2 or lead is None:
         raise ValueError(
             f"batch_matmul needs two values of matrices, with the same axes in front: {written}"
         )

@@ -84,7 +84,8 @@ def _of_column_moments(node: Node, wanted: tuple[bool, ...], *dys: Value | None)
 
 def _of_each_row(x: Value, sums: Value) -> Value:
     """What is of all rows of all examples of x, divided by how many they are."""
-    return over_examples(scale(sums, 1.0 / x.group))
+    each = scale(sums, 1.0 / x.group)
+    return over_examples(each) if x.batched else each
 
 
 COLUMN_MOMENTS = Op(

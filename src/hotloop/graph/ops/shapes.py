@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from ...lengths import is_open
-from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs
+from ...lengths import common, is_open
+from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs, plain
 from ..trace import Node, Value, apply
 
 _LOOP = {"numba": "NumPy has a loop for it"}
@@ -35,7 +35,7 @@ def _other_dims(node: Node) -> tuple[Dims, ...]:
 def _same_rows(node: Node) -> int:
     """Layout rule: a matrix keeps its rows and columns, whatever axes they have."""
     (x,), dims = node.inputs, node.attributes["dims"]
-    rows = math.prod(x.dims[: x.row_axes])
+    rows = x.rows
     for row_axes in range(1, len(dims) + 1) if x.row_axes else (0,):
         if not row_axes or math.prod(dims[:row_axes]) == rows:
             return row_axes
@@ -75,12 +75,18 @@ def identity(x: Value) -> Value:
 def concatenate(a: Value, b: Value, axis: int) -> Value:
     """a and b one after the other along an axis of an example, from 0."""
     outer = math.prod(a.dims[:axis])
-    y = apply(CONCATENATE, *(reshape(v, (outer, v.size // outer)) for v in (a, b)))
+    rows = (reshape(v, (outer, v.size // outer)) for v in (a, b))
+    y = apply(CONCATENATE, *rows, of=(a.dims, b.dims), axis=axis)
     return reshape(y, (*a.dims[:axis], a.dims[axis] + b.dims[axis], *a.dims[axis + 1 :]))
 
 
 def _side_by_side(node: Node) -> tuple[Dims, ...]:
     a, b = node.inputs
+    if "of" in node.attributes:  # what the rows are made of
+        of, axis = node.attributes["of"], node.attributes["axis"]
+        if common(*(dims[:axis] + dims[axis + 1 :] for dims in of)) is None:
+            shapes = " and ".join(str((None, *dims)) for dims in of)
+            raise ValueError(f"inputs may differ in axis {axis + 1} only, but have shapes {shapes}")
     return ((*a.dims[:-1], a.dims[-1] + b.dims[-1]),)
 
 
@@ -187,6 +193,12 @@ def _a_dtype(node: Node) -> str:
     return dtype
 
 
+def _as_it_was(node: Node) -> int:
+    """Layout rule: panels of two dtypes have other widths, so a matrix keeps its own."""
+    same = node.attributes["dtype"] == node.inputs[0].dtype
+    return like_inputs(node) if same else plain(node)
+
+
 DTYPES = (*FLOATS, "int32", "uint8")
 
 CAST = Op(
@@ -194,7 +206,7 @@ CAST = Op(
     "Numbers of another dtype: whole ones rounded towards 0, to the nearest there is; 0 of NaN.",
     shape=like_first,
     dtype=_a_dtype,
-    layout=like_inputs,
+    layout=_as_it_was,
     takes=("any",),
     gradient=_of_cast,
     mask="passes",

@@ -124,7 +124,7 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
         else:
             axes.append((n, of_axis))
     axes = axes or [(1, [1] * len(operands))]
-    if len(axes) > HL_MAX_RANK:
+    if len(axes) > HL_MAX_BROADCAST:
         shapes = " and ".join(str((<Operand> x).dims) for x in operands)
         raise ValueError(f"{to.name} of shapes {shapes}: too many axes are broadcast in turns")
     made = <hl_broadcast *> to.room(sizeof(hl_broadcast))
@@ -154,7 +154,7 @@ cdef void _merge_broadcast(const hl_kernels *kernels, hl_merge kind, const hl_br
                            ptrdiff_t n) noexcept nogil:
     """Examples of a merge, or of three operands the gradient of a choice, run by run."""
     cdef ptrdiff_t item = kernels.itemsize, length = s.dim[s.rank - 1], runs = 1, example, run
-    cdef ptrdiff_t index[HL_MAX_RANK]
+    cdef ptrdiff_t index[HL_MAX_BROADCAST]
     cdef const char *at[3]
     cdef int axis, i
     for axis in range(s.rank - 1):
