@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,19 @@ def fresh_python(code: str, *arguments: str, **environment: str) -> list[str]:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
+
+
+@pytest.fixture
+def compiled() -> Iterator[None]:
+    """The compiled backend; it and the number of threads are what they were afterwards."""
+    import hotloop  # not at the top: see fresh_python
+
+    config = hotloop.config
+    backend, threads = config.backend(), config.num_threads()
+    config.set_backend("cython")
+    yield
+    config.set_backend(backend)
+    config.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,20 +22,13 @@ core = pytest.importorskip(
     "hotloop.backends.compiled.executor", reason="the compiled core is an optional part"
 )
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 Array = np.ndarray[Any, Any]
 DTYPES = [np.float32, np.float64]
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 # Rows that are summed at once, and of a block of more: see matmul.pxd.
 AT_ONCE, BLOCK = 1024, 256
-
-
-@pytest.fixture(autouse=True)
-def _compiled_backend() -> Iterator[None]:
-    backend, threads = config.backend(), config.num_threads()
-    config.set_backend("cython")
-    yield
-    config.set_backend(backend)
-    config.set_num_threads(threads)
 
 
 def model_of(rows: int, widths: tuple[int, ...], dtype: Any) -> hotloop.Sequential:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,9 @@ runtime = pytest.importorskip(
     "hotloop.backends.compiled.runtime", reason="the compiled core is an optional part"
 )
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 Array = np.ndarray[Any, Any]
-
-
-@pytest.fixture(autouse=True)
-def _compiled_backend() -> Iterator[None]:
-    backend, threads = config.backend(), config.num_threads()
-    config.set_backend("cython")
-    yield
-    config.set_backend(backend)
-    config.set_num_threads(threads)
 
 
 def data(rows: int, features: int, outputs: int) -> tuple[Array, Array]:
