@@ -41,6 +41,7 @@ typedef struct hl_rows {
     const char *data;
     int in_place;
     ptrdiff_t rows, cols;
+    ptrdiff_t row;    /* elements from one to the next, as of all that may be a window */
     ptrdiff_t panels; /* of the weight that they meet */
     ptrdiff_t parts;  /* that the sums over the columns are cut into */
 } hl_rows;
@@ -53,12 +54,14 @@ typedef struct hl_dense_args {
     hl_activation activation;
     double alpha;
     char *y;
+    ptrdiff_t y_row;
     char *partial; /* room for sums that are cut into parts */
 } hl_dense_args;
 
 /* dx = f'(saved) * dy w^T */
 typedef struct hl_input_gradient_args {
     ptrdiff_t rows, inputs, units;
+    ptrdiff_t dy_row;
     const char *dy, *w, *saved;
     hl_activation activation;
     double alpha;
@@ -68,7 +71,7 @@ typedef struct hl_input_gradient_args {
 /* dw = x^T dy */
 typedef struct hl_weight_gradient_args {
     hl_rows x;
-    ptrdiff_t units;
+    ptrdiff_t units, dy_row;
     const char *dy;
     char *dw;
 } hl_weight_gradient_args;
@@ -83,7 +86,7 @@ typedef struct hl_updated {
 /* The update of w by x^T dy. */
 typedef struct hl_weight_update_args {
     hl_rows x;
-    ptrdiff_t units;
+    ptrdiff_t units, dy_row;
     const char *dy;
     hl_updated weight;
     char *dw;        /* room for it while blocks of rows are summed; NULL: they are one block */
@@ -94,6 +97,7 @@ typedef struct hl_weight_update_args {
 typedef struct hl_batch_matmul_args {
     ptrdiff_t matrices; /* of an example */
     ptrdiff_t m, n, k;
+    ptrdiff_t a_row, b_row;
     int transpose_a, transpose_b; /* they stand as (k, m) and as (n, k) */
     const char *a, *b;
     char *y;
@@ -108,13 +112,13 @@ typedef struct hl_add_bias_args {
 } hl_add_bias_args;
 
 typedef struct hl_bias_gradient_args {
-    ptrdiff_t rows, cols;
+    ptrdiff_t rows, cols, dy_row;
     const char *dy;
     char *db;
 } hl_bias_gradient_args;
 
 typedef struct hl_bias_update_args {
-    ptrdiff_t rows, cols;
+    ptrdiff_t rows, cols, dy_row;
     const char *dy;
     hl_updated bias;
 } hl_bias_update_args;
@@ -122,7 +126,7 @@ typedef struct hl_bias_update_args {
 typedef struct hl_activation_args {
     hl_activation kind;
     double alpha;
-    ptrdiff_t size;
+    ptrdiff_t rows, cols, x_row, y_row;
     const char *x;
     char *y;
 } hl_activation_args;
@@ -130,7 +134,7 @@ typedef struct hl_activation_args {
 typedef struct hl_activation_gradient_args {
     hl_activation kind;
     double alpha;
-    ptrdiff_t size;
+    ptrdiff_t rows, cols, dy_row, saved_row;
     const char *dy, *saved;
     char *dx;
 } hl_activation_gradient_args;
@@ -342,16 +346,17 @@ typedef struct hl_layer_norm_gradient_args {
 
 /* ---------------------------------------------- columns, and rows by their numbers */
 
-/* y = [a b]; left and cols, those of y, are bytes. */
+/* y = [a b]; NULL: it stands there already. All but rows are bytes. */
 typedef struct hl_concatenate_args {
-    ptrdiff_t rows, left, cols;
+    ptrdiff_t rows, left, right;
+    ptrdiff_t a_row, b_row, y_row;
     const char *a, *b;
     char *y;
 } hl_concatenate_args;
 
-/* y = x[:, first : first + cols], x having `wide` columns; all of them are bytes. */
+/* y = x[:, first : first + cols]; all but rows are bytes. */
 typedef struct hl_columns_args {
-    ptrdiff_t rows, wide, first, cols;
+    ptrdiff_t rows, x_row, first, cols;
     const char *x;
     char *y;
 } hl_columns_args;

@@ -235,10 +235,10 @@ typedef struct hl_kernels {
     /* out[j] = sum_i x[i * ld + j] for j < cols, i in increasing order. */
     void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *out);
 
-    /* y[i * cols + j] = sum_q x[q * part + i * ld + j] for i < rows, j < cols, q < parts in
+    /* y[i * y_ld + j] = sum_q x[q * part + i * ld + j] for i < rows, j < cols, q < parts in
      * increasing order. */
     void (*add_parts)(const void *x, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
-                      ptrdiff_t cols, void *y);
+                      ptrdiff_t cols, void *y, ptrdiff_t y_ld);
 
     /* -- elementwise --------------------------------------------------- */
 

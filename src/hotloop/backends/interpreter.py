@@ -50,7 +50,7 @@ class Interpreter:
     def __init__(self, plan: Plan, ops: Mapping[str, Function], arena: Array | None = None) -> None:
         self.plan = plan
         # A view's input and output share their bytes: there is nothing to do.
-        self._steps = [step for step in plan.steps if not step.op.view]
+        self._steps = [step for step in plan.steps if not plan.placement.is_done(step)]
         self.nodes: list[Value | Node] = [*plan.feeds, *self._steps, *plan.outputs]
         self._ops = ops
         if arena is None:
@@ -65,7 +65,9 @@ class Interpreter:
             offset = plan.placement.offset(value)
             if offset is not None:
                 shape = (plan.batch_size, *value.dims) if value.batched else value.dims
-                self._views[value] = np.ndarray(shape, value.dtype, arena, offset)
+                self._views[value] = np.ndarray(
+                    shape, value.dtype, arena, offset, plan.placement.strides(value)
+                )
         self.rows = 0
         self._iteration = 0
         self._sums: Array = np.empty(0)

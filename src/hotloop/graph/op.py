@@ -24,6 +24,7 @@ Array: TypeAlias = NDArray[Any]
 Dims: TypeAlias = tuple[int, ...]
 Gradients: TypeAlias = "tuple[Value | None, ...]"
 Mask: TypeAlias = Literal["passes", "consumes", "stops"]
+Windows: TypeAlias = "tuple[tuple[Value, Value, int], ...]"
 Users: TypeAlias = Literal["", "scalar", "python"]
 
 OPS: dict[str, Op] = {}
@@ -170,6 +171,11 @@ def own_name(plan: Plan, node: Node) -> str:
     return node.op.name
 
 
+def no_windows(node: Node) -> Windows:
+    """Nothing of it is there already."""
+    return ()
+
+
 def nothing_of_users(node: Node) -> Users:
     """No function of the user's is called."""
     return ""
@@ -224,6 +230,13 @@ class Op:
         Whether it may write its first output over its first input if nobody reads that later.
     view : bool
         Whether its output is its first input under another name: nothing is done.
+    windows : callable
+        windows(node) is what there would be nothing to do for, if the first value of each triple
+        were a window of the second: its columns from the third on.
+    reads_windows : collection of int
+        Which inputs may be windows in the core: rows that stand further apart than they are long.
+    writes_windows : bool
+        Whether its first output may be one.
     draws : bool
         Whether it draws random numbers, by the attribute ``seed``, in training; it passes its
         input on otherwise.
@@ -276,6 +289,9 @@ class Op:
     bytes: Callable[[Node, Callable[[Value], int]], int] = all_once
     in_place: bool = False
     view: bool = False
+    windows: Callable[[Node], Windows] = no_windows
+    reads_windows: Collection[int] = ()
+    writes_windows: bool = False
     draws: bool = False
     changes: bool = False
     mask: Mask = "stops"

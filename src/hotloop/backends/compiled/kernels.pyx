@@ -557,8 +557,8 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
     ):
         aside = Buffer(out.nbytes)
         p.c = aside.data
-    p.a = matrices(left, p.m, p.k, transpose_a)
-    p.b = matrices(right, p.k, p.n, transpose_b)
+    p.a = matrices(left, p.m, p.k, p.m if transpose_a else p.k, transpose_a)
+    p.b = matrices(right, p.k, p.n, p.k if transpose_b else p.n, transpose_b)
     if bias is not None:
         if bias.shape != (p.n,):
             raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")

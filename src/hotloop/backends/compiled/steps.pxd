@@ -123,6 +123,7 @@ cdef class Operand:
     cdef object variable
     # As dims say. Rows are those of a packed matrix, or of the last axis.
     cdef ptrdiff_t size, rows, cols
+    cdef ptrdiff_t row  # elements from one row to the next: more than cols, of a window
     cdef ptrdiff_t stored  # elements in memory of what has no batch, padding included
 
 

@@ -94,6 +94,7 @@ cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=HL_F32
         else:
             made.cols *= n
     made.size = made.stored = made.rows * made.cols
+    made.row = made.cols
     return made
 
 

@@ -45,6 +45,8 @@ MATMUL = Op(
     weights=(1,),
     gradient=_of_matmul,
     flops=_flops,
+    reads_windows=(0,),
+    writes_windows=True,
     mask="passes",
     why_not={"numba": "BLAS has it"},
 )
@@ -56,6 +58,8 @@ DENSE = Op(
     layout=_plain_of_matrix,
     weights=(1, 2),
     flops=_flops,
+    reads_windows=(0,),
+    writes_windows=True,
     mask="passes",
     options=("activation", "alpha"),
     why_not={"numba": "BLAS has it", "gradient": "it is fused when there are gradients already"},
@@ -96,6 +100,7 @@ INPUT_GRADIENT = Op(
     layout=_plain_of_matrix,
     weights=(1,),
     flops=_flops,
+    reads_windows=(0,),
     mask="passes",
     reference=_input_gradient,
     why_not={"numba": "BLAS has it", "gradient": "of a gradient"},
@@ -108,6 +113,7 @@ WEIGHT_GRADIENT = Op(
     layout=as_matrix,
     sums_examples=True,
     flops=lambda node: 2 * node.inputs[0].size * node.inputs[1].dims[-1],
+    reads_windows=range(2),
     mask="consumes",
     why_not={"numba": "BLAS has it", "gradient": "of a gradient"},
 )
@@ -117,6 +123,7 @@ BIAS_GRADIENT: Op = Op(
     "The sum of dy over all rows of all examples.",
     shape=lambda node: (node.inputs[0].dims[-1:],),
     sums_examples=True,
+    reads_windows=(0,),
     mask="consumes",
     why_not={"numba": "NumPy has a loop for it", "gradient": "of a gradient"},
 )
@@ -183,6 +190,7 @@ BATCH_MATMUL = Op(
     of_examples=True,
     gradient=_of_batch_matmul,
     flops=_flops_of_batch_matmul,
+    reads_windows=range(2),
     options=("transpose_a", "transpose_b"),
     why_not={"numba": "BLAS has it"},
 )

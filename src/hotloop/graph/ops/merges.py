@@ -31,6 +31,7 @@ _MERGED: dict[str, Any] = {
     "layout": like_inputs,
     "weights": range(3),
     "reference": _broadcast,
+    "reads_windows": range(3),
 }
 
 

@@ -14,8 +14,14 @@ MERGES = _by_name(kernels_of(False).merges)
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_activation_args *a = <const hl_activation_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
-    batch.kernels.activation(a.kind, a.alpha, a.x + at, size, a.y + at, size, 1, size)
+    cdef ptrdiff_t item = batch.kernels.itemsize, size = n * a.rows * a.cols
+    first *= a.rows
+    if a.x_row == a.cols and a.y_row == a.cols:
+        batch.kernels.activation(a.kind, a.alpha, a.x + first * a.cols * item, size,
+                                 a.y + first * a.cols * item, size, 1, size)
+    else:
+        batch.kernels.activation(a.kind, a.alpha, a.x + first * a.x_row * item, a.x_row,
+                                 a.y + first * a.y_row * item, a.y_row, n * a.rows, a.cols)
 
 
 @lowers(*ACTIVATIONS, arrays="x *c -> out *c")
@@ -25,16 +31,28 @@ def _activation(Lowering to, list inputs, list outputs, dict attributes):
         run_activation, HL_BY_EXAMPLE, sizeof(hl_activation_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name]
-    a.alpha, a.size = attributes["alpha"], to.apart(x.rows) * x.cols
-    a.x, a.y = x.data, y.data
+    a.alpha, a.rows, a.cols = attributes["alpha"], to.apart(x.rows), x.cols
+    a.x, a.x_row, a.y, a.y_row = x.data, x.row, y.data, y.row
 
 
 cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                   Worker *worker) noexcept nogil:
     cdef const hl_activation_gradient_args *a = <const hl_activation_gradient_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
-    batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + at, a.saved + at, a.dx + at, size, 1,
-                                      size)
+    cdef ptrdiff_t item = batch.kernels.itemsize, size = a.cols, i
+    first *= a.rows
+    n *= a.rows
+    if a.dy_row == a.cols and a.saved_row == a.cols:
+        first *= size
+        size *= n
+        batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + first * item,
+                                          a.saved + first * item, a.dx + first * item, size, 1,
+                                          size)
+        return
+    for i in range(first, first + n):
+        batch.kernels.activation_gradient(
+            a.kind, a.alpha, a.dy + i * a.dy_row * item, a.saved + i * a.saved_row * item,
+            a.dx + i * size * item, size, 1, size,
+        )
 
 
 @lowers(*(name + "_gradient" for name in ACTIVATIONS), arrays="dy *c, saved *c -> out *c")
@@ -44,8 +62,9 @@ def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes
         run_activation_gradient, HL_BY_EXAMPLE, sizeof(hl_activation_gradient_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name.removesuffix("_gradient")]
-    a.alpha, a.size = attributes["alpha"], to.apart(dy.rows) * dy.cols
+    a.alpha, a.rows, a.cols = attributes["alpha"], to.apart(dy.rows), dy.cols
     a.dy, a.saved, a.dx = dy.data, saved.data, dx.data
+    a.dy_row, a.saved_row = dy.row, saved.row
 
 
 cdef void run_own_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -111,7 +130,7 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
     cdef list axes = []  # lengths, and each operand's stride
     alike = True
     for x in operands:
-        alike = alike and x.batched == y.batched and x.dims == y.dims
+        alike = alike and x.batched == y.batched and x.dims == y.dims and x.row == x.cols
     if alike:
         return NULL
     strides = [_strides_along(x, len(y.dims)) for x in operands]
@@ -123,7 +142,8 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
             axes[-1] = axes[-1][0] * n, of_axis
         else:
             axes.append((n, of_axis))
-    axes = axes or [(1, [1] * len(operands))]
+    if not axes or max(axes[-1][1]) > 1:  # a run's numbers stand beside each other
+        axes.append((1, [1] * len(operands)))
     if len(axes) > HL_MAX_BROADCAST:
         shapes = " and ".join(str((<Operand> x).dims) for x in operands)
         raise ValueError(f"{to.name} of shapes {shapes}: too many axes are broadcast in turns")
@@ -134,7 +154,7 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
         for i, stride in enumerate(of_axis):
             made.of[i].axis[axis] = stride
     for i, x in enumerate(operands):
-        made.of[i].example = x.size if x.batched else 0
+        made.of[i].example = x.rows * x.row if x.batched else 0
     return made
 
 
@@ -145,7 +165,7 @@ cdef list _strides_along(Operand x, int rank):
     for i, n in enumerate(reversed(x.dims), 1):
         if n != 1:
             strides[-i] = step
-        step *= n
+        step *= n if i > 1 or x.packed else x.row
     return strides
 
 

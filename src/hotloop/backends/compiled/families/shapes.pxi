@@ -4,10 +4,12 @@
 cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                           Worker *worker) noexcept nogil:
     cdef const hl_concatenate_args *a = <const hl_concatenate_args *> args
-    cdef ptrdiff_t left = a.left, whole = a.cols, i
+    cdef ptrdiff_t i
     for i in range(first * a.rows, (first + n) * a.rows):
-        memcpy(a.y + i * whole, a.a + i * left, left)
-        memcpy(a.y + i * whole + left, a.b + i * (whole - left), whole - left)
+        if a.a != NULL:
+            memcpy(a.y + i * a.y_row, a.a + i * a.a_row, a.left)
+        if a.b != NULL:
+            memcpy(a.y + i * a.y_row + a.left, a.b + i * a.b_row, a.right)
 
 
 @lowers("concatenate", arrays="a *l, b *r -> out *(l+r)")
@@ -16,8 +18,13 @@ def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_concatenate_args *a = <hl_concatenate_args *> to.fill(
         run_concatenate, HL_BY_EXAMPLE, sizeof(hl_concatenate_args)
     )
-    a.rows, a.left, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
-    a.a, a.b, a.y = x.data, b.data, y.data
+    a.rows, a.left, a.right = to.apart(y.rows), x.cols * x.itemsize, b.cols * b.itemsize
+    a.a_row, a.b_row = x.row * x.itemsize, b.row * b.itemsize
+    a.y_row, a.y = y.row * y.itemsize, y.data
+    if x.data != y.data:
+        a.a = x.data
+    if b.data != y.data + a.left:
+        a.b = b.data
 
 
 cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -25,7 +32,7 @@ cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
     cdef const hl_columns_args *a = <const hl_columns_args *> args
     cdef ptrdiff_t i
     for i in range(first * a.rows, (first + n) * a.rows):
-        memcpy(a.y + i * a.cols, a.x + i * a.wide + a.first, a.cols)
+        memcpy(a.y + i * a.cols, a.x + i * a.x_row + a.first, a.cols)
 
 
 @lowers("columns", arrays="x *c -> out *k")
@@ -34,7 +41,7 @@ def _columns(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_columns_args *a = <hl_columns_args *> to.fill(
         run_columns, HL_BY_EXAMPLE, sizeof(hl_columns_args)
     )
-    a.rows, a.wide, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
+    a.rows, a.x_row, a.cols = to.apart(y.rows), x.row * x.itemsize, y.cols * y.itemsize
     a.first, a.x, a.y = attributes["first"] * x.itemsize, x.data, y.data
 
 
