@@ -167,7 +167,7 @@ PERMUTE = Op(
 
 
 def cast(x: Value, dtype: str) -> Value:
-    """x as numbers of another dtype: float32, float64, int32 or uint8."""
+    """x as numbers of another dtype: float32, float64, int32, uint8 or bool."""
     return x if x.dtype == dtype else apply(CAST, x, dtype=dtype)
 
 
@@ -178,7 +178,7 @@ def _of_cast(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
 
 def _cast(run: Run, node: Node) -> None:
     x, out = run.array(node.inputs[0]), run.array(node.output)
-    if out.dtype.kind == "f":
+    if out.dtype.kind in "fb":
         out[...] = x
         return
     most = np.iinfo(out.dtype)
@@ -199,11 +199,11 @@ def _as_it_was(node: Node) -> int:
     return like_inputs(node) if same else plain(node)
 
 
-DTYPES = (*FLOATS, "int32", "uint8")
+DTYPES = (*FLOATS, "int32", "uint8", "bool")
 
 CAST = Op(
     "cast",
-    "Numbers of another dtype: whole ones rounded towards 0, to the nearest there is; 0 of NaN.",
+    "Numbers of another dtype: whole ones rounded towards 0, of NaN 0; true of all but 0.",
     shape=like_first,
     dtype=_a_dtype,
     layout=_as_it_was,
