@@ -9,6 +9,7 @@ import numpy as np
 from ...lengths import common, is_open
 from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs, plain
 from ..trace import Node, Value, apply
+from .constants import zeros_like
 
 _LOOP = {"numba": "NumPy has a loop for it"}
 
@@ -80,6 +81,11 @@ def concatenate(a: Value, b: Value, axis: int) -> Value:
     return reshape(y, (*a.dims[:axis], a.dims[axis] + b.dims[axis], *a.dims[axis + 1 :]))
 
 
+def columns(x: Value, first: int, count: int) -> Value:
+    """So many columns from one on, along the last axis."""
+    return apply(COLUMNS, x, first=first, count=count)
+
+
 def _side_by_side(node: Node) -> tuple[Dims, ...]:
     a, b = node.inputs
     if "of" in node.attributes:  # what the rows are made of
@@ -107,14 +113,29 @@ CONCATENATE = Op(
     mask="passes",
     why_not=_LOOP,
 )
-COLUMNS = Op(
+
+
+def _of_columns(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    (x,), first = node.inputs, node.attributes["first"]
+    end = first + node.attributes["count"]
+    dx = dy
+    if first:
+        dx = apply(CONCATENATE, zeros_like(apply(COLUMNS, x, first=0, count=first)), dx)
+    if end < x.dims[-1]:
+        behind = apply(COLUMNS, x, first=end, count=x.dims[-1] - end)
+        dx = apply(CONCATENATE, dx, zeros_like(behind))
+    return (dx,)
+
+
+COLUMNS: Op = Op(
     "columns",
     "So many columns from one on.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.attributes["count"]),),
     takes=("any",),
     mask="passes",
+    gradient=_of_columns,
     options=("first",),
-    why_not=_LOOP | {"gradient": "of a gradient"},
+    why_not=_LOOP,
 )
 
 
