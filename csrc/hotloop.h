@@ -544,6 +544,10 @@ typedef struct hl_kernels {
 void hl_gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                      uint8_t *out);
 
+/* As hl_kernels.gather, cast to truth values: 0 of 0, and 1 of all others, NaN among them. */
+void hl_gather_booleans(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                        ptrdiff_t n, uint8_t *out);
+
 /* As hl_kernels.gather, cast to int32: class labels. */
 void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       int32_t *out);

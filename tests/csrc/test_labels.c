@@ -1,5 +1,6 @@
 /* hl_gather_labels: whole numbers from 0 up to the largest int32, and -1 for all others.
- * hl_gather_masks: whole numbers from 0 to 255, which all others become the nearest of. */
+ * hl_gather_masks: whole numbers from 0 to 255, which all others become the nearest of.
+ * hl_gather_booleans: 0 of 0 and 1 of all others. */
 #include "check.h"
 #include "sources.h"
 
@@ -18,8 +19,10 @@ static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_
     const ptrdiff_t length = row_length(source);
     int32_t *out = room_of(n * length, sizeof *out);
     uint8_t *byte = room_of(n * length, sizeof *byte);
+    uint8_t *boolean = room_of(n * length, sizeof *boolean);
     hl_gather_labels(source, order, first, n, out);
     hl_gather_masks(source, order, first, n, byte);
+    hl_gather_booleans(source, order, first, n, boolean);
     for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t row = order ? (ptrdiff_t)order[first + i] : first + i;
         ptrdiff_t index[HL_MAX_RANK] = {0};
@@ -28,6 +31,8 @@ static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_
                         label_of(source_value(source, row, index)));
             expect_same("mask", i * length + j, byte[i * length + j],
                         byte_of(source_value(source, row, index)));
+            expect_same("boolean", i * length + j, boolean[i * length + j],
+                        source_value(source, row, index) != 0);
             next_index(source, index);
         }
     }

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import Function, own
-from .numpy import random_bits
+from .numpy import OPS, random_bits
 
 if TYPE_CHECKING:
     from ..data.feed import Feed
@@ -224,14 +224,23 @@ class PythonSteps(Interpreter):
     """The steps of a compiled executor's plan that only Python can do, in its arena."""
 
     def __init__(self, plan: Plan, memory: Any) -> None:
-        super().__init__(plan, {}, np.frombuffer(memory, np.uint8))
+        super().__init__(plan, OPS, np.frombuffer(memory, np.uint8))
         self._error: BaseException | None = None
 
-    def attempt(self, step: Node, rows: int) -> bool:
-        """Does a step for so many examples; False if it, or one before, raised an error."""
+    def array(self, value: Value) -> Array:
+        variable = value.variable or self._variables.get(value)
+        if variable is not None:  # a copy: its numbers stay where the core has them
+            return variable.numpy().reshape(value.dims)
+        return super().array(value)
+
+    def attempt(self, step: Node, rows: int, batch: int) -> bool:
+        """Does a step for so many examples, after so many batches.
+
+        False if it, or one before, raised an error.
+        """
         if self._error is not None:
             return False
-        self.rows = rows
+        self.rows, self._iteration = rows, batch
         process = os.getpid()
         try:
             self._step(step)

@@ -1486,7 +1486,7 @@ def penalty_gradient(w: Array, g: Array, *, l1: float, l2: float) -> None:
 def gather(source: Array, rows: Array, *, out: Array) -> None:
     """out[i] = source[rows[i]], cast to out's type and flattened to out's row.
 
-    Bytes are the nearest that there are, rounded towards 0; 0 of NaN.
+    Bytes are the nearest that there are, rounded towards 0; 0 of NaN. All but 0 is true.
 
     >>> out = np.empty((2, 2), dtype=np.float32)
     >>> gather(np.arange(12, dtype=np.uint8).reshape(3, 2, 2)[:, :, 0], np.array([2, 0]), out=out)

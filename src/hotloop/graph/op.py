@@ -272,7 +272,8 @@ class Op:
         label(plan, node) is what a profile calls a node, and what the node belongs to.
     why_not : mapping of str to str
         Why there is none of what other ops have, by its name: a backend, ``"reference"``,
-        ``"gradient"`` or a ``"profile"`` case.
+        ``"gradient"`` or a ``"profile"`` case. Without the backend ``"cython"``, Python runs the
+        reference in a step of the compiled executor.
     """
 
     name: str
@@ -311,6 +312,11 @@ class Op:
         if self.name in OPS:
             raise ValueError(f"there is an op '{self.name}' already: {OPS[self.name].summary}")
         OPS[self.name] = self
+
+    @property
+    def in_python(self) -> bool:
+        """Whether the compiled executor has its reference run by Python."""
+        return "cython" in self.why_not
 
     def check(self, node: Node) -> None:
         """ValueError unless a node's inputs have dtypes that it takes, and a batch where needed."""

@@ -21,7 +21,7 @@ import sys
 
 from ... import backends
 from ..interpreter import PythonSteps
-from .steps import DTYPES, LOWERINGS, UPDATES, VALUE_DTYPES
+from .steps import DTYPES, UPDATES, VALUE_DTYPES, lowering
 from .waits import VERDICT, Touched, waits
 
 from .csrc cimport (
@@ -177,7 +177,7 @@ cdef class Executor:
         dtype = kinds[0] if kinds else self.plan.dtype
         to.dtype, to.kernels = dtype, kernels_of(dtype == "float64")
         to.begin(step, op, node)
-        LOWERINGS[op](
+        lowering(op)(
             to, [self._operand(v) for v in inputs], [self._operand(v) for v in outputs], attributes
         )
         if to.kernels != self.kernels:

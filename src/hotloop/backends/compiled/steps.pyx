@@ -42,6 +42,7 @@ from .runtime cimport (
     barrier,
     copy_panels,
     flush_denormals,
+    gather_booleans,
     gather_labels,
     gather_masks,
     kernels_of,
@@ -84,7 +85,7 @@ cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=HL_F32
     cdef ptrdiff_t n
     cdef int i, rank = len(dims)
     made.data, made.dims, made.batched, made.dtype = data, dims, batched, dtype
-    made.itemsize = 8 if dtype == HL_F64 else 1 if dtype == HL_U8 else 4
+    made.itemsize = 8 if dtype == HL_F64 else 1 if dtype in (HL_U8, HL_BOOL) else 4
     made.row_axes, made.packed = row_axes, row_axes > 0
     made.rows = made.cols = 1
     for i in range(rank):

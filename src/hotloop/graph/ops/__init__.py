@@ -71,6 +71,7 @@ from .reductions import (
     mean_steps,
     over_examples,
     repeat_steps,
+    sum_row,
     sum_steps,
 )
 from .rows import (
@@ -85,6 +86,7 @@ from .shapes import (
     PERMUTE,
     RESHAPE,
     cast,
+    columns,
     concatenate,
     identity,
     permute,
@@ -155,6 +157,7 @@ __all__ = [
     "batch_matmul",
     "batch_normalization",
     "cast",
+    "columns",
     "concatenate",
     "dropout",
     "encode",
@@ -189,6 +192,7 @@ __all__ = [
     "sparsemax",
     "standardize",
     "subtract",
+    "sum_row",
     "sum_steps",
     "sum_to",
     "unit_rows",

@@ -134,15 +134,16 @@ LOOKUP = Op(
     mask="passes",
     why_not=_SCATTERED,
 )
-LOOKUP_GRADIENT = Op(
+LOOKUP_GRADIENT: Op = Op(
     "lookup_gradient",
     "With respect to w: each row of dy, added to the row it came from.",
     shape=lambda node: ((node.attributes["rows"], node.inputs[0].dims[-1]),),
     layout=as_matrix,
     takes=("float", "int32"),
     sums_examples=True,
+    gradient=lambda node, wanted, ddw: (apply(LOOKUP, node.inputs[1], ddw), None),
     mask="consumes",
-    why_not=_SCATTERED | {"gradient": "of a gradient"},
+    why_not=_SCATTERED,
 )
 
 

@@ -82,5 +82,5 @@ LAMBDA_GRADIENT = Op(
     of_examples=True,
     users=lambda node: "python",
     reference=_gradients,
-    why_not=_USERS | {"gradient": "of a gradient"},
+    why_not=_USERS | {"gradient": "the user gives the first derivative only"},
 )

@@ -51,10 +51,10 @@ ALPHA_DROPOUT_GRADIENT: Op = Op(
     "alpha_dropout_gradient",
     "dy times what alpha_dropout multiplies by where it keeps an element, else 0.",
     shape=like_first,
+    gradient=lambda node, wanted, dy: (apply(ALPHA_DROPOUT_GRADIENT, dy, **node.attributes),),
     in_place=True,
     mask="passes",
     reference=_with_key,
-    why_not={"gradient": "of a gradient"},
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..op import Dims, Gradients, Op, Run, like_first, like_inputs
+from ..op import OPS, Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
+from .constants import ones_like
 from .elementwise import scale
+from .shapes import reshape
 
 _LOOP = {"numba": "NumPy has a loop for it"}
 
@@ -20,6 +22,11 @@ def _one_row(node: Node) -> tuple[Dims, ...]:
 def sum_steps(x: Value) -> Value:
     """The sum over the last axis but one: (..., steps, cols) becomes (..., cols)."""
     return apply(SUM_STEPS, x)
+
+
+def sum_row(x: Value) -> Value:
+    """The sum over the last axis, which stays with a length of 1."""
+    return reshape(sum_steps(reshape(x, (*x.dims, 1))), (*x.dims[:-1], 1))
 
 
 SUM_STEPS = Op(
@@ -88,11 +95,20 @@ MAX_STEPS = Op(
     mask="consumes",
     why_not=_LOOP,
 )
-MAX_STEPS_GRADIENT = Op(
+
+
+def _of_max_steps_gradient(node: Node, wanted: tuple[bool, ...], ddx: Value) -> Gradients:
+    dy, *where = node.inputs
+    shares = apply(MAX_STEPS_GRADIENT, ones_like(dy), *where)
+    return sum_steps(apply(OPS["multiply"], ddx, shares)), None, None
+
+
+MAX_STEPS_GRADIENT: Op = Op(
     "max_steps_gradient",
     "dy, shared evenly by all steps of x that equal the largest.",
     shape=lambda node: (node.inputs[1].dims,),
-    why_not=_LOOP | {"gradient": "of a gradient"},
+    gradient=_of_max_steps_gradient,
+    why_not=_LOOP,
 )
 
 
