@@ -1,6 +1,14 @@
 # Other columns, axes or rows than before, and examples of several rows.
 
 
+# y = [a b]; left and cols, those of y, are bytes.
+cdef struct hl_concatenate_args:
+    ptrdiff_t rows, left, cols
+    const char *a
+    const char *b
+    char *y
+
+
 cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                           Worker *worker) noexcept nogil:
     cdef const hl_concatenate_args *a = <const hl_concatenate_args *> args
@@ -18,6 +26,13 @@ def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
     )
     a.rows, a.left, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
     a.a, a.b, a.y = x.data, b.data, y.data
+
+
+# y = x[:, first : first + cols], x having `wide` columns; all of them are bytes.
+cdef struct hl_columns_args:
+    ptrdiff_t rows, wide, first, cols
+    const char *x
+    char *y
 
 
 cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -47,6 +62,13 @@ cdef void run_permute(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
 @lowers("permute")
 def _permute(Lowering to, list inputs, list outputs, dict attributes):
     _read_one_by_one(to, run_permute, inputs[0], outputs[0], attributes["axes"])
+
+
+# Between `rows` times `steps` rows and `rows` rows
+cdef struct hl_steps_args:
+    ptrdiff_t rows, steps, cols
+    const char *x
+    char *y
 
 
 cdef hl_steps_args *_take_steps(Lowering to, Run run, Operand few, Operand several) except NULL:
@@ -114,6 +136,14 @@ def _max_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef struct hl_max_steps_gradient_args:
+    ptrdiff_t rows, steps, cols
+    const char *dy
+    const char *x
+    const char *y
+    char *dx
+
+
 cdef void run_max_steps_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                  Worker *worker) noexcept nogil:
     cdef const hl_max_steps_gradient_args *a = <const hl_max_steps_gradient_args *> args
@@ -130,6 +160,15 @@ def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes)
     )
     a.rows, a.steps, a.cols = to.apart(prod(x.dims[:-2])), x.dims[-2], x.dims[-1]
     a.dy, a.x, a.y, a.dx = dy.data, x.data, y.data, dx.data
+
+
+cdef struct hl_standardize_args:
+    int invert
+    ptrdiff_t rows, cols, run
+    const char *x
+    const char *mean
+    const char *variance
+    char *y
 
 
 cdef void run_standardize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
