@@ -8,6 +8,19 @@ from ..op import Dims, Gradients, Op, Run, as_matrix
 from ..trace import Node, Value, apply
 from .weights import weights_of
 
+__all__ = [
+    "ADD_BIAS",
+    "BATCH_MATMUL",
+    "BIAS_GRADIENT",
+    "DENSE",
+    "INPUT_GRADIENT",
+    "MATMUL",
+    "WEIGHT_GRADIENT",
+    "add_bias",
+    "batch_matmul",
+    "matmul",
+]
+
 # ------------------------------------------------------------------ the forward pass
 
 

@@ -8,6 +8,14 @@ from ..op import Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
 from .elementwise import scale
 
+__all__ = [
+    "max_steps",
+    "mean_steps",
+    "over_examples",
+    "repeat_steps",
+    "sum_steps",
+]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 

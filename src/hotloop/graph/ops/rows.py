@@ -6,6 +6,8 @@ from ..op import OPS, Gradients, Op, like_first
 from ..trace import Node, Value, apply
 from .shapes import reshape
 
+__all__ = ["glu", "log_softmax", "softmax", "sparsemax", "unit_rows"]
+
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 
 

@@ -10,6 +10,18 @@ from ...lengths import common, is_open
 from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs, plain
 from ..trace import Node, Value, apply
 
+__all__ = [
+    "CAST",
+    "PERMUTE",
+    "RESHAPE",
+    "cast",
+    "concatenate",
+    "identity",
+    "permute",
+    "repeat",
+    "reshape",
+]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 
