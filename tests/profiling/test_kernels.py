@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from hotloop import backends
+from hotloop.graph.op import OPS
+from hotloop.profiling import cases
 from hotloop.profiling import kernels as module
 from hotloop.profiling.busy import Busyness
 from hotloop.profiling.cases import KERNELS, Arrays
@@ -24,6 +26,17 @@ USABLE = [name for name, state in backends.availability().items() if state == "a
 
 def test_every_op_of_the_reference_is_timed():
     assert set(KERNELS) == set(REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"), [("batch_matmul", 256), ("max_steps", 32), ("unit_rows_gradient", 32)]
+)
+def test_cases_from_records_are_of_the_right_arrays(name, flops):
+    """Here of ops that have a better one."""
+    call = cases._of_record(OPS[name], (2, 4, 4), Arrays("float64"))
+    REFERENCE[name](*call.arguments, **call.keywords)
+    assert call.flops == flops
+    assert np.isfinite(call.keywords["out"]).all()
 
 
 def test_no_group_is_named_like_a_kernel():
