@@ -544,7 +544,8 @@ typedef struct hl_kernels {
 void hl_gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                      uint8_t *out);
 
-/* As hl_kernels.gather, cast to int32: class labels. */
+/* As hl_kernels.gather, cast to int32 in the same way, but NaN becomes the smallest number: class
+ * labels, and whole numbers of any meaning. */
 void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       int32_t *out);
 
