@@ -93,12 +93,23 @@ def _sum_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef void _divide(char *y, ptrdiff_t by, ptrdiff_t n, ptrdiff_t itemsize) noexcept nogil:
+    """Not a product with 1 / by, which would be rounded twice."""
+    cdef ptrdiff_t i
+    if itemsize == sizeof(double):
+        for i in range(n):
+            (<double *> y)[i] /= <double> by
+    else:
+        for i in range(n):
+            (<float *> y)[i] /= <float> by
+
+
 cdef void run_mean_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_steps_args *a = <const hl_steps_args *> args
     cdef char *y = a.y + first * a.rows * a.cols * batch.kernels.itemsize
     run_sum_steps(args, first, n, batch, worker)
-    batch.kernels.scale(1.0 / <double> a.steps, 0, y, y, n * a.rows * a.cols)
+    _divide(y, a.steps, n * a.rows * a.cols, batch.kernels.itemsize)
 
 
 @lowers("mean_steps", arrays="x *sc -> out *c")
