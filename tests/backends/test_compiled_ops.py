@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import os
 import subprocess
@@ -511,6 +512,10 @@ def test_steps(dtype: Any, threads: int, rng: np.random.Generator) -> None:
             few = rng.normal(size=(*rows, cols)).astype(dtype)
             assert_parity("sum_steps", x, out={"out": few}, scale=steps)
             assert_parity("mean_steps", x, out={"out": few}, scale=steps)
+            for how in itertools.product((-1, -2), (False, True)):
+                options = dict(zip(("axis", "reverse"), how, strict=True))
+                for out in (x, np.empty_like(x)):
+                    assert_parity("cumulative_sum", x, out={"out": out}, scale=40, **options)
             assert_parity("repeat_steps", few, out={"out": x})
             assert_parity("max_steps", x, out={"out": few})
             y = x.max(axis=-2)
@@ -523,6 +528,8 @@ def test_examples_without_steps(dtype: Any, threads: int) -> None:
     x, few = np.empty((5, 0, 33), dtype), np.full((5, 33), 7, dtype)
     assert_parity("sum_steps", x, out={"out": few})
     assert_parity("mean_steps", x, out={"out": few})
+    assert_parity("cumulative_sum", x, out={"out": x}, axis=-2)
+    assert_parity("cumulative_sum", x, out={"out": x}, axis=-2, reverse=True)
     assert_parity("repeat_steps", few, out={"out": x})
     assert_parity("max_steps_gradient", few, x, few, out={"out": x})
     for ops in (compiled.OPS, reference.OPS):
@@ -597,6 +604,7 @@ def test_shapes_of_examples_that_do_not_fit_are_refused() -> None:
         ("permute", (x,), {"out": x, "axes": (1, 0)}),
         ("sum_steps", (x,), {"out": np.empty((2, 3), np.float32)}),
         ("mean_steps", (x,), {"out": np.empty((2, 3), np.float32)}),
+        ("cumulative_sum", (x,), {"out": np.empty((2, 4, 3), np.float32), "axis": -1}),
         ("repeat_steps", (x[0],), {"out": np.empty((2, 3, 4), np.float32)}),
         ("max_steps", (x,), {"out": np.empty((1, 4), np.float32)}),
         ("max_steps_gradient", (x[0], x, x[:, 0]), {"out": x}),
@@ -608,6 +616,9 @@ def test_shapes_of_examples_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"expected|need C-contiguous arrays of one dtype"):
             compiled.OPS[op](*arrays, **keywords)
+    for axis in (-3, 0):
+        with pytest.raises(ValueError, match=f"along axes -1 to -2 here, not {axis}"):
+            compiled.OPS["cumulative_sum"](x, out=x, axis=axis)
 
 
 # ----------------------------------------------------------------------------- losses

@@ -28,6 +28,17 @@ def test_every_op_of_the_reference_is_timed():
     assert set(KERNELS) == set(REFERENCE)
 
 
+def test_an_op_that_has_no_case_gets_one_from_its_record():
+    kernel = KERNELS["cumulative_sum"]
+    assert kernel.group == "others"
+    call = kernel.prepare((3, 4, 5), Arrays("float32"))
+    (given,) = call.arguments
+    assert (given.shape, given.dtype) == ((3, 4, 5), np.float32)
+    assert call.keywords["out"].shape == (3, 4, 5)
+    assert (call.keywords["axis"], call.keywords["reverse"]) == (-2, False)
+    assert (call.flops, call.nbytes) == (60, 480)
+
+
 @pytest.mark.parametrize(
     ("name", "flops"), [("batch_matmul", 256), ("max_steps", 32), ("unit_rows_gradient", 32)]
 )

@@ -267,6 +267,19 @@ def mean_steps(x: Array, *, out: Array) -> None:
     out[...] = x.sum(axis=-2, dtype=np.float64) / x.shape[-2]
 
 
+def cumulative_sum(x: Array, *, axis: int, reverse: bool = False, out: Array) -> None:
+    """The sums along an axis up to each element, or, where reverse, from each to the last.
+
+    >>> out = np.empty((1, 3))
+    >>> cumulative_sum(np.array([[1.0, 2.0, 4.0]]), axis=-1, reverse=True, out=out)
+    >>> out
+    array([[7., 6., 4.]])
+    """
+    if reverse:
+        x, out = np.flip(x, axis), np.flip(out, axis)
+    out[...] = x.cumsum(axis, dtype=np.float64)
+
+
 def repeat_steps(x: Array, *, out: Array) -> None:
     """x (..., cols) in each step of out (..., steps, cols)."""
     out[...] = x[..., np.newaxis, :]
@@ -1559,6 +1572,7 @@ def _table() -> dict[str, Function]:
             permute,
             sum_steps,
             mean_steps,
+            cumulative_sum,
             repeat_steps,
             max_steps,
             max_steps_gradient,

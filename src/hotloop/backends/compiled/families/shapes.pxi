@@ -147,6 +147,38 @@ def _max_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+# Between `rows` times `steps` rows and themselves
+cdef struct hl_cumulative_sum_args:
+    int reverse
+    ptrdiff_t rows, steps, cols
+    const char *x
+    char *y
+
+
+cdef void run_cumulative_sum(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                             Worker *worker) noexcept nogil:
+    cdef const hl_cumulative_sum_args *a = <const hl_cumulative_sum_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.steps * a.cols * batch.kernels.itemsize
+    batch.kernels.cumulative_sum(a.reverse, a.x + at, n * a.rows, a.steps, a.cols, a.y + at)
+
+
+@lowers("cumulative_sum", arrays="x *sc -> out *sc")
+def _cumulative_sum(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_cumulative_sum_args *a = <hl_cumulative_sum_args *> to.fill(
+        run_cumulative_sum, HL_BY_EXAMPLE, sizeof(hl_cumulative_sum_args)
+    )
+    axis = len(x.dims) + attributes["axis"]
+    if not 0 <= axis < len(x.dims):
+        raise ValueError(
+            f"cumulative_sum goes along axes -1 to {-len(x.dims)} here, not {attributes['axis']}"
+        )
+    a.reverse = attributes["reverse"]
+    a.rows, a.steps = to.apart(prod(x.dims[:axis])), x.dims[axis]
+    a.cols = prod(x.dims[axis + 1 :])
+    a.x, a.y = x.data, y.data
+
+
 cdef struct hl_max_steps_gradient_args:
     ptrdiff_t rows, steps, cols
     const char *dy
