@@ -136,6 +136,7 @@ CASES = {
     "unit_rows_gradient": Case([x(2, 4), x(2, 4)], 24 * X),
     "sum_steps": Case([x(2, 4)], 8 * (X + 12)),
     "mean_steps": Case([x(2, 4)], 8 * (X + 12)),
+    "cumulative_sum": Case([x(2, 4)], 16 * X, 0, {"axis": -2, "reverse": False}),
     "repeat_steps": Case([x(4)], 8 * (12 + X), 0, {"steps": 2}),
     "max_steps": Case([x(2, 4)], 8 * (X + 12)),
     "max_steps_gradient": Case([x(4), x(2, 4), x(4)], 8 * (24 + 2 * X), 0, {}, (0,)),

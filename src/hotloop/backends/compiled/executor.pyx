@@ -25,18 +25,13 @@ from .steps import DTYPES, UPDATES, VALUE_DTYPES, lowering
 from .waits import VERDICT, Touched, waits
 
 from .csrc cimport (
-    HL_BY_ELEMENT,
-    HL_BY_ONE,
     HL_F32,
     HL_F64,
     HL_MAX_HYPER,
     hl_dtype,
-    hl_gather_args,
     hl_kernels,
-    hl_network_args,
     hl_optimizer,
     hl_powers,
-    hl_rows,
     hl_source,
     hl_team,
 )
@@ -55,7 +50,20 @@ from .runtime cimport (
     set_dims,
     spaced,
 )
-from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport (
+    ARGS_BYTES,
+    HL_BY_ELEMENT,
+    HL_BY_ONE,
+    Batch,
+    Lowering,
+    Operand,
+    Step,
+    do_step,
+    hl_gather_args,
+    hl_network_args,
+    hl_rows,
+    operand,
+)
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.

@@ -28,8 +28,6 @@ from .runtime import cpu_count, cpu_name, isa
 from .steps import ACTIVATIONS, ARRAYS, LOWERINGS, METRICS, ROW_LOSSES, UPDATES
 
 from .csrc cimport (
-    HL_BY_ALL,
-    HL_BY_ONE,
     HL_F32,
     HL_F64,
     HL_I32,
@@ -54,7 +52,17 @@ from .runtime cimport (
     run_on_team,
     spaced,
 )
-from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport (
+    ARGS_BYTES,
+    HL_BY_ALL,
+    HL_BY_ONE,
+    Batch,
+    Lowering,
+    Operand,
+    Step,
+    do_step,
+    operand,
+)
 from .worker cimport Worker
 
 __all__ = ["OPS", "Executor", "cpu_count", "cpu_name", "isa"]

@@ -9,6 +9,19 @@ from ..trace import Node, Value, apply
 from .constants import zeros_like
 from .weights import weights_of
 
+__all__ = [
+    "ADD_BIAS",
+    "BATCH_MATMUL",
+    "BIAS_GRADIENT",
+    "DENSE",
+    "INPUT_GRADIENT",
+    "MATMUL",
+    "WEIGHT_GRADIENT",
+    "add_bias",
+    "batch_matmul",
+    "matmul",
+]
+
 # ------------------------------------------------------------------ the forward pass
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ...backends.scalar_functions import ScalarFunction
     from ..plan import Plan
 
+__all__ = ["activation", "own_activation", "prelu", "scale"]
+
 # ----------------------------------------------------------------------- activations
 
 

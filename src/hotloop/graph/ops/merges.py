@@ -12,6 +12,8 @@ from .elementwise import scale
 from .reductions import sum_steps
 from .shapes import reshape
 
+__all__ = ["ADD", "add", "maximum", "minimum", "multiply", "subtract", "sum_to"]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 

@@ -22,6 +22,19 @@ from ..op import (
 from ..trace import Node, Value, apply
 from .constants import zeros_like
 
+__all__ = [
+    "CAST",
+    "PERMUTE",
+    "RESHAPE",
+    "cast",
+    "columns",
+    "concatenate",
+    "identity",
+    "permute",
+    "repeat",
+    "reshape",
+]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 

@@ -15,6 +15,26 @@ from .dense import WEIGHT_GRADIENT
 if TYPE_CHECKING:
     from ..plan import Plan
 
+__all__ = [
+    "ACCUMULATE_GRADIENT",
+    "ASSIGN",
+    "AVERAGE",
+    "BIAS_GRADIENT_UPDATE",
+    "CLIP_BY_NORM",
+    "CLIP_BY_VALUE",
+    "CONSTRAIN",
+    "DECAY",
+    "MOVING_AVERAGE_UPDATE",
+    "NETWORK_UPDATE",
+    "OVERWRITE",
+    "PENALTY",
+    "PENALTY_GRADIENT",
+    "SQUARE_SUM",
+    "UPDATE",
+    "WEIGHT_GRADIENT_UPDATE",
+    "WHOLE_UPDATE",
+]
+
 _BEHIND = {"gradient": "it is behind the gradients"}
 _WITHOUT_FUNCTION = _BEHIND | {
     "profile": "a walk over a weight",

@@ -26,6 +26,19 @@ cdef _need_product_scratch(Lowering to, ptrdiff_t rows, ptrdiff_t inputs, ptrdif
     to.need_scratch(product_scratch(to.kernels, rows, inputs, units))
 
 
+# y = f(x w + bias)
+cdef struct hl_dense_args:
+    hl_rows x
+    ptrdiff_t units
+    const char *w
+    const char *bias
+    hl_activation activation
+    double alpha
+    char *y
+    ptrdiff_t y_row
+    char *partial  # room for sums that are cut into parts
+
+
 cdef void run_dense(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_dense_args *a = <const hl_dense_args *> args
@@ -55,6 +68,17 @@ def _dense(Lowering to, list inputs, list outputs, dict attributes):
         to.reads_apart = to.writes_apart
 
 
+# dx = f'(saved) * dy w^T
+cdef struct hl_input_gradient_args:
+    ptrdiff_t rows, inputs, units, dy_row
+    const char *dy
+    const char *w
+    const char *saved
+    hl_activation activation
+    double alpha
+    char *dx
+
+
 cdef void run_input_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                              Worker *worker) noexcept nogil:
     cdef const hl_input_gradient_args *a = <const hl_input_gradient_args *> args
@@ -78,6 +102,14 @@ def _input_gradient(Lowering to, list inputs, list outputs, dict attributes):
     _need_product_scratch(to, dy.rows, w.rows, w.cols)
 
 
+# dw = x^T dy
+cdef struct hl_weight_gradient_args:
+    hl_rows x
+    ptrdiff_t units, dy_row
+    const char *dy
+    char *dw
+
+
 cdef void run_weight_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                               Worker *worker) noexcept nogil:
     cdef const hl_weight_gradient_args *a = <const hl_weight_gradient_args *> args
@@ -93,6 +125,23 @@ def _weight_gradient(Lowering to, list inputs, list outputs, dict attributes):
     )
     _take_rows(to, &a.x, x, x.cols, dy.cols)
     a.units, a.dy, a.dy_row, a.dw = dy.cols, dy.data, dy.row, dw.data
+
+
+# A weight, what its optimizer keeps of it, and the rule.
+cdef struct hl_updated:
+    hl_optimizer rule
+    char *w
+    char *state[3]
+
+
+# The update of w by x^T dy.
+cdef struct hl_weight_update_args:
+    hl_rows x
+    ptrdiff_t units, dy_row
+    const char *dy
+    hl_updated weight
+    char *dw  # room for it while blocks of rows are summed; NULL: they are one block
+    int read_by_all  # threads have read the weights that others update
 
 
 cdef void run_weight_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -123,6 +172,17 @@ def _weight_update(Lowering to, list inputs, list outputs, dict attributes):
     )
 
 
+# y (m, n) = a (m, k) times b (k, n), for each matrix of each example
+cdef struct hl_batch_matmul_args:
+    ptrdiff_t matrices  # of an example
+    ptrdiff_t m, n, k
+    ptrdiff_t a_row, b_row
+    int transpose_a, transpose_b  # they stand as (k, m) and as (n, k)
+    const char *a
+    const char *b
+    char *y
+
+
 cdef void run_batch_matmul(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                            Worker *worker) noexcept nogil:
     cdef const hl_batch_matmul_args *a = <const hl_batch_matmul_args *> args
@@ -146,6 +206,12 @@ def _batch_matmul(Lowering to, list inputs, list outputs, dict attributes):
     to.need_scratch(products_scratch(to.kernels, a.m, a.n, a.k))
 
 
+cdef struct hl_bias_gradient_args:
+    ptrdiff_t rows, cols, dy_row
+    const char *dy
+    char *db
+
+
 cdef void run_bias_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                             Worker *worker) noexcept nogil:
     cdef const hl_bias_gradient_args *a = <const hl_bias_gradient_args *> args
@@ -161,6 +227,12 @@ def _bias_gradient(Lowering to, list inputs, list outputs, dict attributes):
     )
     to.step.length = dy.cols
     a.rows, a.cols, a.dy, a.dy_row, a.db = dy.rows, dy.cols, dy.data, dy.row, db.data
+
+
+cdef struct hl_bias_update_args:
+    ptrdiff_t rows, cols, dy_row
+    const char *dy
+    hl_updated bias
 
 
 cdef void run_bias_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -181,6 +253,13 @@ def _bias_update(Lowering to, list inputs, list outputs, dict attributes):
     a.rows, a.cols, a.dy, a.dy_row = dy.rows, dy.cols, dy.data, dy.row
     _take_updated(to, &a.bias, b, inputs[2:], attributes)
     to.need_scratch(dy.cols * to.kernels.itemsize)
+
+
+cdef struct hl_add_bias_args:
+    ptrdiff_t rows, cols
+    const char *x
+    const char *b
+    char *y
 
 
 cdef void run_add_bias(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

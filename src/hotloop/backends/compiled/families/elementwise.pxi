@@ -11,6 +11,14 @@ ACTIVATIONS = _by_name(kernels_of(False).activations)
 MERGES = _by_name(kernels_of(False).merges)
 
 
+cdef struct hl_activation_args:
+    hl_activation kind
+    double alpha
+    ptrdiff_t rows, cols, x_row, y_row
+    const char *x
+    char *y
+
+
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_activation_args *a = <const hl_activation_args *> args
@@ -33,6 +41,15 @@ def _activation(Lowering to, list inputs, list outputs, dict attributes):
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name]
     a.alpha, a.rows, a.cols = attributes["alpha"], to.apart(x.rows), x.cols
     a.x, a.x_row, a.y, a.y_row = x.data, x.row, y.data, y.row
+
+
+cdef struct hl_activation_gradient_args:
+    hl_activation kind
+    double alpha
+    ptrdiff_t rows, cols, dy_row, saved_row
+    const char *dy
+    const char *saved
+    char *dx
 
 
 cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -67,6 +84,17 @@ def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes
     a.dy_row, a.saved_row = dy.row, saved.row
 
 
+# Loops of a function of the user's own, of n numbers; the last pointer is written.
+ctypedef void (*hl_unary_loop)(const char *x, char *y, ptrdiff_t n) noexcept nogil
+
+
+cdef struct hl_own_activation_args:
+    hl_unary_loop loop
+    ptrdiff_t size
+    const char *x
+    char *y
+
+
 cdef void run_own_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                              Worker *worker) noexcept nogil:
     cdef const hl_own_activation_args *a = <const hl_own_activation_args *> args
@@ -96,6 +124,17 @@ cdef _loops_of(Lowering to, function):
     return loops
 
 
+ctypedef void (*hl_binary_loop)(const char *a, const char *b, char *y, ptrdiff_t n) noexcept nogil
+
+
+cdef struct hl_own_activation_gradient_args:
+    hl_binary_loop loop
+    ptrdiff_t size
+    const char *dy
+    const char *x
+    char *dx
+
+
 cdef void run_own_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
                                       Batch *batch, Worker *worker) noexcept nogil:
     cdef const hl_own_activation_gradient_args *a = <const hl_own_activation_gradient_args *> args
@@ -121,6 +160,25 @@ def _own_activation_gradient(Lowering to, list inputs, list outputs, dict attrib
 # Bytes of a number that is broadcast along the last axis: repeated as often as fits.
 cdef enum:
     REPEATED_BYTES = 512
+
+
+# As many axes as NumPy's arrays had for long.
+cdef enum:
+    HL_MAX_BROADCAST = 32
+
+
+# Elements from one index to the next, 0 where an operand stays, and from one example to the next.
+cdef struct hl_strides:
+    ptrdiff_t axis[HL_MAX_BROADCAST]
+    ptrdiff_t example
+
+
+# How operands are broadcast to an output: along its axes, of which those that all operands pass
+# alike are one. The last axis has strides of 1 and 0.
+cdef struct hl_broadcast:
+    int operands, rank
+    ptrdiff_t dim[HL_MAX_BROADCAST]
+    hl_strides of[3]
 
 
 cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? NULL:
@@ -223,6 +281,17 @@ cdef inline void _merge_run(const hl_kernels *kernels, hl_merge kind, const hl_b
         done += n
 
 
+# Arrays without a batch have a size of 1: their threads divide elements. strides is NULL where all
+# go alike, number after number.
+cdef struct hl_merge_args:
+    hl_merge kind
+    const hl_broadcast *strides
+    ptrdiff_t size
+    const char *a
+    const char *b
+    char *y
+
+
 cdef void run_merge(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_merge_args *a = <const hl_merge_args *> args
@@ -249,6 +318,16 @@ def _merge(Lowering to, list inputs, list outputs, dict attributes):
     if y.batched and strides == NULL:
         a.size = to.apart(y.rows) * y.cols
     a.a, a.b, a.y = x.data, b.data, y.data
+
+
+cdef struct hl_choice_gradient_args:
+    hl_merge kind
+    const hl_broadcast *strides
+    ptrdiff_t size
+    const char *dy
+    const char *a
+    const char *b
+    char *da
 
 
 cdef void run_choice_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -280,6 +359,13 @@ def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
         a.size = to.apart(da.rows) * da.cols
 
 
+cdef struct hl_scale_args:
+    double factor, offset
+    ptrdiff_t size
+    const char *x
+    char *y
+
+
 cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_scale_args *a = <const hl_scale_args *> args
@@ -295,6 +381,12 @@ def _scale(Lowering to, list inputs, list outputs, dict attributes):
     to.step.length = y.stored
     a.factor, a.offset = attributes["factor"], attributes["offset"]
     a.size, a.x, a.y = to.apart(x.rows) * x.cols if y.batched else 1, x.data, y.data
+
+
+# Of arrays without a batch.
+cdef struct hl_over_examples_args:
+    const char *x
+    char *y
 
 
 cdef void run_over_examples(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -314,6 +406,13 @@ def _over_examples(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef struct hl_prelu_args:
+    ptrdiff_t rows, cols
+    const char *x
+    const char *alpha
+    char *y
+
+
 cdef void run_prelu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_prelu_args *a = <const hl_prelu_args *> args
@@ -328,6 +427,14 @@ def _prelu(Lowering to, list inputs, list outputs, dict attributes):
         run_prelu, HL_BY_EXAMPLE, sizeof(hl_prelu_args)
     )
     a.rows, a.cols, a.x, a.alpha, a.y = to.apart(x.rows), x.cols, x.data, alpha.data, y.data
+
+
+cdef struct hl_prelu_gradient_args:
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    const char *alpha
+    char *dx
 
 
 cdef void run_prelu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -345,6 +452,13 @@ def _prelu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     )
     a.rows, a.cols = to.apart(x.rows), x.cols
     a.dy, a.x, a.alpha, a.dx = dy.data, x.data, alpha.data, dx.data
+
+
+cdef struct hl_prelu_alpha_gradient_args:
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    char *dalpha
 
 
 cdef void run_prelu_alpha_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

@@ -1,6 +1,15 @@
 # Other columns, axes or rows than before, and examples of several rows.
 
 
+# y = [a b]; NULL: it stands there already. All but rows are bytes.
+cdef struct hl_concatenate_args:
+    ptrdiff_t rows, left, right
+    ptrdiff_t a_row, b_row, y_row
+    const char *a
+    const char *b
+    char *y
+
+
 cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                           Worker *worker) noexcept nogil:
     cdef const hl_concatenate_args *a = <const hl_concatenate_args *> args
@@ -25,6 +34,13 @@ def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
         a.a = x.data
     if b.data != y.data + a.left:
         a.b = b.data
+
+
+# y = x[:, first : first + cols]; all but rows are bytes.
+cdef struct hl_columns_args:
+    ptrdiff_t rows, x_row, first, cols
+    const char *x
+    char *y
 
 
 cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -56,6 +72,13 @@ def _permute(Lowering to, list inputs, list outputs, dict attributes):
     _read_one_by_one(to, run_permute, inputs[0], outputs[0], attributes["axes"])
 
 
+# Between `rows` times `steps` rows and `rows` rows
+cdef struct hl_steps_args:
+    ptrdiff_t rows, steps, cols
+    const char *x
+    char *y
+
+
 cdef hl_steps_args *_take_steps(Lowering to, Run run, Operand few, Operand several) except NULL:
     """The args of a step between rows and as many times as many steps."""
     cdef hl_steps_args *a = <hl_steps_args *> to.fill(run, HL_BY_EXAMPLE, sizeof(hl_steps_args))
@@ -78,12 +101,23 @@ def _sum_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef void _divide(char *y, ptrdiff_t by, ptrdiff_t n, ptrdiff_t itemsize) noexcept nogil:
+    """Not a product with 1 / by, which would be rounded twice."""
+    cdef ptrdiff_t i
+    if itemsize == sizeof(double):
+        for i in range(n):
+            (<double *> y)[i] /= <double> by
+    else:
+        for i in range(n):
+            (<float *> y)[i] /= <float> by
+
+
 cdef void run_mean_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_steps_args *a = <const hl_steps_args *> args
     cdef char *y = a.y + first * a.rows * a.cols * batch.kernels.itemsize
     run_sum_steps(args, first, n, batch, worker)
-    batch.kernels.scale(1.0 / <double> a.steps, 0, y, y, n * a.rows * a.cols)
+    _divide(y, a.steps, n * a.rows * a.cols, batch.kernels.itemsize)
 
 
 @lowers("mean_steps", arrays="x *sc -> out *c")
@@ -121,6 +155,46 @@ def _max_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+# Between `rows` times `steps` rows and themselves
+cdef struct hl_cumulative_sum_args:
+    int reverse
+    ptrdiff_t rows, steps, cols
+    const char *x
+    char *y
+
+
+cdef void run_cumulative_sum(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                             Worker *worker) noexcept nogil:
+    cdef const hl_cumulative_sum_args *a = <const hl_cumulative_sum_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.steps * a.cols * batch.kernels.itemsize
+    batch.kernels.cumulative_sum(a.reverse, a.x + at, n * a.rows, a.steps, a.cols, a.y + at)
+
+
+@lowers("cumulative_sum", arrays="x *sc -> out *sc")
+def _cumulative_sum(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_cumulative_sum_args *a = <hl_cumulative_sum_args *> to.fill(
+        run_cumulative_sum, HL_BY_EXAMPLE, sizeof(hl_cumulative_sum_args)
+    )
+    axis = len(x.dims) + attributes["axis"]
+    if not 0 <= axis < len(x.dims):
+        raise ValueError(
+            f"cumulative_sum goes along axes -1 to {-len(x.dims)} here, not {attributes['axis']}"
+        )
+    a.reverse = attributes["reverse"]
+    a.rows, a.steps = to.apart(prod(x.dims[:axis])), x.dims[axis]
+    a.cols = prod(x.dims[axis + 1 :])
+    a.x, a.y = x.data, y.data
+
+
+cdef struct hl_max_steps_gradient_args:
+    ptrdiff_t rows, steps, cols
+    const char *dy
+    const char *x
+    const char *y
+    char *dx
+
+
 cdef void run_max_steps_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                  Worker *worker) noexcept nogil:
     cdef const hl_max_steps_gradient_args *a = <const hl_max_steps_gradient_args *> args
@@ -137,6 +211,15 @@ def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes)
     )
     a.rows, a.steps, a.cols = to.apart(prod(x.dims[:-2])), x.dims[-2], x.dims[-1]
     a.dy, a.x, a.y, a.dx = dy.data, x.data, y.data, dx.data
+
+
+cdef struct hl_standardize_args:
+    int invert
+    ptrdiff_t rows, cols, run
+    const char *x
+    const char *mean
+    const char *variance
+    char *y
 
 
 cdef void run_standardize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
