@@ -12,6 +12,8 @@ from ..trace import Node, Value, apply, emit
 if TYPE_CHECKING:
     from ..plan import Plan
 
+__all__ = ["ACCUMULATE", "LOSS", "METRIC", "loss", "metric"]
+
 
 def loss(
     kind: str,
