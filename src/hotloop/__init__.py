@@ -35,7 +35,7 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import datasets, kernels, profiling, utils
+    from . import backend, datasets, kernels, profiling, tree, utils
 
 __all__ = [
     "Initializer",
@@ -50,6 +50,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -63,8 +64,10 @@ __all__ = [
     "optimizers",
     "profiling",
     "regularizers",
+    "saving",
     "set_num_threads",
     "show_config",
+    "tree",
     "utils",
 ]
 
@@ -74,7 +77,7 @@ registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
-    if name in ("datasets", "kernels", "profiling", "sklearn", "utils"):
+    if name in ("backend", "datasets", "kernels", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
