@@ -23,6 +23,7 @@ from . import (
     saving,
 )
 from .config import set_num_threads, show_config
+from .doors import door
 from .initializers import Initializer
 from .layers import Input, Layer
 from .losses import Loss
@@ -72,6 +73,7 @@ __all__ = [
 ]
 
 files.models.enter(saving)
+_unknown = door(__name__)
 registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 
@@ -79,7 +81,7 @@ def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
     if name in ("backend", "datasets", "kernels", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return _unknown(name)
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import naming
 from .config import (
@@ -14,6 +14,7 @@ from .config import (
     set_floatx,
     set_image_data_format,
 )
+from .doors import door
 from .graph.trace import Value
 
 __all__ = [
@@ -132,3 +133,7 @@ def is_int_dtype(dtype: Any) -> bool:
     (True, False)
     """
     return standardize_dtype(dtype) in _WHOLE
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import registry
+from .doors import door
 from .files.models import deserialized, serialized
 from .naming import instantiate
 
@@ -184,3 +185,7 @@ def _factor(name: str, value: float) -> float:
 
 
 _TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

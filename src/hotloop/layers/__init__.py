@@ -1,5 +1,8 @@
 """Layers: the parts that models are made of. One file per family."""
 
+from typing import TYPE_CHECKING
+
+from ..doors import door
 from . import operators as operators  # which makes values have them
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer, deserialize, serialize
@@ -33,6 +36,8 @@ from .normalization import (
     UnitNormalization,
 )
 from .pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
+from .pooling import GlobalAveragePooling1D as GlobalAvgPool1D
+from .pooling import GlobalMaxPooling1D as GlobalMaxPool1D
 from .preprocessing import CategoryEncoding, Discretization, Normalization, Rescaling
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
@@ -55,6 +60,8 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
     "Identity",
     "Input",
@@ -90,3 +97,7 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)
