@@ -212,6 +212,8 @@ class Op:
     sums_examples : bool
         Whether it adds up all examples, so that its outputs are of none. Others have a batch if
         one of their inputs has.
+    makes_examples : bool
+        Whether its outputs are of each example though its inputs are of none.
     gradient : callable, optional
         gradient(node, wanted, *dys) adds the nodes that compute the gradients of the wanted
         inputs, and returns one, or None, for each input. There is a dy for each output, None where
@@ -271,6 +273,7 @@ class Op:
     weights: Collection[int] = ()
     of_examples: bool = False
     sums_examples: bool = False
+    makes_examples: bool = False
     gradient: Callable[..., Gradients] | None = None
     flops: Callable[[Node], int] = no_flops
     bytes: Callable[[Node, Callable[[Value], int]], int] = all_once

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import naming, overriding
 from ..console import say
 from ..files.models import model_files
-from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
+from ..graph.trace import Value, check_features, flat, in_layer, recorder_of, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from . import structure
 from .order import in_order
@@ -508,6 +508,8 @@ class Model(Trainer, Layer):
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
+        if (recorder := recorder_of(x)) is not None:
+            return recorder.call_layer(self, x, training)
         if not isinstance(x, np.ndarray):
             parts = flat(x)
             if parts and all(isinstance(part, Value) for part in parts):

@@ -24,6 +24,12 @@ from .elementwise import (
     prelu,
     scale,
 )
+from .examples import (
+    AS_EXAMPLES,
+    AS_WHOLE,
+    as_examples,
+    as_whole,
+)
 from .indices import (
     INDICES,
     PREPARE,
@@ -119,6 +125,8 @@ __all__ = [
     "ADD",
     "ADD_BIAS",
     "ASSIGN",
+    "AS_EXAMPLES",
+    "AS_WHOLE",
     "AVERAGE",
     "BATCH_MATMUL",
     "BATCH_NORMALIZATION",
@@ -154,6 +162,8 @@ __all__ = [
     "add",
     "add_bias",
     "alpha_dropout",
+    "as_examples",
+    "as_whole",
     "batch_matmul",
     "batch_normalization",
     "cast",
