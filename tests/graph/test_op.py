@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hotloop import backends, optimizers
+from hotloop import backends, layers, models, optimizers, utils
 from hotloop.backends import numpy as reference
 from hotloop.backends import own
 from hotloop.backends.formulas import ACTIVATIONS
@@ -136,6 +136,7 @@ CASES = {
     "unit_rows_gradient": Case([x(2, 4), x(2, 4)], 24 * X),
     "sum_steps": Case([x(2, 4)], 8 * (X + 12)),
     "mean_steps": Case([x(2, 4)], 8 * (X + 12)),
+    "cumulative_sum": Case([x(2, 4)], 16 * X, 0, {"axis": -2, "reverse": False}),
     "repeat_steps": Case([x(4)], 8 * (12 + X), 0, {"steps": 2}),
     "max_steps": Case([x(2, 4)], 8 * (X + 12)),
     "max_steps_gradient": Case([x(4), x(2, 4), x(4)], 8 * (24 + 2 * X), 0, {}, (0,)),
@@ -381,7 +382,69 @@ def test_a_record_says_what_is_the_user_s(op: Op) -> None:
     users = {"own_activation": "scalar", "lambda": "python"}
     assert op.users(node) == users.get(op.name.removesuffix("_gradient"), "")
     assert own.may_raise(node) == (own.server(node) == "python")
-    assert (own.server(node) is None) == (not op.users(node))
+    assert (own.server(node) is None) == (not op.users(node) and not op.in_python)
+
+
+@every_op
+def test_a_record_says_whether_the_core_has_a_step(op: Op) -> None:
+    need("cython")
+    from hotloop.backends.compiled.steps import LOWERINGS
+
+    users = op.users(Example(op).node) == "python"
+    if runs(op):
+        assert (op.name in LOWERINGS) == (not op.in_python and not users)
+
+
+def test_what_the_core_has_no_step_for_python_does_in_training_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Same numbers on every backend, and the profile says whose it is."""
+    monkeypatch.setattr("hotloop.graph.op.OPS", dict(OPS))
+
+    def reference(run: Any, node: Node) -> None:
+        a, b, out = (run.array(value) for value in (*node.inputs, node.output))
+        np.multiply(a, b, out=out)
+
+    product = Op(
+        "slow_product",
+        "x w in Python.",
+        shape=like_first,
+        weights=(1,),
+        gradient=lambda node, wanted, dy: (
+            emit(product, dy, node.inputs[1])[0],
+            ops.sum_to(ops.multiply(dy, node.inputs[0]), node.inputs[1]),
+        ),
+        reference=reference,
+        why_not={"cython": "it is slow", "numba": "it is slow", "profile": "it is slow"},
+    )
+
+    class Product(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight((input_shape[-1],), "ones")
+
+        def call(self, value: Any) -> Any:
+            return emit(product, value, parameter(self.w))[0]
+
+    rng = np.random.default_rng(4)
+    features, labels = rng.normal(size=(11, 3)).astype("float32"), rng.normal(size=(11, 2))
+    found = []
+    before = backends.current()
+    for name in ("numpy", "cython"):
+        need(name)
+        backends.select(name)
+        try:
+            utils.set_random_seed(3)
+            model = models.Sequential([layers.Input((3,)), Product(), layers.Dense(2)])
+            model.compile("adam", "mse")
+            model.fit(features, labels, batch_size=4, epochs=3, verbose=0)
+            found.append([*model.get_weights(), model.predict(features, verbose=0)])
+            if name == "cython":
+                rows = model.profile(features, labels, batch_size=4, steps=2).rows
+                assert {row.backend for row in rows if row.op == "slow_product"} == {"python"}
+        finally:
+            backends.select(before)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("op", [ops.LOSS, ops.METRIC], ids=str)
@@ -797,7 +860,7 @@ def test_ops_say_how_their_inputs_must_be_kept() -> None:
 
 # Any of these holds them, or turns them into the nearest that it holds.
 NUMBERS = [-3.7, -0.5, 0.0, 1.0, 2.5, 255.0, 256.0, 1e10, -1e10, np.nan, np.inf, -np.inf]
-DTYPES = ["float32", "float64", "int32", "uint8"]
+DTYPES = ["float32", "float64", "int32", "uint8", "bool"]
 
 
 @pytest.mark.parametrize("to", DTYPES)
@@ -807,6 +870,8 @@ def test_casts(of: str, to: str) -> None:
     least = {"int32": -(2**31), "uint8": 0}
 
     def by_hand(number: float, dtype: str) -> Any:
+        if dtype == "bool":
+            return number != 0
         if dtype in most:
             if number != number:
                 return 0

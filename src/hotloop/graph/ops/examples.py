@@ -8,6 +8,8 @@ from __future__ import annotations
 from ..op import Dims, Op, Run
 from ..trace import Node, Value, apply
 
+__all__ = ["AS_EXAMPLES", "AS_WHOLE", "as_examples", "as_whole"]
+
 _NOTHING = {"profile": "nothing is done", "backends": "nothing is done"}
 
 

@@ -15,6 +15,8 @@ from .shapes import reshape
 if TYPE_CHECKING:
     from ..plan import Plan
 
+__all__ = ["ACCUMULATE", "LOSS", "METRIC", "loss", "metric"]
+
 
 def loss(
     kind: str,

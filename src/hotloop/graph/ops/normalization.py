@@ -16,6 +16,15 @@ from .reductions import over_examples, sum_row
 from .shapes import reshape
 from .weights import weights_of
 
+__all__ = [
+    "BATCH_NORMALIZATION",
+    "COLUMN_MOMENTS",
+    "NORMALIZE",
+    "batch_normalization",
+    "layer_norm",
+    "standardize",
+]
+
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 _GRADIENT = _SEVERAL | {"gradient": "of a gradient"}
 
