@@ -23,12 +23,12 @@ from . import (
     saving,
 )
 from .config import set_num_threads, show_config
+from .errors import NonFiniteError
 from .initializers import Initializer
 from .layers import Input, Layer
 from .losses import Loss
 from .metrics import Metric
 from .models import Model, Sequential
-from .models.diagnosis import NonFiniteError
 from .optimizers import Optimizer
 from .regularizers import Regularizer
 from .variables import Variable
