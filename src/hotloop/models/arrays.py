@@ -48,7 +48,7 @@ class Arrays:
         feed = Feed(data.x, data.rows) if self.objective is None else data.feed(self.objective)
         batches = feed.batches(size)
         self.steps = min(steps or batches, batches)
-        ready = task.ready(data.form, size, self.objective)
+        ready = task.ready_for(data, size, self.objective)
         self._part = Part(ready, feed, data, self.objective, 0, self.steps)
 
     def begin(self) -> bool:
@@ -109,7 +109,7 @@ class ArrayEpochs:
         size = examples.batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
         self.newest, self.batch_size = data, size
         self.objective = task.objective(data)
-        self.ready: Callable[[], Ready] = partial(task.ready, data.form, size, self.objective)
+        self.ready: Callable[[], Ready] = partial(task.ready_for, data, size, self.objective)
         self._feed = data.feed(self.objective)
         self._batches = self._feed.batches(size)
         self.steps = steps_per_epoch or self._batches

@@ -363,7 +363,7 @@ class Model(Trainer, Layer):
         layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
         return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
 
-    def _in_output_form(self, outputs: list[Any]) -> Any:
+    def in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
         form = self.output_form  # `_in_form`, without a call: each call of a model asks
         if isinstance(form, dict):
@@ -526,7 +526,7 @@ class Model(Trainer, Layer):
                 return self.extend(x[0] if alone else x)
         if training is not None:
             self._check_training(training, symbolic=False)
-        return self.predict_on_batch(x)
+        return self._outputs_for(x)
 
 
 structure.kinds["Model"] = Model

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..graph import ops, statistics
+from ..graph.op import OPS
 from ..graph.trace import Node, Value, apply, in_layer
+from ..graph.updates import penalty_factors
 from ..variables import Variable
 from .recorder import Entry, Recorder, frozen
 from .tensor import Tensor
@@ -108,6 +111,25 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
     return recorder.step(("loss", id(loss), *slots), record)[0]
 
 
+def call_penalty(recorder: Recorder, weight: Variable) -> Tensor:
+    """What a weight's regularizer adds to the loss."""
+    slot = recorder.slots_of(lambda: recorder.tensor(weight).slot)
+
+    def record() -> Entry:
+        w = recorder.values[slot]
+        l1, l2 = penalty_factors(weight)
+        plain = apply(OPS["unpack"], w) if w.row_axes else w
+        terms = []
+        if l1:
+            terms.append(ops.scale(total_of(apply(OPS["absolute"], plain, alpha=0.0)), l1))
+        if l2:
+            terms.append(ops.scale(total_of(ops.multiply(plain, plain)), l2))
+        total = reduce(ops.add, terms) if terms else ops.scale(total_of(plain), 0.0)
+        return recorder.entry([total], keeps=(weight.regularizer,))
+
+    return recorder.step(("penalty", id(weight.regularizer), slot), record)[0]
+
+
 def total_of(x: Value) -> Value:
     """The sum of all numbers of an array."""
     return ops.reshape(apply(ops.BIAS_GRADIENT, ops.reshape(x, (x.size, 1))), ())
@@ -188,3 +210,4 @@ def shape_of(nest: Any) -> Any:
 Recorder.call_layer = call_layer
 Recorder.call_loss = call_loss
 Recorder.call_function = call_function
+Recorder.call_penalty = call_penalty
