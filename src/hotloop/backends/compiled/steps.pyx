@@ -161,6 +161,7 @@ cdef class Lowering:
 include "families/data.pxi"
 include "families/dense.pxi"
 include "families/elementwise.pxi"
+include "families/programs.pxi"
 include "families/random.pxi"
 include "families/rows.pxi"
 include "families/normalization.pxi"
