@@ -356,6 +356,23 @@ typedef struct hl_columns_args {
     char *y;
 } hl_columns_args;
 
+/* y[i] = x[places[i]] for `moved` numbers of `item` bytes, or those of `fill` where a place is -1;
+ * back: y[places[i]] += x[i] instead, y having `size` numbers. */
+typedef struct hl_move_args {
+    ptrdiff_t size, moved, item;
+    const int64_t *places;
+    char fill[8];
+    const char *x;
+    char *y;
+} hl_move_args;
+
+/* The same bytes for each example. */
+typedef struct hl_each_example_args {
+    ptrdiff_t bytes;
+    const char *x;
+    char *y;
+} hl_each_example_args;
+
 /* Numbers of one dtype as those of another. x is as the user's arrays are. */
 typedef struct hl_cast_args {
     hl_source x;
