@@ -1,7 +1,7 @@
 """Movements: what becomes of the places of an array's numbers when it is cut, flipped, tiled ...
 
-A movement is done to the places 0, 1, 2 ... of an array's numbers, once; the numbers follow. A place
-of -1 is where no number goes.
+A movement is done to the places 0, 1, 2 ... of an array's numbers, once; the numbers follow. A
+place of -1 is where no number goes.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ MOVEMENTS: Mapping[str, Movement] = {
         lambda places, numbers, axis: np.take(places, numbers.array, axis),
         lambda dims, numbers, axis: (*dims[:axis], *numbers.array.shape, *dims[axis + 1 :]),
     ),
-    "broadcast": Movement(
-        lambda places, dims: np.broadcast_to(places, dims), lambda _, dims: dims
-    ),
+    "broadcast": Movement(lambda places, dims: np.broadcast_to(places, dims), lambda _, dims: dims),
     "cut": Movement(_cut, _cut_dims),
     "diagonal": Movement(
         lambda places, offset, axes: np.diagonal(places, offset, *axes),
@@ -156,6 +154,7 @@ def moved_dims(how: str, options: Mapping[str, Any], dims: Dims) -> Dims:
         return movement.dims(dims, **options)
     if is_open(dims):
         raise ValueError(
-            f"{how} needs lengths that are known, not the shape {tuple(dims)}; give Input its lengths"
+            f"{how} needs lengths that are known, not the shape {tuple(dims)}; give Input its "
+            "lengths"
         )
     return places(how, tuple(options.items()), dims).shape

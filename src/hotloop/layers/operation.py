@@ -61,9 +61,7 @@ def as_layer(function: Any, args: Any, kwargs: Any) -> Any:
     """A layer of a function, called on the values among its arguments."""
     values: list[Value] = []
     arguments = [_encoded(list(args), values, function.__name__), {}]
-    arguments[1] = {
-        name: _encoded(one, values, function.__name__) for name, one in kwargs.items()
-    }
+    arguments[1] = {name: _encoded(one, values, function.__name__) for name, one in kwargs.items()}
     floats = [x.dtype for x in values if x.dtype.startswith("float")]
     layer = Operation(
         f"{'random' if function.__module__ == 'hotloop.random' else 'ops'}.{function.__name__}",

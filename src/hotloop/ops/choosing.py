@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.movements import Numbers
 from ..graph import ops as graph_ops
 from ..graph.op import OPS
 from ..graph.ops import along
-from ..graph.ops.movements import Numbers, as_matrix_kept, each_example, move
+from ..graph.ops.movements import as_matrix_kept, each_example, move
 from ..graph.trace import Value, apply
 from ..variables import Variable
 from .dtypes import name_of
@@ -310,9 +311,17 @@ def scatter_update(
     reduction : {"add", "mul", "max", "min"}, optional
         What is done with the number that is there, instead of replacing it.
     """
-    functions = {None: None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+    functions = {
+        None: None,
+        "add": np.add,
+        "mul": np.multiply,
+        "max": np.maximum,
+        "min": np.minimum,
+    }
     if reduction not in functions:
-        raise ValueError(f"scatter_update: reduction must be add, mul, max, min or None: {reduction!r}")
+        raise ValueError(
+            f"scatter_update: reduction must be add, mul, max, min or None: {reduction!r}"
+        )
     function = functions[reduction]
     if not symbolic(inputs, indices, updates):
         out = array(inputs).copy()
@@ -341,14 +350,15 @@ def scatter_update(
         )
     spread = move(fresh, "at", numbers=Numbers(np.maximum(came, 0)), axis=0)
     hit = came >= 0
-    found = graph_ops.reshape(where(hit, _merged(reduction, flat, spread), flat), x.dims)
-    return found
+    return graph_ops.reshape(where(hit, _merged(reduction, flat, spread), flat), x.dims)
 
 
 def _merged(reduction: str | None, a: Value, b: Value) -> Value:
     from . import elements
 
-    name = {None: "", "add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}[reduction]
+    name = {None: "", "add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}[
+        reduction
+    ]
     merged: Value = getattr(elements, name)(a, b) if name else b
     return merged
 
@@ -367,9 +377,7 @@ def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Any:
     x = value(inputs)
     x, new = together(x, value(updates, x.dtype))
     starts = [int(i) for i in start_indices][x.batched :]
-    widths = tuple(
-        (i, n - i - m) for i, n, m in zip(starts, x.dims, new.dims, strict=True)
-    )
+    widths = tuple((i, n - i - m) for i, n, m in zip(starts, x.dims, new.dims, strict=True))
     spread = move(new, "pad", 0.0, widths=widths, mode="constant")
     hit = np.zeros(x.dims, bool)
     hit[tuple(slice(i, i + n) for i, n in zip(starts, new.dims, strict=True))] = True
@@ -476,9 +484,7 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
 
 
 @recorded
-def bincount(
-    x: Tensor, weights: Tensor = None, minlength: int = 0, sparse: bool = False
-) -> Any:
+def bincount(x: Tensor, weights: Tensor = None, minlength: int = 0, sparse: bool = False) -> Any:
     """How often each whole number from 0 on is there, or the sum of its weights."""
     _refuse_sparse("bincount", sparse)
     if not symbolic(x, weights):
@@ -489,7 +495,8 @@ def bincount(
         else:
             n = max(int(numbers.max(initial=0)) + 1, minlength)
             rows = [
-                np.bincount(row, None if w is None else w[i], n)[:n] for i, row in enumerate(numbers)
+                np.bincount(row, None if w is None else w[i], n)[:n]
+                for i, row in enumerate(numbers)
             ]
             found = np.stack(rows)
         return found.astype("int32" if w is None else w.dtype)
@@ -531,9 +538,7 @@ def unique(
     smallest. Of arrays, not of symbolic values.
     """
     only_arrays("unique", x)
-    found = np.unique(
-        array(x), return_index, return_inverse, return_counts, axis=axis
-    )
+    found = np.unique(array(x), return_index, return_inverse, return_counts, axis=axis)
     several = return_index or return_inverse or return_counts
     parts = [*found] if several else [found]
     if size is not None:

@@ -161,8 +161,10 @@ def cond(pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) 
 def _beside(pred: Tensor, *others: Tensor) -> Any:
     """A truth value of each example, with as many axes as what it chooses from."""
     held = value(pred, "bool")
-    axes = max([rank(x) for x in others if isinstance(x, Value)] + [np.ndim(x) if not isinstance(
-        x, Value) else 0 for x in others])
+    axes = max(
+        [rank(x) for x in others if isinstance(x, Value)]
+        + [np.ndim(x) if not isinstance(x, Value) else 0 for x in others]
+    )
     if held.batched and rank(held) < axes:
         return graph_ops.reshape(held, (*held.dims, *(1,) * (axes - rank(held))))
     return held
@@ -182,8 +184,9 @@ def switch(index: Tensor, branches: Sequence[Callable[..., Any]], *operands: Any
         from .elements import equal
 
         here = equal(at, i)
-        found = _mapped(lambda a, b, here=here: where(_beside(here, a, b), a, b),
-                        branch(*operands), found)
+        found = _mapped(
+            lambda a, b, here=here: where(_beside(here, a, b), a, b), branch(*operands), found
+        )
     return found
 
 
@@ -234,9 +237,7 @@ def while_loop(
         made = body(*held)
         new = tuple(made) if isinstance(made, list | tuple) else (made,)
         if going is not None:
-            new = _mapped(
-                lambda a, b, going=going: where(_beside(going, a, b), a, b), new, held
-            )
+            new = _mapped(lambda a, b, going=going: where(_beside(going, a, b), a, b), new, held)
         held, rounds = new, rounds + 1
     return held if several else held[0]
 
@@ -280,8 +281,11 @@ class _Rows(list[Any]):
 
 
 def _is_rows(xs: Any) -> bool:
-    return isinstance(xs, list) and bool(xs) and all(isinstance(x, Value) for x in xs) and all(
-        x.batched for x in xs
+    return (
+        isinstance(xs, list)
+        and bool(xs)
+        and all(isinstance(x, Value) for x in xs)
+        and all(x.batched for x in xs)
     )
 
 
@@ -392,5 +396,3 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: An
         return tuple(found) if isinstance(found, tuple) else np.asarray(found)
 
     return call
-
-

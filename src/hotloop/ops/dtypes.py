@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from .. import config
 
-# Each dtype and the next wider ones. "int" and "float" are Python's numbers, which take the dtype of
-# what they stand beside.
+# Each dtype and the next wider ones. "int" and "float" are Python's numbers, which take the
+# dtype of what they stand beside.
 _WIDER: Mapping[str, tuple[str, ...]] = {
     "bool": ("int",),
     "int": ("uint8", "int8"),

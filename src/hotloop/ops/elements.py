@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph import ops as graph_ops
+from ..graph.op import OPS
+from ..graph.ops.functions import elementwise
+from ..graph.trace import Value, apply
+from ..variables import Variable
+from .dtypes import name_of
+from .tensors import (
+    Tensor,
+    array,
+    cast_value,
+    common_dtype,
+    doc,
+    done,
+    float_dtype,
+    joined,
+    named,
+    of_variable,
+    only_arrays,
+    recorded,
+    symbolic,
+    value,
+)
+
 # ------------------------------------------------------------------------- each element
 
 
 def elements(name: str, *operands: Value) -> Value:
     """A function of each element, of values that are broadcast as a user means it."""
     aligned = joined(*operands, who=name)
-    if _all(x.dtype == "int32" for x in aligned) and name in _OF_FLOATS:
+    if all(x.dtype == "int32" for x in aligned) and name in _OF_FLOATS:
         wide = (cast_value(x, "float64") for x in aligned)  # which holds all of them
         return cast_value(elementwise(name, *wide), "int32")
     return elementwise(name, *aligned)
@@ -188,7 +217,9 @@ def _two_values(name: str, kind: str, dtype: str, x1: Tensor, x2: Tensor) -> Val
         return fast
     a, b = value(x1, dtype), value(x2, dtype)
     if kind == "number" and dtype == "bool":
-        found = elements({"add": "logical_or", "maximum": "logical_or"}.get(name, "logical_and"), a, b)
+        found = elements(
+            {"add": "logical_or", "maximum": "logical_or"}.get(name, "logical_and"), a, b
+        )
     else:
         found = elements(name, a, b)
     return cast_value(found, "bool") if kind == "compare" else found
@@ -349,6 +380,8 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Any:
     array([1., 0.], dtype=float32)
     """
     if x1 is None and x2 is None:
+        from .choosing import nonzero
+
         return nonzero(condition)
     dtype = common_dtype(x1, x2)
     if symbolic(condition, x1, x2):
@@ -407,7 +440,9 @@ def isclose(
     return logical_or(near, logical_and(isnan(a), isnan(b))) if equal_nan else near
 
 
-def _complex(name: str, summary: str, function: Callable[..., Any], real: Callable[..., Any]) -> Any:
+def _complex(
+    name: str, summary: str, function: Callable[..., Any], real: Callable[..., Any]
+) -> Any:
     def call(x: Tensor) -> Any:
         return real(value(x)) if symbolic(x) else function(array(x))
 
@@ -415,10 +450,10 @@ def _complex(name: str, summary: str, function: Callable[..., Any], real: Callab
 
 
 real = _complex("real", "The real part of x.", np.real, lambda x: x)
-imag = _complex("imag", "The imaginary part of x.", np.imag, lambda x: zeros_like(x))
+imag = _complex("imag", "The imaginary part of x.", np.imag, lambda x: multiply(x, 0.0))
 conj = _complex("conj", "The complex conjugate of x.", np.conj, lambda x: x)
 conjugate = _complex("conjugate", "The complex conjugate of x.", np.conj, lambda x: x)
-isreal = _complex("isreal", "Whether x is real.", np.isreal, lambda x: equal(zeros_like(x), 0))
+isreal = _complex("isreal", "Whether x is real.", np.isreal, lambda x: equal(x, x))
 angle = _complex(
     "angle",
     "The angle of a complex number, in radians.",
@@ -432,5 +467,3 @@ def view(x: Tensor, dtype: Any = None) -> Any:
     """The bytes of an array as numbers of another dtype."""
     only_arrays("view", x)
     return array(x).view(None if dtype is None else name_of(dtype))
-
-

@@ -236,15 +236,21 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
     if not symbolic(x):
         return np.asarray(np.linalg.norm(array(x, dtype), ord, axis, keepdims)).astype(dtype)
     x = value(x, dtype)
-    axes = tuple(range(rank(x))) if axis is None else axis if isinstance(axis, list | tuple) else (axis,)
+    axes = (
+        tuple(range(rank(x)))
+        if axis is None
+        else axis
+        if isinstance(axis, list | tuple)
+        else (axis,)
+    )
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
         return sqrt(_sum(square(x), axis=axes, keepdims=keepdims))
     if len(axes) == 1:
         if ord in (float("inf"), float("-inf")):
             return (_max if ord > 0 else _min)(absolute(x), axis=axes, keepdims=keepdims)
         if ord == 0:
-            from .elements import not_equal
             from .core import cast
+            from .elements import not_equal
 
             return _sum(cast(not_equal(x, 0.0), dtype), axis=axes, keepdims=keepdims)
         if ord == 1:

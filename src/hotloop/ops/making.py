@@ -245,5 +245,3 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     n = x.dims[0] if N is None else N
     powers = np.arange(n, dtype="float32")
     return power(expand_dims(x, -1), powers if increasing else powers[::-1].copy())
-
-

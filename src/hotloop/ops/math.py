@@ -188,6 +188,6 @@ def view_as_real(x: Tensor) -> Any:
 
 
 __all__ = [
-    "erf", "erfc", "erfinv", "fft", "fft2", "ifft2", "irfft", "istft", "logdet", "logsumexp", "rfft",
-    "rsqrt", "stft", "view_as_complex", "view_as_real",
+    "erf", "erfc", "erfinv", "fft", "fft2", "ifft2", "irfft", "istft", "logdet", "logsumexp",
+    "rfft", "rsqrt", "stft", "view_as_complex", "view_as_real",
 ]  # fmt: skip

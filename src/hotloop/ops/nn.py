@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import activations, config
-from ..graph import ops as graph_ops
-from ..graph.op import OPS
 from ..graph.trace import Value, apply
 from .core import cast
 from .elements import (
@@ -18,8 +16,6 @@ from .elements import (
     add,
     clip,
     divide,
-    equal,
-    exp,
     greater,
     log,
     logical_and,
@@ -33,19 +29,14 @@ from .elements import (
     where,
 )
 from .elements import tanh as _tanh
-from .making import zeros_like
 from .products import matmul
-from .reductions import max as _max
 from .reductions import mean, var
 from .reductions import sum as _sum
-from .shaping import expand_dims, moveaxis, reshape, squeeze, swapaxes
+from .shaping import moveaxis, reshape, squeeze, swapaxes
 from .tensors import (
     Tensor,
     array,
-    axis_of,
-    cast_value,
     doc,
-    done,
     float_dtype,
     inner_axis,
     named,
@@ -238,7 +229,7 @@ def _log_probability(p: Any, from_logits: bool, axis: int) -> Any:
 def sparse_categorical_crossentropy(
     target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
 ) -> Any:
-    """-log(p) of the class that the target numbers, over an axis; see `categorical_crossentropy`."""
+    """-log(p) of the class that the target numbers; see `categorical_crossentropy`."""
     from .choosing import one_hot
 
     p = _floats(output) if not symbolic(target, output) else value(output, float_dtype(output))
@@ -508,11 +499,12 @@ def fold(
     h, w = _pair(output_size)
     places, (high, wide) = _windows(h, w, kernel_size, dilation, padding, stride)
     ph, pw = _pair(padding)
-    batch, rows, n = shape_of(x)
+    batch, rows, _ = shape_of(x)
     c = rows // places.shape[0]
     parts = reshape(_floats(x), (batch, c, places.size))
     if isinstance(parts, Value):
-        from ..graph.ops.movements import MOVE_BACK, Numbers
+        from ..backends.movements import Numbers
+        from ..graph.ops.movements import MOVE_BACK
 
         options = {"numbers": Numbers(places.ravel()), "axis": 1}
         flat = apply(MOVE_BACK, parts, how="at", options=options, dims=(c, high * wide))
@@ -522,8 +514,4 @@ def fold(
     image = reshape(flat, (batch, c, high, wide))
     from .shaping import get_item
 
-    return get_item(
-        image, (slice(None), slice(None), slice(ph, high - ph), slice(pw, wide - pw))
-    )
-
-
+    return get_item(image, (slice(None), slice(None), slice(ph, high - ph), slice(pw, wide - pw)))

@@ -108,9 +108,9 @@ def _matmul(a: Value, b: Value) -> Value:
         return _by_matrix(a, as_matrix_kept(b))
     if a.batched and rank(a) == 2:
         raise ValueError(
-            f"matmul: the rows of {shown(a)} are the examples of a batch; a model multiplies them by "
-            f"a matrix without a batch, not by {shown(b)}; of each example's vectors, expand_dims "
-            "makes matrices"
+            f"matmul: the rows of {shown(a)} are the examples of a batch; a model multiplies them "
+            f"by a matrix without a batch, not by {shown(b)}; of each example's vectors, "
+            "expand_dims makes matrices"
         )
     if b.batched and rank(b) < 3:
         raise ValueError(f"matmul: {shown(b)} has a vector for each example; use expand_dims")
@@ -125,8 +125,8 @@ def _with_batch(x: Value, like: Value, *ranks: int) -> Value:
     if x.batched:
         if rank(x) != max(ranks):
             raise ValueError(
-                f"matmul: the batch of {shown(x)} does not stand beside that of the other; add axes "
-                "with expand_dims behind the first"
+                f"matmul: the batch of {shown(x)} does not stand beside that of the other; add "
+                "axes with expand_dims behind the first"
             )
         return x
     if rank(x) == rank(like):
@@ -286,7 +286,6 @@ def _einsum(subscripts: str, terms: list[str], out: str, values: list[Value]) ->
             f"einsum: in {subscripts!r} the batch, the first axis of "
             f"{' and '.join(map(shown, values))}, must be one letter, the first of the result too"
         )
-    values = [x for x in values]
     wanted = out[1:] if batch and out[:1] == batch else out
     held, term = values[0], inside[0]
     held, term = _alone(held, term, set(wanted).union(*inside[1:]))
@@ -363,7 +362,12 @@ def kron(x1: Tensor, x2: Tensor) -> Any:
 
 @recorded
 def cross(
-    x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+    x1: Tensor,
+    x2: Tensor,
+    axisa: int = -1,
+    axisb: int = -1,
+    axisc: int = -1,
+    axis: int | None = None,
 ) -> Any:
     """The cross products of vectors of two or three numbers along an axis."""
     dtype = _kind(x1, x2)
@@ -400,10 +404,9 @@ def trapezoid(y: Tensor, x: Tensor = None, dx: float = 1.0, axis: int = -1) -> A
     """The area below points along an axis, by trapezoids."""
     dtype = float_dtype(y) if x is None else float_dtype(y, x)
     if not symbolic(y, x):
-        heights = array(y, dtype)
-        places = None if x is None else array(x, dtype)
-        rule = getattr(np, "trapezoid", None) or np.trapz  # type: ignore[attr-defined]
-        return np.asarray(rule(heights, places, dx, axis)).astype(dtype)
+        heights = np.moveaxis(array(y, dtype), axis, -1)
+        widths = dx if x is None else np.diff(array(x, dtype))
+        return np.asarray(((heights[..., 1:] + heights[..., :-1]) / 2 * widths).sum(-1))
     heights = value(y, dtype)
     at = inner_axis(heights, axis, "trapezoid")
     middles = multiply(add(cut(heights, at, 1, None), cut(heights, at, None, -1)), 0.5)
@@ -439,5 +442,3 @@ def corrcoef(x: Tensor) -> Any:
     lengths = sqrt(_sum(square(rows), axis=1, keepdims=True))
     unit = divide(rows, lengths)
     return product(unit, unit, transpose_b=True)
-
-

@@ -2,6 +2,60 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..graph import ops as graph_ops
+from ..graph.op import OPS
+from ..graph.ops import along
+from ..graph.ops.movements import move, sum_of_examples
+from ..graph.trace import Value
+from .dtypes import name_of, narrowed
+from .elements import (
+    add,
+    divide,
+    elements,
+    greater,
+    isclose,
+    isnan,
+    less,
+    logical_not,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
+from .making import ones_like
+from .shaping import back, cut, joined_along, last, permuted, stack
+from .tensors import (
+    Array,
+    Tensor,
+    array,
+    array_function,
+    axis_of,
+    cast_value,
+    common_dtype,
+    done,
+    float_dtype,
+    inner_axes,
+    inner_axis,
+    named,
+    rank,
+    recorded,
+    shown,
+    size_of,
+    symbolic,
+    value,
+)
+
 # ----------------------------------------------------------------------------- reductions
 
 
@@ -24,9 +78,7 @@ def _kept(x: Value, found: Value, inner: tuple[int, ...], batch: bool, keepdims:
     return graph_ops.reshape(found, (1, *dims) if batch else dims)
 
 
-def _over(
-    x: Value, inner: tuple[int, ...], steps: Callable[[Value], Value]
-) -> Value:
+def _over(x: Value, inner: tuple[int, ...], steps: Callable[[Value], Value]) -> Value:
     """A reduction of axes, one run of neighbours after another, the last one first."""
     runs: list[list[int]] = []
     for axis in inner:
@@ -191,18 +243,12 @@ def _product_of_steps(x: Value) -> Value:
     _, n, _ = x.dims
     while n > 1:
         half = n // 2
-        first, second = _cut(x, 1, 0, half), _cut(x, 1, half, 2 * half)
+        first, second = cut(x, 1, 0, half), cut(x, 1, half, 2 * half)
         folded = elements("multiply", first, second)
-        rest = [_cut(x, 1, 2 * half, n)] if n % 2 else []
-        x = _side_by_side([folded, *rest], 1)
+        rest = [cut(x, 1, 2 * half, n)] if n % 2 else []
+        x = joined_along([folded, *rest], 1)
         n = half + n % 2
     return graph_ops.reshape(x, (x.dims[0], x.dims[2]))
-
-
-def _cut(x: Value, axis: int, start: Any, stop: Any, step: int = 1) -> Value:
-    """A slice along an axis of an example."""
-    cuts = tuple((start, stop, step) if i == axis else (None, None, 1) for i in range(len(x.dims)))
-    return move(x, "cut", cuts=cuts)
 
 
 @recorded
@@ -284,37 +330,18 @@ def _sorted_along(name: str, summary: str, sign_: float) -> Any:
         x = value(x)
         if x.dtype == "bool":
             x = cast_value(x, "uint8")
-        numbers = x if sign_ > 0 else negative(cast_value(x, "float64") if x.dtype == "uint8" else x)
+        numbers = (
+            x if sign_ > 0 else negative(cast_value(x, "float64") if x.dtype == "uint8" else x)
+        )
         if axis is None:
             if x.batched:
                 inner_axes(x, None, name)
             found = along.argmax(graph_ops.reshape(numbers, (x.size,)))
             return _kept(x, found, tuple(range(len(x.dims))), False, keepdims)
         at = inner_axis(x, axis, name)
-        return _kept(x, along.argmax(_last(numbers, at)), (at,), False, keepdims)
+        return _kept(x, along.argmax(last(numbers, at)), (at,), False, keepdims)
 
     return named(call, name, f"{summary} along an axis, of all if None; int32.")
-
-
-def _last(x: Value, axis: int) -> Value:
-    """An axis of an example moved to the end."""
-    axes = [i for i in range(len(x.dims)) if i != axis]
-    return _permuted(x, (*axes, axis))
-
-
-def _back(x: Value, axis: int) -> Value:
-    """The last axis of an example moved to where it was."""
-    axes = [*range(len(x.dims) - 1)]
-    axes.insert(axis, len(x.dims) - 1)
-    return _permuted(x, tuple(axes))
-
-
-def _permuted(x: Value, axes: tuple[int, ...]) -> Value:
-    if axes == tuple(range(len(axes))):
-        return x
-    if x.dtype.startswith("float"):
-        return graph_ops.permute(x, axes)
-    return move(x, "permute", axes=axes)
 
 
 argmax = _sorted_along("argmax", "The index of the largest number", 1.0)
@@ -333,7 +360,7 @@ def _cumulative(name: str, function: Callable[..., Any], summary: str) -> Any:
             numbers, axis = graph_ops.reshape(numbers, (numbers.size,)), 0
         at = inner_axis(numbers, axis, name)
         if name == "cumsum":
-            return _by_floats(numbers, lambda v: _back(_cumulative_sum(_last(v, at)), at))
+            return _by_floats(numbers, lambda v: back(_cumulative_sum(last(v, at)), at))
         return _scanned(numbers, at, lambda a, b: elements("multiply", a, b), 1.0)
 
     return named(call, name, f"{summary} along an axis; of all numbers in a row, if None.")
@@ -353,7 +380,7 @@ def _scanned(
     n, shift = x.dims[axis], 1
     while shift < n:
         widths = tuple((shift, 0) if i == axis else (0, 0) for i in range(len(x.dims)))
-        before = move(_cut(x, axis, 0, n - shift), "pad", neutral, widths=widths, mode="constant")
+        before = move(cut(x, axis, 0, n - shift), "pad", neutral, widths=widths, mode="constant")
         x = combine(before, x)
         shift *= 2
     return x
@@ -388,13 +415,16 @@ def quantile(
     numbers = value(x, dtype)
     inner, batch = _axes(numbers, axis, "quantile")
     if batch:
-        raise ValueError(f"quantile: axis={axis} of {shown(numbers)} is over the batch; name others")
+        raise ValueError(
+            f"quantile: axis={axis} of {shown(numbers)} is over the batch; name others"
+        )
     rest = tuple(i for i in range(len(numbers.dims)) if i not in inner)
     rows = graph_ops.reshape(
-        _permuted(numbers, (*rest, *inner)),
+        permuted(numbers, (*rest, *inner)),
         (*(numbers.dims[i] for i in rest), size_of([numbers.dims[i] for i in inner])),
     )
-    ordered, n = sort(rows), rows.dims[-1]
+    ordered = along.take_along(rows, along.argsort(rows))
+    n = rows.dims[-1]
     found = []
     for share in np.atleast_1d(np.asarray(q, float)):
         at = share * (n - 1)
@@ -406,10 +436,11 @@ def quantile(
             "midpoint": 0.5 if high > low else 0.0,
             "nearest": float(np.round(at)) - low,
         }[method]
-        last = len(rows.dims) - 1
-        a, b = (_cut(ordered, last, i, i + 1) for i in (low, high))
+        a, b = (cut(ordered, len(rows.dims) - 1, i, i + 1) for i in (low, high))
         mixed = add(multiply(a, 1.0 - part), multiply(b, part))
-        found.append(_kept(numbers, graph_ops.reshape(mixed, rows.dims[:-1]), inner, False, keepdims))
+        found.append(
+            _kept(numbers, graph_ops.reshape(mixed, rows.dims[:-1]), inner, False, keepdims)
+        )
     if np.ndim(q) == 0:
         return found[0]
     if numbers.batched:
@@ -455,9 +486,7 @@ def _reduced_dtype(name: str, x: Array) -> str:
 
 def _nan_mean(x: Value, axis: Any, keepdims: bool) -> Value:
     there = cast_value(logical_not(isnan(x)), x.dtype)
-    return divide(
-        sum(where(isnan(x), 0.0, x), axis, keepdims), sum(there, axis, keepdims)
-    )  # type: ignore[no-any-return]
+    return divide(sum(where(isnan(x), 0.0, x), axis, keepdims), sum(there, axis, keepdims))  # type: ignore[no-any-return]
 
 
 def _nan_var(x: Value, axis: Any, keepdims: bool) -> Value:
@@ -478,9 +507,7 @@ nanmin = _without_nan(
 )
 nanmean = _without_nan("nanmean", np.nanmean, _nan_mean)
 nanvar = _without_nan("nanvar", np.nanvar, _nan_var)
-nanstd = _without_nan(
-    "nanstd", np.nanstd, lambda x, axis, keep: sqrt(_nan_var(x, axis, keep))
-)
+nanstd = _without_nan("nanstd", np.nanstd, lambda x, axis, keep: sqrt(_nan_var(x, axis, keep)))
 
 
 nanmedian = array_function("nanmedian", np.nanmedian, "As `median`, without NaN.", True)
@@ -488,9 +515,6 @@ nanquantile = array_function("nanquantile", np.nanquantile, "As `quantile`, with
 nanpercentile = array_function(
     "nanpercentile", np.nanpercentile, "As `percentile`, without NaN.", True
 )
-nanargmax = array_function("nanargmax", np.nanargmax, "As `argmax`, without NaN.")
-nanargmin = array_function("nanargmin", np.nanargmin, "As `argmin`, without NaN.")
 nancumsum = array_function("nancumsum", np.nancumsum, "As `cumsum`, without NaN.")
 nancumprod = array_function("nancumprod", np.nancumprod, "As `cumprod`, without NaN.")
-unravel_index = array_function("unravel_index", np.unravel_index, "Places as an index an axis.")
 i0 = array_function("i0", np.i0, "The modified Bessel function of order 0.", True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..backends.movements import Numbers
 from ..graph import ops as graph_ops
 from ..graph.ops.matrices import triangle
-from ..graph.ops.movements import Numbers, each_example, move
+from ..graph.ops.movements import each_example, move
 from ..graph.trace import Value
 from ..lengths import Length, is_open
 from .tensors import (
@@ -282,7 +284,9 @@ def _item(x: Value, keys: tuple[Any, ...]) -> Value:
         elif isinstance(k, int | np.integer) and not isinstance(k, bool):
             at = int(k)
             if not isinstance(n, Length) and not -n <= at < n:
-                raise IndexError(f"x[...]: there is no index {at} along an axis of {n} of {shown(x)}")
+                raise IndexError(
+                    f"x[...]: there is no index {at} along an axis of {n} of {shown(x)}"
+                )
             cuts.append((at, at + 1 if at != -1 else None, 1))
             dims.append("drop")
         else:
@@ -338,8 +342,12 @@ def slice_(inputs: Tensor, start_indices: Any, shape: Any) -> Any:
     if not symbolic(inputs, start_indices):
         x = array(inputs)
         starts = [int(np.asarray(i)) for i in start_indices]
-        return x[tuple(slice(_clamped(i, n, m), _clamped(i, n, m) + n) for i, n, m in zip(
-            starts, shape, x.shape, strict=True))].copy()
+        return x[
+            tuple(
+                slice(_clamped(i, n, m), _clamped(i, n, m) + n)
+                for i, n, m in zip(starts, shape, x.shape, strict=True)
+            )
+        ].copy()
     x = value(inputs)
     keys: list[Any] = []
     for i, (start, n) in enumerate(zip(start_indices, shape, strict=True)):
@@ -425,7 +433,9 @@ def tile(x: Tensor, repeats: Any) -> Any:
         times = (1, *times[1:])
     times = (1,) * (rank(x) - len(times)) + tuple(map(int, times))
     if x.batched and (len(times) != rank(x) or times[0] != 1):
-        raise ValueError(f"tile: {times} of shape {shown(x)} repeats the batch, which stays as it is")
+        raise ValueError(
+            f"tile: {times} of shape {shown(x)} repeats the batch, which stays as it is"
+        )
     if x.batched:
         times = times[1:]
     x = graph_ops.reshape(x, (1,) * (len(times) - len(x.dims)) + x.dims)
@@ -596,7 +606,7 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Any:
         bounds = [n // parts * i for i in range(parts + 1)]
     else:
         bounds = [0, *(int(i) for i in indices_or_sections), n]
-    return [cut(x, at, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [cut(x, at, a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def cut(x: Value, axis: int, start: Any, stop: Any, step: int = 1) -> Value:
@@ -767,5 +777,3 @@ def shape(x: Tensor) -> tuple[Any, ...]:
     (1, 3)
     """
     return shape_of(x)
-
-

@@ -77,13 +77,11 @@ def symbolic(*things: Any) -> bool:
 
 
 def recorded(function: Callable[P, R]) -> Callable[P, R]:
-    """A function of `hotloop.ops`: on a model's values, outside of all calls, it becomes a layer."""
+    """A function of `hotloop.ops`: on a model's values, outside of all calls, a layer."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not is_recording() and any(
-            isinstance(leaf, Value) for leaf in leaves((args, kwargs))
-        ):
+        if not is_recording() and any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
             from ..layers.operation import as_layer
 
             return cast(R, as_layer(call, args, kwargs))
@@ -112,8 +110,10 @@ def array(x: Tensor, dtype: str | None = None) -> Array:
 def done(found: Any) -> Any:
     """What NumPy made, with 32 bits; also of lists and tuples."""
     if isinstance(found, list | tuple):
-        return type(found)(map(done, found)) if type(found) in (list, tuple) else tuple(
-            map(done, found)
+        return (
+            type(found)(map(done, found))
+            if type(found) in (list, tuple)
+            else tuple(map(done, found))
         )
     result = np.asarray(found)
     if result.dtype.kind in "iu":
@@ -306,8 +306,8 @@ def joined(*tensors: Value, who: str) -> tuple[Value, ...]:
         if not fits:
             shapes = " and ".join(map(shown, tensors))
             raise ValueError(
-                f"{who}: the shapes {shapes} cannot be broadcast to each other: the batch, None, is "
-                "the first axis, and stands beside itself or 1; add axes with expand_dims"
+                f"{who}: the shapes {shapes} cannot be broadcast to each other: the batch, None, "
+                "is the first axis, and stands beside itself or 1; add axes with expand_dims"
             )
         found.append(x)
     return tuple(found)
@@ -336,8 +336,8 @@ def named(function: Callable[..., Any], name: str, doc: str) -> Any:
 def doc(summary: str, arguments: str, result: str) -> str:
     return (
         f"{summary}\n\nParameters\n----------\n{arguments} : array, number, Variable or symbolic "
-        f"value\n    Of any shape; several are broadcast to one.\n\nReturns\n-------\n{result}\n    "
-        "Of that shape; symbolic if an argument is.\n"
+        "value\n    Of any shape; several are broadcast to one.\n\nReturns\n-------\n"
+        f"{result}\n    Of that shape; symbolic if an argument is.\n"
     )
 
 
@@ -368,5 +368,3 @@ def only_arrays(name: str, *things: Any) -> None:
 
 def values_in(things: Any) -> list[Value]:
     return [x for x in leaves(things) if isinstance(x, Value)]
-
-

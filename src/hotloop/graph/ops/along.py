@@ -67,8 +67,8 @@ def _chosen_dims(node: Node) -> tuple[Dims, ...]:
     x, index = node.inputs
     if x.dims[:-1] != index.dims[:-1]:
         raise ValueError(
-            f"{node.op.name} needs an index of the same axes but for the last one, not {index.shape} "
-            f"for {x.shape}"
+            f"{node.op.name} needs an index of the same axes but for the last one, not "
+            f"{index.shape} for {x.shape}"
         )
     return (index.dims,)
 

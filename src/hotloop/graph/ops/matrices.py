@@ -1,6 +1,6 @@
 """Linear algebra: functions of the matrices that stand in the last two axes, by NumPy's LAPACK.
 
-Their gradients are written with products, as Giles (2008) has them and, of singular and eigenvalues,
+Their gradients are written with products, as Giles (2008) has them and, of singular values,
 Townsend (2016).
 """
 
@@ -155,9 +155,7 @@ INVERSE = _record(
 def _of_determinant(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
     (a,) = node.inputs
     factor = multiply(dy, node.output) if node.op is DETERMINANT else dy
-    return (
-        multiply(transposed(apply(INVERSE, a)), reshape(factor, (*factor.dims, 1, 1))),
-    )
+    return (multiply(transposed(apply(INVERSE, a)), reshape(factor, (*factor.dims, 1, 1))),)
 
 
 DETERMINANT: Op = _record(
@@ -235,9 +233,7 @@ GAPS = _record(
 )
 
 
-def _of_eigh(
-    node: Node, wanted: tuple[bool, ...], dw: Value | None, dv: Value | None
-) -> Gradients:
+def _of_eigh(node: Node, wanted: tuple[bool, ...], dw: Value | None, dv: Value | None) -> Gradients:
     w, v = node.outputs
     inner: list[Value | None] = [None, None]
     if dw is not None:

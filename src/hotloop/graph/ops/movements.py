@@ -1,7 +1,7 @@
 """Numbers in other places: slices, flips, tiles, diagonals and the like, one op for all of them.
 
-What a movement does is said by what it makes of the places of an example's numbers, 0, 1, 2 ...: the
-numbers follow. A place of -1 is where no number goes: there stands a number that is given.
+What a movement does is said by what it makes of the places of an example's numbers, 0, 1, 2 ...:
+the numbers follow. A place of -1 is where no number goes: there stands a number that is given.
 """
 
 from __future__ import annotations
