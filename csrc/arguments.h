@@ -153,15 +153,6 @@ typedef struct hl_own_activation_gradient_args {
     char *dx;
 } hl_own_activation_gradient_args;
 
-/* As many axes as NumPy's arrays had for long. */
-#define HL_MAX_BROADCAST 32
-
-/* Elements from one index to the next, 0 where an operand stays, and from one example to the next. */
-typedef struct hl_strides {
-    ptrdiff_t axis[HL_MAX_BROADCAST];
-    ptrdiff_t example;
-} hl_strides;
-
 /* How operands are broadcast to an output: along its axes, of which those that all operands pass
  * alike are one. The last axis has strides of 1 and 0. */
 typedef struct hl_broadcast {
@@ -187,6 +178,12 @@ typedef struct hl_choice_gradient_args {
     const char *dy, *a, *b;
     char *da;
 } hl_choice_gradient_args;
+
+/* Of what has no batch, an example is one element. */
+typedef struct hl_program_args {
+    ptrdiff_t size;
+    const hl_program *program;
+} hl_program_args;
 
 typedef struct hl_scale_args {
     double factor, offset;

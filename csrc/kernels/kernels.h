@@ -6,6 +6,7 @@
 #include "pack.h"
 #include "gemm_row.h"
 #include "elementwise.h"
+#include "program.h"
 #include "noise.h"
 #include "rows.h"
 #include "normalization.h"
@@ -40,6 +41,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .nr = 2 * VL,
     .activations = "linear" HL_ACTIVATIONS(HL_WORD),
     .merges = HL_MERGES(HL_WORD),
+    .functions = HL_VECTOR_FUNCTIONS(HL_WORD) HL_LIBRARY_FUNCTIONS(HL_WORD),
     .gemm = N(gemm),
     .gemm_row = N(gemm_row),
     .gemm_row_transposed = N(gemm_row_transposed),
@@ -53,6 +55,7 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .merge = N(merge),
     .choice_gradient = N(choice_gradient),
     .scale = N(scale),
+    .program = N(program),
     .dropout = N(dropout),
     .alpha_dropout = N(alpha_dropout),
     .gaussian = N(gaussian),

@@ -81,7 +81,7 @@ class Placement:
         """Decides which outputs stand where their input stood."""
         last_use = dict(last_read)  # of a buffer, whatever its names
         for i, node in enumerate(nodes):
-            if not node.outputs or node.output not in last_read:
+            if not node.inputs or not node.outputs or node.output not in last_read:
                 continue
             source = node.inputs[0]
             root = self.root(source)

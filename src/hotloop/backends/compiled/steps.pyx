@@ -160,6 +160,7 @@ cdef class Lowering:
 include "families/data.pxi"
 include "families/dense.pxi"
 include "families/elementwise.pxi"
+include "families/programs.pxi"
 include "families/random.pxi"
 include "families/rows.pxi"
 include "families/normalization.pxi"

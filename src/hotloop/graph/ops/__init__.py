@@ -24,6 +24,12 @@ from .elementwise import (
     prelu,
     scale,
 )
+from .functions import (
+    CONSTANT,
+    constant,
+    elementwise,
+    where,
+)
 from .indices import (
     INDICES,
     PREPARE,
@@ -56,6 +62,9 @@ from .normalization import (
     batch_normalization,
     layer_norm,
     standardize,
+)
+from .programs import (
+    PROGRAM,
 )
 from .python import (
     python,
@@ -128,6 +137,7 @@ __all__ = [
     "CLIP_BY_NORM",
     "CLIP_BY_VALUE",
     "COLUMN_MOMENTS",
+    "CONSTANT",
     "CONSTRAIN",
     "DECAY",
     "DENSE",
@@ -144,6 +154,7 @@ __all__ = [
     "PENALTY_GRADIENT",
     "PERMUTE",
     "PREPARE",
+    "PROGRAM",
     "RESHAPE",
     "SQUARE_SUM",
     "UPDATE",
@@ -159,7 +170,9 @@ __all__ = [
     "cast",
     "columns",
     "concatenate",
+    "constant",
     "dropout",
+    "elementwise",
     "encode",
     "gaussian_dropout",
     "gaussian_noise",
@@ -196,4 +209,5 @@ __all__ = [
     "sum_steps",
     "sum_to",
     "unit_rows",
+    "where",
 ]
