@@ -24,21 +24,22 @@ from . import (
 )
 from .config import set_num_threads, show_config
 from .doors import door
+from .errors import NonFiniteError
 from .initializers import Initializer
 from .layers import Input, Layer
 from .losses import Loss
 from .metrics import Metric
 from .models import Model, Sequential
-from .models.diagnosis import NonFiniteError
 from .optimizers import Optimizer
 from .regularizers import Regularizer
 from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import backend, datasets, kernels, profiling, tree, utils
+    from . import backend, datasets, kernels, ops, profiling, tree, utils
 
 __all__ = [
+    "GradientTape",
     "Initializer",
     "Input",
     "Layer",
@@ -79,7 +80,9 @@ registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
-    if name in ("backend", "datasets", "kernels", "profiling", "sklearn", "tree", "utils"):
+    if name in ("GradientTape", "grad", "value_and_grad"):
+        return getattr(import_module(".tape", __name__), name)
+    if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
     return _unknown(name)
 

@@ -66,14 +66,11 @@ ROWS: tuple[tuple[str, str], ...] = (
 # Arguments that no class or function of hotloop's has.
 ARGUMENTS: tuple[tuple[str, str], ...] = (
     (
-        "lora_rank lora_alpha quantization_config loss_scale_factor",
+        "lora_rank lora_alpha quantization_config gptq_unpacked_column_size loss_scale_factor",
         "float32, or float64 everywhere",
     ),
     ("renorm renorm_clipping renorm_momentum synchronized", "`BatchNormalization` as in its paper"),
-    (
-        "sparse ragged optional",
-        "inputs are arrays; estimators of `hotloop.sklearn` take sparse ones",
-    ),
+    ("sparse ragged optional", "inputs are arrays; `hotloop.sklearn` takes sparse matrices"),
     ("tensor input_tensor", "`Model(value, ...)` begins with any value"),
     ("autocast aggregation synchronization layout", "one machine, one dtype"),
     ("zipped max_shard_size", "a file is one archive, or one file of weights"),

@@ -27,6 +27,7 @@ __all__ = [
     "is_float_dtype",
     "is_int_dtype",
     "is_keras_tensor",
+    "result_type",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
@@ -133,6 +134,20 @@ def is_int_dtype(dtype: Any) -> bool:
     (True, False)
     """
     return standardize_dtype(dtype) in _WHOLE
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype of what is computed from arrays of these dtypes, as in Keras.
+
+    Examples
+    --------
+    >>> result_type("int32", "float32"), result_type("uint8", "int8")
+    ('float32', 'int16')
+    """
+    from .ops.dtypes import result_type as promoted
+
+    return promoted(*dtypes)
+
 
 
 if not TYPE_CHECKING:  # which knows all names

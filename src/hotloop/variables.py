@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 # Held while numbers move between the two layouts, so that no thread meets them halfway.
 _moving = kept_over_forks(threading.RLock())
 
+# By thread: what does what is still to be done to variables, before somebody looks at them.
+waiting: dict[int, Callable[[], None]] = {}
+
+
+def settle() -> None:
+    """Has this thread's changes of variables done that were to wait for the end of its step."""
+    work = waiting.get(threading.get_ident())
+    if work is not None:
+        work()
+
+
 _deferring: ContextVar[bool] = ContextVar("deferring", default=False)
 
 
@@ -148,6 +159,8 @@ class Variable:
     @property
     def array(self) -> NDArray[Any]:
         """The numbers as a plain array that the Python backends update in place."""
+        if waiting:
+            settle()
         with _moving:
             if self._array is None:
                 if self._deferred is not None:
@@ -173,6 +186,8 @@ class Variable:
 
     def numpy(self) -> NDArray[Any]:
         """A copy of the numbers."""
+        if waiting:
+            settle()
         with _moving:
             if self._packed is None:
                 return self.array.copy()
@@ -192,6 +207,11 @@ class Variable:
 
         TypeError for what holds no real numbers.
         """
+        if (recorder := getattr(value, "recorder", None)) is not None:
+            recorder.assign(self, value)
+            return
+        if waiting:
+            settle()
         value = _numbers(value, self.path)
         if np.shape(value) != self.shape:
             raise ValueError(

@@ -176,7 +176,7 @@ class Interpreter:
     def array(self, value: Value) -> Array:
         variable = value.variable or self._variables.get(value)
         if variable is not None:
-            return variable.array.reshape(value.dims)
+            return variable.array.reshape((self.rows, *value.dims) if value.batched else value.dims)
         view = self._views[value]
         return view[: self.rows] if value.batched else view
 

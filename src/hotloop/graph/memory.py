@@ -128,7 +128,11 @@ class Placement:
             if value in kept or value.dims[-1:] != (cols,):
                 return False
             return all(
-                (fits(node.output, cols, opener) if node.op.view else i in node.op.reads_windows)
+                (
+                    node.output.batched and fits(node.output, cols, opener)
+                    if node.op.view
+                    else i in node.op.reads_windows
+                )
                 for node, i in readers[value]
                 if node is not opener
             )
@@ -144,6 +148,7 @@ class Placement:
                     window.batched
                     and of.batched
                     and of in last_read
+                    and made.batched
                     and made in last_read
                     and made in makers
                     and made not in self._base
@@ -167,7 +172,12 @@ class Placement:
             root = self.root(value)
             last_use[root] = max(last_use.get(root, last), last)
         for i, node in enumerate(nodes):
-            if not node.outputs or node.output not in last_read or node.output in self._base:
+            if (
+                not node.inputs
+                or not node.outputs
+                or node.output not in last_read
+                or node.output in self._base
+            ):
                 continue
             source = node.inputs[0]
             root = self.root(source)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from .op import Op
 
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
+_is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
+
+
+# What notes down computations on arrays and variables, where something does: see `hotloop.tape`.
+_active: ContextVar[Any] = ContextVar("recorder", default=None)
 
 
 class Value:
@@ -106,6 +111,9 @@ class Value:
             f"a symbolic value of shape {self.shape} was given to a function that needs "
             "numbers; inside a model use hotloop's layers and activations"
         )
+
+    # What notes down each op of a tensor, a value that has numbers.
+    recorder: Any = None
 
     # Operators are layers, for models to know them by, and layers stand above graphs: this is the
     # module `hotloop.layers.operators`, which enters itself.
@@ -280,13 +288,50 @@ class Training:
 TRAINING = Training()
 
 
+def active_recorder() -> Any:
+    """What notes down computations on arrays and variables here; None outside of all."""
+    return _active.get()
+
+
+def activate(recorder: Any) -> Any:
+    """Has this note down what follows; what it returns is for `deactivate`."""
+    return _active.set(recorder)
+
+
+def deactivate(token: Any) -> None:
+    """Has that note it down again that did before."""
+    _active.reset(token)
+
+
+def recorder_of(nest: Any) -> Any:
+    """What notes down a call on these: of tensors, or of arrays where something listens.
+
+    None for a model's symbolic values, and where nothing does.
+    """
+    active = _active.get()
+    if isinstance(nest, Value):
+        return active or nest.recorder if nest.recorder is not None else None
+    if isinstance(nest, Mapping):
+        nest = tuple(nest.values())
+    if isinstance(nest, list | tuple):
+        for part in nest:
+            if isinstance(part, Value):
+                return recorder_of(part)
+            if isinstance(part, list | tuple | Mapping):
+                found = recorder_of(part)
+                if found is not active:
+                    return found
+    return active
+
+
 @contextmanager
 def in_layer(layer: Layer | None) -> Iterator[None]:
     """Nodes that are made inside belong to this layer."""
-    token = _current_layer.set(layer)
+    token, before = _current_layer.set(layer), _is_recording.set(True)
     try:
         yield
     finally:
+        _is_recording.reset(before)
         _current_layer.reset(token)
 
 
@@ -295,12 +340,21 @@ def current_layer() -> Layer | None:
     return _current_layer.get()
 
 
+def is_recording() -> bool:
+    """Whether what is done belongs to a call that is being recorded, not to a model by itself."""
+    return _is_recording.get()
+
+
 def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
     """Makes a node of the layer that is being recorded; the record says what its outputs are."""
+    for value in inputs:
+        if value.recorder is not None:
+            found: tuple[Value, ...] = value.recorder.emitted(op, inputs, attributes)
+            return found
     node = Node(op, inputs, (), attributes, current_layer())
     op.check(node)
     dtype, row_axes = op.dtype(node), op.layout(node)
-    batched = not op.sums_examples and any(value.batched for value in inputs)
+    batched = op.makes_examples or (not op.sums_examples and any(value.batched for value in inputs))
     node.outputs = tuple(
         Value(dims, dtype, batched, node=node, row_axes=row_axes) for dims in op.shape(node)
     )

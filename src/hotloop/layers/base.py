@@ -14,7 +14,16 @@ from .. import config, constraints, initializers, naming, overriding, registry, 
 from ..data.adapters import as_array
 from ..files.models import model_files
 from ..graph import ops
-from ..graph.trace import TRAINING, Training, Use, Value, check_features, flat, in_layer
+from ..graph.trace import (
+    TRAINING,
+    Training,
+    Use,
+    Value,
+    check_features,
+    flat,
+    in_layer,
+    recorder_of,
+)
 from ..variables import Variable, first_values
 
 Shape = tuple[int | None, ...]
@@ -197,6 +206,8 @@ class Layer(registry.Configured):
 
         A layer that takes several values takes a list of them, symbolic or not.
         """
+        if (recorder := recorder_of(x)) is not None:
+            return recorder.call_layer(self, x, training)
         several = isinstance(x, list | tuple | Mapping) and len(x) > 0
         symbolic = all(isinstance(v, Value) for v in (flat(x) if several else [x]))
         self._check_training(training, symbolic)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import naming, overriding, registry
 from ..console import say
 from ..files.models import model_files
-from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
+from ..graph.trace import Value, check_features, flat, in_layer, recorder_of, replay, topological
 from ..layers.base import Layer, check_shape, restructured
 from . import structure
 from .order import in_order
@@ -363,7 +363,7 @@ class Model(Trainer, Layer):
         layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
         return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
 
-    def _in_output_form(self, outputs: list[Any]) -> Any:
+    def in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
         form = self.output_form  # `_in_form`, without a call: each call of a model asks
         if isinstance(form, dict):
@@ -516,6 +516,8 @@ class Model(Trainer, Layer):
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         """Predicts one batch; on symbolic values, adds this model to a larger one."""
+        if (recorder := recorder_of(x)) is not None:
+            return recorder.call_layer(self, x, training)
         if not isinstance(x, np.ndarray):
             parts = flat(x)
             if parts and all(isinstance(part, Value) for part in parts):
@@ -524,7 +526,7 @@ class Model(Trainer, Layer):
                 return self.extend(x[0] if alone else x)
         if training is not None:
             self._check_training(training, symbolic=False)
-        return self.predict_on_batch(x)
+        return self._outputs_for(x)
 
 
 structure.kinds["Model"] = Model

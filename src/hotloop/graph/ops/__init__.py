@@ -9,10 +9,13 @@ family make nodes of or know by name. All records are in `hotloop.graph.op.OPS`.
 from .constants import *
 from .dense import *
 from .elementwise import *
+from .examples import *
+from .functions import *
 from .indices import *
 from .losses import *
 from .merges import *
 from .normalization import *
+from .programs import *
 from .python import *
 from .random import *
 from .reductions import *
