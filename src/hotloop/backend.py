@@ -149,6 +149,5 @@ def result_type(*dtypes: Any) -> str:
     return promoted(*dtypes)
 
 
-
 if not TYPE_CHECKING:  # which knows all names
     __getattr__ = door(__name__)

@@ -39,12 +39,24 @@ from .pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from .pooling import GlobalAveragePooling1D as GlobalAvgPool1D
 from .pooling import GlobalMaxPooling1D as GlobalMaxPool1D
 from .preprocessing import CategoryEncoding, Discretization, Normalization, Rescaling
-from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
+from .regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
+
+if TYPE_CHECKING:
+    from .einsum_dense import EinsumDense
+    from .input_spec import InputSpec
+    from .wrapper import Wrapper
 
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
@@ -55,6 +67,7 @@ __all__ = [
     "Discretization",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GaussianDropout",
@@ -66,6 +79,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "IntegerLookup",
     "Lambda",
     "Layer",
@@ -86,6 +100,7 @@ __all__ = [
     "StringLookup",
     "Subtract",
     "UnitNormalization",
+    "Wrapper",
     "add",
     "average",
     "concatenate",
@@ -100,4 +115,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # which knows all names
-    __getattr__ = door(__name__)
+    __getattr__ = door(
+        __name__,
+        {"EinsumDense": ".einsum_dense", "InputSpec": ".input_spec", "Wrapper": ".wrapper"},
+    )
