@@ -36,12 +36,14 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .layers.input_spec import InputSpec
     from . import backend, datasets, kernels, ops, profiling, tree, utils
 
 __all__ = [
     "GradientTape",
     "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
@@ -84,6 +86,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(".tape", __name__), name)
     if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
+    if name == "InputSpec":
+        return layers.InputSpec
     return _unknown(name)
 
 

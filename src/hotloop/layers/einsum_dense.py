@@ -113,6 +113,7 @@ bias_constraint
                 "bias",
                 self.bias_regularizer,
                 constraint=self.bias_constraint,
+                row_axes=0,
             )
 
     def call(self, x: Value) -> Any:
@@ -122,7 +123,9 @@ bias_constraint
         else:
             y = self._product(x, self._letters)
         if self.bias is not None:
-            y = ops.add_bias(y, self.bias) if len(self.bias.shape) == 1 else y + self.bias
+            one_axis = len(self.bias.shape) == 1
+            add = ops.add_bias if one_axis else ops.add
+            y = add(y, self.bias if one_axis else weights_of(y, self.bias)[0])
         return self.activation(y)
 
     def _of_product(self, axes: int) -> _Letters | None:
