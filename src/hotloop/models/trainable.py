@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..callbacks import History
+    from ..graph.recording import Effect
     from ..graph.trace import Value
     from ..layers.base import Layer
     from ..optimizers import Optimizer
+    from ..random import Counter
     from ..variables import Variable
     from .forms import Forms
 
@@ -26,11 +28,16 @@ if TYPE_CHECKING:
         stop_evaluating: bool
         stop_predicting: bool
         build: Callable[[Any], None]
+        in_order: Callable[[Any], Any]
         describe: Callable[[], str]
         drawing_parts: Callable[[], list[Layer]]
+        counter: Counter
 
         @property
         def records_call(self) -> bool: ...
+
+        @property
+        def effects(self) -> list[Effect]: ...
 
         @property
         def forms(self) -> Forms: ...

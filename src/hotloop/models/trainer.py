@@ -436,11 +436,13 @@ class Trainer(Trainable):
         task = Task(self, self._plans, "evaluate", self._require_compiled("test_on_batch"))
         return _on_batch(task, task.part(x, y, sample_weight), return_dict)
 
-    def predict_on_batch(self, x: Any) -> Any:
-        """The model's outputs for one batch."""
+    def predict_on_batch(self, x: Any, *, training: bool = False) -> Any:
+        """The model's outputs for one batch; with `training`, as training computes them."""
         # Not by `_refuse_overridden`: one call less, as this takes microseconds.
         overriding.refuse_in_class(type(self), "predict_on_batch()", _PREDICTS, OVERRIDING_ADVICE)
         arrays, rows, form = examples.read_inputs(self, x)
+        if training:
+            form = form.in_training()
         ready = self._plans.ready(self, form, "predict", rounded_up(rows))
         outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
         ready.alone(methodcaller("run", Feed(arrays, rows), 0, 1, NO_SUMS, outputs=outs))

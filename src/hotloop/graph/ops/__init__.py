@@ -48,6 +48,7 @@ from .merges import (
     multiply,
     subtract,
     sum_to,
+    total,
 )
 from .normalization import (
     BATCH_NORMALIZATION,
@@ -110,6 +111,13 @@ from .updates import (
     WEIGHT_GRADIENT_UPDATE,
     WHOLE_UPDATE,
 )
+from .ways import (
+    BY_TRAINING,
+    by_training,
+)
+from .weights import (
+    constant,
+)
 
 __all__ = [
     "ACCUMULATE",
@@ -122,6 +130,7 @@ __all__ = [
     "BATCH_NORMALIZATION",
     "BIAS_GRADIENT",
     "BIAS_GRADIENT_UPDATE",
+    "BY_TRAINING",
     "CAST",
     "CLIP_BY_NORM",
     "CLIP_BY_VALUE",
@@ -154,8 +163,10 @@ __all__ = [
     "alpha_dropout",
     "batch_matmul",
     "batch_normalization",
+    "by_training",
     "cast",
     "concatenate",
+    "constant",
     "dropout",
     "encode",
     "gaussian_dropout",
@@ -191,5 +202,6 @@ __all__ = [
     "subtract",
     "sum_steps",
     "sum_to",
+    "total",
     "unit_rows",
 ]

@@ -47,6 +47,11 @@ def sum_to(x: Value, like: Value) -> Value:
     return x if x.dims == like.dims else reshape(x, like.dims)
 
 
+def total(x: Value) -> Value:
+    """The sum of all numbers, over all examples, as a single number."""
+    return sum_to(x, Value((), x.dtype, batched=False))
+
+
 def add(a: Value, b: Value) -> Value:
     """a + b, broadcast to one shape."""
     return apply(ADD, a, b)
