@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from . import datasets, kernels, profiling
 
 __all__ = [
+    "GradientTape",
     "Initializer",
     "Input",
     "Layer",
@@ -73,6 +74,8 @@ files.models.enter(saving)
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
+    if name in ("GradientTape", "grad", "value_and_grad"):
+        return getattr(import_module(".tape", __name__), name)
     if name in ("datasets", "kernels", "profiling", "sklearn"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

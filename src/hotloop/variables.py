@@ -25,10 +25,21 @@ if TYPE_CHECKING:
 
 # The call that is being recorded, innermost first, in which variables stand for values: what has
 # `read` and `assign` for them (see hotloop.graph.recording).
-recorder: ContextVar[Any] = ContextVar("recording", default=None)
+recordings: ContextVar[Any] = ContextVar("recording", default=None)
 
 # Held while numbers move between the two layouts, so that no thread meets them halfway.
 _moving = kept_over_forks(threading.RLock())
+
+# By thread: what does what is still to be done to variables, before somebody looks at them.
+waiting: dict[int, Callable[[], None]] = {}
+
+
+def settle() -> None:
+    """Has this thread's changes of variables done that were to wait for the end of its step."""
+    work = waiting.get(threading.get_ident())
+    if work is not None:
+        work()
+
 
 _deferring: ContextVar[bool] = ContextVar("deferring", default=False)
 
@@ -205,12 +216,19 @@ class Variable:
     @property
     def value(self) -> Any:
         """The numbers; in a call that is recorded, what stands for them."""
-        recording = recorder.get()
-        return self.numpy() if recording is None else recording.read(self)
+        from .graph.trace import active_recorder  # which knows variables
+
+        recording = recordings.get()
+        if recording is not None:
+            return recording.read(self)
+        recorder = active_recorder()
+        return self.numpy() if recorder is None else recorder.tensor(self)
 
     @property
     def array(self) -> NDArray[Any]:
         """The numbers as a plain array that the Python backends update in place."""
+        if waiting:
+            settle()
         with _moving:
             if self._array is None:
                 if self._deferred is not None:
@@ -236,6 +254,8 @@ class Variable:
 
     def numpy(self) -> NDArray[Any]:
         """A copy of the numbers."""
+        if waiting:
+            settle()
         with _moving:
             if self._packed is None:
                 return self.array.copy()
@@ -256,9 +276,14 @@ class Variable:
         In a call that is recorded, that is done at the end of each batch; what is read after it in
         the call is the new value. Returns the value. TypeError for what holds no real numbers.
         """
-        recording = recorder.get()
+        if (recorder := getattr(value, "recorder", None)) is not None:
+            recorder.assign(self, value)
+            return value
+        recording = recordings.get()
         if recording is not None:
             return recording.assign(self, value)
+        if waiting:
+            settle()
         value = _numbers(value, self.path)
         if np.shape(value) != self.shape:
             raise ValueError(

@@ -1,12 +1,12 @@
-/* hl_gather_labels: whole numbers from 0 up to the largest int32, and -1 for all others.
- * hl_gather_masks: whole numbers from 0 to 255, which all others become the nearest of. */
+/* hl_gather_labels and hl_gather_masks: the nearest whole number that an int32 or a byte holds; of
+ * NaN the smallest. hl_gather_booleans: 0 of 0 and 1 of all others. */
 #include "check.h"
 #include "sources.h"
 
 #include <string.h>
 
 static int32_t label_of(long double value) {
-    return value >= 0 && value <= INT32_MAX ? (int32_t)value : -1;
+    return value >= INT32_MAX ? INT32_MAX : value > INT32_MIN ? (int32_t)value : INT32_MIN;
 }
 
 static uint8_t byte_of(long double value) {
@@ -18,8 +18,10 @@ static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_
     const ptrdiff_t length = row_length(source);
     int32_t *out = room_of(n * length, sizeof *out);
     uint8_t *byte = room_of(n * length, sizeof *byte);
+    uint8_t *boolean = room_of(n * length, sizeof *boolean);
     hl_gather_labels(source, order, first, n, out);
     hl_gather_masks(source, order, first, n, byte);
+    hl_gather_booleans(source, order, first, n, boolean);
     for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t row = order ? (ptrdiff_t)order[first + i] : first + i;
         ptrdiff_t index[HL_MAX_RANK] = {0};
@@ -28,6 +30,8 @@ static void check_labels(const hl_source *source, const int64_t *order, ptrdiff_
                         label_of(source_value(source, row, index)));
             expect_same("mask", i * length + j, byte[i * length + j],
                         byte_of(source_value(source, row, index)));
+            expect_same("boolean", i * length + j, boolean[i * length + j],
+                        source_value(source, row, index) != 0);
             next_index(source, index);
         }
     }
@@ -47,7 +51,8 @@ static void random_case(hl_dtype dtype, int swapped, int ordered) {
 /* Random bytes are seldom class numbers: here are some, and their neighbours. */
 static void edge_case(void) {
     static const double edges[] = {0,   -0.0, 1, 9.75,       255,  2147483647.0, 2147483648.0,
-                                   NAN, -0.5, -1, INFINITY, -INFINITY, 1e300, 2147483647.5};
+                                   NAN, -0.5, -1, INFINITY, -INFINITY, 1e300, 2147483647.5,
+                                   -7.5, -2147483648.0, -2147483649.0};
     begin("labels at the edges");
     double *values = room_of(COUNT(edges), sizeof *values);
     memcpy(values, edges, sizeof edges);

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hotloop import backends, optimizers
+from hotloop import backends, layers, models, optimizers, utils
 from hotloop.backends import numpy as reference
 from hotloop.backends import own
 from hotloop.backends.formulas import ACTIVATIONS
@@ -108,7 +108,11 @@ CASES = {
         [x(2, 4), w(4, 5), w(5)], 8 * (X + 25 + 30), 80, {"activation": "tanh", "alpha": 0.0}
     ),
     "input_gradient": Case(
-        [x(2, 5), w(4, 5), x(2, 4)], 8 * (30 + 20 + 2 * X), 80, {"activation": "elu", "alpha": 0.5}
+        [x(2, 5), w(4, 5), x(2, 4)],
+        8 * (30 + 20 + 2 * X),
+        80,
+        {"activation": "elu", "alpha": 0.5},
+        (0, 1),
     ),
     "weight_gradient": Case([x(2, 4), x(2, 5)], 8 * (X + 30 + 20), 80),
     "add_bias": Case([x(2, 4), w(4)], 8 * (X + 4 + X)),
@@ -117,7 +121,7 @@ CASES = {
         [x(2, 4), x(5, 4)], 8 * (X + 60 + 30), 80, {"transpose_a": False, "transpose_b": True}
     ),
     "prelu": Case([x(2, 4), w(4)], 8 * (2 * X + 4)),
-    "prelu_gradient": Case([x(2, 4), x(2, 4), w(4)], 8 * (3 * X + 4)),
+    "prelu_gradient": Case([x(2, 4), x(2, 4), w(4)], 8 * (3 * X + 4), 0, {}, (0, 2)),
     "prelu_alpha_gradient": Case([x(2, 4), x(2, 4)], 8 * (2 * X + 4)),
     "own_activation": Case(
         [x(2, 4)], 16 * X, 0, {"function": ScalarFunction(square, None, 1, "square")}
@@ -132,12 +136,15 @@ CASES = {
     "unit_rows_gradient": Case([x(2, 4), x(2, 4)], 24 * X),
     "sum_steps": Case([x(2, 4)], 8 * (X + 12)),
     "mean_steps": Case([x(2, 4)], 8 * (X + 12)),
+    "cumulative_sum": Case([x(2, 4)], 16 * X, 0, {"axis": -2, "reverse": False}),
     "repeat_steps": Case([x(4)], 8 * (12 + X), 0, {"steps": 2}),
     "max_steps": Case([x(2, 4)], 8 * (X + 12)),
-    "max_steps_gradient": Case([x(4), x(2, 4), x(4)], 8 * (24 + 2 * X)),
+    "max_steps_gradient": Case([x(4), x(2, 4), x(4)], 8 * (24 + 2 * X), 0, {}, (0,)),
     "reshape": Case([x(2, 4)], 0, 0, {"dims": (8,)}),
     "concatenate": Case([x(2, 4), x(2, 3)], 8 * (X + 18 + 42)),
     "columns": Case([x(2, 4)], 8 * (X + 12), 0, {"first": 1, "count": 2}),
+    "as_examples": Case([w(BATCH, 2, 4, row_axes=0)], 0, 0, {"rows": BATCH}),
+    "as_whole": Case([x(2, 4)], 0, 0, {"rows": BATCH}),
     "permute": Case([x(2, 4)], 16 * X, 0, {"axes": (1, 0)}),
     "batch_normalization": Case(
         [x(2, 4), w(4), w(4, kind="positive"), w(4), w(4)], 8 * (2 * X + 16), 0, NORMS
@@ -173,7 +180,7 @@ CASES = {
         [x(2, 4), w(2), w(2, kind="positive")], 8 * (2 * X + 4), 0, {"invert": False}, (0,)
     ),
     "standardize_gradient": Case(
-        [x(2, 4), w(2, kind="positive")], 8 * (2 * X + 2), 0, {"invert": True}
+        [x(2, 4), w(2, kind="positive")], 8 * (2 * X + 2), 0, {"invert": True}, (0,)
     ),
     "prepare": Case([x(2, 4)], 16 * X, 0, {"function": square, "dims": (2, 4)}),
     "indices": Case(
@@ -181,7 +188,7 @@ CASES = {
     ),
     "lookup": Case([x(2, kind="int", most=7), w(7, 4)], 4 * 6 + 8 * 2 * X, 0, {}, (1,)),
     "lookup_gradient": Case(
-        [x(2, 4), x(2, kind="int", most=7)], 8 * X + 4 * 6 + 8 * 28, 0, {"rows": 7}
+        [x(2, 4), x(2, kind="int", most=7)], 8 * X + 4 * 6 + 8 * 28, 0, {"rows": 7}, (0,)
     ),
     "encode": Case(
         [x(2, 3, kind="int", most=4)],
@@ -206,11 +213,12 @@ CASES = {
         0,
         {
             "kind": "mean_squared_error",
-            "reduction": "sum_over_batch_size",
-            "loss_weight": 0.5,
+            "reduction": "sum",
+            "loss_weight": 1.0,
             "rows": (2,),
             "options": {},
         },
+        (0, 1),
     ),
     "metric": Case(
         [x(2, 4), x(2, 4)], 8 * (2 * X + 6), 0, {"kind": "categorical_accuracy", "options": {}}
@@ -255,6 +263,7 @@ for _name, _formula in ACTIVATIONS.items():
 for _name in ("softmax", "log_softmax", "sparsemax"):
     CASES[_name] = Case([x(2, 4)], 16 * X)
     CASES[_name + "_gradient"] = Case([x(2, 4), x(2, 4, kind="probability")], 24 * X)
+CASES["sparsemax_gradient"].wanted = (0,)  # where y is 0 stays
 for _merge in reference.MERGES:
     CASES[_merge.__name__] = Case([x(2, 4), x(2, 4)], 24 * X)
 for _name in ("maximum_gradient", "minimum_gradient"):
@@ -374,7 +383,69 @@ def test_a_record_says_what_is_the_user_s(op: Op) -> None:
     users = {"own_activation": "scalar", "lambda": "python"}
     assert op.users(node) == users.get(op.name.removesuffix("_gradient"), "")
     assert own.may_raise(node) == (own.server(node) == "python")
-    assert (own.server(node) is None) == (not op.users(node))
+    assert (own.server(node) is None) == (not op.users(node) and not op.in_python)
+
+
+@every_op
+def test_a_record_says_whether_the_core_has_a_step(op: Op) -> None:
+    need("cython")
+    from hotloop.backends.compiled.steps import LOWERINGS
+
+    users = op.users(Example(op).node) == "python"
+    if runs(op):
+        assert (op.name in LOWERINGS) == (not op.in_python and not users)
+
+
+def test_what_the_core_has_no_step_for_python_does_in_training_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Same numbers on every backend, and the profile says whose it is."""
+    monkeypatch.setattr("hotloop.graph.op.OPS", dict(OPS))
+
+    def reference(run: Any, node: Node) -> None:
+        a, b, out = (run.array(value) for value in (*node.inputs, node.output))
+        np.multiply(a, b, out=out)
+
+    product = Op(
+        "slow_product",
+        "x w in Python.",
+        shape=like_first,
+        weights=(1,),
+        gradient=lambda node, wanted, dy: (
+            emit(product, dy, node.inputs[1])[0],
+            ops.sum_to(ops.multiply(dy, node.inputs[0]), node.inputs[1]),
+        ),
+        reference=reference,
+        why_not={"cython": "it is slow", "numba": "it is slow", "profile": "it is slow"},
+    )
+
+    class Product(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight((input_shape[-1],), "ones")
+
+        def call(self, value: Any) -> Any:
+            return emit(product, value, parameter(self.w))[0]
+
+    rng = np.random.default_rng(4)
+    features, labels = rng.normal(size=(11, 3)).astype("float32"), rng.normal(size=(11, 2))
+    found = []
+    before = backends.current()
+    for name in ("numpy", "cython"):
+        need(name)
+        backends.select(name)
+        try:
+            utils.set_random_seed(3)
+            model = models.Sequential([layers.Input((3,)), Product(), layers.Dense(2)])
+            model.compile("adam", "mse")
+            model.fit(features, labels, batch_size=4, epochs=3, verbose=0)
+            found.append([*model.get_weights(), model.predict(features, verbose=0)])
+            if name == "cython":
+                rows = model.profile(features, labels, batch_size=4, steps=2).rows
+                assert {row.backend for row in rows if row.op == "slow_product"} == {"python"}
+        finally:
+            backends.select(before)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("op", [ops.LOSS, ops.METRIC], ids=str)
@@ -421,7 +492,7 @@ def test_gradients_are_finite_differences(op: Op) -> None:
         assert op.gradient is None
         return
     assert op.gradient is not None
-    for i in range(len(Example(op).node.outputs)):
+    for i in range(1 if op is ops.LOSS else len(Example(op).node.outputs)):
         compare_with_differences(Example(op), i)
 
 
@@ -790,7 +861,7 @@ def test_ops_say_how_their_inputs_must_be_kept() -> None:
 
 # Any of these holds them, or turns them into the nearest that it holds.
 NUMBERS = [-3.7, -0.5, 0.0, 1.0, 2.5, 255.0, 256.0, 1e10, -1e10, np.nan, np.inf, -np.inf]
-DTYPES = ["float32", "float64", "int32", "uint8"]
+DTYPES = ["float32", "float64", "int32", "uint8", "bool"]
 
 
 @pytest.mark.parametrize("to", DTYPES)
@@ -800,6 +871,8 @@ def test_casts(of: str, to: str) -> None:
     least = {"int32": -(2**31), "uint8": 0}
 
     def by_hand(number: float, dtype: str) -> Any:
+        if dtype == "bool":
+            return number != 0
         if dtype in most:
             if number != number:
                 return 0

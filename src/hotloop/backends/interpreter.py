@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import Function, own
-from .numpy import random_bits
+from .numpy import OPS, random_bits
 
 if TYPE_CHECKING:
     from ..data.feed import Feed
@@ -50,7 +50,7 @@ class Interpreter:
     def __init__(self, plan: Plan, ops: Mapping[str, Function], arena: Array | None = None) -> None:
         self.plan = plan
         # A view's input and output share their bytes: there is nothing to do.
-        self._steps = [step for step in plan.steps if not step.op.view]
+        self._steps = [step for step in plan.steps if not plan.placement.is_done(step)]
         self.nodes: list[Value | Node] = [*plan.feeds, *self._steps, *plan.outputs]
         self._ops = ops
         if arena is None:
@@ -65,7 +65,9 @@ class Interpreter:
             offset = plan.placement.offset(value)
             if offset is not None:
                 shape = (plan.batch_size, *value.dims) if value.batched else value.dims
-                self._views[value] = np.ndarray(shape, value.dtype, arena, offset)
+                self._views[value] = np.ndarray(
+                    shape, value.dtype, arena, offset, plan.placement.strides(value)
+                )
         self.rows = 0
         self._iteration = 0
         self._sums: Array = np.empty(0)
@@ -174,7 +176,7 @@ class Interpreter:
     def array(self, value: Value) -> Array:
         variable = value.variable or self._variables.get(value)
         if variable is not None:
-            return variable.array.reshape(value.dims)
+            return variable.array.reshape((self.rows, *value.dims) if value.batched else value.dims)
         view = self._views[value]
         return view[: self.rows] if value.batched else view
 
@@ -222,14 +224,23 @@ class PythonSteps(Interpreter):
     """The steps of a compiled executor's plan that only Python can do, in its arena."""
 
     def __init__(self, plan: Plan, memory: Any) -> None:
-        super().__init__(plan, {}, np.frombuffer(memory, np.uint8))
+        super().__init__(plan, OPS, np.frombuffer(memory, np.uint8))
         self._error: BaseException | None = None
 
-    def attempt(self, step: Node, rows: int) -> bool:
-        """Does a step for so many examples; False if it, or one before, raised an error."""
+    def array(self, value: Value) -> Array:
+        variable = value.variable or self._variables.get(value)
+        if variable is not None:  # a copy: its numbers stay where the core has them
+            return variable.numpy().reshape(value.dims)
+        return super().array(value)
+
+    def attempt(self, step: Node, rows: int, batch: int) -> bool:
+        """Does a step for so many examples, after so many batches.
+
+        False if it, or one before, raised an error.
+        """
         if self._error is not None:
             return False
-        self.rows = rows
+        self.rows, self._iteration = rows, batch
         process = os.getpid()
         try:
             self._step(step)

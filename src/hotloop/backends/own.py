@@ -104,11 +104,14 @@ OPS: Mapping[str, Function] = {
 
 
 def server(node: Node) -> str | None:
-    """What runs a node that is, or calls, a function of the user's own; None for others."""
+    """What runs a node that is, or calls, a function of the user's own, or that the core has no
+    step for; None for others."""
+    if node.op.in_python:
+        return "python"
     users = node.op.users(node)
     return "numba" if users == "scalar" and has_numba() else "python" if users else None
 
 
 def may_raise(node: Node) -> bool:
-    """Whether a node can raise an error of the user's in the middle of a batch."""
+    """Whether a node can raise an error in the middle of a batch: Python runs it."""
     return server(node) == "python"

@@ -24,6 +24,7 @@ Array: TypeAlias = NDArray[Any]
 Dims: TypeAlias = tuple[int, ...]
 Gradients: TypeAlias = "tuple[Value | None, ...]"
 Mask: TypeAlias = Literal["passes", "consumes", "stops"]
+Windows: TypeAlias = "tuple[tuple[Value, Value, int], ...]"
 Users: TypeAlias = Literal["", "scalar", "python"]
 
 OPS: dict[str, Op] = {}
@@ -170,6 +171,11 @@ def own_name(plan: Plan, node: Node) -> str:
     return node.op.name
 
 
+def no_windows(node: Node) -> Windows:
+    """Nothing of it is there already."""
+    return ()
+
+
 def nothing_of_users(node: Node) -> Users:
     """No function of the user's is called."""
     return ""
@@ -212,6 +218,8 @@ class Op:
     sums_examples : bool
         Whether it adds up all examples, so that its outputs are of none. Others have a batch if
         one of their inputs has.
+    makes_examples : bool
+        Whether its outputs are of each example though its inputs are of none.
     gradient : callable, optional
         gradient(node, wanted, *dys) adds the nodes that compute the gradients of the wanted
         inputs, and returns one, or None, for each input. There is a dy for each output, None where
@@ -224,6 +232,13 @@ class Op:
         Whether it may write its first output over its first input if nobody reads that later.
     view : bool
         Whether its output is its first input under another name: nothing is done.
+    windows : callable
+        windows(node) is what there would be nothing to do for, if the first value of each triple
+        were a window of the second: its columns from the third on.
+    reads_windows : collection of int
+        Which inputs may be windows in the core: rows that stand further apart than they are long.
+    writes_windows : bool
+        Whether its first output may be one.
     draws : bool
         Whether it draws random numbers, by the attribute ``seed``, in training; it passes its
         input on otherwise.
@@ -264,7 +279,8 @@ class Op:
         label(plan, node) is what a profile calls a node, and what the node belongs to.
     why_not : mapping of str to str
         Why there is none of what other ops have, by its name: a backend, ``"reference"``,
-        ``"gradient"`` or a ``"profile"`` case.
+        ``"gradient"`` or a ``"profile"`` case. Without the backend ``"cython"``, Python runs the
+        reference in a step of the compiled executor.
     """
 
     name: str
@@ -276,11 +292,15 @@ class Op:
     weights: Collection[int] = ()
     of_examples: bool = False
     sums_examples: bool = False
+    makes_examples: bool = False
     gradient: Callable[..., Gradients] | None = None
     flops: Callable[[Node], int] = no_flops
     bytes: Callable[[Node, Callable[[Value], int]], int] = all_once
     in_place: bool = False
     view: bool = False
+    windows: Callable[[Node], Windows] = no_windows
+    reads_windows: Collection[int] = ()
+    writes_windows: bool = False
     draws: bool = False
     two_ways: bool = False
     chooses: bool = False
@@ -302,6 +322,11 @@ class Op:
         if self.name in OPS:
             raise ValueError(f"there is an op '{self.name}' already: {OPS[self.name].summary}")
         OPS[self.name] = self
+
+    @property
+    def in_python(self) -> bool:
+        """Whether the compiled executor has its reference run by Python."""
+        return "cython" in self.why_not
 
     def check(self, node: Node) -> None:
         """ValueError unless a node's inputs have dtypes that it takes, and a batch where needed."""

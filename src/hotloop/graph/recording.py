@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..variables import recorder
+from ..variables import recordings
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -126,7 +126,7 @@ class Recording:
         self.effects.append(Effect(layer, value, None, self.mode.way))
 
 
-_recording: ContextVar[Recording | None] = recorder
+_recording: ContextVar[Recording | None] = recordings
 _OUTSIDE = Mode()
 
 

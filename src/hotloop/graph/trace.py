@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
 
 
+# What notes down computations on arrays and variables, where something does: see `hotloop.tape`.
+_active: ContextVar[Any] = ContextVar("recorder", default=None)
+
+
 class Value:
     """One array of a graph, known by shape only.
 
@@ -108,6 +112,9 @@ class Value:
             f"a symbolic value of shape {self.shape} was given to a function that needs "
             "numbers; inside a model use hotloop's layers and activations"
         )
+
+    # What notes down each op of a tensor, a value that has numbers.
+    recorder: Any = None
 
     # Operators are layers, for models to know them by, and layers stand above graphs: this is the
     # module `hotloop.layers.operators`, which enters itself.
@@ -271,6 +278,42 @@ def values_in(nest: Any) -> tuple[Value, ...]:
     return tuple([leaf for leaf in nests.flat(nest) if isinstance(leaf, Value)])
 
 
+def active_recorder() -> Any:
+    """What notes down computations on arrays and variables here; None outside of all."""
+    return _active.get()
+
+
+def activate(recorder: Any) -> Any:
+    """Has this note down what follows; what it returns is for `deactivate`."""
+    return _active.set(recorder)
+
+
+def deactivate(token: Any) -> None:
+    """Has that note it down again that did before."""
+    _active.reset(token)
+
+
+def recorder_of(nest: Any) -> Any:
+    """What notes down a call on these: of tensors, or of arrays where something listens.
+
+    None for a model's symbolic values, and where nothing does.
+    """
+    active = _active.get()
+    if isinstance(nest, Value):
+        return active or nest.recorder if nest.recorder is not None else None
+    if isinstance(nest, Mapping):
+        nest = tuple(nest.values())
+    if isinstance(nest, list | tuple):
+        for part in nest:
+            if isinstance(part, Value):
+                return recorder_of(part)
+            if isinstance(part, list | tuple | Mapping):
+                found = recorder_of(part)
+                if found is not active:
+                    return found
+    return active
+
+
 @contextmanager
 def in_layer(layer: Layer | None) -> Iterator[None]:
     """Nodes that are made inside belong to this layer."""
@@ -288,6 +331,10 @@ def current_layer() -> Layer | None:
 
 def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
     """Makes a node of the layer that is being recorded; the record says what its outputs are."""
+    for value in inputs:
+        if value.recorder is not None:
+            found: tuple[Value, ...] = value.recorder.emitted(op, inputs, attributes)
+            return found
     mode = recording.mode()
     if op.chooses and mode.training is not None:
         return (inputs[mode.training],)
@@ -296,7 +343,7 @@ def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
     node = Node(op, inputs, (), attributes, current_layer())
     op.check(node)
     dtype, row_axes = op.dtype(node), op.layout(node)
-    batched = not op.sums_examples and any(value.batched for value in inputs)
+    batched = op.makes_examples or (not op.sums_examples and any(value.batched for value in inputs))
     node.outputs = tuple(
         Value(dims, dtype, batched, node=node, row_axes=row_axes) for dims in op.shape(node)
     )

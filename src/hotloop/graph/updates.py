@@ -34,13 +34,31 @@ def updates(
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
     known = [v for node in forward for v in (*node.inputs, *node.outputs)]
-    nodes = topological(changes, known)
+    return with_changes(topological(changes, known), changes, forward)
+
+
+def with_changes(
+    nodes: Sequence[Node],
+    changes: Mapping[Value, tuple[Value, list[Node]]],
+    before: Sequence[Node] = (),
+) -> list[Node]:
+    """The nodes, and what changes weights right behind the last one that reads a weight.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        That the gradients are among, in order.
+    changes : mapping
+        From `after_gradients`.
+    before : sequence of Node
+        What stands in front of them, of which views matter.
+    """
     if any(may_raise(node) for node in nodes):
         # All weights are updated or none.
         return [*nodes, *(node for _, changing in changes.values() for node in changing)]
     readers: dict[Value, Node] = {}
     seen: dict[Value, Value] = {}  # what a view is another name of
-    for node in (*forward, *nodes):
+    for node in (*before, *nodes):
         if node.op.view:
             seen[node.output] = seen.get(node.inputs[0], node.inputs[0])
     for node in nodes:
@@ -51,7 +69,7 @@ def updates(
     for node in nodes:
         ordered.append(node)
         for gradient, (weight, changing) in tuple(left.items()):
-            needed = (readers[gradient], readers.get(weight, node))
+            needed = (readers.get(gradient, node), readers.get(weight, node))
             if node in needed and all(other in ordered for other in needed):
                 ordered += changing
                 del left[gradient]

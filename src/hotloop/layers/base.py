@@ -14,7 +14,15 @@ from .. import config, constraints, initializers, naming, nests, overriding, ran
 from ..console import warn_user
 from ..data.adapters import as_array
 from ..graph import ops, recording, ways
-from ..graph.trace import Use, Value, check_features, in_layer, parameter, values_in
+from ..graph.trace import (
+    Use,
+    Value,
+    check_features,
+    in_layer,
+    parameter,
+    recorder_of,
+    values_in,
+)
 from ..variables import Variable, deferring, first_values, kept_dtype
 
 Shape = tuple[int | None, ...]
@@ -214,6 +222,9 @@ class Layer:
             ``training``: whether it is to do what it does in training. If not given, the call
             around says so, and else `fit` trains and all else predicts.
         """
+        if (recorder := recorder_of((args, kwargs))) is not None:
+            arguments, training = self._arguments(args, kwargs)
+            return recorder.call_layer(self, arguments, training)
         if len(args) == 1 and not kwargs and isinstance(args[0], Value):
             y = self._extended(args, {}, None)
             self._last_use = (args[0], y)

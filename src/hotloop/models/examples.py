@@ -65,6 +65,13 @@ class Examples:
             raise ValueError("class_weight and sample_weight cannot both be given")
         if len(self.y) > 1:
             raise ValueError("class_weight needs a model with a single output")
+        dims = self.form.outputs[0].dims
+        if (rows := math.prod(dims[:-1])) != 1:
+            raise ValueError(
+                "class_weight weighs each example by its one class, but the outputs, of shape "
+                f"{dims} for each example, have {rows} rows with a class each; pass the weights of "
+                "the examples as sample_weight"
+            )
         return replace(self, weight=adapters.class_weights(self.y[0], given))
 
 

@@ -16,7 +16,16 @@ from ..console import say
 from ..files.models import model_files
 from ..graph import recording
 from ..graph.recording import Effect, Recording
-from ..graph.trace import Value, calls, check_features, in_layer, replay, topological, values_in
+from ..graph.trace import (
+    Value,
+    calls,
+    check_features,
+    in_layer,
+    recorder_of,
+    replay,
+    topological,
+    values_in,
+)
 from ..layers.base import Layer, check_shape
 from . import structure
 from .order import in_order
@@ -554,6 +563,9 @@ class Model(Trainer, Layer):
 
         With ``training=True``, it computes what it does in training, as noise.
         """
+        if (recorder := recorder_of((args, kwargs))) is not None:
+            arguments, training = self._arguments(args, kwargs)
+            return recorder.call_layer(self, arguments, training)
         alone = len(args) == 1 and not kwargs
         if not (alone and isinstance(args[0], np.ndarray)):
             (args, kwargs), training = self._arguments(args, kwargs)

@@ -634,9 +634,12 @@ def _names(plan: Plan, i: int, node: Node | Value) -> tuple[str, str]:
 
 def _server(executor: Any, i: int, node: Node | Value) -> tuple[str, str]:
     """The backend that runs an op, and its instruction set."""
-    if isinstance(node, Node) and (server := own.server(node)) is not None:
-        return server, ""
-    if not isinstance(executor, Interpreter):
+    interpreted = isinstance(executor, Interpreter)
+    if isinstance(node, Node) and not (interpreted and node.op.in_python):
+        server = own.server(node)
+        if server is not None:
+            return server, ""
+    if not interpreted:
         return "cython", backends.isa()
     if isinstance(node, Node):
         op = node.op.function(executor.plan, node)

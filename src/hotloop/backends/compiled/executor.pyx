@@ -21,22 +21,17 @@ import sys
 
 from ... import backends
 from ..interpreter import PythonSteps
-from .steps import DTYPES, LOWERINGS, UPDATES, VALUE_DTYPES
+from .steps import DTYPES, UPDATES, VALUE_DTYPES, lowering
 from .waits import VERDICT, Touched, waits
 
 from .csrc cimport (
-    HL_BY_ELEMENT,
-    HL_BY_ONE,
     HL_F32,
     HL_F64,
     HL_MAX_HYPER,
     hl_dtype,
-    hl_gather_args,
     hl_kernels,
-    hl_network_args,
     hl_optimizer,
     hl_powers,
-    hl_rows,
     hl_source,
     hl_team,
 )
@@ -55,7 +50,20 @@ from .runtime cimport (
     set_dims,
     spaced,
 )
-from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport (
+    ARGS_BYTES,
+    HL_BY_ELEMENT,
+    HL_BY_ONE,
+    Batch,
+    Lowering,
+    Operand,
+    Step,
+    do_step,
+    hl_gather_args,
+    hl_network_args,
+    hl_rows,
+    operand,
+)
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
@@ -153,7 +161,7 @@ cdef class Executor:
         for i, value in enumerate(self.plan.feeds):
             self._make(to, "gather", value, (), (value,), {"source": i})
         for node in self.plan.steps:
-            if not node.op.view:
+            if not self.plan.placement.is_done(node):
                 self._make(
                     to, node.op.name, node, node.inputs, node.outputs, node.attributes,
                     node.op.changes,
@@ -177,7 +185,7 @@ cdef class Executor:
         dtype = kinds[0] if kinds else self.plan.dtype
         to.dtype, to.kernels = dtype, kernels_of(dtype == "float64")
         to.begin(step, op, node)
-        LOWERINGS[op](
+        lowering(op)(
             to, [self._operand(v) for v in inputs], [self._operand(v) for v in outputs], attributes
         )
         if to.kernels != self.kernels:
@@ -213,21 +221,29 @@ cdef class Executor:
             made.data, made.stored = packed.data(), packed.nelements
         elif offset is not None:
             made.data = self.arena.data + <size_t> offset
+            if place.is_window(value):
+                made.row = place.row(value)
             if not value.batched:
                 made.stored = place.bytes(value) // made.itemsize
         self._operands[value] = made
         return made
 
     cdef list _bytes(self, values, ptrdiff_t pieces):
-        """The bytes of these values, as `waits` has them; of a variable, one stands for all."""
+        """The bytes of these values, as `waits` has them; of a variable, one stands for all.
+
+        Of a window, those of all rows of what it is a window of.
+        """
         cdef size_t start
         cdef Operand made
+        place = self.plan.placement
         found = []
         for value in values:
+            if place.is_window(value):  # its rows lie between those of others
+                value = place.root(value)
             made = self._operand(value)
             start = <size_t> made.data
             if start:
-                size = 1 if made.variable is not None else self.plan.placement.bytes(value)
+                size = 1 if made.variable is not None else place.bytes(value)
                 found.append((start, start + max(size, 1), pieces if value.batched else 0))
         return found
 
@@ -250,7 +266,8 @@ cdef class Executor:
                 inputs = (node,) if i >= self.n_steps_without_outputs else node.inputs
                 for at, value in enumerate(inputs):
                     if self._bytes([value], 0) == place:
-                        uses.add(rows.cols if rows != NULL and at == 0 else 0)
+                        whole = rows != NULL and at == 0 and rows.row == rows.cols
+                        uses.add(rows.cols if whole else 0)
             if feed.dtype == self.plan.dtype and len(uses) == 1 and all(uses):
                 return slot
         return -1

@@ -10,6 +10,8 @@ cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t
                         ptrdiff_t n, int32_t *out) noexcept nogil
 cdef void gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t first,
                        ptrdiff_t n, uint8_t *out) noexcept nogil
+cdef void gather_booleans(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                          ptrdiff_t n, uint8_t *out) noexcept nogil
 cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil
 cdef uint64_t flush_denormals() noexcept nogil
 cdef void restore_denormals(uint64_t before) noexcept nogil

@@ -30,6 +30,7 @@ from .csrc cimport (
     hl_cpu_count,
     hl_cpu_name,
     hl_flush_denormals,
+    hl_gather_booleans,
     hl_gather_labels,
     hl_gather_masks,
     hl_isa_available,
@@ -147,6 +148,11 @@ cdef void gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t
 cdef void gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t first,
                        ptrdiff_t n, uint8_t *out) noexcept nogil:
     hl_gather_masks(source, order, first, n, out)
+
+
+cdef void gather_booleans(const hl_source *source, const int64_t *order, ptrdiff_t first,
+                          ptrdiff_t n, uint8_t *out) noexcept nogil:
+    hl_gather_booleans(source, order, first, n, out)
 
 
 cdef double sum_of(const void *x, int itemsize, ptrdiff_t n) noexcept nogil:

@@ -1,11 +1,14 @@
 # cython: language_level=3, freethreading_compatible=True, cdivision=True
 """Every step: how it is run, and how it is made of operands and attributes.
 
-For each op, or family of ops with the very same arguments, two functions stand side by side in
-`families`. One does a thread's share of the step; the args that it reads are a struct of
-csrc/arguments.h. The other, the op's lowering, fills that struct and says how threads share the
-step. Whole plans and single calls are made by the same lowering: it is given `Operand`s, from
-addresses in an arena or from NumPy arrays.
+For each op, or family of ops with the very same arguments, a struct of these args and two functions
+stand side by side in `families`. One reads the args and does a thread's share of the step; the
+other, the op's lowering, fills them and says how threads share the step. Whole plans and single
+calls are made by the same lowering: it is given `Operand`s, from addresses in an arena or from
+NumPy arrays.
+
+Addresses in args are those of a batch's first example; NULL where there is nothing, or nobody reads
+it. `rows` are rows of one example, `cols` what one row has, `size` what one example has.
 """
 
 from libc.math cimport isfinite, sqrt
@@ -42,6 +45,7 @@ from .runtime cimport (
     barrier,
     copy_panels,
     flush_denormals,
+    gather_booleans,
     gather_labels,
     gather_masks,
     kernels_of,
@@ -84,7 +88,7 @@ cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=HL_F32
     cdef ptrdiff_t n
     cdef int i, rank = len(dims)
     made.data, made.dims, made.batched, made.dtype = data, dims, batched, dtype
-    made.itemsize = 8 if dtype == HL_F64 else 1 if dtype == HL_U8 else 4
+    made.itemsize = 8 if dtype == HL_F64 else 1 if dtype in (HL_U8, HL_BOOL) else 4
     made.row_axes, made.packed = row_axes, row_axes > 0
     made.rows = made.cols = 1
     for i in range(rank):
@@ -94,6 +98,7 @@ cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=HL_F32
         else:
             made.cols *= n
     made.size = made.stored = made.rows * made.cols
+    made.row = made.cols
     return made
 
 

@@ -12,6 +12,8 @@ from .elementwise import scale
 from .reductions import sum_steps
 from .shapes import reshape
 
+__all__ = ["ADD", "add", "maximum", "minimum", "multiply", "subtract", "sum_to", "total"]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 
@@ -31,6 +33,7 @@ _MERGED: dict[str, Any] = {
     "layout": like_inputs,
     "weights": range(3),
     "reference": _broadcast,
+    "reads_windows": range(3),
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from ..op import Op, any_layout, like_first
 from ..trace import Value, apply
 
+__all__ = ["BY_TRAINING", "by_training"]
+
 
 def by_training(predicting: Value, training: Value) -> Value:
     """`training` in plans that train, `predicting` in others."""

@@ -9,6 +9,8 @@ import numpy as np
 from ...variables import Variable
 from ..trace import Value, parameter
 
+__all__ = ["constant"]
+
 
 def weights_of(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
     """Those that there are, as values; ValueError unless they are of x's dtype."""

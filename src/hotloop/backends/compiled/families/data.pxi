@@ -20,6 +20,7 @@ VALUE_DTYPES = {
     "float64": csrc.HL_F64,
     "int32": csrc.HL_I32,
     "uint8": csrc.HL_U8,
+    "bool": csrc.HL_BOOL,
 }
 
 
@@ -44,6 +45,13 @@ cdef void run_gather_masks(const void *args, ptrdiff_t first, ptrdiff_t n, Batch
                  <uint8_t *> a.out + first * a.size)
 
 
+cdef void run_gather_booleans(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                              Worker *worker) noexcept nogil:
+    cdef const hl_gather_args *a = <const hl_gather_args *> args
+    gather_booleans(&batch.sources[a.source], batch.order, batch.first + first, n,
+                    <uint8_t *> a.out + first * a.size)
+
+
 @lowers("gather")
 def _gather(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand out = outputs[0]
@@ -52,8 +60,16 @@ def _gather(Lowering to, list inputs, list outputs, dict attributes):
         run = run_gather_labels
     elif out.dtype == HL_U8:
         run = run_gather_masks
+    elif out.dtype == HL_BOOL:
+        run = run_gather_booleans
     cdef hl_gather_args *a = <hl_gather_args *> to.fill(run, HL_BY_EXAMPLE, sizeof(hl_gather_args))
     a.source, a.size, a.out = attributes["source"], out.size, out.data
+
+
+cdef struct hl_copy_out_args:
+    int output  # which of the plan's
+    ptrdiff_t bytes  # of an example
+    const char *x
 
 
 cdef void run_copy_out(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -113,6 +129,13 @@ cdef inline void _cast_to(const hl_source *from_, const char *x, Whole *y, ptrdi
         _as_whole(<const uint8_t *> x, y, n, least, most)
 
 
+# Numbers of one dtype as those of another. x is as the user's arrays are.
+cdef struct hl_cast_args:
+    hl_source x
+    ptrdiff_t size
+    char *y
+
+
 cdef void run_cast_to_int32(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                             Worker *worker) noexcept nogil:
     cdef const hl_cast_args *a = <const hl_cast_args *> args
@@ -125,6 +148,12 @@ cdef void run_cast_to_uint8(const void *args, ptrdiff_t first, ptrdiff_t n, Batc
     cdef const hl_cast_args *a = <const hl_cast_args *> args
     _cast_to(&a.x, a.x.data + first * a.x.row_stride, <uint8_t *> a.y + first * a.size,
              n * a.size, <uint8_t> 0, <uint8_t> 255)
+
+
+cdef void run_cast_to_bool(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                           Worker *worker) noexcept nogil:
+    cdef const hl_cast_args *a = <const hl_cast_args *> args
+    gather_booleans(&a.x, NULL, first, n, <uint8_t *> a.y + first * a.size)
 
 
 cdef void run_cast_to_floats(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -143,6 +172,8 @@ def _cast(Lowering to, list inputs, list outputs, dict attributes):
         run = run_cast_to_int32
     elif y.dtype == HL_U8:
         run = run_cast_to_uint8
+    elif y.dtype == HL_BOOL:
+        run = run_cast_to_bool
     else:
         to.kernels = kernels_of(y.dtype == HL_F64)
     cdef hl_cast_args *a = <hl_cast_args *> to.fill(run, HL_BY_EXAMPLE, sizeof(hl_cast_args))
