@@ -29,7 +29,7 @@ def updates(
     # The values of a loss node are its first output and the gradient its second, with
     # respect to whatever it reads second: y_pred, or the input of a fused softmax.
     seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
-    seeds += [(total, ops.constant(1.0, total.dtype)) for total in totals]
+    seeds += [(total, ops.fixed(1.0, total.dtype)) for total in totals]
     gradients = backward(forward, seeds, [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
