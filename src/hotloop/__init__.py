@@ -36,8 +36,8 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .layers.input_spec import InputSpec
     from . import backend, datasets, kernels, ops, profiling, tree, utils
+    from .layers.input_spec import InputSpec
 
 __all__ = [
     "GradientTape",

@@ -73,15 +73,11 @@ class InputSpec:
 
     def fault(self, shape: tuple[int | None, ...], dtype: str) -> str | None:
         """What an input of this shape, the batch included, and dtype lacks; None if nothing."""
-        axes = len(shape)
-        if self.shape is not None and self.allow_last_axis_squeeze:
-            if axes == len(self.shape) + 1 and shape[-1] == 1:
-                shape = shape[:-1]
-            elif axes == len(self.shape) - 1 and self.shape[-1] == 1:
-                shape = (*shape, 1)
-            axes = len(shape)
+        axes, expected = len(shape), self.shape
+        if expected is not None and self.allow_last_axis_squeeze:
+            shape, expected = (one[:-1] if one[-1:] == (1,) else one for one in (shape, expected))
         wanted = {
-            "ndim": self.ndim is None or axes == self.ndim,
+            "ndim": self.ndim is None or self.allow_last_axis_squeeze or axes == self.ndim,
             "min_ndim": self.min_ndim is None or axes >= self.min_ndim,
             "max_ndim": self.max_ndim is None or axes <= self.max_ndim,
             "dtype": self.dtype is None or dtype == self.dtype,
@@ -89,10 +85,9 @@ class InputSpec:
                 length is None or (-axes <= axis < axes and shape[axis] in (length, None))
                 for axis, length in self.axes.items()
             ),
-            "shape": self.shape is None
-            or all(
+            "shape": all(
                 None in (one, other) or one == other
-                for one, other in zip(self.shape, shape, strict=False)
+                for one, other in zip(expected or (), shape, strict=False)
             ),
         }
         return next(
