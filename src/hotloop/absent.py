@@ -48,6 +48,10 @@ ROWS: tuple[tuple[str, str], ...] = (
         "optimizers.LossScaleOptimizer",
         "float32, or float64 everywhere",
     ),
+    (
+        "optimizers.MultiOptimizer optimizers.OptimizerMap",
+        "two optimizers in a `train_step` of one's own, each of which is given its weights",
+    ),
     ("distribution device", "the CPUs of one machine"),
     ("applications preprocessing distillation", "models and steps of one's own"),
     ("wrappers", "`hotloop.sklearn`"),
@@ -75,6 +79,7 @@ ARGUMENTS: tuple[tuple[str, str], ...] = (
     ("autocast aggregation synchronization layout", "one machine, one dtype"),
     ("zipped max_shard_size", "a file is one archive, or one file of weights"),
     ("subgraph", "`plot_model` draws nested models with `expand_nested`"),
+    ("mask", "comes next: masks"),
     ("add_history add_progbar", "`fit` adds both"),
 )
 

@@ -124,8 +124,7 @@ bias_constraint
             y = self._product(x, self._letters)
         if self.bias is not None:
             one_axis = len(self.bias.shape) == 1
-            add = ops.add_bias if one_axis else ops.add
-            y = add(y, self.bias if one_axis else weights_of(y, self.bias)[0])
+            y = ops.add_bias(y, self.bias) if one_axis else ops.add(y, *weights_of(y, self.bias))
         return self.activation(y)
 
     def _of_product(self, axes: int) -> _Letters | None:
