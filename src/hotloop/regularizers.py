@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from . import registry
+from .files.models import deserialized, serialized
+from .graph import ops
+from .graph.trace import Value
 from .naming import instantiate
 
 RegularizerLike = str | Mapping[str, Any] | Callable[[Any], float] | None
 
 
-class Regularizer:
+class Regularizer(registry.Configured):
     """Base of all regularizers: a callable from weights to a penalty.
 
     Attributes
@@ -31,10 +35,23 @@ class Regularizer:
     l1: float = 0.0
     l2: float = 0.0
 
-    def __call__(self, w: ArrayLike) -> float:
-        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64."""
+    def __call__(self, w: Any) -> Any:
+        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64.
+
+        Of a symbolic value it is recorded.
+        """
+        if isinstance(w, Value):
+            return self._recorded(w)
         flat = np.asarray(w, dtype=np.float64).reshape(-1)
         return float(self.l1 * np.abs(flat).sum() + self.l2 * (flat @ flat))
+
+    def _recorded(self, x: Value) -> Value:
+        parts = []
+        if self.l1:
+            parts.append(ops.scale(ops.total(ops.activation("absolute", x)), self.l1))
+        if self.l2:
+            parts.append(ops.scale(ops.total(ops.multiply(x, x)), self.l2))
+        return functools.reduce(ops.add, parts) if parts else ops.scale(ops.total(x), 0.0)
 
     @property
     def factors(self) -> tuple[float, float] | None:
@@ -45,11 +62,6 @@ class Regularizer:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Regularizer with the arguments that `get_config` returned."""
-        return cls(**config)
 
 
 class L1L2(Regularizer):
@@ -159,6 +171,23 @@ def get(identifier: RegularizerLike) -> Any:
     if identifier is None:
         return None
     return instantiate("regularizer", identifier, _TABLE)
+
+
+def serialize(regularizer: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
 
 
 def _factor(name: str, value: float) -> float:

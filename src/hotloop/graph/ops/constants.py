@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..op import OPS
 from ..trace import Value, apply
 
+__all__ = ["ones_like", "zeros_like"]
+
 
 def zeros_like(x: Value) -> Value:
     """0 for each number of x, infinite ones too, which 0 times x would make NaN."""

@@ -9,6 +9,19 @@ from ..trace import Node, Value, apply
 from .constants import zeros_like
 from .weights import weights_of
 
+__all__ = [
+    "ADD_BIAS",
+    "BATCH_MATMUL",
+    "BIAS_GRADIENT",
+    "DENSE",
+    "INPUT_GRADIENT",
+    "MATMUL",
+    "WEIGHT_GRADIENT",
+    "add_bias",
+    "batch_matmul",
+    "matmul",
+]
+
 # ------------------------------------------------------------------ the forward pass
 
 
@@ -46,6 +59,8 @@ MATMUL = Op(
     weights=(1,),
     gradient=_of_matmul,
     flops=_flops,
+    reads_windows=(0,),
+    writes_windows=True,
     mask="passes",
     why_not={"numba": "BLAS has it"},
 )
@@ -57,6 +72,8 @@ DENSE = Op(
     layout=_plain_of_matrix,
     weights=(1, 2),
     flops=_flops,
+    reads_windows=(0,),
+    writes_windows=True,
     mask="passes",
     options=("activation", "alpha"),
     why_not={"numba": "BLAS has it", "gradient": "it is fused when there are gradients already"},
@@ -106,6 +123,7 @@ INPUT_GRADIENT: Op = Op(
     layout=_plain_of_matrix,
     weights=(1,),
     flops=_flops,
+    reads_windows=(0,),
     mask="passes",
     gradient=_of_input_gradient,
     reference=_input_gradient,
@@ -126,6 +144,7 @@ WEIGHT_GRADIENT: Op = Op(
     sums_examples=True,
     gradient=_of_weight_gradient,
     flops=lambda node: 2 * node.inputs[0].size * node.inputs[1].dims[-1],
+    reads_windows=range(2),
     mask="consumes",
     why_not={"numba": "BLAS has it"},
 )
@@ -141,6 +160,7 @@ BIAS_GRADIENT: Op = Op(
     shape=lambda node: (node.inputs[0].dims[-1:],),
     sums_examples=True,
     gradient=_of_bias_gradient,
+    reads_windows=(0,),
     mask="consumes",
     why_not={"numba": "NumPy has a loop for it"},
 )
@@ -207,6 +227,7 @@ BATCH_MATMUL = Op(
     of_examples=True,
     gradient=_of_batch_matmul,
     flops=_flops_of_batch_matmul,
+    reads_windows=range(2),
     options=("transpose_a", "transpose_b"),
     why_not={"numba": "BLAS has it"},
 )

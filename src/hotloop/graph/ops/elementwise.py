@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ...backends.scalar_functions import ScalarFunction
     from ..plan import Plan
 
+__all__ = ["activation", "own_activation", "prelu", "scale"]
+
 # ----------------------------------------------------------------------- activations
 
 
@@ -44,6 +46,7 @@ def _activation(formula: Activation) -> None:
         f"dy times the derivative of {formula.name} at its {'in' if reads_input else 'out'}put.",
         shape=like_first,
         in_place=True,
+        reads_windows=range(2),
         mask="passes",
         elementwise=True,
         activation_of_gradient=formula.name,
@@ -60,6 +63,8 @@ def _activation(formula: Activation) -> None:
         (formula.value.__doc__ or "").partition("\n")[0],
         shape=like_first,
         gradient=rule,
+        reads_windows=(0,),
+        writes_windows=True,
         mask="passes",
         elementwise=True,
         activation=True,

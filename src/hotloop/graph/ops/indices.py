@@ -13,6 +13,8 @@ from ..op import Array, Dims, Gradients, Op, any_layout, as_matrix
 from ..trace import Node, Value, apply
 from .weights import weights_of
 
+__all__ = ["INDICES", "PREPARE", "encode", "indices", "lookup", "prepare", "source_of"]
+
 _CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
 _SCATTERED = {"numba": "NumPy's indexing does it"}
 

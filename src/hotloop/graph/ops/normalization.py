@@ -16,6 +16,15 @@ from .reductions import over_examples, sum_row
 from .shapes import reshape
 from .weights import weights_of
 
+__all__ = [
+    "BATCH_NORMALIZATION",
+    "COLUMN_MOMENTS",
+    "NORMALIZE",
+    "batch_normalization",
+    "layer_norm",
+    "standardize",
+]
+
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 _GRADIENT = _SEVERAL | {"gradient": "of a gradient"}
 
@@ -67,6 +76,7 @@ BATCH_NORMALIZATION = Op(
     "normalize, by the mean and variance of the batch in training, else by moving ones.",
     shape=like_first,
     weights=range(1, 5),
+    two_ways=True,
     mask="passes",
     why_not=dict.fromkeys(("reference", "gradient", "profile"), _IN_PLANS),
 )

@@ -11,6 +11,8 @@ from ...backends.own import read_only
 from ..op import Array, Gradients, Op, Run
 from ..trace import Node, Value, apply, emit
 
+__all__ = ["python"]
+
 
 def python(
     inputs: Sequence[Value],

@@ -7,6 +7,8 @@ from typing import Any
 from ..op import Op, Run, like_first
 from ..trace import Node, Value, apply
 
+__all__ = ["alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise"]
+
 
 def _with_key(run: Run, node: Node) -> None:
     """The op's function, with the key that its seed has in this batch."""

@@ -10,6 +10,16 @@ from .constants import ones_like
 from .elementwise import scale
 from .shapes import reshape
 
+__all__ = [
+    "cumulative_sum",
+    "max_steps",
+    "mean_steps",
+    "over_examples",
+    "repeat_steps",
+    "sum_row",
+    "sum_steps",
+]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 
@@ -55,6 +65,31 @@ MEAN_STEPS = Op(
     shape=_one_row,
     gradient=_of_mean_steps,
     mask="consumes",
+    why_not=_LOOP,
+)
+
+
+def cumulative_sum(x: Value, axis: int = -1, *, reverse: bool = False) -> Value:
+    """The sums along an axis, counted from the last one, -1, up to each element or from it on."""
+    rank = len(x.dims)
+    if not -rank <= axis < 0:
+        raise ValueError(f"cumulative_sum needs an axis from {-rank} to -1 of {x}, not {axis}")
+    return apply(CUMULATIVE_SUM, x, axis=axis, reverse=reverse)
+
+
+def _of_cumulative_sum(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    axis, reverse = node.attributes["axis"], node.attributes["reverse"]
+    return (cumulative_sum(dy, axis, reverse=not reverse),)
+
+
+CUMULATIVE_SUM = Op(
+    "cumulative_sum",
+    "The sums along an axis up to each element, or from each on.",
+    shape=like_first,
+    gradient=_of_cumulative_sum,
+    in_place=True,
+    mask="passes",
+    options=("axis", "reverse"),
     why_not=_LOOP,
 )
 

@@ -12,6 +12,8 @@ from .merges import multiply, subtract
 from .reductions import sum_row
 from .shapes import columns, concatenate, reshape
 
+__all__ = ["glu", "log_softmax", "softmax", "sparsemax", "unit_rows"]
+
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 
 

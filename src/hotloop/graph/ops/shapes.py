@@ -7,9 +7,33 @@ import math
 import numpy as np
 
 from ...lengths import common, is_open
-from ..op import FLOATS, Array, Dims, Gradients, Op, Run, like_first, like_inputs, plain
+from ..op import (
+    FLOATS,
+    Array,
+    Dims,
+    Gradients,
+    Op,
+    Run,
+    Windows,
+    like_first,
+    like_inputs,
+    plain,
+)
 from ..trace import Node, Value, apply
 from .constants import zeros_like
+
+__all__ = [
+    "CAST",
+    "PERMUTE",
+    "RESHAPE",
+    "cast",
+    "columns",
+    "concatenate",
+    "identity",
+    "permute",
+    "repeat",
+    "reshape",
+]
 
 _LOOP = {"numba": "NumPy has a loop for it"}
 
@@ -104,12 +128,20 @@ def _of_concatenate(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradient
     )
 
 
+def _beside_each_other(node: Node) -> Windows:
+    a, b = node.inputs
+    return (a, node.output, 0), (b, node.output, a.dims[-1])
+
+
 CONCATENATE = Op(
     "concatenate",
     "The rows of a and b side by side.",
     shape=_side_by_side,
     takes=("same",),
     gradient=_of_concatenate,
+    windows=_beside_each_other,
+    reads_windows=range(2),
+    writes_windows=True,
     mask="passes",
     why_not=_LOOP,
 )
@@ -132,6 +164,8 @@ COLUMNS: Op = Op(
     "So many columns from one on.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.attributes["count"]),),
     takes=("any",),
+    windows=lambda node: ((node.output, node.inputs[0], node.attributes["first"]),),
+    reads_windows=(0,),
     mask="passes",
     gradient=_of_columns,
     options=("first",),

@@ -11,6 +11,23 @@ ctypedef fused Real:
     double
 
 
+# y[i] = x[places[i]] for `moved` numbers of `item` bytes, or those of `fill` where a place is -1;
+# back: y[places[i]] += x[i] instead, y having `size` numbers.
+cdef struct hl_move_args:
+    ptrdiff_t size, moved, item
+    const int64_t *places
+    char fill[8]
+    const char *x
+    char *y
+
+
+# The same bytes for each example.
+cdef struct hl_each_example_args:
+    ptrdiff_t bytes
+    const char *x
+    char *y
+
+
 cdef inline void _move_rows(const hl_move_args *a, Bits fill, ptrdiff_t first,
                             ptrdiff_t n) noexcept nogil:
     cdef const Bits *x = <const Bits *> a.x + first * a.size
