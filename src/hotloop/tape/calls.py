@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -183,21 +183,21 @@ def flat(nest: Any) -> list[Any]:
     return [nest]
 
 
-def packed(like: Any, things: Sequence[Any]) -> Any:
+def packed(like: Any, things: Iterable[Any]) -> Any:
     """Things in the form of a nest that has as many."""
-    rest = iter(things)
+    return _packed(like, iter(things))
 
-    def of(part: Any) -> Any:
-        if isinstance(part, Mapping):
-            return {name: of(value) for name, value in part.items()}
-        if isinstance(part, list | tuple):
-            found = [of(value) for value in part]
-            if isinstance(part, list):
-                return found
-            return type(part)(*found) if hasattr(part, "_fields") else tuple(found)
-        return next(rest)
 
-    return of(like)
+def _packed(like: Any, rest: Iterator[Any]) -> Any:
+    # No function within `packed`, which would be a circle that keeps tensors.
+    if isinstance(like, Mapping):
+        return {name: _packed(part, rest) for name, part in like.items()}
+    if isinstance(like, list):
+        return [_packed(part, rest) for part in like]
+    if isinstance(like, tuple):
+        found = [_packed(part, rest) for part in like]
+        return type(like)(*found) if hasattr(like, "_fields") else tuple(found)
+    return next(rest)
 
 
 def shape_of(nest: Any) -> Any:
