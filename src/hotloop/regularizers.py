@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import registry
+from .files.models import deserialized, serialized
 from .naming import instantiate
 
 RegularizerLike = str | Mapping[str, Any] | Callable[[Any], float] | None
 
 
-class Regularizer:
+class Regularizer(registry.Configured):
     """Base of all regularizers: a callable from weights to a penalty.
 
     Attributes
@@ -45,11 +47,6 @@ class Regularizer:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Regularizer with the arguments that `get_config` returned."""
-        return cls(**config)
 
 
 class L1L2(Regularizer):
@@ -159,6 +156,23 @@ def get(identifier: RegularizerLike) -> Any:
     if identifier is None:
         return None
     return instantiate("regularizer", identifier, _TABLE)
+
+
+def serialize(regularizer: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
 
 
 def _factor(name: str, value: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..variables import Variable
-from . import fusion, network, ops, statistics
+from . import fusion, network, ops, programs, statistics
 from .memory import Placement
 from .op import Op
 from .trace import Node, Value, parameter, topological
@@ -175,6 +175,7 @@ def build(
     nodes = fusion.activation_gradients(nodes, kept)
     if traits.fuses_updates:
         nodes = fusion.updates(nodes, kept)
+    nodes = programs.fuse(nodes, kept)
     feeds = _feeds(inputs, losses, metrics)
     return Plan(
         steps=nodes,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import config, constraints, initializers, naming, overriding, regularizers
+from .. import config, constraints, initializers, naming, overriding, registry, regularizers
 from ..data.adapters import as_array
+from ..files.models import model_files
 from ..graph import ops
 from ..graph.trace import (
     TRAINING,
@@ -49,7 +50,7 @@ def _takes_training(call: Callable[..., Any]) -> bool:
     return "training" in inspect.signature(call).parameters
 
 
-class Layer:
+class Layer(registry.Configured):
     """A part of a model.
 
     A subclass makes its weights in `build`, with `add_weight`, and states its forward
@@ -109,6 +110,7 @@ class Layer:
     # Arguments of its __init__ that it reads each time, or that `adapt` sets.
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
+    _built_for: Any = None  # the shape that its weights were made for
     _never_called: frozenset[str] = frozenset()  # methods that cannot be set on an object
     takes_list: bool = False
     takes_text: bool = False
@@ -231,7 +233,8 @@ class Layer:
                 "with Concatenate (a layer of one's own that takes a list says takes_list = True)"
             )
         if not self.built:
-            self.build(restructured(x, [value.shape for value in flat(x)]))
+            self._built_for = restructured(x, [value.shape for value in flat(x)])
+            self.build(self._built_for)
             self.built = True
         use = Use(self, x)
         with in_layer(self):
@@ -361,6 +364,11 @@ class Layer:
                 waiting += reversed(parts)
         return list(found)
 
+    @property
+    def family(self) -> list[Layer]:
+        """Itself, then its parts and theirs, each once."""
+        return self._family()
+
     def drawing_parts(self) -> list[Layer]:
         """The layers that it is made of that draw random numbers."""
         return [part for part in self._family() if part is not self and part.random_key is not None]
@@ -449,9 +457,59 @@ class Layer:
         """What `from_config` needs to make the same layer anew, without weights."""
         return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Layer:
-        return cls(**config)
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` makes the weights of: the input's shape; None before that."""
+        if not self.built or self._built_for is None:
+            return None
+        return {"input_shape": self._built_for}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Makes the weights as they were made where `get_build_config` was asked."""
+        shape = config.get("input_shape")
+        if shape is not None and not self.built:
+            self.build(as_shapes(shape))
+            self.built = True
+
+    @property
+    def says_how_to_build(self) -> bool:
+        """Whether its class has a `get_build_config` of its own."""
+        return type(self).get_build_config is not Layer.get_build_config
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts its own weights, not those of its parts, into a file.
+
+        Parameters
+        ----------
+        store : mutable mapping of str to array
+            By default the weights are ``"0"``, ``"1"`` and so on.
+        """
+        for i, weight in enumerate(self.own_weights):
+            store[str(i)] = weight.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes what `save_own_variables` put into a file."""
+        weights = self.own_weights
+        if len(store.keys()) != len(weights):
+            raise ValueError(
+                f"{self.describe()} has {len(weights)} weights of its own, and the file "
+                f"{len(store.keys())}"
+            )
+        for i, weight in enumerate(weights):
+            weight.assign(store[str(i)])
+
+    @property
+    def own_weights(self) -> list[Variable]:
+        """Its weights without those of its parts, as Keras's files order them: trainable first."""
+        return sorted(self._weights, key=lambda weight: not weight.trainable)
+
+    @property
+    def keeps_variables_itself(self) -> bool:
+        """Whether its class says itself what files have of it."""
+        kind = type(self)
+        return (
+            kind.save_own_variables is not Layer.save_own_variables
+            or kind.load_own_variables is not Layer.load_own_variables
+        )
 
     def describe(self) -> str:
         """How error messages call it."""
@@ -459,6 +517,33 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """A layer or model as plain data in Keras's form, without weights.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Dense
+    >>> deserialize(serialize(Dense(3, "relu"))).units
+    3
+    """
+    return model_files().described(layer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """The layer or model that `serialize` described, here or in Keras, with new weights.
+
+    Parameters
+    ----------
+    config : dict
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    layer = model_files().deserialize_keras_object(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise TypeError(f"a configuration of a layer was expected, got {config!r}")
+    return layer
 
 
 _PLAIN = (bool, int, float, str, tuple)
@@ -528,6 +613,15 @@ def check_shape(layer: Layer, argument: str, shape: Sequence[int | None]) -> tup
     return tuple(None if d is None else int(d) for d in shape)
 
 
+def as_shapes(given: Any) -> Any:
+    """Shapes as tuples, where a file has lists."""
+    if isinstance(given, Mapping):
+        return {key: as_shapes(part) for key, part in given.items()}
+    if all(d is None or isinstance(d, int) for d in given):
+        return tuple(given)
+    return [as_shapes(part) for part in given]
+
+
 def restructured(like: Any, values: Sequence[Any]) -> Any:
     """Values in the form of `like`: one, a list or a dict of them."""
     if isinstance(like, Mapping):
@@ -552,6 +646,7 @@ def _once(build: Callable[[Any, Shape], None]) -> Callable[[Any, Shape], None]:
         if self.built:
             return
         check_has_features(self, input_shape)
+        self._built_for = input_shape
         build(self, input_shape)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(input_shape)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import registry
 from ..graph.trace import active_recorder
 from ..naming import snake_case, unique_name
 from .arrays import (
@@ -59,7 +60,7 @@ def _resetting(reset: Callable[..., Any]) -> Callable[..., Any]:
 _WAITING = {"update_state": _updating, "result": _resulting, "reset_state": _resetting}
 
 
-class Metric:
+class Metric(registry.Configured):
     """Base of all metrics: a state, a way to add rows to it, and the value so far.
 
     A subclass overrides `update_state`, `result` and `reset_state`, and calls `reset_state`
@@ -127,11 +128,6 @@ class Metric:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Metric with the arguments that `get_config` returned."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

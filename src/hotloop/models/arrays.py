@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import random
 from ..console import warn_user
-from ..data.feed import Feed
+from ..data.feed import BLOCK_ROWS, Feed
 from . import examples
 from .loop import Part
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from .examples import Examples
     from .plans import Ready
     from .task import Task
-
-# Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
-BLOCK_ROWS = 1 << 17
 
 
 class Arrays:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..console import say
 from ..data.batches import is_batches
+from ..errors import NonFiniteError
 from . import examples
 from .arrays import ArrayEpochs, Arrays
-from .diagnosis import NonFiniteError, explain
+from .diagnosis import explain
 from .loop import Block, last, run
 from .scores import Scores
 from .streaming import Stream, refuse
