@@ -35,7 +35,7 @@ Key = tuple[Any, ...]
 
 # Branches that a place keeps: a step of a hundred calls has as many. Where more are made, each
 # step is another one, as with a Python number that changes from step to step, and all are let go.
-MOST_BRANCHES = 4096
+MOST_BRANCHES, MOST_PROGRAMS = 4096, 128
 
 
 class Entry:
@@ -117,18 +117,14 @@ class Place:
 
     def __init__(self) -> None:
         self.root = Entry(None)
-        self.branches = 0
+        self.branches = self.programs = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
         self.lock = threading.RLock()
 
-    def grown(self) -> None:
-        """There is a branch more."""
-        self.branches += 1
-
     def begin(self) -> Entry:
         """Where a way begins."""
-        if self.branches > MOST_BRANCHES:
-            self.root, self.branches = Entry(None), 0
+        if self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
+            self.root, self.branches, self.programs = Entry(None), 0, 0
         return self.root
 
 
@@ -183,7 +179,7 @@ class Recorder:
             with _paused():
                 entry = record()
             self.at.children[key] = entry
-            self.place.grown()
+            self.place.branches += 1
         self.at = entry
         return tuple([self._new(value) for value in entry.outputs])
 
@@ -298,6 +294,10 @@ class Recorder:
             self._watched[id(thing)] = (thing, tensor)
         return tensor
 
+    def watches(self, thing: Any) -> bool:
+        """Whether a tape watches an array."""
+        return id(thing) in self._watched
+
     def watched(self, thing: Any) -> Any:
         """The tensor of an array that is watched; anything else is itself."""
         found = self._watched.get(id(thing))
@@ -400,6 +400,7 @@ class Recorder:
             key = (*wanted, self._ran, backends.current())
             program = entry.programs.get(key)
             if program is None:
+                self.place.programs += 1
                 with _paused():
                     program = entry.programs[key] = Program(
                         entry.way(), [values[slot] for slot in wanted], self._ran
@@ -520,6 +521,8 @@ def frozen(thing: Any) -> Any:
         return tuple([(name, frozen(thing[name])) for name in sorted(thing)])
     if isinstance(thing, list | tuple):
         return tuple(map(frozen, thing))
+    if isinstance(thing, slice):
+        return "slice", frozen((thing.start, thing.stop, thing.step))
     if isinstance(thing, np.ndarray):
         return thing.shape, thing.dtype.str, thing.tobytes()
     try:
