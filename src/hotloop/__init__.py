@@ -35,7 +35,7 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import backend, datasets, kernels, ops, profiling, tree, utils
+    from . import backend, datasets, kernels, profiling, tree, utils
 
 __all__ = [
     "GradientTape",

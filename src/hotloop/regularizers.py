@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from . import registry
 from .files.models import deserialized, serialized
+from .graph import ops
+from .graph.trace import Value
 from .naming import instantiate
 
 RegularizerLike = str | Mapping[str, Any] | Callable[[Any], float] | None
@@ -33,10 +35,23 @@ class Regularizer(registry.Configured):
     l1: float = 0.0
     l2: float = 0.0
 
-    def __call__(self, w: ArrayLike) -> float:
-        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64."""
+    def __call__(self, w: Any) -> Any:
+        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64.
+
+        Of a symbolic value it is recorded.
+        """
+        if isinstance(w, Value):
+            return self._recorded(w)
         flat = np.asarray(w, dtype=np.float64).reshape(-1)
         return float(self.l1 * np.abs(flat).sum() + self.l2 * (flat @ flat))
+
+    def _recorded(self, x: Value) -> Value:
+        parts = []
+        if self.l1:
+            parts.append(ops.scale(ops.total(ops.activation("absolute", x)), self.l1))
+        if self.l2:
+            parts.append(ops.scale(ops.total(ops.multiply(x, x)), self.l2))
+        return functools.reduce(ops.add, parts) if parts else ops.scale(ops.total(x), 0.0)
 
     @property
     def factors(self) -> tuple[float, float] | None:

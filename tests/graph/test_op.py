@@ -231,6 +231,7 @@ CASES = {
     "metric": Case(
         [x(2, 4), x(2, 4)], 8 * (2 * X + 6), 0, {"kind": "categorical_accuracy", "options": {}}
     ),
+    "by_training": Case([x(2, 5), x(2, 5)], 8 * 90),
     "accumulate": Case([x(2)], 8 * 6, 0, {"slot": 0, "reduction": "mean", "check": True}),
     "penalty": Case([w(4, 5)], 8 * 20, 0, {"slot": 0, "l1": 0.1, "l2": 0.2}),
     "penalty_gradient": Case([w(4, 5), w(4, 5)], 8 * 60, 0, {"l1": 0.1, "l2": 0.2}),
@@ -771,7 +772,7 @@ def test_losses_of_several_rows_are_those_of_each_row(kind: str, name: str) -> N
 # ------------------------------------------------------------------------ what values are
 
 # Examples that are looked at one by one, whoever reads them, or that a function of the user's gets.
-OF_EXAMPLES = {"batch_matmul", "loss", "metric", "accumulate", "lambda", "lambda_gradient"}
+OF_EXAMPLES = {"batch_matmul", "loss", "metric", "lambda", "lambda_gradient"}
 
 
 def without_batch(given: Given) -> Given:

@@ -360,8 +360,12 @@ def net(call, **attributes):
         (lambda self, x: x + np.ones(4), TypeError, "and ndarray is not supported"),
         (lambda self, x: np.ones(4) * x, TypeError, "and ndarray is not supported"),
         (lambda self, x: x + self.wide(x), ValueError, "inputs of one shape"),
-        (lambda self, x, training=None: x if training else -x, TypeError, "branch on training"),
-        (lambda self, x: self.wide(x, training=True), ValueError, "training=True is not supported"),
+        (
+            lambda self, x, training=None: self.wide(x) if training else x,
+            ValueError,
+            r"makes \(None, 5\) in training, but \(None, 4\) otherwise",
+        ),
+        (lambda self, x: self.wide(x, training="yes"), TypeError, "must be True, False or None"),
         (lambda self, x: self.missing(x), AttributeError, "Net 'net.*no attribute 'missing'"),
     ],
 )
@@ -410,8 +414,9 @@ def test_dropout_drops_in_training_alone():
     model.compile("sgd", "mse")
     assert model.evaluate(X, X, verbose=0) == 0
     assert model.fit(X, X, verbose=0).history["loss"][0] > 0
-    with pytest.raises(ValueError, match="training=True is not supported"):
-        model(X, training=True)
+    dropped = model(X, training=True)
+    assert (dropped != X).any()
+    assert ((dropped == 0) | (dropped == 2 * X)).all()
 
 
 def test_float64():

@@ -35,11 +35,15 @@ def record(function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, di
         return function(*feeds), feeds
 
 
-def run(kept: Sequence[Value], feeds: dict[Value, Any], backend: str, threads: int = 1) -> list[Any]:
+def run(
+    kept: Sequence[Value], feeds: dict[Value, Any], backend: str, threads: int = 1
+) -> list[Any]:
     """The numbers of these values."""
     rows = len(next(iter(feeds.values())))
     steps = topological(kept, feeds)
-    states = {v: Variable(np.zeros(v.dims, v.dtype), row_axes=v.row_axes) for v in kept if not v.batched}
+    states = {
+        v: Variable(np.zeros(v.dims, v.dtype), row_axes=v.row_axes) for v in kept if not v.batched
+    }
     changes = [Node(ASSIGN, (parameter(state), v), (), {}) for v, state in states.items()]
     steps = [*steps, *changes]
     outputs = [v for v in kept if v.batched]

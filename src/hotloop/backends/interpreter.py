@@ -119,10 +119,10 @@ class Interpreter:
         do = _do if clock is None else _Clock(clock, self._clock_shape(outputs)).do
         steps_at, outputs_at = len(self.plan.feeds), len(self.plan.feeds) + len(self._steps)
         self._finite = True
-        optimizer = self.plan.optimizer
+        counter = self.plan.optimizer or self.plan.counter
         for done in range(count):
             epoch, start, stop = feed.place(first + done, self.plan.batch_size)
-            self._iteration = 0 if optimizer is None else optimizer.iterations
+            self._iteration = 0 if counter is None else counter.iterations
             rows = feed.row_numbers(epoch, start, stop)
             self.rows = len(rows)
             for i, (value, source) in enumerate(zip(self.plan.feeds, feed.arrays, strict=True)):
@@ -134,8 +134,8 @@ class Interpreter:
                     return done, False
             slots = len(self._sums)
             sums[epoch * slots : (epoch + 1) * slots] += self._sums
-            if optimizer is not None:
-                optimizer.iterations += 1
+            if counter is not None:
+                counter.iterations += 1
             for i, out in enumerate(outputs or ()):
                 part = out[start - outputs_first : stop - outputs_first]
                 do(outputs_at + i, self._copy, self.plan.outputs[i], part)

@@ -249,6 +249,11 @@ class Op:
     draws : bool
         Whether it draws random numbers, by the attribute ``seed``, in training; it passes its
         input on otherwise.
+    two_ways : bool
+        Whether it does something else in training. Of such ops, and of those that draw, the
+        attribute ``training`` says so where the plan does not.
+    chooses : bool
+        Whether it is its second input in training, and its first one otherwise.
     changes : bool
         Whether it changes those of its inputs that are variables, if the loss is finite.
     mask : str
@@ -307,6 +312,8 @@ class Op:
     reads_windows: Collection[int] = ()
     writes_windows: bool = False
     draws: bool = False
+    two_ways: bool = False
+    chooses: bool = False
     changes: bool = False
     mask: Mask = "stops"
     elementwise: bool = False

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-from .. import lengths
+from .. import lengths, nests
 from ..variables import Variable
+from . import recording
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
     from .op import Op
+    from .recording import Effect
 
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
 _is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
@@ -225,22 +227,30 @@ class Use:
     Attributes
     ----------
     layer : Layer
+    arguments : (tuple, dict)
+        What it was called with: nests of values and of constants.
+    training : bool or None
+        What it was told of training.
     inputs, outputs : tuple of Value
-    several : bool
-        Whether it was called on a list of them.
+    effects : list of Effect
+        What it did besides.
     """
 
-    __slots__ = ("inputs", "layer", "outputs", "several")
+    __slots__ = ("arguments", "effects", "inputs", "layer", "outputs", "training")
 
-    def __init__(self, layer: Layer, x: Value | Sequence[Value] | Mapping[str, Value]) -> None:
+    def __init__(
+        self, layer: Layer, arguments: tuple[Any, ...], options: dict[str, Any], training: Any
+    ) -> None:
         self.layer = layer
-        self.several = not isinstance(x, Value)
-        self.inputs = flat(x)
+        self.arguments = (arguments, options)
+        self.training = None if training is None else bool(training)
+        self.inputs = values_in(self.arguments)
         self.outputs: tuple[Value, ...] = ()
+        self.effects: list[Effect] = []
 
-    def makes(self, y: Any) -> None:
+    def makes(self, outputs: Sequence[Value]) -> None:
         """Notes its outputs; they are known by the outermost call that made them."""
-        self.outputs = flat(y)
+        self.outputs = tuple(outputs)
         for i, value in enumerate(self.outputs):
             value.use = (self, i)
 
@@ -264,28 +274,9 @@ def check_features(dims: Sequence[int | None], name: str = "") -> None:
         )
 
 
-def flat(values: Any) -> tuple[Any, ...]:
-    """The values of one, a list or a dict of them."""
-    if isinstance(values, Mapping):
-        return tuple(values.values())
-    return tuple(values) if isinstance(values, list | tuple) else (values,)
-
-
-class Training:
-    """What `call` is given as ``training``: it is recorded once, for training and prediction."""
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(
-            "call() was about to branch on training, but it is recorded once, for training and "
-            "prediction alike; pass training on to layers such as Dropout, which know the "
-            "difference"
-        )
-
-    def __repr__(self) -> str:
-        return "<training or predicting>"
-
-
-TRAINING = Training()
+def values_in(nest: Any) -> tuple[Value, ...]:
+    """The values in a nest, in order."""
+    return tuple([leaf for leaf in nests.flat(nest) if isinstance(leaf, Value)])
 
 
 def active_recorder() -> Any:
@@ -374,6 +365,11 @@ def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
         if value.recorder is not None:
             found: tuple[Value, ...] = value.recorder.emitted(op, inputs, attributes)
             return found
+    mode = recording.mode()
+    if op.chooses and mode.training is not None:
+        return (inputs[mode.training],)
+    if mode.forced is not None and (op.draws or op.two_ways):
+        attributes.setdefault("training", mode.forced)
     node = Node(op, inputs, (), attributes, current_layer())
     op.check(node)
     dtype, row_axes = op.dtype(node), op.layout(node)
@@ -390,9 +386,12 @@ def apply(op: Op, *inputs: Value, **attributes: Any) -> Value:
 
 
 def parameter(variable: Variable) -> Value:
-    """The one value that stands for a variable in every graph."""
-    if variable.value is None:
-        variable.value = Value(
+    """The one value that stands for a variable in every graph; what a call has assigned to it."""
+    around = recording.current()
+    if around is not None and variable in around.now:
+        return around.now[variable]
+    if variable.symbol is None:
+        variable.symbol = Value(
             variable.shape,
             variable.dtype.name,
             batched=False,
@@ -401,7 +400,7 @@ def parameter(variable: Variable) -> Value:
             variable=variable,
             row_axes=variable.row_axes,
         )
-    return variable.value
+    return variable.symbol
 
 
 def named(value: Value) -> Value:
@@ -411,12 +410,19 @@ def named(value: Value) -> Value:
     return value
 
 
-def topological(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Node]:
+def topological(
+    outputs: Iterable[Value], known: Iterable[Value] = (), training: bool | None = None
+) -> list[Node]:
     """The nodes that the outputs depend on, each after what it reads.
 
-    Values in `known` are taken as given, whatever made them.
+    Values in `known` are taken as given, whatever made them. If it is said whether they are for
+    training, those that only the other plans have are left out.
     """
-    return _in_order(outputs, known, lambda value: value.node)
+
+    def reads(node: Node) -> Sequence[Value]:
+        return node.inputs if training is None or not node.op.chooses else (node.inputs[training],)
+
+    return _in_order(outputs, known, lambda value: value.node, reads)
 
 
 def calls(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Use]:
@@ -425,7 +431,10 @@ def calls(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Use]:
     Not those that a layer makes inside its own call.
     """
     makers: list[Use | Node] = _in_order(
-        outputs, known, lambda value: value.use[0] if value.use else value.node
+        outputs,
+        known,
+        lambda value: value.use[0] if value.use else value.node,
+        lambda item: item.inputs,
     )
     return [maker for maker in makers if isinstance(maker, Use)]
 
@@ -434,7 +443,10 @@ Maker = TypeVar("Maker", Use, Node, Use | Node)
 
 
 def _in_order(
-    outputs: Iterable[Value], known: Iterable[Value], maker: Callable[[Value], Maker | None]
+    outputs: Iterable[Value],
+    known: Iterable[Value],
+    maker: Callable[[Value], Maker | None],
+    reads: Callable[[Maker], Sequence[Value]],
 ) -> list[Maker]:
     """What makes the outputs, and what it reads, depth first; not what makes a known value."""
     given = set(known)
@@ -453,7 +465,7 @@ def _in_order(
         elif item not in seen:
             seen.add(item)
             stack.append((item, True))
-            stack.extend(makers(item.inputs)[::-1])
+            stack.extend(makers(reads(item))[::-1])
     return order
 
 
@@ -478,6 +490,14 @@ def replay(
     ValueError
         Where shapes do not fit each other any more, naming the layer.
     """
+    made = replayed(outputs, given, keep_layers=keep_layers)
+    return [made.get(v, v) for v in outputs]
+
+
+def replayed(
+    outputs: Sequence[Value], given: Mapping[Value, Value], *, keep_layers: bool = False
+) -> dict[Value, Value]:
+    """As `replay`, what each value became."""
     made = dict(given)
     at = lengths.solved((old.dims, new.dims) for old, new in given.items())
     for node in topological(outputs, given):
@@ -500,4 +520,4 @@ def replay(
         made.update(zip(node.outputs, copies, strict=True))
         if at:  # lengths that only the op's shape rule knows, as of a function of the user's own
             at = lengths.solved(pairs) | at
-    return [made.get(v, v) for v in outputs]
+    return made

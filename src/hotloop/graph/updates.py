@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 
 def updates(
-    forward: Sequence[Node], trained: Sequence[Variable], optimizer: Optimizer
+    forward: Sequence[Node],
+    totals: Sequence[Value],
+    trained: Sequence[Variable],
+    optimizer: Optimizer,
 ) -> list[Node]:
-    """The backward pass and what it is for.
+    """The backward pass, from loss nodes and totals, and what it is for.
 
     What changes a weight stands right behind the last node that the weight and its gradient
     need, so that it can be fused with the gradient and finds both in the cache.
@@ -26,6 +29,7 @@ def updates(
     # The values of a loss node are its first output and the gradient its second, with
     # respect to whatever it reads second: y_pred, or the input of a fused softmax.
     seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
+    seeds += [(total, ops.fixed(1.0, total.dtype)) for total in totals]
     gradients = backward(forward, seeds, [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 

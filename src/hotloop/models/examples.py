@@ -126,7 +126,7 @@ def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:
         and (rows := adapters.examples(x, dims))
     ):
         return [x], rows, form
-    arrays = adapters.as_arrays(x, model.input_names, "x", text=text_inputs(model))
+    arrays = adapters.as_arrays(model.in_order(x), model.input_names, "x", text=text_inputs(model))
     rows = adapters.check_lengths(x=arrays)
     first = next((layer for layer in model.layers if layer.weights), None)
     who = first.describe() if first is not None else model.describe()

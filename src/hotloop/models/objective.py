@@ -96,6 +96,7 @@ class Objective:
             v if t.loss_weight == 1 else t.loss_weight * v
             for t, v in zip(self.losses, values, strict=True)
         ]
+        parts += [amount / rows for (kind, _), amount in sum_of.items() if kind == "added"]
         if ("penalty", 0) in sum_of:
             parts.append(sum_of["penalty", 0] / rows)
         found: dict[str, Array] = {"loss": sum(parts[1:], start=parts[0])}

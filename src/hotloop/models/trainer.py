@@ -434,9 +434,11 @@ class Trainer(StepMethods):
             return own_steps.predict_batch(self, x)
         return self._outputs_for(x)
 
-    def _outputs_for(self, x: Any) -> Any:
+    def _outputs_for(self, x: Any, training: bool = False) -> Any:
         """What a call makes of one batch, whatever `predict_step` does."""
         arrays, rows, form = examples.read_inputs(self, x)
+        if training:
+            form = form.in_training()
         ready = self._plans.ready(self, form, "predict", rounded_up(rows))
         outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
         ready.alone(methodcaller("run", Feed(arrays, rows), 0, 1, NO_SUMS, outputs=outs))

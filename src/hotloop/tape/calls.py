@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import ops, statistics
+from ..graph import ops, recording, statistics
 from ..graph.op import OPS
+from ..graph.recording import Mode, Recording
 from ..graph.trace import Node, Value, apply, in_layer
 from ..graph.updates import penalty_factors
 from ..variables import Variable
@@ -23,29 +24,50 @@ if TYPE_CHECKING:
 FLOATS = ("float32", "float64")
 
 
-def call_layer(recorder: Recorder, layer: Layer, x: Any, training: Any) -> Any:
+def call_layer(recorder: Recorder, layer: Layer, arguments: Any, training: Any) -> Any:
     """What a layer or model makes of arrays and tensors, with all axes."""
     trains = bool(training)
     if recorder.at.written and not recorder.at.written.isdisjoint(layer.weights):
         recorder.finish()
-    leaves = flat(x)
+    things = flat(arguments)
+    comes_in = [_comes_in(thing) for thing in things]
+    leaves = [thing for thing, comes in zip(things, comes_in, strict=True) if comes]
+    constants = [thing for thing, comes in zip(things, comes_in, strict=True) if not comes]
     slots = recorder.slots_of(lambda: [recorder.tensor(leaf).slot for leaf in leaves])
-    form: Any = None
 
     def record() -> Entry:
-        nonlocal form
         whole = [recorder.values[slot] for slot in slots]
         rows = _rows(layer.describe(), whole)
-        given = [ops.as_examples(_cast(value, layer.dtype)) for value in whole]
-        form = layer.extend(packed(x, given))
-        made = [ops.as_whole(v, rows) if v.batched else v for v in flat(form)]
-        nodes, after, seeds = _for_training(recorder, recorder.nodes_of(made), layer, trains)
-        kept = (layer, packed(form, range(len(made))))
-        return Entry(recorder.at, made, nodes, after, keeps=kept, seeds=seeds)
+        examples = iter([ops.as_examples(_cast(value, layer.dtype)) for value in whole])
+        given = [
+            next(examples) if comes else thing
+            for thing, comes in zip(things, comes_in, strict=True)
+        ]
+        with recording.within(Recording(Mode(forced=trains))) as made:
+            args, kwargs = packed(arguments, given)
+            form = layer.extend(*args, **kwargs)
+        values = [*flat(form), *(effect.value for effect in made.effects)]
+        outputs = [ops.as_whole(v, rows) if v.batched else v for v in values]
+        nodes, after, seeds = _for_training(recorder, recorder.nodes_of(outputs), layer, trains)
+        kept = (layer, packed(form, range(len(flat(form)))), made.effects, constants)
+        return Entry(recorder.at, outputs, nodes, after, keeps=kept, seeds=seeds)
 
-    key = ("call", id(layer), trains, shape_of(x), *slots)
+    key = ("call", id(layer), trains, shape_of(arguments), frozen(constants), *comes_in, *slots)
     tensors = recorder.step(key, record)
-    return packed(recorder.at.keeps[1], tensors)
+    _, form, effects, _ = recorder.at.keeps
+    losses = []
+    for effect, tensor in zip(effects, tensors[len(tensors) - len(effects) :], strict=True):
+        if effect.variable is None:
+            losses.append(tensor)
+        else:
+            recorder.assign(effect.variable, tensor)
+    layer.heard(losses)
+    return packed(form, tensors[: len(tensors) - len(effects)])
+
+
+def _comes_in(thing: Any) -> bool:
+    """Whether an argument is a tensor or an array, and no constant."""
+    return isinstance(thing, Value | Variable) or np.ndim(thing) > 0
 
 
 def _rows(who: str, whole: Sequence[Value]) -> int:
@@ -68,7 +90,8 @@ def _for_training(
     found: list[Node] = []
     seeds: list[int] = []
     for node in nodes:
-        if node.op.draws and not training:
+        trains = node.attributes.get("training", training)
+        if node.op.draws and not trains:
             options = {"dims": node.output.dims}
             node = Node(ops.RESHAPE, node.inputs, node.outputs, options, node.layer)
         elif node.op.draws:
@@ -76,10 +99,10 @@ def _for_training(
             own = (recorder.own_seed(seed) + seeds.count(seed)) % 2**64
             seeds.append(seed)
             options = node.attributes | {"seed": own}
+            options.pop("training", None)
             node = Node(node.op, node.inputs, node.outputs, options, node.layer)
         found.append(node)
-    written = layer.changed_weights if training else ()
-    return *statistics.normalizations(found, written), tuple(seeds)
+    return *statistics.normalizations(found, layer.changed_weights, training), tuple(seeds)
 
 
 def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: Any) -> Tensor:

@@ -359,12 +359,14 @@ cdef class Executor:
                 run.at_once = 1  # a network's step has one rate for all
                 run.count = count
             run.updates = True
-            run.iteration = optimizer.iterations
             run.rule = <hl_optimizer> UPDATES[optimizer.op]
             for i, value in enumerate(optimizer.hyper().values()):
                 hyper[i] = value
             run.hyper = hyper
             run.powers = self._powers
+        counter = optimizer if optimizer is not None else self.plan.counter
+        if counter is not None:
+            run.iteration = counter.iterations
         if outputs is not None:
             for i, out in enumerate(outputs):
                 destinations[i] = <char *> numbers_of(
@@ -394,10 +396,10 @@ cdef class Executor:
         run.end = nanoseconds() + <int64_t> (min(seconds, 1e9) * 1e9)
         with nogil:
             run_on_team(run_on_thread, &run, n_threads)
-        if optimizer is not None:
+        if counter is not None:
             # Here and not in the caller, and past the optimizer's own `__setattr__`: a Ctrl-C is
             # raised as soon as this function returns, or calls one of Python's.
-            object.__setattr__(optimizer, "iterations", run.iteration + run.done)
+            object.__setattr__(counter, "iterations", run.iteration + run.done)
         if self._python is not None:
             self._python.raise_error()
         return run.done, run.finite

@@ -22,3 +22,5 @@ from .reductions import *
 from .rows import *
 from .shapes import *
 from .updates import *
+from .ways import *
+from .weights import *

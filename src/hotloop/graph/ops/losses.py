@@ -162,7 +162,10 @@ def _accumulate(run: Run, node: Node) -> None:
     total = float(np.sum(run.array(source).reshape(-1), dtype=np.float64))
     if node.attributes["check"] and not np.isfinite(total):
         run.refuse()
-    total = total * run.rows if node.attributes["reduction"] == "sum" else total / source.size
+    if node.attributes["reduction"] == "sum":
+        total *= run.rows
+    else:
+        total *= (1 if source.batched else run.rows) / source.size
     run.add(node.attributes["slot"], total)
 
 
@@ -170,7 +173,6 @@ ACCUMULATE = Op(
     "accumulate",
     "A running sum: as many times the mean of a batch as it has examples.",
     shape=nothing,
-    of_examples=True,
     mask="consumes",
     reference=_accumulate,
     label=lambda plan, node: ("accumulate", plan.slots[node.attributes["slot"]].kind),

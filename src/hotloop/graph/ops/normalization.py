@@ -76,6 +76,7 @@ BATCH_NORMALIZATION = Op(
     "normalize, by the mean and variance of the batch in training, else by moving ones.",
     shape=like_first,
     weights=range(1, 5),
+    two_ways=True,
     mask="passes",
     why_not=dict.fromkeys(("reference", "gradient", "profile"), _IN_PLANS),
 )

@@ -419,11 +419,24 @@ cdef void run_accumulate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *
     batch.sums[a.sum] = added
 
 
+cdef void run_accumulate_whole(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                               Worker *worker) noexcept nogil:
+    """Of what has no examples: as much for each of the batch."""
+    cdef const hl_accumulate_args *a = <const hl_accumulate_args *> args
+    cdef double total = sum_of(a.x, <int> batch.kernels.itemsize, a.size)
+    if a.check and not isfinite(total):
+        batch.finite[0] = False
+        batch.count = 0
+    batch.sums[a.sum] += (total if a.summed else total / a.size) * batch.rows
+
+
 @lowers("accumulate")
 def _accumulate(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0]
     cdef hl_accumulate_args *a = <hl_accumulate_args *> to.fill(
-        run_accumulate, HL_BY_ONE, sizeof(hl_accumulate_args)
+        run_accumulate if to.node.inputs[0].batched else run_accumulate_whole,
+        HL_BY_ONE,
+        sizeof(hl_accumulate_args),
     )
     a.sum, a.summed = attributes["slot"], attributes["reduction"] == "sum"
     # A network's step has looked already, and left out what is not finite.
