@@ -36,12 +36,15 @@ class Tensor(Value):
     __slots__ = ("__weakref__", "known", "recorder", "slot", "turn")
 
     recorder: Recorder
+    # The same for all: a step of one's own makes many tensors for each batch.
+    batched = False
+    role = "temporary"
+    name = ""
+    node = variable = layer = use = None
 
     def __init__(self, recorder: Recorder, slot: int, value: Value) -> None:
         # As Value's, of which all was checked when the value was made.
-        self.dims, self.dtype, self.batched = value.dims, value.dtype, False
-        self.role, self.name, self.row_axes = "temporary", "", value.row_axes
-        self.node = self.variable = self.layer = self.use = None
+        self.dims, self.dtype, self.row_axes = value.dims, value.dtype, value.row_axes
         self.recorder, self.slot, self.turn = recorder, slot, recorder.turn
         self.known: NDArray[Any] | None = None
 
