@@ -234,6 +234,12 @@ class Layer(registry.Configured):
             ``training``: whether it is to do what it does in training. If not given, the call
             around says so, and else `fit` trains and all else predicts.
         """
+        if len(args) == 1 and (recorder := getattr(args[0], "recorder", None)) is not None:
+            found = None
+            if not kwargs or (len(kwargs) == 1 and "training" in kwargs):
+                found = recorder.call_again(self, args[0], kwargs.get("training"))
+            if found is not None:
+                return found
         if (recorder := recorder_of((args, kwargs))) is not None:
             arguments, training = self._arguments(args, kwargs)
             return recorder.call_layer(self, arguments, training)
