@@ -132,6 +132,7 @@ class Layer(registry.Configured):
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
     _built_for: Any = None  # the shape that its weights were made for
+    input_spec: Any = None
     _never_called: frozenset[str] = frozenset()  # methods that cannot be set on an object
     takes_list: bool = False
     takes_text: bool = False
@@ -285,6 +286,8 @@ class Layer(registry.Configured):
         return self._extended(args, kwargs, None)
 
     def _extended(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: Any) -> Any:
+        if self.input_spec is not None:
+            self._check_spec(values_in(args))
         if not self.built:
             with recording.within(None):  # weights are made once, now
                 self._make_weights(args, kwargs)
@@ -303,6 +306,19 @@ class Layer(registry.Configured):
             use.effects = made.effects[begun:]
         use.makes(values_in(y))
         return y
+
+    def _check_spec(self, values: Sequence[Value]) -> None:
+        """That inputs are what `input_spec`, an `InputSpec` or a list of them, expects."""
+        specs = self.input_spec if isinstance(self.input_spec, list | tuple) else [self.input_spec]
+        if len(specs) != len(values):
+            raise ValueError(f"{self.describe()} expects {len(specs)} inputs, got {len(values)}")
+        for spec, value in zip(specs, values, strict=True):
+            fault = None if spec is None else spec.fault(value.shape, value.dtype)
+            if fault:
+                raise ValueError(
+                    f"{self.describe()} expects an input of {fault}, got one of shape "
+                    f"{value.shape} and dtype {value.dtype}"
+                )
 
     def _make_weights(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Makes the weights for such inputs: `build` is given their shapes as Keras gives them."""
