@@ -18,9 +18,9 @@ from . import (
     metrics,
     models,
     optimizers,
+    registry,
     regularizers,
     saving,
-    utils,
 )
 from .config import set_num_threads, show_config
 from .initializers import Initializer
@@ -35,7 +35,7 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import datasets, kernels, profiling
+    from . import datasets, kernels, profiling, utils
 
 __all__ = [
     "GradientTape",
@@ -70,13 +70,14 @@ __all__ = [
 ]
 
 files.models.enter(saving)
+registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
     if name in ("GradientTape", "grad", "value_and_grad"):
         return getattr(import_module(".tape", __name__), name)
-    if name in ("datasets", "kernels", "profiling", "sklearn"):
+    if name in ("datasets", "kernels", "profiling", "sklearn", "utils"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import backends, config, naming
+from . import backends, config, naming, registry
 from .backends import own
 from .backends.formulas import EPSILON
 from .data.adapters import (
@@ -28,6 +28,7 @@ from .data.adapters import (
     check_targets,
     check_whole_numbers,
 )
+from .files.models import deserialized, serialized
 from .graph import ops
 from .graph.trace import Node, Value, check_features
 from .masks import refuse_masks
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
 
 
-class Loss:
+class Loss(registry.Configured):
     """Base of all losses: an op of the core with its options.
 
     Parameters
@@ -161,10 +162,6 @@ class Loss:
 
     def _config(self) -> dict[str, Any]:
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Loss:
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} reduction={self.reduction}>"
@@ -1577,3 +1574,20 @@ def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., 
             f"a loss must be a name, a hotloop.losses.Loss or a function, not {identifier!r}"
         )
     return found
+
+
+def serialize(loss: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    name : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(name, custom_objects, get)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from . import registry
+from .files.models import deserialized, serialized
 from .graph import ops
 from .graph.trace import Value
 from .naming import instantiate
@@ -16,7 +18,7 @@ from .naming import instantiate
 RegularizerLike = str | Mapping[str, Any] | Callable[[Any], float] | None
 
 
-class Regularizer:
+class Regularizer(registry.Configured):
     """Base of all regularizers: a callable from weights to a penalty.
 
     Attributes
@@ -60,11 +62,6 @@ class Regularizer:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Regularizer with the arguments that `get_config` returned."""
-        return cls(**config)
 
 
 class L1L2(Regularizer):
@@ -174,6 +171,23 @@ def get(identifier: RegularizerLike) -> Any:
     if identifier is None:
         return None
     return instantiate("regularizer", identifier, _TABLE)
+
+
+def serialize(regularizer: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
 
 
 def _factor(name: str, value: float) -> float:

@@ -671,6 +671,7 @@ def test_gather_takes_the_nearest_whole_number(dtype):
     for whole, expected in (
         (np.uint8, [0, 0, 0, 0, 2, 255, 255, 0]),
         (np.int32, [-(2**31), -(10**4), -1, 0, 2, 300, 2**31 - 1, -(2**31)]),
+        (np.bool_, [True] * 8),
     ):
         out = np.empty(8, whole)
         OPS["gather"](given, np.arange(8), out=out)

@@ -1508,7 +1508,7 @@ def gather(source: Array, rows: Array, *, out: Array) -> None:
            [ 0.,  2.]], dtype=float32)
     """
     taken = source[rows].reshape(out.shape)
-    out[...] = taken if out.dtype.kind == "f" else _nearest(taken, out.dtype)
+    out[...] = taken if out.dtype.kind in "fb" else _nearest(taken, out.dtype)
 
 
 def _nearest(x: Array, dtype: np.dtype[Any]) -> Array:

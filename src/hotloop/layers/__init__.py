@@ -2,7 +2,7 @@
 
 from . import operators as operators  # which makes values have them
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
-from .base import Layer
+from .base import Layer, deserialize, serialize
 from .core import Activation, Dense, Identity
 from .embedding import Embedding
 from .input import Input, InputLayer
@@ -82,9 +82,11 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]

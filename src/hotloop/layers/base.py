@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import config, constraints, initializers, naming, nests, overriding, random, regularizers
+from .. import (
+    config,
+    constraints,
+    initializers,
+    naming,
+    nests,
+    overriding,
+    random,
+    registry,
+    regularizers,
+)
 from ..console import warn_user
 from ..data.adapters import as_array
+from ..files.models import model_files
 from ..graph import ops, recording, ways
 from ..graph.trace import (
     Use,
@@ -59,7 +70,7 @@ def _names(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind not in kinds and p.name != "self"]
 
 
-class Layer:
+class Layer(registry.Configured):
     """A part of a model.
 
     A subclass makes its weights in `build`, with `add_weight`, and states its forward
@@ -120,6 +131,7 @@ class Layer:
     # Arguments of its __init__ that it reads each time, or that `adapt` sets.
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
+    _built_for: Any = None  # the shape that its weights were made for
     _never_called: frozenset[str] = frozenset()  # methods that cannot be set on an object
     takes_list: bool = False
     takes_text: bool = False
@@ -269,6 +281,8 @@ class Layer:
     def _extended(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: Any) -> Any:
         if not self.built:
             with recording.within(None):  # weights are made once, now
+                if len(args) == 1:
+                    self._built_for = _shapes(args[0])
                 self._build_for(args, kwargs)
             self.built = True
         use = Use(self, args, kwargs, training)
@@ -427,8 +441,8 @@ class Layer:
         ]
         return added + penalties
 
-    def heard(self, losses: Sequence[float]) -> None:
-        """Keeps the losses that a call on arrays has added."""
+    def heard(self, losses: Sequence[Any]) -> None:
+        """Keeps the losses that a call on arrays, or on tensors, has added."""
         self._added_losses = list(losses)
 
     @property
@@ -544,6 +558,11 @@ class Layer:
                 waiting += reversed(parts)
         return list(found)
 
+    @property
+    def family(self) -> list[Layer]:
+        """Itself, then its parts and theirs, each once."""
+        return self._family()
+
     def drawing_parts(self) -> list[Layer]:
         """The layers that it is made of that draw random numbers."""
         return [part for part in self._family() if part is not self and part.random_key is not None]
@@ -635,9 +654,63 @@ class Layer:
             config["activity_regularizer"] = naming.serialize(self.activity_regularizer)
         return config
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Layer:
-        return cls(**config)
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` makes the weights of: the input's shape; None before that."""
+        if not self.built or self._built_for is None:
+            return None
+        return {"input_shape": self._built_for}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Makes the weights as they were made where `get_build_config` was asked."""
+        shape = as_shapes(config.get("input_shape"))
+        if shape is not None and not self.built:
+            names = _names(self.build)
+            if isinstance(shape, Mapping) and len(names) > 1 and set(shape) <= set(names):
+                self.build(**shape)
+            else:
+                self.build(shape)
+            self.built = True
+
+    @property
+    def says_how_to_build(self) -> bool:
+        """Whether its class has a `get_build_config` of its own."""
+        return type(self).get_build_config is not Layer.get_build_config
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts its own weights, not those of its parts, into a file.
+
+        Parameters
+        ----------
+        store : mutable mapping of str to array
+            By default the weights are ``"0"``, ``"1"`` and so on.
+        """
+        for i, weight in enumerate(self.own_weights):
+            store[str(i)] = weight.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes what `save_own_variables` put into a file."""
+        weights = self.own_weights
+        if len(store.keys()) != len(weights):
+            raise ValueError(
+                f"{self.describe()} has {len(weights)} weights of its own, and the file "
+                f"{len(store.keys())}"
+            )
+        for i, weight in enumerate(weights):
+            weight.assign(store[str(i)])
+
+    @property
+    def own_weights(self) -> list[Variable]:
+        """Its weights without those of its parts, as Keras's files order them: trainable first."""
+        return sorted(self._weights, key=lambda weight: not weight.trainable)
+
+    @property
+    def keeps_variables_itself(self) -> bool:
+        """Whether its class says itself what files have of it."""
+        kind = type(self)
+        return (
+            kind.save_own_variables is not Layer.save_own_variables
+            or kind.load_own_variables is not Layer.load_own_variables
+        )
 
     def describe(self) -> str:
         """How error messages call it."""
@@ -645,6 +718,33 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """A layer or model as plain data in Keras's form, without weights.
+
+    Examples
+    --------
+    >>> from hotloop.layers import Dense
+    >>> deserialize(serialize(Dense(3, "relu"))).units
+    3
+    """
+    return model_files().described(layer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """The layer or model that `serialize` described, here or in Keras, with new weights.
+
+    Parameters
+    ----------
+    config : dict
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    layer = model_files().deserialize_keras_object(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise TypeError(f"a configuration of a layer was expected, got {config!r}")
+    return layer
 
 
 _PLAIN = (bool, int, float, str, tuple)
@@ -732,6 +832,11 @@ def _mapped_shapes(function: Callable[[Any], Any], nest: Any) -> Any:
     return nest
 
 
+def as_shapes(given: Any) -> Any:
+    """Shapes as tuples, where a file has lists."""
+    return _mapped_shapes(tuple, given)
+
+
 def _layers_in(things: Iterable[Any]) -> Iterator[Layer]:
     """The layers among these, also in lists and dicts."""
     for thing in things:
@@ -749,6 +854,7 @@ def _once(build: Callable[..., None]) -> Callable[..., None]:
         if self.built:
             return
         check_has_features(self, (shapes, named))
+        self._built_for = named or (shapes[0] if shapes else None)
         build(self, *shapes, **named)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(next(iter(shapes or named.values()), None))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import registry
 from ..naming import snake_case, unique_name
 from .arrays import (
     as_given,
@@ -15,7 +16,7 @@ from .arrays import (
 )
 
 
-class Metric:
+class Metric(registry.Configured):
     """Base of all metrics: a state, a way to add rows to it, and the value so far.
 
     A subclass overrides `update_state`, `result` and `reset_state`, and calls `reset_state`
@@ -72,11 +73,6 @@ class Metric:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Metric with the arguments that `get_config` returned."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import naming, nests, overriding
+from .. import naming, nests, overriding, registry
 from ..console import say
 from ..files.models import model_files
 from ..graph import recording
@@ -148,6 +147,11 @@ class Model(Trainer, Layer):
             "Remove it, or derive the class from hotloop.Model, make the layers in __init__, give "
             "super().__init__() no inputs and outputs, and use the layers in call()",
         )
+
+    @property
+    def is_told_by_structure(self) -> bool:
+        """Whether its configuration is that of its layers."""
+        return not self.records_call
 
     @property
     def records_call(self) -> bool:
@@ -295,22 +299,26 @@ class Model(Trainer, Layer):
             If a value was made outside of any layer.
         """
         if self.records_call:
-            return self._own_config()
+            return Layer.get_config(self)
         return structure.model_config(self)
 
-    def _own_config(self) -> dict[str, Any]:
-        """The arguments of a class with a `call` of its own, if they are those of every layer."""
-        parameters = list(inspect.signature(type(self)).parameters.values())
-        known = Layer.get_config(self)
-        unknown = [p.name for p in parameters if p.name not in known and p.kind != p.VAR_KEYWORD]
-        if unknown:
-            raise ValueError(
-                f"{self.describe()} does not say what it was made of: define get_config() so that "
-                f"it returns a dict of the arguments of __init__ ({', '.join(unknown)})"
-            )
-        if any(p.kind == p.VAR_KEYWORD for p in parameters):
-            return known
-        return {p.name: known[p.name] for p in parameters}
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes of its inputs, in their form; None before it is built."""
+        if not self.built or not self.inputs:
+            return None
+        return {"input_shape": self.input_shape}
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, as plain data; None before it was called.
+
+        Files have it. A class whose `compile` takes arguments of its own overrides this, and
+        `compile_from_config`.
+        """
+        return model_files().compile_config(self)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compiles it with what `get_compile_config` said."""
+        model_files().compile_from_config(self, config)
 
     @classmethod
     def from_config(
@@ -333,7 +341,7 @@ class Model(Trainer, Layer):
         9
         """
         if cls.call is not Model.call:
-            return cls(**config)
+            return cls(**registry.arguments(cls, config))
         return structure.model_from_config(config, custom_objects, cls=cls)
 
     def to_json(self, **options: Any) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from .. import layers as builtin
-from .. import naming, nests
+from .. import naming, nests, registry
 from ..graph.recording import Effect
 from ..graph.trace import Use, Value, calls, replayed, values_in
 from ..layers.base import Layer
@@ -44,13 +44,20 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
     With `with_draws`, it will draw the same random numbers too, seed or not.
     """
     described: Config = {"class_name": type(layer).__name__}
+    registered = registry.get_registered_name(type(layer))
+    if registered != described["class_name"]:
+        described["registered_name"] = registered
     if is_model(layer) and not layer.records_call:
         return described | {"config": model_config(layer, with_draws=with_draws)}
-    config = layer.get_config()
+    config = dict(layer.get_config())
+    if "name" not in config:  # as a class of the user's own may say
+        described["name"] = layer.name
     if with_draws and layer.random_key is not None:
         config["seed"] = layer.random_key
     if is_model(layer) and layer.built:
         described["input_shape"] = nests.mapped(lambda value: value.shape, layer.input_form)
+    elif layer.says_how_to_build and (build := layer.get_build_config()):
+        described["build_config"] = build
     if with_draws and (keys := [part.random_key for part in layer.drawing_parts()]):
         described["random_keys"] = keys
     return described | {"config": config}
@@ -69,19 +76,41 @@ def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None 
             "the configuration of a layer needs the keys 'class_name' and 'config', got "
             f"{sorted(config) if isinstance(config, Mapping) else config!r}"
         )
-    own = {name: getattr(builtin, name) for name in builtin.__all__}
-    known: dict[str, Any] = {
-        name: thing for name, thing in (own | kinds).items() if isinstance(thing, type)
-    }
-    cls = naming.lookup("layer", config["class_name"], known | dict(custom_objects or {}))
-    if issubclass(cls, Trainer) and cls.call is kinds["Model"].call:
-        return model_from_config(config["config"], custom_objects, cls=cls)
-    layer: Layer = cls.from_config(dict(config["config"]))
+    with registry.CustomObjectScope(custom_objects):
+        return _layer(config)
+
+
+def _layer(config: Mapping[str, Any]) -> Layer:
+    """A new layer, or model, of classes that are hotloop's or registered."""
+    cls: Any = registry.named_in(config) or _built_in_class(config["class_name"])
+    if not (isinstance(cls, type) and issubclass(cls, Layer)):
+        raise ValueError(f"{config['class_name']} is {cls!r}, and no class of layers")
+    if issubclass(cls, kinds["Model"]) and cls.call is kinds["Model"].call:
+        return model_from_config(config["config"], cls=cls)
+    layer = cls.from_config(dict(config["config"]))
+    if "name" in config:
+        layer.name = config["name"]
     for part, key in zip(layer.drawing_parts(), config.get("random_keys", ()), strict=False):
         part.random_key = key
     if "input_shape" in config:
         layer.build(config["input_shape"])
+    elif "build_config" in config and not layer.built:
+        layer.build_from_config(config["build_config"])
     return layer
+
+
+def _built_in_class(name: Any) -> Any:
+    own = {name: getattr(builtin, name) for name in builtin.__all__} | kinds
+    known = {name: thing for name, thing in own.items() if isinstance(thing, type)}
+    try:
+        return naming.lookup("layer", name, known)
+    except ValueError as error:
+        raise ValueError(f"{error}. One of your own: {registry.HOW_TO_NAME}") from None
+
+
+def name_of(entry: Mapping[str, Any]) -> Any:
+    """The name of the layer that a configuration is of."""
+    return entry["config"].get("name") or entry.get("name")
 
 
 def model_config(model: Model, *, with_draws: bool = False) -> Config:
@@ -142,7 +171,7 @@ def model_from_config(
         for layer in config["layers"]:
             chain.add(make(layer))
         return chain
-    made = {layer["config"]["name"]: layer for layer in config["layers"]}
+    made = {name_of(layer): layer for layer in config["layers"]}
     new: dict[str, Layer] = {}
     values: list[list[Value]] = []
     given = dict(
@@ -195,7 +224,7 @@ def clone_model(
     layers = {layer.name: layer for layer in model.layers}
 
     def make(config: Config) -> Layer:
-        layer = layers[config["config"]["name"]]
+        layer = layers[name_of(config)]
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
         return layer_from_config(config, {type(layer).__name__: type(layer)})

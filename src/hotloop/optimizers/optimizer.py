@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, naming, overriding
+from .. import backends, naming, overriding, registry
 from ..console import warn_user
 from ..variables import Variable
 from . import schedules
@@ -46,7 +46,7 @@ UPDATE_ADVICE = (
 )
 
 
-class Optimizer:
+class Optimizer(registry.Configured):
     """An update rule of the core, its hyper-parameters, and its state for each weight.
 
     Settings may be changed later, as ``optimizer.clipnorm = 1.0``: a `fit` heeds them from its next
@@ -502,10 +502,6 @@ class Optimizer:
 
     def _config(self) -> dict[str, Any]:
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} learning_rate={self.learning_rate}>"
