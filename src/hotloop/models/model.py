@@ -576,6 +576,8 @@ class Model(Trainer, Layer):
         # First what programs that serve do for each request.
         if alone and args[0].__class__ is np.ndarray and active_recorder() is None:
             return self._outputs_for(args[0])
+        if args and getattr(args[0], "recorder", None) is not None:
+            return super().__call__(*args, **kwargs)
         arguments, training = self._arguments(args, kwargs)
         if (recorder := recorder_of(arguments)) is not None:
             return recorder.call_layer(self, arguments, training)
