@@ -1,6 +1,7 @@
 """Objects as plain data: names of the user's own, automatic configurations, own files' content."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -256,6 +257,55 @@ class Net(hotloop.Model):
 
     def call(self, x):
         return self.out(self.hidden(x))
+
+
+class Stack(hotloop.Model):
+    """Builds itself of inputs and outputs."""
+
+    def __init__(self, units, **options):
+        x = hotloop.Input((4,))
+        super().__init__(x, layers.Dense(1)(layers.Dense(units, "tanh")(x)), **options)
+
+
+class Chain(hotloop.Sequential):
+    def __init__(self, units):
+        super().__init__([layers.Input((4,)), layers.Dense(units), layers.Dense(1)])
+
+
+class Passing(hotloop.Model):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+
+
+def passing(units):
+    x = hotloop.Input((4,))
+    return Passing(x, layers.Dense(1)(layers.Dense(units)(x)))
+
+
+@pytest.mark.parametrize("make", [Net, Stack, Chain, passing])
+@pytest.mark.parametrize("way", ["hotloop", "keras", "pickle", "clone", "in a model"])
+def test_classes_of_models(make, way, tmp_path):
+    model = make(5)
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    own = {type(model).__name__: type(model)}
+    x = X
+    if way == "pickle":
+        again = pickle.loads(pickle.dumps(model))
+    elif way == "clone":
+        again = hotloop.models.clone_model(model)
+        again.set_weights(model.get_weights())
+    elif way == "in a model":
+        given = hotloop.Input((4,))
+        model = hotloop.Model(given, model(given))
+        model.save(tmp_path / "m.hotloop")
+        again = load_model(tmp_path / "m.hotloop", own)
+        own = {"Model": hotloop.Model}
+    else:
+        model.save(tmp_path / f"m.{way}")
+        again = load_model(tmp_path / f"m.{way}", own)
+    assert type(again) is next(iter(own.values()))
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def halved(y_true, y_pred):

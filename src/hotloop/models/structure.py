@@ -47,7 +47,7 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
     registered = registry.get_registered_name(type(layer))
     if registered != described["class_name"]:
         described["registered_name"] = registered
-    if is_model(layer) and not layer.records_call:
+    if is_model(layer) and layer.is_told_by_structure:
         return described | {"config": model_config(layer, with_draws=with_draws)}
     config = dict(layer.get_config())
     if "name" not in config:  # as a class of the user's own may say
@@ -85,7 +85,7 @@ def _layer(config: Mapping[str, Any]) -> Layer:
     cls: Any = registry.named_in(config) or _built_in_class(config["class_name"])
     if not (isinstance(cls, type) and issubclass(cls, Layer)):
         raise ValueError(f"{config['class_name']} is {cls!r}, and no class of layers")
-    if issubclass(cls, kinds["Model"]) and cls.call is kinds["Model"].call:
+    if issubclass(cls, kinds["Model"]) and cls.is_made_of_layers():
         return model_from_config(config["config"], cls=cls)
     layer = cls.from_config(dict(config["config"]))
     if "name" in config:
@@ -227,14 +227,19 @@ def clone_model(
         layer = layers[name_of(config)]
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
-        return layer_from_config(config, {type(layer).__name__: type(layer)})
+        return layer_from_config(config, classes_of(layer))
 
-    if model.records_call:
-        copied = layer_from_config(layer_config(model), {type(model).__name__: type(model)})
+    if not model.is_told_by_structure:
+        copied = layer_from_config(layer_config(model), classes_of(model))
         assert is_model(copied)
         return copied
     inputs = [input_tensors] if isinstance(input_tensors, Value) else input_tensors
     return model_from_config(model_config(model), cls=type(model), inputs=inputs, make_layer=make)
+
+
+def classes_of(layer: Layer) -> dict[str, type[Layer]]:
+    """The classes of a layer and of all its parts, by name."""
+    return {type(part).__name__: type(part) for part in layer.family}
 
 
 class Calls:

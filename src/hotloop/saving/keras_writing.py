@@ -86,9 +86,9 @@ def _layer(layer: Layer) -> Config:
     registered: str | None = None
     if isinstance(layer, InputLayer):
         config = _input(layer.name, layer.shape, layer.dtype)
-    elif isinstance(layer, Sequential):
+    elif isinstance(layer, Sequential) and layer.is_told_by_structure:
         config = _sequential(layer)
-    elif isinstance(layer, Model) and not layer.records_call:
+    elif isinstance(layer, Model) and layer.is_told_by_structure:
         config = _functional(layer)
     else:
         config = {key: marked(value, key) for key, value in layer.get_config().items()}
