@@ -34,8 +34,8 @@ class OptimizerMap(Configured, MutableMapping[str, Optimizer]):
     --------
     >>> from hotloop.optimizers import SGD, Adam
     >>> chosen = OptimizerMap(SGD(), {"encoder/.*": Adam()})
-    >>> chosen["encoder/kernel"].name, chosen["decoder/kernel"].name
-    ('adam', 'sgd')
+    >>> chosen["encoder/kernel"], chosen["decoder/kernel"]
+    (<Adam learning_rate=0.001>, <SGD learning_rate=0.01>)
     """
 
     def __init__(
@@ -118,12 +118,12 @@ class MultiOptimizer(Optimizer):
 
     Examples
     --------
-    >>> import hotloop
+    >>> import hotloop, numpy as np
     >>> from hotloop.optimizers import SGD, Adam
     >>> model = hotloop.Sequential([hotloop.layers.Dense(1, input_dim=1, name="out")])
     >>> chosen = OptimizerMap(SGD(0.1), {"out/bias": Adam(0.01)})
     >>> model.compile(MultiOptimizer(chosen), "mse")
-    >>> history = model.fit([[1.0], [2.0]], [2.0, 4.0], verbose=0)
+    >>> history = model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)
     """
 
     schedule = None
