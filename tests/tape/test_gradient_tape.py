@@ -268,3 +268,20 @@ def test_functions_of_values_are_one_branch_each() -> None:
     np.testing.assert_allclose(made["parts"][1], 2 * np.asarray(made["parts"][0]), 1e-6)
     np.testing.assert_allclose(made["y"], X * X[0], 1e-6)
     np.testing.assert_allclose(tape.gradient(made["y"], x), np.broadcast_to(X[0], X.shape), 1e-6)
+
+
+def test_gradients_of_tensors_and_watched_arrays_are_found_again_too() -> None:
+    seen = []
+    for step in range(4):
+        x = X + step
+        with GradientTape() as tape:
+            tape.watch(x)
+            with GradientTape() as inner:
+                z = inner.watch(x) * 2.0
+                y = z * z
+            found = inner.gradient(y, {"z": z, "x": x})
+        np.testing.assert_allclose(found["z"], 4 * x, 1e-5)
+        np.testing.assert_allclose(found["x"], 8 * x, 1e-5)
+        np.testing.assert_allclose(tape.gradient(found["x"], x), np.full_like(X, 8), 1e-5)
+        seen.append(branches(_of_thread.recorder.place.root))
+    assert len(set(seen[1:])) == 1

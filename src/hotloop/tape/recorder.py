@@ -311,6 +311,13 @@ class Recorder:
         found = self._watched.get(id(thing))
         return thing if found is None else found[1]
 
+    def slot_in(self, thing: Any) -> int | None:
+        """The number that a tensor, or a watched array, has in this way; None if it is not in."""
+        tensor = self.watched(thing)
+        if isinstance(tensor, Tensor) and tensor.recorder is self and tensor.turn == self.turn:
+            return tensor.slot
+        return None
+
     def _again(self, slot: int) -> Tensor:
         """Another tensor of a slot whose own is gone."""
         tensor = Tensor(self, slot, self.values[slot])
