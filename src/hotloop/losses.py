@@ -28,6 +28,7 @@ from .data.adapters import (
     check_targets,
     check_whole_numbers,
 )
+from .doors import door
 from .files.models import deserialized, serialized
 from .graph import ops
 from .graph.trace import Node, Value, check_features
@@ -1591,3 +1592,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
         Those of your own that are not registered.
     """
     return deserialized(name, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -39,6 +39,7 @@ def run(
     kept: Sequence[Value], feeds: dict[Value, Any], backend: str, threads: int = 1
 ) -> list[Any]:
     """The numbers of these values."""
+    asked, kept = kept, list(dict.fromkeys(kept))
     rows = len(next(iter(feeds.values())))
     steps = topological(kept, feeds)
     states = {
@@ -71,7 +72,7 @@ def run(
         executor = Executor(plan)
     executor.run(Feed([*feeds.values()], rows), 0, 1, np.zeros(0), outputs=flat)
     backends.set_num_threads(before)
-    return [states[v].numpy() if v in states else found[v] for v in kept]
+    return [states[v].numpy() if v in states else found[v] for v in asked]
 
 
 def gradients(y: Value, feeds: dict[Value, Any], dy: Any) -> tuple[list[Value], dict[Value, Any]]:
