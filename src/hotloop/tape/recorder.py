@@ -17,7 +17,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, variables
+from .. import backends, forks, variables
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.op import Op
@@ -119,6 +119,11 @@ class Place:
         self.root = Entry(None)
         self.branches = self.programs = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
+        self.lock = threading.RLock()
+        forks.told_of_forks(self)
+
+    def forked(self) -> None:
+        """A program that another thread was running does not go on in a child."""
         self.lock = threading.RLock()
 
     def begin(self) -> Entry:
