@@ -11,6 +11,7 @@ import pytest
 from hotloop.backends import numpy as reference
 from hotloop.backends.interpreter import Interpreter
 from hotloop.backends.plan_traits import IN_PYTHON
+from hotloop.backends.scalar_functions import ScalarFunction
 from hotloop.data.feed import Feed
 from hotloop.graph import ops
 from hotloop.graph.gradients import backward
@@ -136,3 +137,12 @@ def test_a_value_that_is_read_twice_gets_the_gradient_of_both() -> None:
         feeds[x] = a + sign * step * direction
         sides.append((run([y], feeds)[0] * feeds[seed]).sum())
     assert (got * direction).sum() == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=1e-6)
+
+
+def test_a_function_of_the_user_s_has_one_derivative_and_says_so() -> None:
+    x = Value((4,), "float64", role="input")
+    seed = Value((4,), "float64", role="input")
+    y = ops.own_activation(x, ScalarFunction(lambda a: a * a, None, 1, "square"))
+    first = backward(topological([y]), [(y, seed)], [x])[x]
+    with pytest.raises(NotImplementedError, match=r"own_activation_gradient: .* hotloop\.ops"):
+        backward(topological([first]), [(first, seed)], [x])
