@@ -557,10 +557,14 @@ class Trainer(StepMethods):
         """
         from ..profiling import step
 
-        task = Task(self, self._plans, "train", self._require_compiled("profile"))
+        task = task_for(self, self._plans, "train", self._require_compiled("profile"))
         if steps is not None:
             examples.check_count("steps", steps, 1)
         data = task.read(x, y, sample_weight)
+        if task.own:
+            size = examples.batch_size(batch_size, data.rows, None)
+            found: Profile = own_steps.profile(task, data, size, steps)
+            return found
         objective = task.objective(data)
         size = examples.batch_size(batch_size, data.rows, None)
         ready = task.ready(data.form, size, objective)

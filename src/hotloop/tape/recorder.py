@@ -119,6 +119,7 @@ class Place:
         self.root = Entry(None)
         self.branches = self.programs = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
+        self.ran: list[Any] | None = None  # where programs note what they run, for a profile
         self.lock = threading.RLock()
         forks.told_of_forks(self)
 
@@ -425,7 +426,8 @@ class Recorder:
                         entry.way(), [values[slot] for slot in wanted], self._ran
                     )
             with self.place.lock:
-                numbers = program.run(self._arrays(program), self.place.batches)
+                arrays = self._arrays(program)
+                numbers = program.run(arrays, self.place.batches, self.place.ran)
             for tensor, array in zip(tensors, numbers, strict=True):
                 tensor.known = array
             self._ran = True
