@@ -406,3 +406,20 @@ def test_a_profile_shows_python_s_share_and_changes_nothing(backend):
     fresh.profile(X, Y, batch_size=8, steps=2)
     assert fresh.optimizer.iterations == 0
     assert not any(v.numpy().any() for v in fresh.optimizer.variables)
+
+
+def test_loss_and_gradients_are_those_of_the_own_loss(backend):
+    class Twice(hotloop.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 2.0 * super().compute_loss(x, y, y_pred, sample_weight)
+
+    own = network(hotloop, Twice)
+    plain = network(hotloop, hotloop.Model)
+    plain.set_weights(own.get_weights())
+    for model in (own, plain):
+        model.compile("sgd", "mse")
+    loss, gradients = own.loss_and_gradients(X, Y, sample_weight=W)
+    expected, slopes = plain.loss_and_gradients(X, Y, sample_weight=W)
+    assert loss == pytest.approx(2 * expected, rel=1e-5)
+    for a, b in zip(gradients, slopes, strict=True):
+        np.testing.assert_allclose(a, 2 * b, 1e-4, 1e-6)

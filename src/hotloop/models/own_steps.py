@@ -132,7 +132,9 @@ class OwnStep:
         self._recorder: Any = None
         self.logs: Any = {}
 
-    def __call__(self, nest: Any, array: Callable[[int], Array]) -> Any:
+    def __call__(
+        self, nest: Any, array: Callable[[int], Array], method: Callable[[Any], Any] | None = None
+    ) -> Any:
         """One batch: a nest of numbers of arrays that nobody else has."""
         from ..tape.recorder import Recorder
 
@@ -150,7 +152,7 @@ class OwnStep:
 
         token = activate(recorder)
         try:
-            self.logs = getattr(self._model, self._method)(mapped(tensor, nest))
+            self.logs = (method or getattr(self._model, self._method))(mapped(tensor, nest))
         finally:
             deactivate(token)
         recorder.finish()
@@ -342,6 +344,28 @@ class OwnPrediction(Prediction):
         leaves = zip(*map(parts, self._nests), strict=True)
         whole = iter([np.concatenate(arrays) for arrays in leaves])
         return [mapped(lambda _: next(whole), self._nests[0])]
+
+
+def loss_and_gradients(
+    model: Any, x: Any, y: Any, weight: Any, class_weight: Any
+) -> tuple[float, list[Array]]:
+    """What the model's own `compute_loss` gives for one batch, and its gradients."""
+    from ..tape import GradientTape
+
+    def step(data: Any) -> Any:
+        x, y, weight = unpack(data)
+        with GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
+        weights = model.trainable_weights
+        return loss, tape.gradient(loss, weights, unconnected_gradients="zero")
+
+    data = OwnExamples.of(x, y, weight).with_class_weights(class_weight)
+    nest = data.nest[0] if len(data.nest) == 1 else data.nest
+    steps: dict[str, Any] = model.own_steps
+    own = steps.setdefault("loss_and_gradients", OwnStep(model, ""))
+    loss, gradients = own(nest, lambda number: np.array(data.x[number]), step)
+    return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 
 def profile(task: Task, data: Examples, batch_size: int, steps: int | None) -> Any:
