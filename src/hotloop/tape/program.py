@@ -127,6 +127,11 @@ class Program:
         order = {value: place for place, value in enumerate(wanted)}
         self._places = [[order[value] for value in stage.outputs] for stage in self._stages]
 
+    @property
+    def bytes(self) -> int:
+        """Of the arenas of its plans."""
+        return sum(stage.plan.placement.arena_bytes for stage in self._stages)
+
     def _handed(self, values: Iterable[Value], rows: Mapping[Value, int]) -> dict[Value, Variable]:
         """The variables that values are handed on in."""
         found = {}

@@ -35,7 +35,9 @@ Key = tuple[Any, ...]
 
 # Branches that a place keeps: a step of a hundred calls has as many. Where more are made, each
 # step is another one, as with a Python number that changes from step to step, and all are let go.
+# So they are where models come and go: a few programs whose arenas are large are enough.
 MOST_BRANCHES, MOST_PROGRAMS = 4096, 128
+FEW_PROGRAMS, MOST_BYTES = 16, 1 << 26
 
 
 class Entry:
@@ -117,7 +119,7 @@ class Place:
 
     def __init__(self) -> None:
         self.root = Entry(None)
-        self.branches = self.programs = 0
+        self.branches = self.programs = self.bytes = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
         self.ran: list[Any] | None = None  # where programs note what they run, for a profile
         self.lock = threading.RLock()
@@ -129,8 +131,10 @@ class Place:
 
     def begin(self) -> Entry:
         """Where a way begins."""
-        if self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
-            self.root, self.branches, self.programs = Entry(None), 0, 0
+        large = self.programs > FEW_PROGRAMS and self.bytes > MOST_BYTES
+        if large or self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
+            self.root = Entry(None)
+            self.branches = self.programs = self.bytes = 0
         return self.root
 
 
@@ -425,6 +429,7 @@ class Recorder:
                     program = entry.programs[key] = Program(
                         entry.way(), [values[slot] for slot in wanted], self._ran
                     )
+                self.place.bytes += program.bytes
             with self.place.lock:
                 arrays = self._arrays(program)
                 numbers = program.run(arrays, self.place.batches, self.place.ran)

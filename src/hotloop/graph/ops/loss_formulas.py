@@ -28,7 +28,7 @@ def _clipped(p: Term) -> Term:
 
 
 def _smooth(y: Term, options: Options) -> Term:
-    share = options.get("param", 0.0)
+    share: float = options.get("param", 0.0)
     return y * (1.0 - share) + 0.5 * share
 
 
@@ -46,7 +46,7 @@ def _activation(name: str, x: Term) -> Term:
 
 
 def _classes(y: Term, options: Options) -> Term:
-    share = options.get("smoothing", 0.0)
+    share: float = options.get("smoothing", 0.0)
     return y * (1.0 - share) + share / y.value.dims[-1]
 
 
