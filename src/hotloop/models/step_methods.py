@@ -28,7 +28,7 @@ _OF_ANY = (
 # And what it does with a batch.
 OWN_STEPS = {
     "train": ("train_step", *_OF_ANY),
-    "gradients": ("train_step", *_OF_ANY),
+    "gradients": ("compute_loss",),
     "evaluate": ("test_step", *_OF_ANY),
     "predict": ("predict_step",),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
@@ -410,6 +410,17 @@ class Optimizer(registry.Configured):
         if self.use_ema and self.iterations:
             for weight in weights:
                 weight.assign(self.average(weight).numpy())
+
+    def forget_except(self, known: Collection[int]) -> None:
+        """Lets what is kept of weights begin anew, but for the arrays with these addresses."""
+        values = self.slot_values()
+        for weight, state in self._slots.values():
+            for slot, name in zip(state, self._all_slot_shapes(weight), strict=True):
+                if id(slot) not in known:
+                    first = values.get(name, 0.0)
+                    slot.assign(
+                        weight.numpy() if first is None else np.full(slot.shape, first, slot.dtype)
+                    )
 
     def slots_so_far(self, weight: Variable) -> tuple[Variable, ...]:
         """The state arrays of a weight; none if they have not been made."""

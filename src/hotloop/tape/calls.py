@@ -40,6 +40,11 @@ def call_layer(recorder: Recorder, layer: Layer, arguments: Any, training: Any) 
         recorder.finish()
     things = flat(arguments)
     comes_in = [_comes_in(thing) for thing in things]
+    if not any(comes_in):  # lists of numbers
+        (first, *rest), named = arguments if arguments[0] else ((None,), arguments[1])
+        arguments = (np.asarray(first, layer.dtype), *rest), named
+        things = flat(arguments)
+        comes_in = [_comes_in(thing) for thing in things]
     leaves = [thing for thing, comes in zip(things, comes_in, strict=True) if comes]
     constants = [thing for thing, comes in zip(things, comes_in, strict=True) if not comes]
     slots = recorder.slots_of(lambda: [recorder.tensor(leaf).slot for leaf in leaves])
