@@ -97,7 +97,7 @@ def _declared(part: str, numbers: Numbers, lists: Lists) -> list[str]:
 
 def _members(names: list[str]) -> str:
     """The members of an enum that a list stands for."""
-    return ", ".join(f"HL_{name}" for name in names)
+    return "".join(f"HL_{name}, " for name in names)
 
 
 def _number(text: str, numbers: Numbers) -> int:

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "kernels/elementwise.h"
+#include "kernels/program.h"
 
 /* ------------------------------------------------------------------ names */
 
@@ -30,6 +31,11 @@ typedef enum hl_dtype {
  * it as it is. */
 typedef enum hl_activation { HL_LINEAR, HL_ACTIVATIONS(HL_ENUMERATOR) } hl_activation;
 typedef enum hl_merge { HL_MERGES(HL_ENUMERATOR) } hl_merge;
+
+/* What programs do besides: see kernels/program.h. Those of one element read a, of two a and b. */
+typedef enum hl_function {
+    HL_VECTOR_FUNCTIONS(HL_ENUMERATOR) HL_LIBRARY_FUNCTIONS(HL_ENUMERATOR)
+} hl_function;
 
 /* Losses whose value of one row is a mean or a sum over its elements.
  * param is the loss's one option: see each line. */
@@ -182,6 +188,66 @@ typedef struct hl_powers {
     double low[64]; /* base^0 .. base^63 */
 } hl_powers;
 
+/* As many axes as NumPy's arrays had for long. */
+#define HL_MAX_BROADCAST 32
+
+/* Elements from one index to the next, 0 where an operand stays, and from one example to the next. */
+typedef struct hl_strides {
+    ptrdiff_t axis[HL_MAX_BROADCAST];
+    ptrdiff_t example;
+} hl_strides;
+
+/* What an instruction of a program does, for every element. */
+typedef enum hl_family {
+    HL_DO_LOAD,                /* y = input `kind`, cast and broadcast */
+    HL_DO_FILL,                /* y = alpha */
+    HL_DO_ACTIVATION,          /* y = hl_activation `kind` of a, with alpha */
+    HL_DO_ACTIVATION_GRADIENT, /* y = a times its derivative, at what b saved */
+    HL_DO_MERGE,               /* y = hl_merge `kind` of a and b */
+    HL_DO_CHOICE_GRADIENT,     /* y = see hl_kernels.choice_gradient, of a, b and c */
+    HL_DO_SCALE,               /* y = a * alpha + offset */
+    HL_DO_FUNCTION,            /* y = hl_function `kind` of a, or of a and b */
+    HL_DO_CHOOSE,              /* y = b where a is not 0, else c */
+    HL_DO_TELL                 /* output `kind` = a != 0, in a byte */
+} hl_family;
+
+#define HL_MAX_PLACES 256
+
+/* y, a, b and c are places: registers, then inputs, then outputs. y may be any of the others. */
+typedef struct hl_instruction {
+    hl_family family;
+    int kind;
+    int y, a, b, c;
+    double alpha, offset;
+} hl_instruction;
+
+/* Of T, HL_I32, HL_U8 or HL_BOOL. It must be loaded unless it has T and the output's shape. */
+typedef struct hl_program_input {
+    const char *data;
+    hl_dtype dtype;
+    int loaded, broadcast;
+    hl_strides strides; /* of one that is broadcast */
+} hl_program_input;
+
+typedef struct hl_program_output {
+    char *data;
+    int tells; /* a byte of 0 or 1 an element */
+} hl_program_output;
+
+/* Inputs are broadcast to one shape, whose axes of an example have these lengths; outputs have it. */
+typedef struct hl_program {
+    int length, registers, inputs, outputs;
+    const hl_instruction *instruction;
+    const hl_program_input *input;
+    const hl_program_output *output;
+    int rank;
+    ptrdiff_t dim[HL_MAX_BROADCAST];
+    ptrdiff_t block; /* elements of a register */
+    /* Of packed matrices: where the last panel begins, its width and how many of its columns there
+     * are; a width of 0 elsewhere. */
+    ptrdiff_t panel, panel_width, panel_columns;
+} hl_program;
+
 /* ---------------------------------------------------------------- kernels */
 
 /* The table of one instruction set and one element type T (float or double).
@@ -193,8 +259,9 @@ typedef struct hl_kernels {
     int vl;          /* elements in one vector */
     int mr;          /* most rows of a matrix-product tile */
     int nr;          /* most columns of a tile: 2 * vl */
-    /* The names of all of hl_activation and of hl_merge in their order, spaces between them. */
-    const char *activations, *merges;
+    /* The names of all of hl_activation, hl_merge and hl_function in their order, spaces between
+     * them. */
+    const char *activations, *merges, *functions;
 
     /* -- matrix product ------------------------------------------------ */
 
@@ -265,6 +332,10 @@ typedef struct hl_kernels {
 
     /* y[i] = x[i] * factor + offset, rounded as a product and a sum are in gemm; y may be x. */
     void (*scale)(double factor, double offset, const void *x, void *y, ptrdiff_t n);
+
+    /* Elements first .. first + n - 1 of what a program computes, counted over all examples. The
+     * registers stand in room, registers * block elements. No output may be an input. */
+    void (*program)(const hl_program *program, ptrdiff_t first, ptrdiff_t n, void *room);
 
     /* y[i] = x[i] * keep(first + i) / (1 - rate), where keep is drawn by
      * hl_random_bits(key, index); y may be x. */
@@ -543,6 +614,11 @@ typedef struct hl_kernels {
     void (*standardize)(int invert, const void *x, const void *mean, const void *variance,
                         ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t run, void *y);
 } hl_kernels;
+
+/* y[i] = a function that the C library works out, of a[i], or of a[i] and b[i]; b may be anything
+ * for those of one element. The dtype is HL_F32 or HL_F64. y may be a or b. */
+void hl_library_function(hl_function kind, hl_dtype dtype, const void *a, const void *b, void *y,
+                         ptrdiff_t n);
 
 /* As hl_kernels.gather, cast to uint8: masks. What is too small, too large or NaN becomes the
  * nearest number, NaN 0. */

@@ -6,6 +6,7 @@
 #include "pack.h"
 #include "gemm_row.h"
 #include "elementwise.h"
+#include "program.h"
 #include "noise.h"
 #include "rows.h"
 #include "normalization.h"
@@ -40,5 +41,6 @@ const hl_kernels HL_TABLE(HL_ISA, T_SUFFIX) = {
     .nr = 2 * VL,
     .activations = "linear" HL_ACTIVATIONS(HL_WORD),
     .merges = HL_MERGES(HL_WORD),
+    .functions = HL_VECTOR_FUNCTIONS(HL_WORD) HL_LIBRARY_FUNCTIONS(HL_WORD),
 #include "kernel_table.h" /* one line for each kernel of hl_kernels: see declare.py */
 };

@@ -23,19 +23,19 @@ from . import (
     saving,
 )
 from .config import set_num_threads, show_config
+from .errors import NonFiniteError
 from .initializers import Initializer
 from .layers import Input, Layer
 from .losses import Loss
 from .metrics import Metric
 from .models import Model, Sequential
-from .models.diagnosis import NonFiniteError
 from .optimizers import Optimizer
 from .regularizers import Regularizer
 from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import datasets, kernels, profiling, utils
+    from . import backend, datasets, kernels, ops, profiling, tree, utils
 
 __all__ = [
     "GradientTape",
@@ -51,6 +51,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -64,8 +65,10 @@ __all__ = [
     "optimizers",
     "profiling",
     "regularizers",
+    "saving",
     "set_num_threads",
     "show_config",
+    "tree",
     "utils",
 ]
 
@@ -77,7 +80,7 @@ def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
     if name in ("GradientTape", "grad", "value_and_grad"):
         return getattr(import_module(".tape", __name__), name)
-    if name in ("datasets", "kernels", "profiling", "sklearn", "utils"):
+    if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 

@@ -251,10 +251,22 @@ def unique_name(prefix: str) -> str:
     >>> unique_name("dense"), unique_name("dense"), unique_name("sequential")
     ('dense', 'dense_1', 'sequential')
     """
-    with _lock:
-        number = _used[prefix]
-        _used[prefix] += 1
+    number = next_number(prefix) - 1
     return f"{prefix}_{number}" if number else prefix
+
+
+def next_number(prefix: str) -> int:
+    """How often a prefix was used, this time included.
+
+    Examples
+    --------
+    >>> clear_names()
+    >>> next_number("dense"), next_number("dense")
+    (1, 2)
+    """
+    with _lock:
+        _used[prefix] += 1
+        return _used[prefix]
 
 
 def clear_names() -> None:

@@ -14,17 +14,19 @@ from hotloop import backends, layers, models, optimizers, utils
 from hotloop.backends import numpy as reference
 from hotloop.backends import own
 from hotloop.backends.formulas import ACTIVATIONS
+from hotloop.backends.functions import FUNCTIONS
 from hotloop.backends.interpreter import Interpreter
 from hotloop.backends.plan_traits import IN_PYTHON
 from hotloop.backends.scalar_functions import ScalarFunction
 from hotloop.constraints import NonNeg
 from hotloop.data.feed import Feed
-from hotloop.graph import ops
+from hotloop.graph import ops, programs
 from hotloop.graph.gradients import backward
 from hotloop.graph.memory import Placement
 from hotloop.graph.network import Layer
 from hotloop.graph.op import OPS, Op, like_first
 from hotloop.graph.ops import ASSIGN, cast, reshape
+from hotloop.graph.ops.curvatures import CURVATURES
 from hotloop.graph.plan import Plan, Slot, variables_of
 from hotloop.graph.trace import Node, Value, emit, parameter, topological
 from hotloop.profiling.cases import KERNELS, Arrays, Call
@@ -45,14 +47,20 @@ class Given:
 
     @property
     def dtype(self) -> str:
-        return {"int": "int32", "byte": "uint8"}.get(self.kind, "float64")
+        return {"int": "int32", "byte": "uint8", "bool": "bool"}.get(self.kind, "float64")
 
     def numbers(self, rng: np.random.Generator) -> Any:
         shape = (BATCH, *self.dims) if self.batched else self.dims
         if self.kind in ("int", "byte"):
             return rng.integers(0, self.most, shape).astype(self.dtype)
+        if self.kind == "bool":
+            return rng.random(shape) < 0.5
         if self.kind == "positive":
             return rng.uniform(0.3, 1.5, shape)
+        if self.kind == "above one":
+            return rng.uniform(1.3, 2.5, shape)
+        if self.kind == "inside":
+            return rng.permutation(prod(shape)).reshape(shape) * (1.8 / prod(shape)) - 0.9
         if self.kind == "probability":
             found = rng.uniform(0.3, 1.5, shape)
             return found / found.sum(axis=-1, keepdims=True)
@@ -253,13 +261,35 @@ CASES = {
     "assign": Case([w(4, 5), w(4, 5)], 8 * 40),
     "cast": Case([x(2, 4)], 12 * X, 0, {"dtype": "float32"}),
     "over_examples": Case([w(4)], 8 * 8),
+    "program": Case([x(2, 4), w(4)], 8 * (2 * X + 4) + X),
 }
 for _name, _formula in ACTIVATIONS.items():
     if _name != "linear":
         _alpha = {"alpha": 0.3 if _formula.alpha is None else _formula.alpha}
         CASES[_name] = Case([x(2, 4)], 16 * X, 0, _alpha)
         _saved = x(2, 4, kind="normal" if _formula.reads == "x" else "positive")
-        CASES[_name + "_gradient"] = Case([x(2, 4), _saved], 24 * X, 0, _alpha)
+        _bent = (0, 1) if _name in CURVATURES else (0,)
+        CASES[_name + "_gradient"] = Case([x(2, 4), _saved], 24 * X, 0, _alpha, _bent)
+# What functions take that are not defined for all numbers, or whose gradient is not.
+DOMAINS = {
+    **dict.fromkeys(("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "cbrt"), "positive"),
+    **dict.fromkeys(("power", "reciprocal"), "positive"),
+    **dict.fromkeys(("arcsin", "arccos", "arctanh", "erfinv", "tan"), "inside"),
+}
+# Of two, where the second is to differ from the first.
+SECONDS = {"mod": "positive", "fmod": "positive", "fmax": "inside", "fmin": "inside"}
+for _name, _function in FUNCTIONS.items():
+    _size = 4 if _function.takes == "whole" else 8
+    _given = x(2, 4, kind=DOMAINS.get(_name, "normal"))
+    if _function.takes == "whole":
+        _given = x(2, 4, kind="int", most=20)
+    _result = 1 if _function.tells else _size
+    _second = x(2, 4, kind=SECONDS[_name]) if _name in SECONDS else _given
+    _inputs = [_given, _second][: _function.arity]
+    CASES[_name] = Case(_inputs, (_function.arity * _size + _result) * X)
+CASES["arccosh"] = Case([x(2, 4, kind="above one")], 16 * X)
+CASES["where"] = Case([x(2, 4, kind="bool"), x(2, 4), x(2, 4)], 25 * X, 0, {}, (1, 2))
+CASES["constant"] = Case([], 8, 0, {"number": 2.5, "dtype": "float64"})
 for _name in ("softmax", "log_softmax", "sparsemax"):
     CASES[_name] = Case([x(2, 4)], 16 * X)
     CASES[_name + "_gradient"] = Case([x(2, 4), x(2, 4, kind="probability")], 24 * X)
@@ -267,7 +297,7 @@ CASES["sparsemax_gradient"].wanted = (0,)  # where y is 0 stays
 for _merge in reference.MERGES:
     CASES[_merge.__name__] = Case([x(2, 4), x(2, 4)], 24 * X)
 for _name in ("maximum_gradient", "minimum_gradient"):
-    CASES[_name] = Case([x(2, 4), x(2, 4), x(2, 4)], 32 * X)
+    CASES[_name] = Case([x(2, 4), x(2, 4), x(2, 4)], 32 * X, 0, {}, (0,))
 for _name in ("dropout", "alpha_dropout", "alpha_dropout_gradient"):
     CASES[_name] = Case([x(2, 4)], 16 * X, 0, {"rate": 0.4, "seed": 7})
 for _name in ("gaussian_noise", "gaussian_dropout"):
@@ -280,6 +310,16 @@ class Wide(Plan):
     @property
     def flops(self) -> int:
         return 10_000_000
+
+
+def run_of_three(op: Op, a: Value, b: Value) -> tuple[Value, ...]:
+    """A program: only their pass makes one. What is inside has no place."""
+    y = ops.elementwise("multiply", ops.elementwise("exp", a), b)
+    outputs = (y, ops.elementwise("greater", y, a))
+    (node,) = programs.fuse(topological(outputs), outputs)
+    for value in node.outputs:
+        value.node = node
+    return node.outputs
 
 
 class Example:
@@ -298,7 +338,8 @@ class Example:
             else:
                 value = parameter(Variable(numbers, "layer/weight", row_axes=given.row_axes))
             values.append(value)
-        outputs = emit(op, *values, **self.case.attributes)
+        make = run_of_three if op.name == "program" else emit
+        outputs = make(op, *values, **self.case.attributes)
         self.node = (
             outputs[0].node if outputs else Node(op, tuple(values), (), self.case.attributes)
         )
@@ -531,6 +572,34 @@ def compare_with_differences(example: Example, which: int = 0) -> None:
             slope = (above - loss()) / (2.0 * step)
             numbers[place] = kept
             assert gradient[place] == pytest.approx(slope, rel=step, abs=step / 100), (value, place)
+
+
+# What has a gradient that is not the same everywhere, of functions and activations.
+BENT = [name for name in (*FUNCTIONS, *ACTIVATIONS) if name in OPS and OPS[name].gradient]
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_second_derivatives_are_finite_differences_of_the_first(name: str) -> None:
+    example = Example(OPS[name])
+    node, y = example.node, example.node.output
+    dy, again = (Value(y.dims, y.dtype, role="input") for _ in range(2))
+    for seed, value in enumerate((dy, again), 1):
+        example.feeds[value] = np.random.default_rng(seed).normal(size=(BATCH, *y.dims))
+    first = backward([node], [(y, dy)], node.inputs[:1])[node.inputs[0]]
+    steps = topological([first], example.feeds)
+    second = backward(steps, [(first, again)], node.inputs[:1])
+    found = np.zeros_like(example.feeds[again])  # flat between its kinks
+    if second:
+        (found,) = example.run([*second.values()])
+    numbers, factors = example.feeds[node.inputs[0]], example.feeds[again]
+    for place in np.ndindex(numbers.shape):
+        kept = numbers[place]
+        numbers[place] = kept + 1e-5
+        above = (example.run([first])[0] * factors).sum()
+        numbers[place] = kept - 1e-5
+        slope = (above - (example.run([first])[0] * factors).sum()) / 2e-5
+        numbers[place] = kept
+        assert found[place] == pytest.approx(slope, rel=1e-5, abs=1e-6), place
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])

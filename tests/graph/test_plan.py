@@ -12,11 +12,20 @@ import pytest
 import hotloop
 from hotloop import losses, optimizers, regularizers
 from hotloop.backends.plan_traits import IN_PYTHON, Traits
-from hotloop.graph import memory
+from hotloop.graph import memory, programs
 from hotloop.graph.op import Op
 from hotloop.graph.plan import LossTerm, MetricTerm, Plan, Slot, build
 from hotloop.graph.trace import Value, topological
-from hotloop.layers import Activation, Dense, Dropout, Flatten, Input, Reshape
+from hotloop.layers import (
+    Activation,
+    Add,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    Reshape,
+)
 
 BATCH = 4
 
@@ -264,7 +273,7 @@ def test_penalties_of_ones_own() -> None:
         model = hotloop.Sequential(
             [Dense(1, kernel_regularizer=regularizer, input_dim=2, name="d")]
         )
-        with pytest.raises(TypeError, match=r"regularizer of 'd/kernel' must be L1, L2 or L1L2"):
+        with pytest.raises(TypeError, match=r"regularizer of 'd/kernel' must return"):
             plan_of(model, "mse")
 
 
@@ -423,3 +432,35 @@ def test_red_zones_keep_all_values_apart() -> None:
         start = placement.offset(value)
         if start is not None:
             assert free[start : start + placement.bytes(value)].all()
+
+
+# --------------------------------------------------------------------------- programs
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss"),
+    [
+        ([(5, "relu"), (1, "sigmoid")], "mean_squared_error"),
+        ([(1, "linear")], "mean_squared_error"),
+        ([(10, "softmax")], "categorical_crossentropy"),
+        ([(128, "relu"), (10, "softmax")], "sparse_categorical_crossentropy"),
+        ([(16, "gelu"), (16, "tanh"), (10, "softmax")], "sparse_categorical_crossentropy"),
+    ],
+)
+@pytest.mark.parametrize("fuse_updates", [False, True])
+def test_plans_of_plain_networks_have_none(
+    layers: list[tuple[int, str]], loss: str, fuse_updates: bool
+) -> None:
+    """Products come first: activations and their gradients are part of them."""
+    model = hotloop.Sequential([Input((20,)), *(Dense(*layer) for layer in layers)])
+    made = plan_of(model, loss, optimizer="adam", fuse_updates=fuse_updates)
+    assert "program" not in steps_of(made)
+    assert programs.fuse(made.steps, made.outputs) == made.steps
+
+
+def test_a_residual_network_s_additions_are_part_of_programs() -> None:
+    x = Input((8,))
+    h = Dense(8, "relu")(x)
+    y = Dense(1)(Activation("relu")(Add()([h, Dropout(0.5)(Dense(8)(h))])))
+    made = plan_of(hotloop.Model(x, BatchNormalization()(y)), "mean_squared_error")
+    assert "program" in steps_of(made)

@@ -274,7 +274,7 @@ SUFFIXES = pytest.mark.parametrize("suffix", ["hotloop", "keras"])
 
 
 @SUFFIXES
-def test_a_class_of_ones_own_with_own_loss_and_metric(suffix, tmp_path, backend):
+def test_a_class_of_ones_own_with_own_loss_and_metric(suffix, tmp_path):
     path = tmp_path / f"m.{suffix}"
     model = Net(5)
     model.compile("adam", halved, metrics=[largest])

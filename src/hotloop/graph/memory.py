@@ -172,7 +172,12 @@ class Placement:
             root = self.root(value)
             last_use[root] = max(last_use.get(root, last), last)
         for i, node in enumerate(nodes):
-            if not node.outputs or node.output not in last_read or node.output in self._base:
+            if (
+                not node.inputs
+                or not node.outputs
+                or node.output not in last_read
+                or node.output in self._base
+            ):
                 continue
             source = node.inputs[0]
             root = self.root(source)

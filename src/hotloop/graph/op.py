@@ -146,6 +146,12 @@ def like_gradient(node: Node) -> int:
 
 
 FLOATS = ("float32", "float64")
+KINDS = {
+    "float": FLOATS,
+    "number": (*FLOATS, "int32", "uint8"),
+    "whole": ("int32", "uint8", "bool"),
+}
+"""What an op may take where it does not say which dtype: the same for all such inputs."""
 
 
 def no_flops(node: Node) -> int:
@@ -210,7 +216,8 @@ class Op:
         for one number after another; ValueError where it cannot read its inputs' layouts.
     takes : tuple of str
         The dtypes of its inputs in order, the last one standing for all that follow: a dtype,
-        ``"float"``, which is the same for all such inputs, ``"same"`` as the first, or ``"any"``.
+        one of `KINDS`, which is the same for all such inputs, ``"same"`` as the first, or
+        ``"any"``.
     weights : collection of int
         Which inputs may be of no example where others have a batch.
     of_examples : bool
@@ -252,6 +259,9 @@ class Op:
     mask : str
         What becomes of a mask over the rows of its input: it ``"passes"`` to the output,
         ``"stops"`` because there are other rows, or the op ``"consumes"`` it.
+    elementwise : bool
+        Whether each element of its output is made from those in the same place of its inputs, which
+        are broadcast to one shape, so that it can be an instruction of a program.
     activation : bool
         Whether it is a function of each element, with the option ``alpha``, that a product does to
         its own result where the two are fused.
@@ -306,6 +316,7 @@ class Op:
     chooses: bool = False
     changes: bool = False
     mask: Mask = "stops"
+    elementwise: bool = False
     activation: bool = False
     activation_of_gradient: str = ""
     before_model: Callable[[Node, Array, str], Array] | None = None
@@ -330,13 +341,13 @@ class Op:
 
     def check(self, node: Node) -> None:
         """ValueError unless a node's inputs have dtypes that it takes, and a batch where needed."""
-        floats = next((value.dtype for value in node.inputs if value.dtype in FLOATS), None)
         batched = self.of_examples or any(value.batched for value in node.inputs)
         for i, value in enumerate(node.inputs):
             kind = self.takes[min(i, len(self.takes) - 1)]
             expected = kind
-            if kind == "float":
-                expected = floats or " or ".join(FLOATS)
+            if kind in KINDS:
+                of_kind = (v.dtype for v in node.inputs if v.dtype in KINDS[kind])
+                expected = next(of_kind, " or ".join(KINDS[kind]))
             elif kind == "same":
                 expected = node.inputs[0].dtype
             if kind != "any" and value.dtype != expected:

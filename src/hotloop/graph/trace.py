@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .recording import Effect
 
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
+_is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
 
 
 # What notes down computations on arrays and variables, where something does: see `hotloop.tape`.
@@ -317,16 +318,22 @@ def recorder_of(nest: Any) -> Any:
 @contextmanager
 def in_layer(layer: Layer | None) -> Iterator[None]:
     """Nodes that are made inside belong to this layer."""
-    token = _current_layer.set(layer)
+    token, before = _current_layer.set(layer), _is_recording.set(True)
     try:
         yield
     finally:
+        _is_recording.reset(before)
         _current_layer.reset(token)
 
 
 def current_layer() -> Layer | None:
     """The layer whose call is being recorded."""
     return _current_layer.get()
+
+
+def is_recording() -> bool:
+    """Whether what is done belongs to a call that is being recorded, not to a model by itself."""
+    return _is_recording.get()
 
 
 def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..backends.own import may_raise
 from ..variables import Variable
-from . import ops
+from . import ops, recording
 from .gradients import backward
+from .ops.movements import plainly_kept
 from .trace import Node, Value, apply, named, parameter, topological
 
 if TYPE_CHECKING:
@@ -17,20 +18,21 @@ if TYPE_CHECKING:
 
 def updates(
     forward: Sequence[Node],
-    totals: Sequence[Value],
+    seeds: Sequence[tuple[Value, Value]],
     trained: Sequence[Variable],
     optimizer: Optimizer,
 ) -> list[Node]:
-    """The backward pass, from loss nodes and totals, and what it is for.
+    """The backward pass and what it is for.
+
+    It begins at loss nodes, and at `seeds`: values with their gradients.
 
     What changes a weight stands right behind the last node that the weight and its gradient
     need, so that it can be fused with the gradient and finds both in the cache.
     """
     # The values of a loss node are its first output and the gradient its second, with
     # respect to whatever it reads second: y_pred, or the input of a fused softmax.
-    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
-    seeds += [(total, ops.constant(1.0, total.dtype)) for total in totals]
-    gradients = backward(forward, seeds, [parameter(v) for v in trained])
+    of_nodes = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
+    gradients = backward(forward, [*of_nodes, *seeds], [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
     known = [v for node in forward for v in (*node.inputs, *node.outputs)]
@@ -146,17 +148,37 @@ def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
     )
 
 
-def penalty_factors(variable: Variable) -> tuple[float, float]:
-    """What a weight's absolute values and its squares are multiplied by in its penalty."""
-    regularizer = variable.regularizer
-    factors = getattr(regularizer, "factors", None)
-    if factors is None:
-        raise TypeError(
-            f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
-            f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
-        )
-    l1, l2 = factors
-    return l1, l2
+def penalty_factors(variable: Variable) -> tuple[float, float] | None:
+    """What a weight's absolute values and its squares are multiplied by in its penalty.
+
+    None without a penalty, and for one of the user's own.
+    """
+    factors: tuple[float, float] | None = getattr(variable.regularizer, "factors", None)
+    return factors
+
+
+def own_penalties(trained: Sequence[Variable]) -> list[Value]:
+    """The penalties that regularizers of the user's own say, recorded.
+
+    Raises
+    ------
+    TypeError
+        For one that computes with something else than operators and `hotloop.ops`.
+    """
+    found = []
+    for variable in trained:
+        regularizer = variable.regularizer
+        if regularizer is None or penalty_factors(variable) is not None:
+            continue
+        with recording.within(recording.Recording()):
+            penalty: object = regularizer(plainly_kept(parameter(variable)))
+        if not isinstance(penalty, Value):
+            raise TypeError(
+                f"the regularizer of '{variable.path}' must return what operators and hotloop.ops "
+                f"make of the weight it is given, not {penalty!r}"
+            )
+        found.append(penalty)
+    return found
 
 
 def _variable(weight: Value) -> Variable:
@@ -165,9 +187,10 @@ def _variable(weight: Value) -> Variable:
 
 
 def _with_penalty(weight: Value, gradient: Value) -> Value:
-    if _variable(weight).regularizer is None:
+    factors = penalty_factors(_variable(weight))
+    if factors is None:
         return gradient
-    l1, l2 = penalty_factors(_variable(weight))
+    l1, l2 = factors
     return apply(ops.PENALTY_GRADIENT, gradient, weight, l1=l1, l2=l2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,54 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import registry
+from ..graph.trace import active_recorder
 from ..naming import snake_case, unique_name
 from .arrays import (
     as_given,
     row_weights,
 )
+
+
+def _updating(update: Callable[..., Any]) -> Callable[..., Any]:
+    """An update by tensors is done once they have numbers."""
+
+    @functools.wraps(update)
+    def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        recorder = active_recorder()
+        if recorder is not None and recorder.waits_for(args, kwargs):
+            return recorder.later(self, functools.partial(update, self, *args, **kwargs))
+        return update(self, *args, **kwargs)
+
+    return update_state
+
+
+def _resulting(result: Callable[..., Any]) -> Callable[..., Any]:
+    """A result after such an update is one that will have a number."""
+
+    @functools.wraps(result)
+    def result_after_updates(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        recorder = active_recorder()
+        if recorder is not None and recorder.is_to_update(self):
+            return recorder.result(self, functools.partial(result, self, *args, **kwargs))
+        return result(self, *args, **kwargs)
+
+    return result_after_updates
+
+
+def _resetting(reset: Callable[..., Any]) -> Callable[..., Any]:
+    """Such updates come before."""
+
+    @functools.wraps(reset)
+    def reset_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        recorder = active_recorder()
+        if recorder is not None and recorder.is_to_update(self):
+            recorder.finish()
+        return reset(self, *args, **kwargs)
+
+    return reset_state
+
+
+_WAITING = {"update_state": _updating, "result": _resulting, "reset_state": _resetting}
 
 
 class Metric(registry.Configured):
@@ -46,8 +90,19 @@ class Metric(registry.Configured):
     0.5
     """
 
+    # Whether, in a training step of one's own, it takes numbers when the step is over.
+    waits = True
+
     # What EarlyStopping's mode="auto" looks for: "up" where more is better, "down", or None.
     _direction: str | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets a subclass's methods wait for numbers that are not computed yet."""
+        super().__init_subclass__(**options)
+        if cls.waits:
+            for name, waiting in _WAITING.items():
+                if name in vars(cls):
+                    setattr(cls, name, waiting(vars(cls)[name]))
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))

@@ -16,6 +16,7 @@ from ..data.feed import Feed
 if TYPE_CHECKING:
     from .forms import Form
     from .objective import Compilation, Objective
+    from .task import Task
     from .trainable import Trainable
 
 Array = NDArray[Any]
@@ -134,15 +135,17 @@ def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:
     return form.intake(arrays), rows, form
 
 
-def read_validation(model: Trainable, compilation: Compilation, given: Any) -> Examples:
+def read_validation(task: Task, given: Any) -> Examples:
     """The examples of the argument validation_data."""
-    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+    if task.own and not isinstance(given, list | tuple):
+        given = (given,)
+    if not isinstance(given, list | tuple) or len(given) not in ((1, 2, 3) if task.own else (2, 3)):
         raise ValueError(
             "validation_data must be a tuple (x, y) or (x, y, sample_weight), or an iterable "
             "of such batches"
         )
     try:
-        return read(model, compilation, *given)
+        return task.read(*given, *(None,) * (3 - len(given)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 

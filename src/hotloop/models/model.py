@@ -388,7 +388,7 @@ class Model(Trainer, Layer):
         layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
         return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
 
-    def _in_output_form(self, outputs: list[Any]) -> Any:
+    def in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
         form = self.output_form  # `_in_form`, without a call: each call of a model asks
         if isinstance(form, dict):
@@ -583,8 +583,8 @@ class Model(Trainer, Layer):
                 return self._extended(args, kwargs, training)
             if len(args) != 1 or kwargs:
                 return super().__call__(*args, **kwargs, training=training)
-            return self.predict_on_batch(args[0], training=bool(training))
-        return self.predict_on_batch(args[0])
+            return self.outputs_for(args[0], training=bool(training))
+        return self.outputs_for(args[0])
 
 
 structure.kinds["Model"] = Model

@@ -26,8 +26,8 @@ Array = NDArray[Any]
 ACCURACY = ("accuracy", "acc")
 CROSSENTROPY = ("crossentropy", "ce")
 _LOSS_ADVICE = (
-    "A loss of your own is a function, as in compile(loss=f), or hotloop.losses.ArrayLoss of one "
-    "that works on arrays"
+    "A loss of your own says its values in call(self, y_true, y_pred), or is a function, as in "
+    "compile(loss=f)"
 )
 
 
@@ -150,6 +150,30 @@ class Compilation:
         }
 
     @property
+    def has_metrics(self) -> bool:
+        return bool(_leaves(self._metrics) or _leaves(self._weighted_metrics))
+
+    def uses(
+        self, names: Sequence[str] | None, y: Sequence[Any], outputs: Sequence[Any], weighted: bool
+    ) -> list[MetricUse]:
+        """The metrics for targets and outputs that have shapes."""
+        names = names or [f"output_{i}" for i in range(len(outputs))]
+        return list(self._uses(names, outputs, y, weighted))
+
+    def losses_for(
+        self, names: Sequence[str] | None, y: Sequence[Any], outputs: Sequence[Any]
+    ) -> list[tuple[Loss, float]]:
+        """The loss and its factor for each output, of targets and outputs that have shapes."""
+        names = names or [f"output_{i}" for i in range(len(outputs))]
+        key = (*names, *(thing.shape for thing in (*y, *outputs)))
+        found = self._losses_of.get(key)
+        if found is None:
+            found = self._losses_of[key] = self._find_losses(outputs, names, y)
+            _forget_oldest(self._losses_of)
+        factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
+        return [(loss, float(factor)) for loss, factor in zip(found, factors, strict=True)]
+
+    @property
     def has_loss(self) -> bool:
         return self._loss is not None
 
@@ -217,7 +241,7 @@ class Compilation:
                     f"{loss.name} needs outputs of shape (batch, features), but the model's output "
                     f"has shape {output.shape}"
                 )
-            overriding.refuse(loss, "a model", ("__call__", "call", "values"), _LOSS_ADVICE)
+            overriding.refuse(loss, "a model", ("__call__", "values"), _LOSS_ADVICE)
             losses.append(loss)
         return losses
 

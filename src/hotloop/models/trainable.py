@@ -32,6 +32,12 @@ if TYPE_CHECKING:
         describe: Callable[[], str]
         drawing_parts: Callable[[], list[Layer]]
         counter: Counter
+        in_output_form: Callable[[list[Any]], Any]
+        own_steps: dict[str, Any]
+        overrides: Callable[[str], bool]
+        reset_metrics: Callable[[], None]
+
+        def __call__(self, x: Any, training: Any = None) -> Any: ...
 
         @property
         def records_call(self) -> bool: ...

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..graph import ops, recording, statistics
+from ..graph.op import OPS
 from ..graph.recording import Mode, Recording
 from ..graph.trace import Node, Value, apply, in_layer
+from ..graph.updates import penalty_factors
 from ..variables import Variable
 from .recorder import Entry, Recorder, frozen
 from .tensor import Tensor
@@ -121,6 +124,7 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
             for value in weights
         ]
         node = loss.emit(given, ops.as_examples(scores), weights[0] if weights else None)
+        assert isinstance(node, Node)
         # What follows reduces the values.
         node.attributes.update(reduction="sum", loss_weight=1.0)
         values = ops.as_whole(node.output, rows)
@@ -129,6 +133,30 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
         return recorder.entry([total], keeps=(loss,))
 
     return recorder.step(("loss", id(loss), *slots), record)[0]
+
+
+def call_penalty(recorder: Recorder, weight: Variable) -> Tensor:
+    """What a weight's regularizer adds to the loss."""
+    factors = penalty_factors(weight)
+    if factors is None:
+        assert weight.regularizer is not None
+        found: Any = weight.regularizer(recorder.tensor(weight))
+        return found
+    l1, l2 = factors
+    slot = recorder.slots_of(lambda: recorder.tensor(weight).slot)
+
+    def record() -> Entry:
+        w = recorder.values[slot]
+        plain = apply(OPS["unpack"], w) if w.row_axes else w
+        terms = []
+        if l1:
+            terms.append(ops.scale(total_of(apply(OPS["absolute"], plain, alpha=0.0)), l1))
+        if l2:
+            terms.append(ops.scale(total_of(ops.multiply(plain, plain)), l2))
+        total = reduce(ops.add, terms) if terms else ops.scale(total_of(plain), 0.0)
+        return recorder.entry([total], keeps=(weight.regularizer,))
+
+    return recorder.step(("penalty", id(weight.regularizer), slot), record)[0]
 
 
 def total_of(x: Value) -> Value:
@@ -211,3 +239,4 @@ def shape_of(nest: Any) -> Any:
 Recorder.call_layer = call_layer
 Recorder.call_loss = call_loss
 Recorder.call_function = call_function
+Recorder.call_penalty = call_penalty

@@ -65,11 +65,11 @@ class GradientTape:
     def __enter__(self) -> Self:
         if self._stack:
             raise ValueError("this GradientTape is recording already: make another one")
-        recorder = active_recorder()
+        recorder: Recorder | None = active_recorder()
         if recorder is None:
             recorder = _of_thread.recorder
-            if not any(tape.is_open for tape in recorder.tapes):
-                recorder.finish()
+        if not any(tape.is_open for tape in recorder.tapes):
+            recorder.ready_for_tape()
         if self._recorder is not recorder or self._turn != recorder.turn:
             self._recorder, self._turn = recorder, recorder.turn
             self._parts, self._watched = [], set()

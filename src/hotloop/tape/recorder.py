@@ -154,12 +154,13 @@ class Recorder:
     call_layer: ClassVar[Callable[..., Any]]
     call_loss: ClassVar[Callable[..., Tensor]]
     call_function: ClassVar[Callable[..., Any]]
+    call_penalty: ClassVar[Callable[..., Tensor]]
 
     def __init__(self, place: Place, *, whole_step: bool = False) -> None:
         self.place, self._whole_step = place, whole_step
         self.turn = 0
         self.tapes: WeakSet[GradientTape] = WeakSet()
-        self._later: list[Callable[[], None]] = []
+        self._later: list[tuple[Any, Callable[[], Any]]] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -435,12 +436,69 @@ class Recorder:
                         self.compute(tensor)
                 self._begin()
         later, self._later = self._later, []
-        for work in later:
-            work()
+        if later:
+            with _paused():
+                for _, work in later:
+                    work()
 
-    def later(self, work: Callable[[], None]) -> None:
-        """Has something done with numbers at the end of the step, which then are there."""
-        self._later.append(work)
+    def ready_for_tape(self) -> None:
+        """Begins anew where what a tape is to listen to would do so in its middle."""
+        if not self._whole_step or self.at.written:
+            self.finish()
+
+    # -- metrics ---------------------------------------------------------------------
+
+    def waits_for(self, *nests: Any) -> bool:
+        """Whether numbers among these are known at the end of the step, and not before."""
+        return self._whole_step and _holds_tensors(nests)
+
+    def later(self, metric: Any, update: Callable[[], Any]) -> None:
+        """Has a metric updated once numbers are known, at the end of the step at the latest."""
+        self._later.append((metric, update))
+
+    def is_to_update(self, metric: Any) -> bool:
+        """Whether a metric waits for numbers."""
+        return any(waiting is metric for waiting, _ in self._later)
+
+    def result(self, metric: Any, result: Callable[[], Any]) -> Later:
+        """What a metric that waits for numbers will give."""
+        return Later(self, metric, result)
+
+
+class Later:
+    """The result of a metric that is updated at the end of the step: a number when asked."""
+
+    def __init__(self, recorder: Recorder, metric: Any, result: Callable[[], Any]) -> None:
+        self._recorder, self._metric, self._result = recorder, metric, result
+
+    def now(self) -> Any:
+        """The result, after all updates."""
+        if self._recorder.is_to_update(self._metric):
+            self._recorder.finish()
+        return self._result()
+
+    def numpy(self) -> Array:
+        return np.asarray(self.now())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.now(), dtype)
+
+    def __float__(self) -> float:
+        return float(self.now())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.now(), spec)
+
+    def __repr__(self) -> str:
+        return repr(self.now())
+
+
+def _holds_tensors(nest: Any) -> bool:
+    if isinstance(nest, dict):
+        nest = tuple(nest.values())
+    if isinstance(nest, list | tuple):
+        return any(map(_holds_tensors, nest))
+    return isinstance(nest, Tensor) and nest.known is None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,20 @@ class Tensor(Value):
 
     def tolist(self) -> Any:
         return self.numpy().tolist()
+
+    def backward(self, *_: Any, **__: Any) -> NoReturn:
+        """Not here: see `hotloop.GradientTape`.
+
+        Raises
+        ------
+        NotImplementedError
+            Always, with what to write in its place.
+        """
+        raise NotImplementedError(
+            "gradients are not kept in weights, as PyTorch's backward() keeps them: compute the "
+            "loss within 'with hotloop.GradientTape() as tape:', then gradients = "
+            "tape.gradient(loss, weights) and optimizer.apply(gradients, weights)"
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         numbers = self.numpy()

@@ -12,12 +12,15 @@ it. `rows` are rows of one example, `cols` what one row has, `size` what one exa
 """
 
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from math import prod
 
+import numpy as np
+
 from ...constraints import NormConstraint
+from ..movements import places
 from ..numpy import alpha_dropout_line
 
 from . cimport csrc
@@ -161,11 +164,13 @@ cdef class Lowering:
 include "families/data.pxi"
 include "families/dense.pxi"
 include "families/elementwise.pxi"
+include "families/programs.pxi"
 include "families/random.pxi"
 include "families/rows.pxi"
 include "families/normalization.pxi"
 include "families/indices.pxi"
 include "families/shapes.pxi"
+include "families/movements.pxi"
 include "families/losses.pxi"
 include "families/updates.pxi"
 include "families/network.pxi"

@@ -10,10 +10,12 @@ from .constants import *
 from .dense import *
 from .elementwise import *
 from .examples import *
+from .functions import *
 from .indices import *
 from .losses import *
 from .merges import *
 from .normalization import *
+from .programs import *
 from .python import *
 from .random import *
 from .reductions import *

@@ -92,6 +92,7 @@ ADD_BIAS = Op(
     weights=(1,),
     gradient=lambda node, wanted, dy: (dy, apply(BIAS_GRADIENT, dy)),
     mask="passes",
+    elementwise=True,
     why_not={"numba": "NumPy has a loop for it"},
 )
 

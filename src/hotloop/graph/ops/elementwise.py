@@ -10,6 +10,7 @@ from ..op import OPS, Gradients, Op, like_first, like_inputs
 from ..trace import Node, Value, apply
 from .dense import BIAS_GRADIENT
 from .shapes import reshape
+from .terms import Term
 from .weights import weights_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,17 @@ def activation(kind: str, x: Value, alpha: float = 0.0) -> Value:
 def _activation(formula: Activation) -> None:
     """The records of an activation and of its gradient, which reads its input or its output."""
     reads_input = formula.reads == "x"
+
+    def of_gradient(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+        from .curvatures import CURVATURES  # of ops that are made of these
+
+        factor, saved = node.inputs
+        of_factor = apply(node.op, dy, saved, **node.attributes) if wanted[0] else None
+        if not wanted[1] or formula.name not in CURVATURES:
+            return of_factor, None
+        curvature = CURVATURES[formula.name](Term(saved), node.attributes["alpha"])
+        return of_factor, (Term(dy) * Term(factor) * curvature).value
+
     gradient = Op(
         f"{formula.name}_gradient",
         f"dy times the derivative of {formula.name} at its {'in' if reads_input else 'out'}put.",
@@ -36,9 +48,10 @@ def _activation(formula: Activation) -> None:
         in_place=True,
         reads_windows=range(2),
         mask="passes",
+        elementwise=True,
         activation_of_gradient=formula.name,
         options=("alpha",),
-        why_not={"gradient": "of a gradient"},
+        gradient=of_gradient,
     )
 
     def rule(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
@@ -53,6 +66,7 @@ def _activation(formula: Activation) -> None:
         reads_windows=(0,),
         writes_windows=True,
         mask="passes",
+        elementwise=True,
         activation=True,
         options=("alpha",),
     )
@@ -176,6 +190,7 @@ SCALE = Op(
     gradient=lambda node, wanted, dy: (scale(dy, node.attributes["factor"]),),
     in_place=True,
     mask="passes",
+    elementwise=True,
     options=("factor", "offset"),
     why_not={"numba": "NumPy has a loop for it"},
 )

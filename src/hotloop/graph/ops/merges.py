@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..op import OPS, Gradients, Op, Run, broadcast, like_inputs
+from ..op import OPS, Array, Gradients, Op, Run, broadcast, like_inputs
 from ..trace import Node, Value, apply
 from .dense import BIAS_GRADIENT
 from .elementwise import scale
@@ -17,15 +17,20 @@ __all__ = ["ADD", "add", "maximum", "minimum", "multiply", "subtract", "sum_to",
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 
-def _broadcast(run: Run, node: Node) -> None:
-    """Reference: a function of arrays that are broadcast, behind the batch where there is one."""
+def broadcast_arrays(run: Run, node: Node) -> list[Array]:
+    """A node's inputs, aligned for NumPy to broadcast them: behind the batch where there is one."""
     rank = len(node.output.dims)
     arrays = []
     for value in node.inputs:
         array = run.array(value)
         batch = array.shape[: array.ndim - len(value.dims)]
         arrays.append(array.reshape(batch + (1,) * (rank - len(value.dims)) + value.dims))
-    run.function(node)(*arrays, out=run.array(node.output))
+    return arrays
+
+
+def _broadcast(run: Run, node: Node) -> None:
+    """Reference: a function of arrays that are broadcast."""
+    run.function(node)(*broadcast_arrays(run, node), out=run.array(node.output))
 
 
 _MERGED: dict[str, Any] = {
@@ -34,6 +39,7 @@ _MERGED: dict[str, Any] = {
     "weights": range(3),
     "reference": _broadcast,
     "reads_windows": range(3),
+    "elementwise": True,
 }
 
 
@@ -126,13 +132,19 @@ def minimum(a: Value, b: Value) -> Value:
 
 def _choice(name: str, chosen: str, relation: str) -> None:
     """The records of maximum or minimum, and of its gradient."""
+
+    def of_gradient(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+        factor, a, b = node.inputs
+        return sum_to(apply(node.op, dy, a, b), factor) if wanted[0] else None, None, None
+
     gradient = Op(
         f"{name}_gradient",
         f"With respect to a: dy where a {relation} b, and half of it where they are equal.",
         **_MERGED,
+        gradient=of_gradient,
         in_place=True,
         mask="passes",
-        why_not=_LOOP | {"gradient": "of a gradient"},
+        why_not=_LOOP,
     )
 
     def rule(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:

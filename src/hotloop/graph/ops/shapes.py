@@ -265,6 +265,7 @@ CAST = Op(
     takes=("any",),
     gradient=_of_cast,
     mask="passes",
+    elementwise=True,
     reference=_cast,
     why_not={"profile": "a copy", "backends": "every executor copies numbers by itself"},
 )

@@ -162,17 +162,6 @@ cdef enum:
     REPEATED_BYTES = 512
 
 
-# As many axes as NumPy's arrays had for long.
-cdef enum:
-    HL_MAX_BROADCAST = 32
-
-
-# Elements from one index to the next, 0 where an operand stays, and from one example to the next.
-cdef struct hl_strides:
-    ptrdiff_t axis[HL_MAX_BROADCAST]
-    ptrdiff_t example
-
-
 # How operands are broadcast to an output: along its axes, of which those that all operands pass
 # alike are one. The last axis has strides of 1 and 0.
 cdef struct hl_broadcast:
