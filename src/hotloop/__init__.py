@@ -23,6 +23,7 @@ from . import (
     saving,
 )
 from .config import set_num_threads, show_config
+from .doors import door
 from .errors import NonFiniteError
 from .initializers import Initializer
 from .layers import Input, Layer
@@ -35,12 +36,14 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import backend, datasets, kernels, ops, profiling, tree, utils
+    from . import backend, datasets, kernels, profiling, tree, utils
+    from .layers.input_spec import InputSpec
 
 __all__ = [
     "GradientTape",
     "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
@@ -73,6 +76,7 @@ __all__ = [
 ]
 
 files.models.enter(saving)
+_unknown = door(__name__)
 registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 
@@ -82,7 +86,9 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(".tape", __name__), name)
     if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    if name == "InputSpec":
+        return layers.InputSpec
+    return _unknown(name)
 
 
 def __dir__() -> list[str]:

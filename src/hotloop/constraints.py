@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import naming, registry
 from .backends.formulas import EPSILON
+from .doors import door
 from .files.models import deserialized, serialized
 
 
@@ -227,3 +228,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         Those of your own that are not registered.
     """
     return deserialized(config, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

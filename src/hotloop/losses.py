@@ -28,6 +28,7 @@ from .data.adapters import (
     check_targets,
     check_whole_numbers,
 )
+from .doors import door
 from .files.models import deserialized, serialized
 from .graph import ops, recording
 from .graph.op import OPS
@@ -151,16 +152,16 @@ class Loss(registry.Configured):
             y_true,
             y_pred,
             weight,
-            reduction=self.reduction,
+            reduction=self._in_training,
             loss_weight=loss_weight,
             rows=self.rows,
             **self.options_in_graph(),
         )
 
     def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """The loss of arrays of shape (..., features), as one number."""
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Any:
+        """The loss of arrays of shape (..., features), as `reduction` says."""
         for tensor in (y_pred, y_true):
             if self.is_own:
                 break
@@ -179,6 +180,11 @@ class Loss(registry.Configured):
         if sample_weight is not None:
             weight = as_array(sample_weight, f"{self.name}: sample_weight").astype(values.dtype)
         return reduced(values, weight, None if self.gives_rows else self.reduction)
+
+    @property
+    def _in_training(self) -> str:
+        """The reduction of an op; the others are made of weights before."""
+        return "sum" if self.reduction == "sum" else "mean"
 
     def _of_tensors(self, values: Any, weight: Any) -> Any:
         """The reduction of what was computed of tensors, with all their axes."""
@@ -900,7 +906,7 @@ class _Overlap(Loss):
         self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
     ) -> Node:
         """Adds the loss to a graph."""
-        op, reduction = self.op, self.reduction
+        op, reduction = self.op, self._in_training
         rank = len(y_pred.dims) + 1
         axes = tuple(range(1, rank)) if self.axis is None else _axes(self, rank)
         if axes == tuple(range(1, rank)):
@@ -913,7 +919,7 @@ class _Overlap(Loss):
             )
         if self.axis is None:
             op = "batch_tversky"
-            reduction = reduction if weight is not None else "sum_over_batch_size"
+            reduction = reduction if weight is not None else "mean"
         return ops.loss(
             op,
             y_true,
@@ -1429,7 +1435,7 @@ class ArrayLoss(Loss):
             y_true,
             y_pred,
             weight,
-            reduction=self.reduction,
+            reduction=self._in_training,
             loss_weight=loss_weight,
             **self._options(y_pred.dims),
         )
@@ -1827,3 +1833,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
         Those of your own that are not registered.
     """
     return deserialized(name, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

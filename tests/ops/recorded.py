@@ -35,11 +35,16 @@ def record(function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Any, di
         return function(*feeds), feeds
 
 
-def run(kept: Sequence[Value], feeds: dict[Value, Any], backend: str, threads: int = 1) -> list[Any]:
+def run(
+    kept: Sequence[Value], feeds: dict[Value, Any], backend: str, threads: int = 1
+) -> list[Any]:
     """The numbers of these values."""
+    asked, kept = kept, list(dict.fromkeys(kept))
     rows = len(next(iter(feeds.values())))
     steps = topological(kept, feeds)
-    states = {v: Variable(np.zeros(v.dims, v.dtype), row_axes=v.row_axes) for v in kept if not v.batched}
+    states = {
+        v: Variable(np.zeros(v.dims, v.dtype), row_axes=v.row_axes) for v in kept if not v.batched
+    }
     changes = [Node(ASSIGN, (parameter(state), v), (), {}) for v, state in states.items()]
     steps = [*steps, *changes]
     outputs = [v for v in kept if v.batched]
@@ -67,7 +72,7 @@ def run(kept: Sequence[Value], feeds: dict[Value, Any], backend: str, threads: i
         executor = Executor(plan)
     executor.run(Feed([*feeds.values()], rows), 0, 1, np.zeros(0), outputs=flat)
     backends.set_num_threads(before)
-    return [states[v].numpy() if v in states else found[v] for v in kept]
+    return [states[v].numpy() if v in states else found[v] for v in asked]
 
 
 def gradients(y: Value, feeds: dict[Value, Any], dy: Any) -> tuple[list[Value], dict[Value, Any]]:

@@ -176,10 +176,10 @@ def build(
 
     slots, sums = _running_sums(losses, emitted, totals, metrics, metric_values, trained)
     # What has no node that knows its gradient.
-    seeds = [(total, ops.constant(1.0, total.dtype)) for total in totals]
+    seeds = [(total, ops.fixed(1.0, total.dtype)) for total in totals]
     for term, one in zip(losses, emitted, strict=True):
         if isinstance(one, Value):
-            seeds.append((one, ops.constant(term.loss_weight, one.dtype)))
+            seeds.append((one, ops.fixed(term.loss_weight, one.dtype)))
     update_nodes = averages
     whole = None
     if optimizer is not None:

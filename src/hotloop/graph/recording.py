@@ -102,7 +102,7 @@ class Recording:
 
         if not isinstance(value, Value):
             numbers = np.broadcast_to(np.asarray(value, variable.dtype), variable.shape)
-            value = ops.constant(numbers, variable.dtype.name)
+            value = ops.fixed(numbers, variable.dtype.name)
         if value.batched or value.dims != variable.shape:
             raise ValueError(
                 f"Variable '{variable.path}' has shape {variable.shape} and cannot take a value of "

@@ -132,6 +132,7 @@ class Layer(registry.Configured):
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
     _built_for: Any = None  # the shape that its weights were made for
+    input_spec: Any = None
     _never_called: frozenset[str] = frozenset()  # methods that cannot be set on an object
     takes_list: bool = False
     takes_text: bool = False
@@ -234,6 +235,12 @@ class Layer(registry.Configured):
             ``training``: whether it is to do what it does in training. If not given, the call
             around says so, and else `fit` trains and all else predicts.
         """
+        if len(args) == 1 and (recorder := getattr(args[0], "recorder", None)) is not None:
+            found = None
+            if not kwargs or (len(kwargs) == 1 and "training" in kwargs):
+                found = recorder.call_again(self, args[0], kwargs.get("training"))
+            if found is not None:
+                return found
         if (recorder := recorder_of((args, kwargs))) is not None:
             arguments, training = self._arguments(args, kwargs)
             return recorder.call_layer(self, arguments, training)
@@ -279,11 +286,13 @@ class Layer(registry.Configured):
         return self._extended(args, kwargs, None)
 
     def _extended(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: Any) -> Any:
+        if self.input_spec is not None:
+            self._check_spec(values_in(args))
         if not self.built:
             with recording.within(None):  # weights are made once, now
                 if len(args) == 1:
                     self._built_for = _shapes(args[0])
-                self._build_for(args, kwargs)
+                self._make_weights(args, kwargs)
             self.built = True
         use = Use(self, args, kwargs, training)
         with recording.within(recording.call(training)) as made, in_layer(self):
@@ -300,7 +309,20 @@ class Layer(registry.Configured):
         use.makes(values_in(y))
         return y
 
-    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _check_spec(self, values: Sequence[Value]) -> None:
+        """That inputs are what `input_spec`, an `InputSpec` or a list of them, expects."""
+        specs = self.input_spec if isinstance(self.input_spec, list | tuple) else [self.input_spec]
+        if len(specs) != len(values):
+            raise ValueError(f"{self.describe()} expects {len(specs)} inputs, got {len(values)}")
+        for spec, value in zip(specs, values, strict=True):
+            fault = None if spec is None else spec.fault(value.shape, value.dtype)
+            if fault:
+                raise ValueError(
+                    f"{self.describe()} expects an input of {fault}, got one of shape "
+                    f"{value.shape} and dtype {value.dtype}"
+                )
+
+    def _make_weights(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Makes the weights for such inputs: `build` is given their shapes as Keras gives them."""
         if len(args) == 1 and not kwargs:
             self.build(_shapes(args[0]))

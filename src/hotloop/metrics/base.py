@@ -25,6 +25,8 @@ def _updating(update: Callable[..., Any]) -> Callable[..., Any]:
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
         recorder = active_recorder()
         if recorder is not None and recorder.waits_for(args, kwargs):
+            if self.has_op and not kwargs and update in _of_ops and recorder.mean_later(self, args):
+                return None
             return recorder.later(self, functools.partial(update, self, *args, **kwargs))
         return update(self, *args, **kwargs)
 
@@ -57,6 +59,7 @@ def _resetting(reset: Callable[..., Any]) -> Callable[..., Any]:
     return reset_state
 
 
+_of_ops: set[Any] = set()  # updates that do what an op does
 _WAITING = {"update_state": _updating, "result": _resulting, "reset_state": _resetting}
 
 
@@ -89,6 +92,9 @@ class Metric(registry.Configured):
     >>> LargestError()([1.0, 2.0], [1.5, 2.0])
     0.5
     """
+
+    # Whether an op computes its rows, by the `update_state` that is in `_of_ops`.
+    has_op = False
 
     # Whether, in a training step of one's own, it takes numbers when the step is over.
     waits = True
@@ -209,6 +215,10 @@ class Mean(Ratio):
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add samples along the first axis; a sample of several values counts as their mean."""
+        if getattr(values, "shape", None) == () and isinstance(sample_weight, int | None):
+            count = 1.0 if sample_weight is None else float(sample_weight)
+            self.absorb(float(values) * count, count)  # type: ignore[arg-type]
+            return
         array = as_given(self, "values", values).astype(np.float64)
         if array.size == 0:
             return

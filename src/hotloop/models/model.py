@@ -17,6 +17,7 @@ from ..graph import recording
 from ..graph.recording import Effect, Recording
 from ..graph.trace import (
     Value,
+    active_recorder,
     calls,
     check_features,
     in_layer,
@@ -571,20 +572,23 @@ class Model(Trainer, Layer):
 
         With ``training=True``, it computes what it does in training, as noise.
         """
-        if (recorder := recorder_of((args, kwargs))) is not None:
-            arguments, training = self._arguments(args, kwargs)
-            return recorder.call_layer(self, arguments, training)
         alone = len(args) == 1 and not kwargs
-        if not (alone and isinstance(args[0], np.ndarray)):
-            (args, kwargs), training = self._arguments(args, kwargs)
-            if values_in((args, kwargs)):
-                if len(args) == 1 and not self.records_call and _is_list_of_one(args[0]):
-                    args = tuple(args[0])
-                return self._extended(args, kwargs, training)
-            if len(args) != 1 or kwargs:
-                return super().__call__(*args, **kwargs, training=training)
-            return self.outputs_for(args[0], training=bool(training))
-        return self.outputs_for(args[0])
+        # First what programs that serve do for each request.
+        if alone and args[0].__class__ is np.ndarray and active_recorder() is None:
+            return self._outputs_for(args[0])
+        if args and getattr(args[0], "recorder", None) is not None:
+            return super().__call__(*args, **kwargs)
+        arguments, training = self._arguments(args, kwargs)
+        if (recorder := recorder_of(arguments)) is not None:
+            return recorder.call_layer(self, arguments, training)
+        args, kwargs = arguments
+        if values_in(arguments):
+            if len(args) == 1 and not self.records_call and _is_list_of_one(args[0]):
+                args = tuple(args[0])
+            return self._extended(args, kwargs, training)
+        if len(args) != 1 or kwargs:
+            return super().__call__(*args, **kwargs, training=training)
+        return self._outputs_for(args[0], bool(training))
 
 
 structure.kinds["Model"] = Model

@@ -95,8 +95,8 @@ def _is_array(thing: Any) -> bool:
 
 def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
     """A nest of what a function makes of each thing in it; None stays."""
-    if nest is None:
-        return None
+    if type(nest) is int or nest is None:  # a number of an array, as most are
+        return None if nest is None else function(nest)
     if isinstance(nest, Mapping):
         return {name: mapped(function, part) for name, part in nest.items()}
     if isinstance(nest, list | tuple):
@@ -129,8 +129,8 @@ class OwnStep:
         self._recorder: Any = None
         self.logs: Any = {}
 
-    def __call__(self, data: Any) -> Any:
-        """One batch: nests of arrays that nobody else has."""
+    def __call__(self, nest: Any, array: Callable[[int], Array]) -> Any:
+        """One batch: a nest of numbers of arrays that nobody else has."""
         from ..tape.recorder import Recorder
 
         recorder = self._recorder
@@ -139,12 +139,15 @@ class OwnStep:
             recorder = Recorder(self._place, whole_step=True)
         dtype = self._model.dtype
 
-        def tensor(array: Array) -> Any:
-            return recorder.leaf(array, own=True, dtype=dtype if array.dtype.kind == "f" else None)
+        def tensor(number: int) -> Any:
+            numbers = array(number)
+            return recorder.leaf(
+                numbers, own=True, dtype=dtype if numbers.dtype.kind == "f" else None
+            )
 
         token = activate(recorder)
         try:
-            self.logs = getattr(self._model, self._method)(mapped(tensor, data))
+            self.logs = getattr(self._model, self._method)(mapped(tensor, nest))
         finally:
             deactivate(token)
         recorder.finish()
@@ -185,7 +188,7 @@ class OwnExecutor:
                 taken: Array = feed.arrays[number][rows]
                 return taken
 
-            found = self._step(mapped(batch, nest))
+            found = self._step(nest, batch)
             if outputs is not None:
                 self.outputs.append(found)
             if time.monotonic() >= end:
@@ -342,7 +345,7 @@ def predict_batch(model: Any, x: Any) -> Any:
     """What the model's own predict_step makes of one batch."""
     data = OwnExamples.of(x, None, None)
     task = OwnTask(model, None, "predict")  # type: ignore[arg-type]
-    return mapped(np.asarray, task.step(mapped(np.array, data.given()[0])))
+    return mapped(np.asarray, task.step(data.nest[0], lambda number: np.array(data.x[number])))
 
 
 def for_task(task: Task, data: Examples, validation: Examples) -> tuple[Examples, Any]:

@@ -432,10 +432,10 @@ class Trainer(StepMethods):
         overriding.refuse_in_class(type(self), "predict_on_batch()", _NOT_CALLED, OVERRIDING_ADVICE)
         if self.overrides("predict"):
             return own_steps.predict_batch(self, x)
-        return self.outputs_for(x)
+        return self._outputs_for(x)
 
-    def outputs_for(self, x: Any, *, training: bool = False) -> Any:
-        """What a call, in training or not, makes of a batch, whatever `predict_step` does."""
+    def _outputs_for(self, x: Any, training: bool = False) -> Any:
+        """What a call makes of one batch, whatever `predict_step` does."""
         arrays, rows, form = examples.read_inputs(self, x)
         if training:
             form = form.in_training()

@@ -37,16 +37,10 @@ from .tensors import (
 def elements(name: str, *operands: Value) -> Value:
     """A function of each element, of values that are broadcast as a user means it."""
     aligned = joined(*operands, who=name)
-    if all(x.dtype == "int32" for x in aligned) and name in _OF_FLOATS:
+    if all(x.dtype == "int32" for x in aligned) and OPS[name].takes[0] == "float":
         wide = (cast_value(x, "float64") for x in aligned)  # which holds all of them
         return cast_value(elementwise(name, *wide), "int32")
     return elementwise(name, *aligned)
-
-
-# What the graph has for floats only.
-_OF_FLOATS = {
-    "add", "subtract", "multiply", "maximum", "minimum", "absolute", "relu"
-}  # fmt: skip
 
 
 def floats(name: str, summary: str, function: Callable[..., Any], op: str = "") -> Any:
@@ -218,7 +212,11 @@ def _two_values(name: str, kind: str, dtype: str, x1: Tensor, x2: Tensor) -> Val
     a, b = value(x1, dtype), value(x2, dtype)
     if kind == "number" and dtype == "bool":
         found = elements(
-            {"add": "logical_or", "maximum": "logical_or"}.get(name, "logical_and"), a, b
+            {"add": "logical_or", "maximum": "logical_or", "fmax": "logical_or"}.get(
+                name, "logical_and"
+            ),
+            a,
+            b,
         )
     else:
         found = elements(name, a, b)
@@ -253,7 +251,7 @@ def _line(name: str, dtype: str, x1: Tensor, x2: Tensor) -> Value | None:
     return None
 
 
-_OF_TRUTH = {"add", "multiply", "maximum", "minimum"}
+_OF_TRUTH = {"add", "multiply", "maximum", "minimum", "fmax", "fmin"}
 
 add = _two("add", "x1 + x2.", np.add)
 subtract = _two("subtract", "x1 - x2.", np.subtract)
@@ -449,15 +447,19 @@ def _complex(
     return named(call, name, doc(summary, "x", "array"))
 
 
+def _conjugate(x: Any) -> Any:
+    return np.conj(x) if x.dtype.kind == "c" else x
+
+
 real = _complex("real", "The real part of x.", np.real, lambda x: x)
 imag = _complex("imag", "The imaginary part of x.", np.imag, lambda x: multiply(x, 0.0))
-conj = _complex("conj", "The complex conjugate of x.", np.conj, lambda x: x)
-conjugate = _complex("conjugate", "The complex conjugate of x.", np.conj, lambda x: x)
+conj = _complex("conj", "The complex conjugate of x.", _conjugate, lambda x: x)
+conjugate = _complex("conjugate", "The complex conjugate of x.", _conjugate, lambda x: x)
 isreal = _complex("isreal", "Whether x is real.", np.isreal, lambda x: equal(x, x))
 angle = _complex(
     "angle",
     "The angle of a complex number, in radians.",
-    np.angle,
+    lambda x: np.angle(x).astype(float_dtype(x.real)),
     lambda x: where(less(x, 0), math.pi, 0.0),
 )
 

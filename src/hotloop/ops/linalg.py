@@ -77,6 +77,9 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Any:
     from .products import matmul
 
     a = _matrices(x, "cholesky_inverse", square_=True)
+    from .shaping import tril, triu
+
+    a = triu(a) if upper else tril(a)
     other = swapaxes(a, -1, -2)
     return inv(matmul(other, a) if upper else matmul(a, other))
 
@@ -112,7 +115,9 @@ def eigh(x: Tensor) -> Any:
 def eig(x: Tensor) -> Any:
     """The eigenvalues and eigenvectors of square matrices, complex where they are; of arrays."""
     only_arrays("eig", x)
-    return tuple(np.linalg.eig(_matrices(x, "eig", square_=True)))
+    found = np.linalg.eig(_matrices(x, "eig", square_=True))
+    kind = np.result_type(found[0].dtype, np.complex64)
+    return tuple(part.astype(kind) for part in found)
 
 
 @recorded

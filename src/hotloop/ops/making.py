@@ -237,7 +237,8 @@ def kaiser(x: Tensor, beta: float) -> Any:
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     """The powers of the numbers of a vector, a row for each: the highest first, or the lowest."""
     if not symbolic(x):
-        return np.vander(array(x), N, increasing)
+        numbers = array(x)
+        return np.vander(numbers, N, increasing).astype(numbers.dtype)
     from .elements import power
     from .shaping import expand_dims
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import naming
+from ..doors import door
 from ..files.models import deserialized, serialized
 from . import schedules
 from .adadelta import Adadelta
@@ -104,3 +105,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         Those of your own that are not registered.
     """
     return deserialized(config, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -7,12 +7,13 @@ array of them: the compiled core asks for the rates of many steps at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import naming, registry
+from ..doors import door
 from ..files.models import deserialized, serialized
 
 Rates = NDArray[np.float64]
@@ -413,3 +414,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     return deserialized(
         config, custom_objects, lambda one: naming.instantiate("schedule", one, BY_NAME)
     )
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -68,13 +68,11 @@ class GradientTape:
         recorder: Recorder | None = active_recorder()
         if recorder is None:
             recorder = _of_thread.recorder
-        if not any(tape.is_open for tape in recorder.tapes):
-            recorder.ready_for_tape()
+        recorder.add_tape(self)
         if self._recorder is not recorder or self._turn != recorder.turn:
             self._recorder, self._turn = recorder, recorder.turn
             self._parts, self._watched = [], set()
         self._used = False
-        recorder.tapes.add(self)
         self._stack.append(activate(recorder))
         self._parts.append([recorder.at.depth, -1])
         return self
@@ -193,13 +191,13 @@ class GradientTape:
             ]
         if self._stack:
             self._close()
-        asked = [self._source(thing) for thing in things]
         parts = tuple([tuple(part) for part in self._parts])
         slots = tuple([tensor.slot for tensor in targets])
-        watched = tuple([value is not None for value in asked])
-        key = ("gradient", slots, tuple(seeds or ()), parts, watched, *map(_key, things), how)
+        asks = self._of_variables, frozenset(self._watched), *map(_key, things)
+        key = ("gradient", slots, tuple(seeds or ()), parts, asks, how)
 
         def record() -> Entry:
+            asked = [self._source(thing) for thing in things]
             values = [recorder.values[slot] for slot in slots]
             return _gradients(recorder, values, seeds, asked, things, parts, how)
 
@@ -260,7 +258,10 @@ class GradientTape:
 
 
 def _key(thing: Any) -> Any:
-    return id(thing) if isinstance(thing, Variable) else getattr(thing, "slot", None)
+    """What tells sources apart."""
+    if isinstance(thing, Variable):
+        return id(thing), thing.trainable
+    return (thing.slot, thing.turn) if isinstance(thing, Tensor) else id(thing)
 
 
 def _gradients(

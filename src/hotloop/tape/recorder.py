@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from weakref import WeakSet, ref
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ Key = tuple[Any, ...]
 
 # Branches that a place keeps: a step of a hundred calls has as many. Where more are made, each
 # step is another one, as with a Python number that changes from step to step, and all are let go.
-MOST_BRANCHES = 4096
+MOST_BRANCHES, MOST_PROGRAMS = 4096, 128
 
 
 class Entry:
@@ -117,18 +117,14 @@ class Place:
 
     def __init__(self) -> None:
         self.root = Entry(None)
-        self.branches = 0
+        self.branches = self.programs = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
         self.lock = threading.RLock()
 
-    def grown(self) -> None:
-        """There is a branch more."""
-        self.branches += 1
-
     def begin(self) -> Entry:
         """Where a way begins."""
-        if self.branches > MOST_BRANCHES:
-            self.root, self.branches = Entry(None), 0
+        if self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
+            self.root, self.branches, self.programs = Entry(None), 0, 0
         return self.root
 
 
@@ -154,12 +150,14 @@ class Recorder:
     call_layer: ClassVar[Callable[..., Any]]
     call_loss: ClassVar[Callable[..., Tensor]]
     call_function: ClassVar[Callable[..., Any]]
+    call_again: ClassVar[Callable[..., Any]]
+    call_metric: ClassVar[Callable[..., Any]]
     call_penalty: ClassVar[Callable[..., Tensor]]
 
     def __init__(self, place: Place, *, whole_step: bool = False) -> None:
         self.place, self._whole_step = place, whole_step
         self.turn = 0
-        self.tapes: WeakSet[GradientTape] = WeakSet()
+        self._tapes: list[Any] = []  # weak references
         self._later: list[tuple[Any, Callable[[], Any]]] = []
         self._begin()
 
@@ -172,6 +170,7 @@ class Recorder:
         self._given: dict[int, Array] = {}  # numbers of arrays that came in, by slot
         self._of_variables: dict[Variable, Tensor] = {}
         self._ran = False
+        self._tapes = [tape for tape in self._tapes if tape() is not None]
         self._watched: dict[int, tuple[Any, Tensor]] = {}  # arrays, by their address
 
     # -- branches --------------------------------------------------------------------
@@ -183,15 +182,20 @@ class Recorder:
             with _paused():
                 entry = record()
             self.at.children[key] = entry
-            self.place.grown()
-        self.at = entry
-        return tuple([self._new(value) for value in entry.outputs])
+            self.place.branches += 1
+        return self.take(entry)
 
-    def _new(self, value: Value) -> Tensor:
-        tensor = Tensor(self, len(self.values), value)
-        self.values.append(value)
-        self._tensors.append(ref(tensor))
-        return tensor
+    def take(self, entry: Entry) -> tuple[Tensor, ...]:
+        """Goes on to a branch; returns what it makes."""
+        self.at = entry
+        values, references = self.values, self._tensors
+        found = []
+        for value in entry.outputs:
+            tensor = Tensor(self, len(values), value)
+            values.append(value)
+            references.append(ref(tensor))
+            found.append(tensor)
+        return tuple(found)
 
     def entry(self, outputs: Sequence[Value], **options: Any) -> Entry:
         """A branch from here that makes these values of those that are known."""
@@ -298,6 +302,10 @@ class Recorder:
             self._watched[id(thing)] = (thing, tensor)
         return tensor
 
+    def watches(self, thing: Any) -> bool:
+        """Whether a tape watches an array."""
+        return id(thing) in self._watched
+
     def watched(self, thing: Any) -> Any:
         """The tensor of an array that is watched; anything else is itself."""
         found = self._watched.get(id(thing))
@@ -328,16 +336,15 @@ class Recorder:
 
     def apply(self, optimizer: Any, gradients: Sequence[Any], weights: Sequence[Variable]) -> None:
         """A step of an optimizer."""
-        if any(weight in self.at.written for weight in weights):
+        if self.at.written and not self.at.written.isdisjoint(weights):
             self.finish()
-        given = self.slots_of(lambda: [self.tensor(gradient) for gradient in gradients])
-        for tensor, weight in zip(given, weights, strict=True):
-            if tensor.dims != weight.shape:
+        slots = tuple(self.slots_of(lambda: [self.tensor(one).slot for one in gradients]))
+        for slot, weight in zip(slots, weights, strict=True):
+            if self.values[slot].dims != weight.shape:
                 raise ValueError(
-                    f"the gradient of '{weight.path}' has shape {tensor.dims}; expected "
+                    f"the gradient of '{weight.path}' has shape {self.values[slot].dims}; expected "
                     f"{weight.shape}"
                 )
-        slots = tuple([tensor.slot for tensor in given])
         key = ("apply", id(optimizer), optimizer.structure, slots, tuple(map(id, weights)))
         self.change(
             key,
@@ -381,6 +388,7 @@ class Recorder:
     def run(self) -> None:
         """Runs the program of the way so far; a way that changed variables is over with it."""
         entry, values = self.at, self.values
+        variables.waiting.pop(threading.get_ident(), None)
         wanted = []
         tensors = []
         for slot, reference in enumerate(self._tensors):
@@ -396,10 +404,10 @@ class Recorder:
             tensors.append(tensor)
         changes = bool(entry.written)
         if wanted or changes:
-            variables.waiting.pop(threading.get_ident(), None)
             key = (*wanted, self._ran, backends.current())
             program = entry.programs.get(key)
             if program is None:
+                self.place.programs += 1
                 with _paused():
                     program = entry.programs[key] = Program(
                         entry.way(), [values[slot] for slot in wanted], self._ran
@@ -441,10 +449,17 @@ class Recorder:
                 for _, work in later:
                     work()
 
-    def ready_for_tape(self) -> None:
-        """Begins anew where what a tape is to listen to would do so in its middle."""
-        if not self._whole_step or self.at.written:
-            self.finish()
+    def add_tape(self, new: GradientTape) -> None:
+        """A tape listens; where none else does, the way begins anew rather than in its middle."""
+        for reference in self._tapes:
+            tape = reference()
+            if tape is not None and tape.is_open:
+                break
+        else:
+            if not self._whole_step or self.at.written:
+                self.finish()
+            self._tapes.clear()
+        self._tapes.append(ref(new))
 
     # -- metrics ---------------------------------------------------------------------
 
@@ -455,6 +470,15 @@ class Recorder:
     def later(self, metric: Any, update: Callable[[], Any]) -> None:
         """Has a metric updated once numbers are known, at the end of the step at the latest."""
         self._later.append((metric, update))
+
+    def mean_later(self, metric: Any, numbers: tuple[Any, ...]) -> bool:
+        """The same of a mean of rows that an op computes: False where none does."""
+        found = self.call_metric(metric, *numbers)
+        if found is None:
+            return False
+        total, count = found
+        self._later.append((metric, lambda: metric.absorb(float(total), float(count))))
+        return True
 
     def is_to_update(self, metric: Any) -> bool:
         """Whether a metric waits for numbers."""
@@ -520,6 +544,8 @@ def frozen(thing: Any) -> Any:
         return tuple([(name, frozen(thing[name])) for name in sorted(thing)])
     if isinstance(thing, list | tuple):
         return tuple(map(frozen, thing))
+    if isinstance(thing, slice):
+        return "slice", frozen((thing.start, thing.stop, thing.step))
     if isinstance(thing, np.ndarray):
         return thing.shape, thing.dtype.str, thing.tobytes()
     try:

@@ -9,7 +9,7 @@ import numpy as np
 from ...variables import Variable
 from ..trace import Value, parameter
 
-__all__ = ["constant"]
+__all__ = ["fixed"]
 
 
 def weights_of(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
@@ -24,6 +24,6 @@ def weights_of(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
     return tuple(map(parameter, given))
 
 
-def constant(number: Any, dtype: str) -> Value:
+def fixed(number: Any, dtype: str) -> Value:
     """Numbers that never change, as a value of no example."""
     return parameter(Variable(np.asarray(number, dtype), "constant", trainable=False, row_axes=0))
