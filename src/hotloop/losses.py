@@ -158,9 +158,7 @@ class Loss(registry.Configured):
             **self.options_in_graph(),
         )
 
-    def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> Any:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss of arrays of shape (..., features), as `reduction` says."""
         for tensor in (y_pred, y_true):
             if self.is_own:

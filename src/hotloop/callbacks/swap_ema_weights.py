@@ -62,7 +62,9 @@ class SwapEMAWeights(Callback):
         if not self.swap_on_epoch:
             return
         self._swap(True)
-        if epoch == (self.params or {}).get("epochs", 0) - 1:  # behind which weights become the averages
+        if (
+            epoch == (self.params or {}).get("epochs", 0) - 1
+        ):  # behind which weights become the averages
             for weight in self.model.trainable_weights:
                 self.model.optimizer.average(weight).assign(weight.numpy())
             self._swapped = False

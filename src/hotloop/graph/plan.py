@@ -163,7 +163,7 @@ def build(
     ]
     changes = assignments(assigned)
     states = [value for node in changes for value in node.inputs]
-    added = [*added, *(own_penalties(trained) if losses else ())]
+    added = [*added, *(own_penalties(trained) if losses or added else ())]
     totals = [ops.total(value) for value in added]
     forward = topological(
         [*outputs, *loss_values, *metric_values, *totals, *states],
@@ -248,7 +248,7 @@ def _running_sums(
         if metric.sample_weight is not None:
             weight = metric.sample_weight
             accumulate(ops.ACCUMULATE, weight, "weight", i, reduction="rows", check=False)
-    if losses:
+    if losses or totals:
         for variable in trained:
             if (factors := penalty_factors(variable)) is not None:
                 l1, l2 = factors
