@@ -32,7 +32,7 @@ from .doors import door
 from .files.models import deserialized, serialized
 from .graph import ops, recording
 from .graph.op import OPS
-from .graph.trace import Node, Value, apply, check_features
+from .graph.trace import Node, Value, apply, check_features, in_layer
 from .masks import refuse_masks
 from .reductions import REDUCTIONS, recorded, reduced
 
@@ -205,7 +205,7 @@ class Loss(registry.Configured):
     ) -> Node | Value:
         """What `call` makes of symbolic values; or an op that calls it, if it wants numbers."""
         try:
-            with recording.within(recording.Recording()):
+            with recording.within(recording.Recording()), in_layer(None):
                 values = self.call(y_true, y_pred)
                 if not isinstance(values, Value):
                     raise TypeError(
@@ -1294,7 +1294,7 @@ def _records(function: Callable[[Any, Any], Any]) -> bool:
     """Whether a function computes with symbolic values."""
     y, p = (Value((3,), "float32", role="input") for _ in range(2))
     try:
-        with recording.within(recording.Recording()):
+        with recording.within(recording.Recording()), in_layer(None):
             return isinstance(function(y, p), Value)
     except Exception:  # whatever a function of arrays raises
         return False

@@ -1,4 +1,4 @@
-"""Models in every structure that Keras takes: nests, inner values, outputs without a loss, clones."""
+"""Models in every structure of Keras: nests, inner values, outputs without a loss, clones."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ..variables import Variable
 from . import ops, recording
 from .gradients import backward
 from .ops.movements import plainly_kept
-from .trace import Node, Value, apply, named, parameter, topological
+from .trace import Node, Value, apply, in_layer, named, parameter, topological
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -115,6 +115,13 @@ def after_gradients(
         That gradient -> the weight, and the nodes that change it, in order.
     """
     ready = dict(gradients)
+    if optimizer.is_own:
+        optimizer.prepare([_variable(w) for w in gradients])
+        if optimizer.gradient_accumulation_steps:
+            raise ValueError(
+                f"{type(optimizer).__name__}: gradient_accumulation_steps is not supported for an "
+                "optimizer with an update_step() of its own"
+            )
     batches = optimizer.gradient_accumulation_steps
     if batches:
         for w, g in gradients.items():
@@ -141,6 +148,7 @@ def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
     """Whether each gradient's elements are followed by their update and nothing else."""
     return (
         optimizer.elementwise
+        and not optimizer.is_own
         and optimizer.uses_gradients_as_they_are
         and not any(
             optimizer.use_ema or optimizer.decays(v) or v.constraint is not None for v in trained
@@ -170,7 +178,7 @@ def own_penalties(trained: Sequence[Variable]) -> list[Value]:
         regularizer = variable.regularizer
         if regularizer is None or penalty_factors(variable) is not None:
             continue
-        with recording.within(recording.Recording()):
+        with recording.within(recording.Recording()), in_layer(None):
             penalty: object = regularizer(plainly_kept(parameter(variable)))
         if not isinstance(penalty, Value):
             raise TypeError(
@@ -209,16 +217,49 @@ def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]
     nodes = []
     if optimizer.decays(variable):
         nodes.append(Node(ops.DECAY, (weight,), (), {"weight_decay": optimizer.decay_of(variable)}))
+    if optimizer.is_own:
+        nodes += _own_changes(weight, gradient, optimizer)
+        return [*nodes, *_after_change(weight, optimizer)]
     state = tuple(parameter(s) for s in optimizer.slots(variable))
     # Only the first is fused with what makes the gradient piece by piece.
     op = ops.UPDATE if optimizer.by_element(variable) else ops.WHOLE_UPDATE
     nodes.append(Node(op, (weight, gradient, *state), (), {}))
+    return [*nodes, *_after_change(weight, optimizer)]
+
+
+def _own_changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]:
+    """What the user's own rule computes of a weight and its gradient, and assigns."""
+    variable = _variable(weight)
+    given, before = plainly_kept(gradient), plainly_kept(weight)
+    with recording.within(recording.Recording(now={variable: before})) as made, in_layer(None):
+        optimizer.update_step(given, variable, made.read(optimizer.rate))
+    changing = assignments(
+        [(effect.variable, effect.value) for effect in made.effects if effect.variable is not None]
+    )
+    values = [node.inputs[1] for node in changing]
+    return [*topological(values, [gradient]), *changing]
+
+
+def _after_change(weight: Value, optimizer: Optimizer) -> list[Node]:
+    """What follows the change of a weight."""
+    variable = _variable(weight)
+    nodes = []
     if optimizer.use_ema:
         average = parameter(optimizer.average(variable))
         momentum, frequency = optimizer.ema_momentum, optimizer.ema_overwrite_frequency
         nodes.append(Node(ops.AVERAGE, (average, weight), (), {"momentum": momentum}))
         if frequency:
             nodes.append(Node(ops.OVERWRITE, (weight, average), (), {"frequency": frequency}))
-    if variable.constraint is not None and optimizer.changes_weights:
-        nodes.append(Node(ops.CONSTRAIN, (weight,), (), {"constraint": variable.constraint}))
-    return nodes
+    constraint = variable.constraint
+    if constraint is None or not optimizer.changes_weights:
+        return nodes
+    if getattr(constraint, "is_built_in", False):
+        return [*nodes, Node(ops.CONSTRAIN, (weight,), (), {"constraint": constraint})]
+    with recording.within(recording.Recording()), in_layer(None):
+        value: object = constraint(plainly_kept(weight))
+    if not isinstance(value, Value):
+        raise TypeError(
+            f"the constraint of '{variable.path}' must return what operators and hotloop.ops make "
+            f"of the weight it is given, not {value!r}"
+        )
+    return [*nodes, *topological([value]), *assignments([(variable, value)])]

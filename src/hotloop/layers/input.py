@@ -87,7 +87,7 @@ def Input(  # noqa: N802  (Keras's name)
     if batch_shape is not None:
         if shape is not None:
             raise ValueError("Input: give shape or batch_shape, not both")
-        shape, batch_size = tuple(batch_shape)[1:], tuple(batch_shape)[0]
+        batch_size, *shape = batch_shape
     if shape is None:
         raise ValueError(
             "Input: shape is missing; give the shape of one example, as in Input((4,))"
