@@ -16,6 +16,7 @@ from math import prod
 
 from ...constraints import NormConstraint
 from ..numpy import alpha_dropout_line
+from .instructions import Kinds, instructions
 
 from . cimport csrc
 from .csrc cimport *

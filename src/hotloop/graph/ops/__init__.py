@@ -76,6 +76,9 @@ from .random import (
     gaussian_noise,
 )
 from .reductions import (
+    MEAN_STEPS,
+    REPEAT_STEPS,
+    SUM_STEPS,
     max_steps,
     mean_steps,
     over_examples,
@@ -143,6 +146,7 @@ __all__ = [
     "INPUT_GRADIENT",
     "LOSS",
     "MATMUL",
+    "MEAN_STEPS",
     "METRIC",
     "MOVING_AVERAGE_UPDATE",
     "NETWORK_UPDATE",
@@ -153,8 +157,10 @@ __all__ = [
     "PERMUTE",
     "PREPARE",
     "PROGRAM",
+    "REPEAT_STEPS",
     "RESHAPE",
     "SQUARE_SUM",
+    "SUM_STEPS",
     "UPDATE",
     "WEIGHT_GRADIENT",
     "WEIGHT_GRADIENT_UPDATE",
