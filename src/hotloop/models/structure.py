@@ -19,6 +19,7 @@ from ..graph.recording import Effect
 from ..graph.trace import Use, Value, calls, replayed, values_in
 from ..layers.base import Layer
 from ..layers.input import InputLayer
+from ..layers.operation import Operation
 from ..metrics import Metric
 from .trainer import Trainer
 
@@ -102,6 +103,7 @@ def _layer(config: Mapping[str, Any]) -> Layer:
 
 def _built_in_class(name: Any) -> Any:
     own = {name: getattr(builtin, name) for name in builtin.__all__} | kinds
+    own |= {"Operation": Operation}
     known = {name: thing for name, thing in own.items() if isinstance(thing, type)}
     try:
         return naming.lookup("layer", name, known)
