@@ -37,8 +37,9 @@ kernel_flags() {
 build() {
     local folder=$1 compiler=$2 machine=$3 sets=$4 isa file flags have=() kernels
     shift 4
-    local compile=("$compiler" -std=gnu11 -Wall -Wextra -Werror -pthread -Icsrc)
+    local compile=("$compiler" -std=gnu11 -Wall -Wextra -Werror -pthread -Icsrc "-I$folder")
     mkdir -p "$folder"
+    python3 csrc/declare.py csrc/hotloop.h "$folder/kernel_table.h"
     for isa in $sets; do
         have+=("-DHL_HAVE_${isa^^}")
         flags=$(kernel_flags "$isa" "$machine" "$compiler")

@@ -83,6 +83,13 @@ def jobs() -> Iterator[tuple[str, Callable[[], Any], int]]:
         "normalizations, a step",
         *steps_of(layers.Dense(32), layers.BatchNormalization(), layers.LayerNormalization()),
     )
+    wide = layers.Input((64,))
+    branches = [layers.Dense(64, "relu")(wide) for _ in range(4)]
+    joined = hotloop.Model(wide, layers.Dense(10)(layers.Concatenate()(branches)))
+    joined.compile("adam", "mse")
+    x4, y4 = rng.random((3_200, 64), np.float32), rng.random((3_200, 10))
+    joined.fit(x4, y4, verbose=0)
+    yield "four branches, a step", lambda: joined.fit(x4, y4, 32, 2, verbose=0), 200
     yield "dropout, a step", *steps_of(layers.Dense(32, "relu"), layers.Dropout(0.3))
 
 

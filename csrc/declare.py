@@ -1,6 +1,10 @@
-"""Writes what Cython needs to know of the C side: declarations, from the headers themselves.
+"""Writes what hotloop.h says already, so that nobody has to write it twice.
 
-    python csrc/declare.py csrc/arguments.h out.pxd
+    python csrc/declare.py csrc/hotloop.h csrc.pxd
+    python csrc/declare.py csrc/hotloop.h kernel_table.h
+
+The one is what Cython needs to know of the C side. The other is the entries of a table of kernels:
+for each pointer to a function in hl_kernels, `.name = N(name),`.
 
 Enums, structs, function types and prototypes, and numbers given by #define, as that header and
 those that it includes have them. What follows `#ifdef T` is compiled for each element type, and
@@ -21,6 +25,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cdef extern from "{header}" nogil:
 '''
+
+TABLE_HEAD = "/* The kernels that {header} declares. Written by {script} for this build. */\n"
 
 Numbers = dict[str, int]
 Lists = dict[str, list[str]]
@@ -122,9 +128,28 @@ def _function(text: str) -> str:
     return f"{text} noexcept nogil"
 
 
+def table(header: Path) -> str:
+    """An entry for each kernel, as an initializer of hl_kernels has it.
+
+    Raises
+    ------
+    ValueError
+        If the header has no such struct.
+    """
+    found = re.search(r"struct hl_kernels \{([^}]*)\}", _source(header))
+    if not found:
+        raise ValueError(f"{header} has no struct hl_kernels")
+    names = re.findall(r"\(\*(\w+)\)\(", found[1])
+    return "".join(f"    .{name} = N({name}),\n" for name in names)
+
+
 def main(header: str, out: str) -> None:
-    head = HEAD.format(header=Path(header).name, script=Path(__file__).name)
-    Path(out).write_text(head + declarations(Path(header)), encoding="utf-8")
+    names = {"header": Path(header).name, "script": Path(__file__).name}
+    if out.endswith(".h"):
+        text = TABLE_HEAD.format(**names) + table(Path(header))
+    else:
+        text = HEAD.format(**names) + declarations(Path(header))
+    Path(out).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -305,10 +305,10 @@ typedef struct hl_kernels {
     /* out[j] = sum_i x[i * ld + j] for j < cols, i in increasing order. */
     void (*sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *out);
 
-    /* y[i * cols + j] = sum_q x[q * part + i * ld + j] for i < rows, j < cols, q < parts in
+    /* y[i * y_ld + j] = sum_q x[q * part + i * ld + j] for i < rows, j < cols, q < parts in
      * increasing order. */
     void (*add_parts)(const void *x, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
-                      ptrdiff_t cols, void *y);
+                      ptrdiff_t cols, void *y, ptrdiff_t y_ld);
 
     /* -- elementwise --------------------------------------------------- */
 
@@ -600,6 +600,11 @@ typedef struct hl_kernels {
     void (*max_steps_gradient)(const void *dy, const void *x, const void *y, ptrdiff_t rows,
                                ptrdiff_t steps, ptrdiff_t cols, void *dx);
 
+    /* y[i, t, :] = sum of x[i, s, :] over s = 0 .. t, or, where reverse is not 0, over s = steps - 1
+     * down to t, added in that order; y may be x. */
+    void (*cumulative_sum)(int reverse, const void *x, ptrdiff_t rows, ptrdiff_t steps,
+                           ptrdiff_t cols, void *y);
+
     /* y = x / max(|x|, 10^-7) of each row, |x| being its Euclidean length; y may be x. */
     void (*unit_rows)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
 
@@ -628,7 +633,8 @@ void hl_gather_masks(const hl_source *source, const int64_t *order, ptrdiff_t fi
 void hl_gather_booleans(const hl_source *source, const int64_t *order, ptrdiff_t first,
                         ptrdiff_t n, uint8_t *out);
 
-/* As hl_kernels.gather, cast to int32: class labels. */
+/* As hl_kernels.gather, cast to int32 in the same way, but NaN becomes the smallest number: class
+ * labels, and whole numbers of any meaning. */
 void hl_gather_labels(const hl_source *source, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
                       int32_t *out);
 

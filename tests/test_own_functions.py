@@ -547,10 +547,14 @@ def test_a_loss_given_by_its_name_or_as_a_function(tmp_path):
     ("activation", "loss"),
     [(own_silu, "mse"), ("tanh", losses.ScalarLoss(own_huber)), ("tanh", own_huber)],
 )
-def test_functions_without_a_name_are_not_saved(tmp_path, activation, loss):
-    with pytest.raises(ValueError, match=r"cannot be written down: functions are code.*register"):
-        saved(tmp_path / "m.hotloop", activation, loss)
-    assert list(tmp_path.iterdir()) == []
+def test_functions_are_saved_by_their_names(tmp_path, activation, loss):
+    saved(tmp_path / "m.hotloop", activation, loss)
+    with pytest.raises(ValueError, match=r"own_(silu|huber).*custom_objects"):
+        hotloop.models.load_model(tmp_path / "m.hotloop")
+    own = {"own_silu": own_silu, "own_huber": own_huber}
+    again = hotloop.models.load_model(tmp_path / "m.hotloop", custom_objects=own)
+    if loss != "mse":
+        assert losses.get(again.compile_arguments()["loss"]).scalar.function is own_huber
 
 
 def test_a_clone_needs_no_name():

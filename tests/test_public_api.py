@@ -270,6 +270,32 @@ models.clone_model: model, input_tensors, clone_function, call_function, recursi
 models.load_model: filepath, custom_objects, compile, safe_mode
 models.model_from_json: json_string, custom_objects
 models.save_model: model, filepath, overwrite, zipped
+activations.deserialize: config, custom_objects
+activations.serialize: activation
+constraints.deserialize: config, custom_objects
+constraints.serialize: constraint
+initializers.deserialize: config, custom_objects
+initializers.serialize: initializer
+layers.deserialize: config, custom_objects
+layers.serialize: layer
+losses.deserialize: name, custom_objects
+losses.serialize: loss
+metrics.deserialize: config, custom_objects
+metrics.serialize: metric
+optimizers.deserialize: config, custom_objects
+optimizers.schedules.deserialize: config, custom_objects
+optimizers.schedules.serialize: learning_rate_schedule
+optimizers.serialize: optimizer
+regularizers.deserialize: config, custom_objects
+regularizers.serialize: regularizer
+saving.CustomObjectScope: custom_objects
+saving.deserialize_keras_object: config, custom_objects, safe_mode
+saving.get_custom_objects:
+saving.get_registered_name: obj
+saving.get_registered_object: name, custom_objects, module_objects
+saving.load_model: filepath, custom_objects, compile, safe_mode
+saving.register_keras_serializable: package, name
+saving.serialize_keras_object: obj
 constraints.Constraint:
 constraints.MaxNorm: max_value, axis
 constraints.MinMaxNorm: min_value, max_value, rate, axis

@@ -101,7 +101,7 @@ static HL_INLINE vec N(normal_cdf)(vec x) {
 
 static HL_INLINE vec N(gelu)(vec x, vec alpha) {
     (void)alpha;
-    return x * N(normal_cdf)(x);
+    return vmax(splat(-50), x) * N(normal_cdf)(x); /* not -infinity * 0 */
 }
 
 #undef GELU_SCALE
@@ -112,12 +112,13 @@ static HL_INLINE vec N(gelu)(vec x, vec alpha) {
 static HL_INLINE vec N(gelu_tanh)(vec x, vec alpha) {
     (void)alpha;
     /* (1 + tanh(u)) / 2 = sigmoid(2 u), which does not cancel for negative u. */
-    return x * vsigmoid(mul_add(x * x, splat(GELU_CUBIC), splat(1)) * x * (2 * GELU_SCALE));
+    const vec s = vsigmoid(mul_add(x * x, splat(GELU_CUBIC), splat(1)) * x * (2 * GELU_SCALE));
+    return vmax(splat(-50), x) * s;
 }
 
 static HL_INLINE vec N(silu)(vec x, vec alpha) {
     (void)alpha;
-    return x * vsigmoid(x);
+    return vmax(splat(-1000), x) * vsigmoid(x);
 }
 
 static HL_INLINE vec N(hard_sigmoid)(vec x, vec alpha) {
@@ -174,6 +175,7 @@ static HL_INLINE vec N(sparse_plus)(vec x, vec alpha) {
 
 static HL_INLINE vec N(softsign)(vec x, vec alpha) {
     (void)alpha;
+    x = clamp(x, (T)-1e30, (T)1e30); /* not infinity / infinity */
     return x / (vabs(x) + 1);
 }
 
@@ -283,6 +285,7 @@ static HL_INLINE vec N(selu_gradient)(vec dy, vec y, vec alpha) {
 
 static HL_INLINE vec N(gelu_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
+    x = clamp(x, -50, 50); /* 0 or 1 beyond, not infinity * 0 */
     const vec density = vexp(x * x * (T)-0.5) * (T)0.39894228040143267794; /* 1 / sqrt(2 pi) */
     return dy * mul_add(x, density, N(normal_cdf)(x));
 }
@@ -299,6 +302,7 @@ static HL_INLINE vec N(gelu_tanh_gradient)(vec dy, vec x, vec alpha) {
 
 static HL_INLINE vec N(silu_gradient)(vec dy, vec x, vec alpha) {
     (void)alpha;
+    x = clamp(x, -1000, 1000);
     const vec s = vsigmoid(x);
     return dy * s * mul_add(x, 1 - s, splat(1));
 }

@@ -1,7 +1,7 @@
 /* Rows of a user's array, cast to T: see hl_kernels.gather.
  *
- * Also included by runtime/labels.c with T = int32_t, and by masks.c and booleans.c with
- * T = uint8_t. HL_CAST(x) converts a number to T. The data may be unaligned: elements are read through types of alignment
+ * Also included by runtime/gather.c with T = int32_t, and with T = uint8_t. HL_CAST(x) converts a
+ * number to T. The data may be unaligned: elements are read through types of alignment
  * 1, or by memcpy. */
 
 #undef HL_EACH_DTYPE

@@ -23,7 +23,7 @@ static void N(sum_rows)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t c
 }
 
 static void N(add_parts)(const void *x_, int parts, ptrdiff_t part, ptrdiff_t ld, ptrdiff_t rows,
-                         ptrdiff_t cols, void *y_) {
+                         ptrdiff_t cols, void *y_, ptrdiff_t y_ld) {
     const T *x = x_;
     T *y = y_;
     for (ptrdiff_t i = 0; i < rows; i++)
@@ -32,7 +32,7 @@ static void N(add_parts)(const void *x_, int parts, ptrdiff_t part, ptrdiff_t ld
             vec sum = load_n(x + i * ld + j, count);
             for (int q = 1; q < parts; q++)
                 sum += load_n(x + q * part + i * ld + j, count);
-            store_n(y + i * cols + j, sum, count);
+            store_n(y + i * y_ld + j, sum, count);
         }
 }
 

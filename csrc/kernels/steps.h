@@ -53,6 +53,30 @@ static void N(max_steps_gradient)(const void *dy_, const void *x_, const void *y
         }
 }
 
+static HL_RARE void N(cumulative_sum)(int reverse, const void *x_, ptrdiff_t rows, ptrdiff_t steps,
+                                      ptrdiff_t cols, void *y_) {
+    const ptrdiff_t first = reverse && steps ? (steps - 1) * cols : 0;
+    const ptrdiff_t on = reverse ? -cols : cols;
+    const T *x = (const T *)x_ + first;
+    T *y = (T *)y_ + first;
+    for (ptrdiff_t i = 0; i < rows; i++, x += steps * cols, y += steps * cols) {
+        if (cols == 1) {
+            T sum = 0;
+            for (ptrdiff_t t = 0; t < steps; t++)
+                y[t * on] = sum += x[t * on];
+            continue;
+        }
+        for (ptrdiff_t j = 0; j < cols; j += VL) {
+            const int count = lanes_left(cols - j);
+            vec sum = splat(0);
+            for (ptrdiff_t t = 0; t < steps; t++) {
+                sum += load_n(x + t * on + j, count);
+                store_n(y + t * on + j, sum, count);
+            }
+        }
+    }
+}
+
 /* The inner product of two rows, in an order that depends on their length alone. */
 static HL_INLINE T N(inner_product)(const T *a, const T *b, ptrdiff_t n) {
     vec sum[2] = {splat(0), splat(0)};

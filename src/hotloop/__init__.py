@@ -18,28 +18,32 @@ from . import (
     metrics,
     models,
     optimizers,
+    registry,
     regularizers,
     saving,
-    utils,
 )
 from .config import set_num_threads, show_config
+from .doors import door
+from .errors import NonFiniteError
 from .initializers import Initializer
 from .layers import Input, Layer
 from .losses import Loss
 from .metrics import Metric
 from .models import Model, Sequential
-from .models.diagnosis import NonFiniteError
 from .optimizers import Optimizer
 from .regularizers import Regularizer
 from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import datasets, kernels, profiling
+    from . import backend, datasets, kernels, profiling, tree, utils
+    from .layers.input_spec import InputSpec
 
 __all__ = [
+    "GradientTape",
     "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
@@ -50,6 +54,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -63,19 +68,27 @@ __all__ = [
     "optimizers",
     "profiling",
     "regularizers",
+    "saving",
     "set_num_threads",
     "show_config",
+    "tree",
     "utils",
 ]
 
 files.models.enter(saving)
+_unknown = door(__name__)
+registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
-    if name in ("datasets", "kernels", "profiling", "sklearn"):
+    if name in ("GradientTape", "grad", "value_and_grad"):
+        return getattr(import_module(".tape", __name__), name)
+    if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    if name == "InputSpec":
+        return layers.InputSpec
+    return _unknown(name)
 
 
 def __dir__() -> list[str]:

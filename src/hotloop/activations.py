@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends, config, naming
+from . import backends, config, naming, registry
 from .backends import own
 from .data.adapters import as_float
+from .doors import door
+from .files.models import model_files
 from .graph import ops
 from .graph.trace import Value
 
@@ -676,8 +678,8 @@ def is_of_keras(name: str) -> bool:
     return name in _BY_NAME and name not in _NOT_OF_KERAS
 
 
-def get(identifier: str | Activation | None) -> Activation:
-    """The activation for a name or a function; None is `linear`.
+def get(identifier: str | Activation | Mapping[str, Any] | None) -> Activation:
+    """The activation for a name, a function or a configuration; None is `linear`.
 
     A name may have been given to `register`. A function that is not known may be a scalar one, as
     for `register`, or call the activations of this module.
@@ -708,6 +710,32 @@ def get(identifier: str | Activation | None) -> Activation:
                 f"{error}. One of your own must first be registered: "
                 f"hotloop.activations.register({identifier!r}, f)"
             ) from None
+    if isinstance(identifier, Mapping):
+        identifier = model_files().deserialize_keras_object(identifier)
     if callable(identifier):
         return _of_function(identifier)
     raise TypeError(f"an activation must be a name, a function or None, not {identifier!r}")
+
+
+def serialize(activation: Any) -> Any:
+    """The name of an activation, or plain data of which `deserialize` makes an equal object."""
+    written = model_files().serialize_keras_object(activation)
+    known = isinstance(activation, FunctionType) and activation.__name__ in _BY_NAME
+    return written["config"] if known else written
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    with registry.CustomObjectScope(custom_objects):
+        return get(config)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

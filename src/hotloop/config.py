@@ -8,16 +8,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import backends
+from . import backends, console
 from .backends.formulas import EPSILON
 from .console import say
+from .doors import door
 
 # The user's own functions by kind and name: tables that the modules which have them enter here.
 own_functions: dict[str, Mapping[str, Any]] = {}
 
 _floatx = "float32"
+_image_data_format = "channels_last"
 # What takes its place within `computing_in`, in this thread or task alone.
 _own_floatx: ContextVar[str | None] = ContextVar("hotloop_floatx", default=None)
 
@@ -72,17 +74,70 @@ def epsilon() -> float:
     return EPSILON
 
 
+def set_epsilon(value: float) -> None:
+    """For Keras's sake: 1e-7, which is built into the kernels, is the one value that it takes.
+
+    Raises
+    ------
+    ValueError
+        For any other.
+    """
+    if value != EPSILON:
+        raise ValueError(
+            f"epsilon is {EPSILON}, which the kernels are built with, and cannot be {value!r}; "
+            "layers and optimizers have an argument epsilon of their own"
+        )
+
+
+def image_data_format() -> str:
+    """Where the channels of an image stand: ``"channels_last"``, unless it was set."""
+    return _image_data_format
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Sets what `image_data_format` returns.
+
+    Raises
+    ------
+    ValueError
+        For anything but ``"channels_last"`` and ``"channels_first"``.
+
+    Examples
+    --------
+    >>> set_image_data_format("channels_last")
+    """
+    global _image_data_format
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(f"data_format is 'channels_last' or 'channels_first', not {data_format!r}")
+    _image_data_format = data_format
+
+
+def enable_interactive_logging() -> None:
+    """Progress is printed, as it is by default."""
+    console.to_log(False)
+
+
+def disable_interactive_logging() -> None:
+    """What would be printed goes to the logger ``"hotloop"``, a line for each epoch."""
+    console.to_log(True)
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress is printed."""
+    return not console.is_to_log()
+
+
 def backend() -> str:
     """The backend in use: ``"cython"``, ``"numba"`` or ``"numpy"``."""
     return backends.current()
 
 
-def set_backend(name: str) -> None:
+def set_backend(backend: str) -> None:
     """Chooses what runs models from now on.
 
     Parameters
     ----------
-    name : {"auto", "cython", "numba", "numpy"}
+    backend : {"auto", "cython", "numba", "numpy"}
         ``"auto"`` takes the fastest that is installed. The environment variable
         ``HOTLOOP_BACKEND`` sets the same before the first use.
 
@@ -100,7 +155,7 @@ def set_backend(name: str) -> None:
     'numpy'
     >>> set_backend("auto")
     """
-    backends.select(name)
+    backends.select(backend)
 
 
 def num_threads() -> int:
@@ -176,3 +231,7 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

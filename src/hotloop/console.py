@@ -10,9 +10,27 @@ import errno
 import sys
 import warnings
 
+_to_log = False
+
+
+def to_log(wanted: bool) -> None:
+    """Whether what would be printed goes to the logger of this package."""
+    global _to_log
+    _to_log = wanted
+
+
+def is_to_log() -> bool:
+    """Whether it does."""
+    return _to_log
+
 
 def say(text: str) -> None:
     """Prints a line at once; nothing where there is no standard output, or none any more."""
+    if _to_log:
+        import logging
+
+        logging.getLogger("hotloop").info(text)
+        return
     stream = Stream()
     stream.write(f"{text}\n")
     stream.flush()
@@ -31,6 +49,8 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 def is_terminal() -> bool:
     """Whether standard output is a terminal, on which a line can be written over."""
+    if _to_log:
+        return False
     try:
         return bool(sys.stdout.isatty())
     except (AttributeError, ValueError, OSError):  # without it, closed

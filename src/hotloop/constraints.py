@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import naming
+from . import naming, registry
 from .backends.formulas import EPSILON
+from .doors import door
+from .files.models import deserialized, serialized
 
 
-class Constraint:
+class Constraint(registry.Configured):
     """Base of all constraints: a callable from weights to weights that keep to it.
 
     Those of this module are applied by the training step itself; there are no others.
@@ -26,11 +28,6 @@ class Constraint:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Constraint with the arguments that `get_config` returned."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
@@ -214,3 +211,24 @@ def get(identifier: str | Mapping[str, Any] | Constraint | None) -> Constraint |
         f"a constraint must be one of {', '.join(c.__name__ for c in _BY_NAME.values())} from "
         f"hotloop.constraints, not {identifier!r}: constraints of one's own are not supported"
     )
+
+
+def serialize(constraint: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(constraint)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

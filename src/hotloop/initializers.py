@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from . import registry
+from .doors import door
+from .files.models import deserialized, serialized
 from .masks import refuse_masks
 from .naming import instantiate
 from .random import as_seed, generator
@@ -24,7 +27,7 @@ _MODES = ("fan_in", "fan_out", "fan_avg")
 _DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
-class Initializer:
+class Initializer(registry.Configured):
     """Base of all initializers: a callable from a shape and a dtype to an array.
 
     Subclasses override ``__call__(shape, dtype=None)``, and `get_config` where they have
@@ -46,11 +49,6 @@ class Initializer:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Initializer with the arguments that `get_config` returned."""
-        return cls(**config)
 
     def clone(self) -> Self:
         """Initializer of the same class and arguments."""
@@ -688,6 +686,23 @@ def get(identifier: InitializerLike) -> Any:
     return instantiate("initializer", identifier, _TABLE)
 
 
+def serialize(initializer: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(initializer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
+
+
 class _Given(Constant):
     """The user's own array, which must have the shape of the weights."""
 
@@ -737,3 +752,7 @@ _TABLE = {
     "normal": RandomNormal,
     "uniform": RandomUniform,
 }
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

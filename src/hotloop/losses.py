@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import backends, config, naming
+from . import backends, config, naming, registry
 from .backends import own
 from .backends.formulas import EPSILON
 from .data.adapters import (
@@ -28,6 +28,8 @@ from .data.adapters import (
     check_targets,
     check_whole_numbers,
 )
+from .doors import door
+from .files.models import deserialized, serialized
 from .graph import ops
 from .graph.trace import Node, Value, check_features
 from .masks import refuse_masks
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
 
 
-class Loss:
+class Loss(registry.Configured):
     """Base of all losses: an op of the core with its options.
 
     Parameters
@@ -115,6 +117,10 @@ class Loss:
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
         """The loss of arrays of shape (..., features), as one number."""
+        for tensor in (y_pred, y_true):
+            if (recorder := getattr(tensor, "recorder", None)) is not None:
+                found: float = recorder.call_loss(self, y_true, y_pred, sample_weight)
+                return found
         values = self.values(y_true, y_pred)
         if sample_weight is not None:
             weight = as_array(sample_weight, f"{self.name}: sample_weight").astype(values.dtype)
@@ -157,10 +163,6 @@ class Loss:
 
     def _config(self) -> dict[str, Any]:
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Loss:
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} reduction={self.reduction}>"
@@ -1573,3 +1575,24 @@ def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., 
             f"a loss must be a name, a hotloop.losses.Loss or a function, not {identifier!r}"
         )
     return found
+
+
+def serialize(loss: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    name : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(name, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from . import registry
 from .forks import kept_over_forks
+from .overriding import is_built_in
 
 Entry = TypeVar("Entry")
 
@@ -20,6 +22,8 @@ _lock = kept_over_forks(threading.RLock())  # a signal handler may make layers
 
 def lookup(kind: str, identifier: str, table: Mapping[str, Entry]) -> Entry:
     """Entry of a table by name; case and underscores do not matter.
+
+    What is registered under the name, or given as a custom object, comes first.
 
     Parameters
     ----------
@@ -50,6 +54,8 @@ def lookup(kind: str, identifier: str, table: Mapping[str, Entry]) -> Entry:
             f"Expected the name of one {kind}, a string, got {identifier!r} "
             f"of type {type(identifier).__name__}"
         )
+    if (own := registry.get_registered_object(identifier)) is not None:
+        return own  # type: ignore[no-any-return]
     if identifier in table:
         return table[identifier]
     by_key = {_key(name): name for name in table}
@@ -101,8 +107,7 @@ def instantiate(kind: str, identifier: object, table: Mapping[str, Any]) -> Any:
                 f"A configuration of one {kind} needs the keys 'class_name' and 'config', "
                 f"got the keys {sorted(map(str, identifier))}"
             )
-        cls = lookup(kind, identifier["class_name"], table)
-        return cls.from_config(dict(identifier.get("config") or {}))
+        return _configured(kind, identifier, table)
     if inspect.isclass(identifier):
         return identifier()
     if callable(identifier):
@@ -113,8 +118,24 @@ def instantiate(kind: str, identifier: object, table: Mapping[str, Any]) -> Any:
     )
 
 
+def _configured(kind: str, entry: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+    """The object that a configuration describes, or the function that it names."""
+    own = registry.named_in(entry)
+    is_function = entry["class_name"] == "function"
+    try:
+        cls = own or lookup(kind, entry["config" if is_function else "class_name"], table)
+    except ValueError as error:
+        raise ValueError(f"{error}. One of your own: {registry.HOW_TO_NAME}") from None
+    if isinstance(cls, type):
+        made: Any = cls
+        return made() if is_function else made.from_config(dict(entry.get("config") or {}))
+    return cls
+
+
 def serialize(thing: Any) -> Any:
     """What `instantiate` makes an equal object of: a configuration, or a function's name.
+
+    A function of the user's own is left as it is: copies have it, and files name it.
 
     Examples
     --------
@@ -123,9 +144,12 @@ def serialize(thing: Any) -> Any:
     """
     if hasattr(thing, "serialized"):
         return thing.serialized()
-    if hasattr(thing, "get_config"):
-        return {"class_name": type(thing).__name__, "config": thing.get_config()}
-    return thing if thing is None else getattr(thing, "__name__", type(thing).__name__)
+    if hasattr(thing, "get_config") and not inspect.isclass(thing):
+        entry = {"class_name": type(thing).__name__, "config": thing.get_config()}
+        name = registry.get_registered_name(type(thing))
+        return entry if name == type(thing).__name__ else entry | {"registered_name": name}
+    routine: Any = thing if inspect.isroutine(thing) else None
+    return routine.__name__ if routine and is_built_in(routine) else thing
 
 
 def to_json(content: Any, **options: Any) -> str:
@@ -134,7 +158,7 @@ def to_json(content: Any, **options: Any) -> str:
     Raises
     ------
     ValueError
-        For a function among them.
+        For what has no name that a file could have, as a lambda; says where it stands.
 
     Examples
     --------
@@ -143,15 +167,64 @@ def to_json(content: Any, **options: Any) -> str:
     """
     import json
 
-    def refuse(thing: Any) -> Any:
-        raise ValueError(
-            f"{thing!r} cannot be written down: functions are code, and files are data. Give an "
-            "activation or a loss of your own a name (hotloop.activations.register, "
-            "hotloop.losses.register); a model with a Lambda layer has to be made in Python, and "
-            "its weights can be saved"
-        )
+    def write(thing: Any) -> Any:
+        try:
+            return plain(thing)
+        except ValueError as error:
+            place = _place_of(thing, content)
+            raise ValueError(f"{place}: {error}" if place else str(error)) from None
 
-    return json.dumps(content, **{"default": refuse} | options)
+    return json.dumps(content, **{"default": write} | options)
+
+
+def plain(thing: Any) -> Any:
+    """An object of a configuration as Keras writes it: arrays, functions, objects.
+
+    Raises
+    ------
+    ValueError
+        For what has no name, or no `get_config`.
+
+    Examples
+    --------
+    >>> plain(slice(3))
+    {'class_name': '__slice__', 'config': {'start': None, 'stop': 3, 'step': None}}
+    """
+    import numpy as np
+
+    if isinstance(thing, np.ndarray) and thing.ndim:
+        numbers = {"value": thing.tolist(), "dtype": thing.dtype.name}
+        return {"class_name": "__numpy__", "config": numbers}
+    if isinstance(thing, np.generic | np.ndarray):
+        return thing.item()
+    if isinstance(thing, np.dtype):
+        return thing.name
+    if isinstance(thing, bytes):
+        return {"class_name": "__bytes__", "config": {"value": thing.decode()}}
+    if isinstance(thing, slice):
+        ends = {"start": thing.start, "stop": thing.stop, "step": thing.step}
+        return {"class_name": "__slice__", "config": ends}
+    if thing is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    return registry.described(thing)
+
+
+def _place_of(thing: Any, content: Any) -> str:
+    """Where an object stands in a configuration: the layer or object, and its argument."""
+    waiting: list[tuple[Any, str, str]] = [(content, "", "")]
+    while waiting:
+        part, owner, key = waiting.pop()
+        if part is thing:
+            return ": ".join(filter(None, (owner, key)))
+        if isinstance(part, Mapping):
+            kind, config = part.get("class_name"), part.get("config")
+            waiting += [(value, owner, str(name)) for name, value in part.items()]
+            if isinstance(kind, str) and isinstance(config, Mapping):
+                name = f" '{config['name']}'" if config.get("name") else ""
+                waiting += [(value, f"{kind}{name}", str(one)) for one, value in config.items()]
+        elif isinstance(part, list | tuple):
+            waiting += [(value, owner, key) for value in part]
+    return ""
 
 
 def snake_case(name: str) -> str:
@@ -178,10 +251,22 @@ def unique_name(prefix: str) -> str:
     >>> unique_name("dense"), unique_name("dense"), unique_name("sequential")
     ('dense', 'dense_1', 'sequential')
     """
-    with _lock:
-        number = _used[prefix]
-        _used[prefix] += 1
+    number = next_number(prefix) - 1
     return f"{prefix}_{number}" if number else prefix
+
+
+def next_number(prefix: str) -> int:
+    """How often a prefix was used, this time included.
+
+    Examples
+    --------
+    >>> clear_names()
+    >>> next_number("dense"), next_number("dense")
+    (1, 2)
+    """
+    with _lock:
+        _used[prefix] += 1
+        return _used[prefix]
 
 
 def clear_names() -> None:

@@ -45,6 +45,13 @@ def refuse_in_class(kind: type, use: str, names: tuple[str, ...], advice: str) -
         raise error(*found, f"{use} would ignore it", advice)
 
 
+def overrides(thing: Any, names: tuple[str, ...]) -> bool:
+    """Whether one of these is of the user's own class, or set on the very object."""
+    own: dict[str, Any] = vars(thing)
+    kind: Any = type(thing)
+    return _overridden(kind, names) is not None or not own.keys().isdisjoint(names)
+
+
 @functools.cache
 def _overridden(kind: type, names: tuple[str, ...]) -> tuple[type, str] | None:
     """The first of these methods that is not hotloop's, and the class that it is of."""

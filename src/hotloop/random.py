@@ -24,6 +24,13 @@ _own: ContextVar[np.random.Generator | None] = ContextVar("hotloop_generator", d
 _sources: list[np.random.Generator] = []  # of all threads' `drawing_from`
 
 
+class Counter:
+    """Counts the batches of plans that draw and have no optimizer, which counts them otherwise."""
+
+    def __init__(self) -> None:
+        self.iterations = 0
+
+
 def _locks() -> list[Any]:
     """Those of the generators that some thread may be drawing from."""
     sources = [*_sources] if _generator is None else [_generator, *_sources]

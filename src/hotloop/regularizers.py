@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from . import registry
+from .doors import door
+from .files.models import deserialized, serialized
+from .graph import ops
+from .graph.trace import Value
 from .naming import instantiate
 
 RegularizerLike = str | Mapping[str, Any] | Callable[[Any], float] | None
 
 
-class Regularizer:
+class Regularizer(registry.Configured):
     """Base of all regularizers: a callable from weights to a penalty.
 
     Attributes
@@ -31,10 +37,23 @@ class Regularizer:
     l1: float = 0.0
     l2: float = 0.0
 
-    def __call__(self, w: ArrayLike) -> float:
-        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64."""
+    def __call__(self, w: Any) -> Any:
+        """Penalty of the weights w: ``l1 * sum(|w|) + l2 * sum(w ** 2)``, summed in float64.
+
+        Of a symbolic value it is recorded.
+        """
+        if isinstance(w, Value):
+            return self._recorded(w)
         flat = np.asarray(w, dtype=np.float64).reshape(-1)
         return float(self.l1 * np.abs(flat).sum() + self.l2 * (flat @ flat))
+
+    def _recorded(self, x: Value) -> Value:
+        parts = []
+        if self.l1:
+            parts.append(ops.scale(ops.total(ops.activation("absolute", x)), self.l1))
+        if self.l2:
+            parts.append(ops.scale(ops.total(ops.multiply(x, x)), self.l2))
+        return functools.reduce(ops.add, parts) if parts else ops.scale(ops.total(x), 0.0)
 
     @property
     def factors(self) -> tuple[float, float] | None:
@@ -45,11 +64,6 @@ class Regularizer:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Regularizer with the arguments that `get_config` returned."""
-        return cls(**config)
 
 
 class L1L2(Regularizer):
@@ -136,9 +150,58 @@ class L2(Regularizer):
         return {"l2": self.l2}
 
 
+class OrthogonalRegularizer(Regularizer):
+    """Makes the rows, or columns, of a matrix point in different directions.
+
+    ``factor * sum |g| / (n (n - 1))`` of the products g of any two different rows, each divided by
+    its length; n being their number.
+
+    Parameters
+    ----------
+    factor : float
+        Finite and at least 0.
+    mode : {"rows", "columns"}
+
+    Raises
+    ------
+    ValueError
+        For other arguments, and weights that are no matrix.
+
+    Examples
+    --------
+    >>> float(OrthogonalRegularizer(factor=1.0)([[1.0, 0.0], [3.0, 0.0]]))
+    1.0
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _factor("factor", factor)
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"mode must be 'rows' or 'columns', not {mode!r}")
+        self.mode = mode
+
+    def __call__(self, w: Any) -> Any:
+        """The penalty of a matrix, symbolic or not."""
+        ops = import_module("hotloop.ops")  # which is made of layers, and these of regularizers
+        if len(ops.shape(w)) != 2:
+            raise ValueError(
+                f"OrthogonalRegularizer is for matrices, not for weights of shape {ops.shape(w)}"
+            )
+        vectors = w if self.mode == "rows" else ops.transpose(w)
+        vectors = ops.normalize(vectors, axis=1)
+        count = int(ops.shape(vectors)[0])
+        products = ops.absolute(ops.matmul(vectors, ops.transpose(vectors)))
+        others = ops.multiply(products, 1.0 - np.eye(count, dtype="float32"))
+        return self.factor * ops.sum(others) / (count * (count - 1.0))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {"factor": self.factor, "mode": self.mode}
+
+
 l1 = L1
 l2 = L2
 l1_l2 = L1L2
+orthogonal_regularizer = OrthogonalRegularizer
 
 
 def get(identifier: RegularizerLike) -> Any:
@@ -161,6 +224,23 @@ def get(identifier: RegularizerLike) -> Any:
     return instantiate("regularizer", identifier, _TABLE)
 
 
+def serialize(regularizer: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
+
+
 def _factor(name: str, value: float) -> float:
     """Factor as a float, or an error that names it."""
     numeric = isinstance(value, (int, float, np.integer, np.floating))
@@ -169,4 +249,8 @@ def _factor(name: str, value: float) -> float:
     return float(value)
 
 
-_TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+_TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer}
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

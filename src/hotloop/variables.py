@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,8 +23,23 @@ if TYPE_CHECKING:
     from .regularizers import Regularizer
 
 
+# The call that is being recorded, innermost first, in which variables stand for values: what has
+# `read` and `assign` for them (see hotloop.graph.recording).
+recordings: ContextVar[Any] = ContextVar("recording", default=None)
+
 # Held while numbers move between the two layouts, so that no thread meets them halfway.
 _moving = kept_over_forks(threading.RLock())
+
+# By thread: what does what is still to be done to variables, before somebody looks at them.
+waiting: dict[int, Callable[[], None]] = {}
+
+
+def settle() -> None:
+    """Has this thread's changes of variables done that were to wait for the end of its step."""
+    work = waiting.get(threading.get_ident())
+    if work is not None:
+        work()
+
 
 _deferring: ContextVar[bool] = ContextVar("deferring", default=False)
 
@@ -69,21 +85,59 @@ def _numbers(value: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
+def _first(
+    initializer: Any, shape: Sequence[int] | None, dtype: Any, name: str
+) -> NDArray[Any] | Deferred:
+    """The first value of a variable."""
+    if isinstance(initializer, Deferred):
+        return initializer
+    if callable(initializer) or isinstance(initializer, str | Mapping):
+        from . import config, initializers  # which need not be there for arrays
+
+        if shape is None:
+            raise ValueError(
+                f"Variable '{name}': an initializer, {initializer!r}, needs a shape; give "
+                "shape=..., or a first value"
+            )
+        made = kept_dtype(dtype or config.floatx())
+        return np.array(initializers.get(initializer)(tuple(shape), made), made, order="C")
+    numbers = _numbers(initializer, name)
+    kept = numbers.dtype if dtype is None else np.dtype(kept_dtype(dtype))
+    return np.array(numbers, kept, order="C").reshape(numbers.shape if shape is None else shape)
+
+
+def kept_dtype(dtype: Any) -> str:
+    """The name of a dtype, as variables have it that plans compute with."""
+    name = np.dtype(dtype).name
+    return "int32" if name in ("int64", "uint32", "uint64") else name
+
+
 class Variable:
-    """One array that training changes.
+    """One array that is kept: a weight, or a state that layers, metrics or optimizers assign.
 
     Its numbers live in a plain NumPy array until the compiled core first trains with
     them; from then on they live in the core's own layout (matrices in packed panels) and
     are unpacked when somebody asks. `numpy` and `assign` hide the difference.
 
+    In a `call` that is recorded, a variable stands for its value in each batch: arithmetic with it
+    is recorded, and so is what `assign` is given. Outside, both are done at once, with NumPy.
+
     Parameters
     ----------
-    value : array-like or Deferred
-        The first value; its shape and dtype are the variable's for good.
+    initializer : array-like or callable or str
+        The first value; its shape and dtype are the variable's for good. Or what makes it, with a
+        `shape`: an initializer or its name.
+    shape : tuple of int, optional
+        For an initializer.
+    dtype : str, optional
+        The value's own if not given, of an initializer `hotloop.config.floatx`. Of 64-bit
+        whole numbers int32, as for all that plans compute with.
+    trainable : bool
+        Whether the optimizer updates it. One of whole numbers never is.
+    autocast, aggregation, synchronization
+        Accepted as in Keras and ignored.
     name : str
         As the layer calls it, for instance ``"kernel"``.
-    trainable : bool
-        Whether the optimizer updates it.
     regularizer : Regularizer, optional
         The penalty that the model's loss gains for it.
     constraint : Constraint, optional
@@ -96,38 +150,48 @@ class Variable:
     Raises
     ------
     ValueError
-        Where there are not so many axes.
+        Where there are not so many axes, and for an initializer without a shape.
 
     Examples
     --------
     >>> v = Variable([[1.0, 2.0]], name="kernel")
     >>> v.assign([[3.0, 4.0]])
-    >>> v.numpy()
     array([[3., 4.]])
+    >>> v.assign_add([[1.0, 1.0]])
+    array([[4., 5.]])
+    >>> v * 2
+    array([[ 8., 10.]])
     """
 
     def __init__(
         self,
-        value: ArrayLike | Deferred,
-        name: str = "variable",
+        initializer: Any,
+        shape: Sequence[int] | str | None = None,
+        dtype: Any = None,
         trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        *,
         regularizer: Regularizer | None = None,
         constraint: Constraint | None = None,
         row_axes: int | None = None,
     ) -> None:
-        self._deferred = value if isinstance(value, Deferred) else None
-        first = value if isinstance(value, Deferred) else np.array(_numbers(value, name), order="C")
+        if isinstance(shape, str):
+            name, shape = shape, None
+        self.name = self.path = name = name or "variable"
+        first = _first(initializer, shape, dtype, name)
+        self._deferred = first if isinstance(first, Deferred) else None
         self._array: NDArray[Any] | None = None if isinstance(first, Deferred) else first
         self._packed: Any = None
         self.shape: tuple[int, ...] = first.shape
         self.dtype: np.dtype[Any] = first.dtype
-        self.name = name
-        self.path = name
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
         self.row_axes = self._rows_are(row_axes)
-        self.value: Value | None = None  # what stands for it in graphs (graph.trace.parameter)
+        self.symbol: Value | None = None  # what stands for it in graphs (graph.trace.parameter)
 
     def _rows_are(self, row_axes: int | None) -> int:
         """How many of its axes are the rows of a matrix."""
@@ -146,8 +210,25 @@ class Variable:
         return math.prod(self.shape)
 
     @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def value(self) -> Any:
+        """The numbers; in a call that is recorded, what stands for them."""
+        from .graph.trace import active_recorder  # which knows variables
+
+        recording = recordings.get()
+        if recording is not None:
+            return recording.read(self)
+        recorder = active_recorder()
+        return self.numpy() if recorder is None else recorder.tensor(self)
+
+    @property
     def array(self) -> NDArray[Any]:
         """The numbers as a plain array that the Python backends update in place."""
+        if waiting:
+            settle()
         with _moving:
             if self._array is None:
                 if self._deferred is not None:
@@ -173,6 +254,8 @@ class Variable:
 
     def numpy(self) -> NDArray[Any]:
         """A copy of the numbers."""
+        if waiting:
+            settle()
         with _moving:
             if self._packed is None:
                 return self.array.copy()
@@ -187,11 +270,20 @@ class Variable:
             return True
         return bool(np.isfinite(self.numpy()).all())
 
-    def assign(self, value: ArrayLike) -> None:
+    def assign(self, value: Any) -> Any:
         """Replaces the numbers; `value` has the variable's shape (ValueError otherwise).
 
-        TypeError for what holds no real numbers.
+        In a call that is recorded, that is done at the end of each batch; what is read after it in
+        the call is the new value. Returns the value. TypeError for what holds no real numbers.
         """
+        if (recorder := getattr(value, "recorder", None)) is not None:
+            recorder.assign(self, value)
+            return value
+        recording = recordings.get()
+        if recording is not None:
+            return recording.assign(self, value)
+        if waiting:
+            settle()
         value = _numbers(value, self.path)
         if np.shape(value) != self.shape:
             raise ValueError(
@@ -205,6 +297,26 @@ class Variable:
                 self._array, self._deferred = np.array(value, self.dtype, order="C"), None
             else:
                 self.array[...] = value
+        return np.asarray(value, self.dtype)
+
+    def assign_add(self, value: Any) -> Any:
+        """Adds to the numbers; see `assign`."""
+        return self.assign(self.value + value)
+
+    def assign_sub(self, value: Any) -> Any:
+        """Takes something off the numbers; see `assign`."""
+        return self.assign(self.value - value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    __array_priority__ = 999.0  # NumPy's arrays leave the operators to it, and it to values
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         value = self.numpy()
@@ -212,3 +324,22 @@ class Variable:
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+
+
+def _operator(function: Callable[..., Any], name: str) -> None:
+    """Gives variables an operator, which is that of their value."""
+
+    def forward(self: Variable, *others: Any) -> Any:
+        return function(self.value, *others)
+
+    def reflected(self: Variable, other: Any) -> Any:
+        return function(other, self.value)
+
+    setattr(Variable, f"__{name}__", forward)
+    if name in _BINARY:
+        setattr(Variable, f"__r{name}__", reflected)
+
+
+_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+for _name in (*_BINARY, "neg", "abs", "lt", "le", "gt", "ge"):
+    _operator(getattr(operator, f"__{_name}__"), _name)

@@ -90,17 +90,47 @@ def test_what_it_cannot_read_stops_the_build(declare: ModuleType, tmp_path: Path
             declare.declarations(header)
 
 
-def test_every_field_of_the_core_s_headers_is_declared(declare: ModuleType) -> None:
-    found = declare.declarations(CSRC / "arguments.h")
-    for name in ("hotloop.h", "arguments.h"):
-        text = re.sub(r"/\*.*?\*/", "", (CSRC / name).read_text(), flags=re.DOTALL)
-        for struct, body in re.findall(r"typedef struct (\w+) \{(.*?)\}", text, re.DOTALL):
-            fields = re.findall(r"(\w+)(?:\[\w+\])?[,;]|\(\*(\w+)\)\(", body)
-            (declared,) = re.findall(rf"struct {struct}:\n((?:        .+\n)+)", found)
-            for field, pointer in fields:
-                assert re.search(rf"\b{field or pointer}\b", declared), f"{struct}.{field}"
-        for enum, body in re.findall(r"typedef enum (\w+) \{(.*?)\}", text, re.DOTALL):
-            members = re.findall(r"\w+", re.sub(r"\w+\(HL_ENUMERATOR\)", "", body))
-            assert f"enum {enum}:\n" + "".join(f"        {m}\n" for m in members) in found
+def test_every_field_of_the_core_s_header_is_declared(declare: ModuleType) -> None:
+    found = declare.declarations(CSRC / "hotloop.h")
+    text = re.sub(r"/\*.*?\*/", "", (CSRC / "hotloop.h").read_text(), flags=re.DOTALL)
+    for struct, body in re.findall(r"typedef struct (\w+) \{(.*?)\}", text, re.DOTALL):
+        fields = re.findall(r"(\w+)(?:\[\w+\])?[,;]|\(\*(\w+)\)\(", body)
+        (declared,) = re.findall(rf"struct {struct}:\n((?:        .+\n)+)", found)
+        for field, pointer in fields:
+            assert re.search(rf"\b{field or pointer}\b", declared), f"{struct}.{field}"
+    for enum, body in re.findall(r"typedef enum (\w+) \{(.*?)\}", text, re.DOTALL):
+        members = re.findall(r"\w+", re.sub(r"\w+\(HL_ENUMERATOR\)", "", body))
+        assert f"enum {enum}:\n" + "".join(f"        {m}\n" for m in members) in found
     for enum, first in (("hl_activation", "LINEAR"), ("hl_merge", "ADD")):
         assert re.search(rf"enum {enum}:\n        HL_{first}\n        HL_\w+\n", found)
+
+
+def test_the_table_has_an_entry_for_each_kernel(declare: ModuleType, tmp_path: Path) -> None:
+    header = tmp_path / "one.h"
+    header.write_text(
+        """
+        typedef struct other { void (*loop)(int n); } other;
+        typedef struct hl_kernels {
+            int vl; /* elements */
+            /* y = 2 * x, not (*this)(x) */
+            void (*twice)(const void *x, void *y,
+                          ptrdiff_t n);
+            size_t (*room)(ptrdiff_t rows);
+        } hl_kernels;
+        """
+    )
+    assert declare.table(header) == "    .twice = N(twice),\n    .room = N(room),\n"
+    declare.main(str(header), str(tmp_path / "kernel_table.h"))
+    head, *entries = (tmp_path / "kernel_table.h").read_text().splitlines()
+    assert "one.h" in head
+    assert len(entries) == 2
+    header.write_text("typedef struct other { int a; } other;")
+    with pytest.raises(ValueError, match="no struct hl_kernels"):
+        declare.table(header)
+
+
+def test_every_kernel_of_the_core_stands_in_the_table(declare: ModuleType) -> None:
+    found = declare.table(CSRC / "hotloop.h").split()
+    body = (CSRC / "hotloop.h").read_text().partition("struct hl_kernels {")[2]
+    body = re.sub(r"/\*.*?\*/", "", body.partition("} hl_kernels;")[0], flags=re.DOTALL)
+    assert body.count("(*") == found.count("=") > 60

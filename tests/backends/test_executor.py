@@ -18,6 +18,7 @@ from hotloop.backends import numpy as reference
 from hotloop.backends.interpreter import Interpreter
 from hotloop.backends.plan_traits import IN_PYTHON
 from hotloop.data.feed import Feed
+from hotloop.graph import ops
 from hotloop.graph.plan import LossTerm, MetricTerm, Plan, build
 from hotloop.graph.trace import Value
 
@@ -149,6 +150,28 @@ def test_rows_of_every_dtype_and_layout_are_gathered(
         np.testing.assert_array_equal(array, x)
         np.testing.assert_array_equal(gathered(array, None, dtype), x.astype(dtype), name)
         np.testing.assert_array_equal(gathered(array, order, dtype), x[order].astype(dtype), name)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+@pytest.mark.parametrize("given", [*DTYPES, ">f8", ">i4"])
+def test_whole_numbers_are_gathered_as_by_the_reference(given: str, dtype: str) -> None:
+    """Those that there are not become the nearest, whatever they mean."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        numbers = [-np.inf, np.inf, np.nan, -3e9, 3e9, -7.5, -0.5, -300, 300, 255.5, 2.9]
+        x = np.array(numbers).astype(given)[:, np.newaxis]
+    value = Value((1,), dtype, role="input")
+    found = []
+    for kind, compiled in ((core.Executor, True), (reference_executor, False)):
+        plan = build([value], [ops.cast(value, "float64")], 4, **for_backend(compiled))
+        out = np.empty((11, 1))
+        kind(plan).run(Feed([x], 11), 0, 3, np.zeros(0), outputs=[out])
+        found.append(out)
+    np.testing.assert_array_equal(*found)
+    assert (found[0] < 0).any() == (dtype == "int32" and np.dtype(given).kind in "if")
+
+
+def reference_executor(plan: Plan) -> Interpreter:
+    return Interpreter(plan, reference.OPS)
 
 
 @pytest.mark.parametrize("given", DTYPES)

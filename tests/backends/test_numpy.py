@@ -663,3 +663,19 @@ def test_gather_of_labels():
     out = np.empty(2, np.int32)
     OPS["gather"](np.array([[3.0], [1.0], [2.0]]), np.array([2, 0]), out=out)
     assert out.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_gather_takes_the_nearest_whole_number(dtype):
+    given = np.array([-np.inf, -1e4, -1.5, -0.5, 2.9, 300.0, np.inf, np.nan], dtype)
+    for whole, expected in (
+        (np.uint8, [0, 0, 0, 0, 2, 255, 255, 0]),
+        (np.int32, [-(2**31), -(10**4), -1, 0, 2, 300, 2**31 - 1, -(2**31)]),
+        (np.bool_, [True] * 8),
+    ):
+        out = np.empty(8, whole)
+        OPS["gather"](given, np.arange(8), out=out)
+        assert out.tolist() == expected
+    out = np.empty(4, np.uint8)
+    OPS["gather"](np.array([-1, 7, 256, 2**40]), np.arange(4), out=out)
+    assert out.tolist() == [0, 7, 255, 255]

@@ -60,10 +60,10 @@ static double sigmoid_d(double x) {
     return 1 / (1 + exp(-x));
 }
 static long double gelu_l(long double x) {
-    return isinf(x) && x < 0 ? (long double)NAN : x * erfcl(-x * sqrtl(0.5L)) / 2;
+    return isinf(x) && x < 0 ? 0 : x * erfcl(-x * sqrtl(0.5L)) / 2;
 }
 static double gelu_d(double x) {
-    return isinf(x) && x < 0 ? NAN : x * erfc(-x * sqrt(0.5)) / 2;
+    return isinf(x) && x < 0 ? 0 : x * erfc(-x * sqrt(0.5)) / 2;
 }
 
 /* gelu's bound: x / sqrt(2) is off by 1/2 + 1/2 halves of an epsilon, which erf's slope times its

@@ -59,16 +59,16 @@ double expected_activation(hl_activation kind, double alpha, double x) {
     case HL_ELU: return x > 0 ? x : alpha * expm1(x);
     case HL_CELU: return x > 0 ? x : alpha * expm1(x / alpha);
     case HL_SELU: return selu_scale * (x > 0 ? x : selu_alpha * expm1(x));
-    case HL_GELU: return x * normal_cdf(x);
-    case HL_GELU_TANH: return x * sigmoid(gelu_argument(x));
-    case HL_SILU: return x * sigmoid(x);
+    case HL_GELU: return (x < -50 ? -50 : x) * normal_cdf(x);
+    case HL_GELU_TANH: return (x < -50 ? -50 : x) * sigmoid(gelu_argument(x));
+    case HL_SILU: return (x < -1000 ? -1000 : x) * sigmoid(x);
     case HL_HARD_SILU: return (x < -3 ? -3 : x) * clip(x / 6 + 0.5, 0, 1);
     case HL_MISH: return (x < -1000 ? -1000 : x) * tanh_softplus(x);
     case HL_LOG_SIGMOID: return x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x));
     case HL_SQUAREPLUS: return squareplus(x, alpha);
     case HL_SPARSE_PLUS: return x > 1 ? x : (clip(x, -1, 1) + 1) * (clip(x, -1, 1) + 1) / 4;
     case HL_SOFTPLUS: return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
-    case HL_SOFTSIGN: return x / (1 + fabs(x));
+    case HL_SOFTSIGN: return isinf(x) ? copysign(1, x) : x / (1 + fabs(x));
     case HL_SIGMOID: return sigmoid(x);
     case HL_HARD_SIGMOID: return clip(x / 6 + 0.5, 0, 1);
     case HL_SPARSE_SIGMOID: return clip(x / 2 + 0.5, 0, 1);
@@ -163,20 +163,24 @@ double expected_gradient(hl_activation kind, double alpha, double dy, double sav
         slope = y > 0 ? selu_scale : y + selu_scale * selu_alpha;
         size = 2 + fabs(y);
         break;
-    case HL_GELU:
-        slope = x * normal_density(x) + normal_cdf(x);
-        size = 1 + fabs(x) * (1 + x * x) * normal_density(x);
+    case HL_GELU: {
+        const double c = clip(x, -50, 50);
+        slope = c * normal_density(c) + normal_cdf(c);
+        size = 1 + fabs(c) * (1 + c * c) * normal_density(c);
         break;
+    }
     case HL_GELU_TANH: {
         const double c = clip(x, -50, 50), u = gelu_argument(c), s = sigmoid(u);
         slope = s * (c * gelu_slope(c) * sigmoid(-u) + 1);
         size = 3 * s * (1 + fabs(u)) * (1 + fabs(c * gelu_slope(c)));
         break;
     }
-    case HL_SILU:
-        slope = sigmoid(x) * (x * sigmoid(-x) + 1);
-        size = 2 * sigmoid(x) * (1 + fabs(x));
+    case HL_SILU: {
+        const double c = clip(x, -1000, 1000);
+        slope = sigmoid(c) * (c * sigmoid(-c) + 1);
+        size = 2 * sigmoid(c) * (1 + fabs(c));
         break;
+    }
     case HL_HARD_SILU:
         slope = x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
         size = slope == 0 ? 0 : fabs(x) + 1;

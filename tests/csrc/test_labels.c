@@ -1,13 +1,12 @@
-/* hl_gather_labels: whole numbers from 0 up to the largest int32, and -1 for all others.
- * hl_gather_masks: whole numbers from 0 to 255, which all others become the nearest of.
- * hl_gather_booleans: 0 of 0 and 1 of all others. */
+/* hl_gather_labels and hl_gather_masks: the nearest whole number that an int32 or a byte holds; of
+ * NaN the smallest. hl_gather_booleans: 0 of 0 and 1 of all others. */
 #include "check.h"
 #include "sources.h"
 
 #include <string.h>
 
 static int32_t label_of(long double value) {
-    return value >= 0 && value <= INT32_MAX ? (int32_t)value : -1;
+    return value >= INT32_MAX ? INT32_MAX : value > INT32_MIN ? (int32_t)value : INT32_MIN;
 }
 
 static uint8_t byte_of(long double value) {
@@ -52,7 +51,8 @@ static void random_case(hl_dtype dtype, int swapped, int ordered) {
 /* Random bytes are seldom class numbers: here are some, and their neighbours. */
 static void edge_case(void) {
     static const double edges[] = {0,   -0.0, 1, 9.75,       255,  2147483647.0, 2147483648.0,
-                                   NAN, -0.5, -1, INFINITY, -INFINITY, 1e300, 2147483647.5};
+                                   NAN, -0.5, -1, INFINITY, -INFINITY, 1e300, 2147483647.5,
+                                   -7.5, -2147483648.0, -2147483649.0};
     begin("labels at the edges");
     double *values = room_of(COUNT(edges), sizeof *values);
     memcpy(values, edges, sizeof edges);

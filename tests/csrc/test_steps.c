@@ -1,4 +1,4 @@
-/* Examples of several rows: repeated, maxima, inner products, lengths; standardising. */
+/* Examples of several rows: repeated, maxima, sums so far, inner products, lengths; standardising. */
 #include "check.h"
 
 static void repeat_case(ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols) {
@@ -45,6 +45,27 @@ static void max_case(ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols) {
                 const ptrdiff_t at = first + t * cols;
                 const double share = rounded(get(dy, i * cols + j) / equal);
                 expect_same("dx", at, get(dx, at), get(x, at) == most ? share : 0);
+            }
+        }
+    end();
+}
+
+static void cumulative_case(ptrdiff_t rows, ptrdiff_t steps, ptrdiff_t cols, int reverse,
+                            int in_place) {
+    begin("cumulative_sum rows=%td steps=%td cols=%td reverse=%d", rows, steps, cols, reverse);
+    const ptrdiff_t n = rows * steps * cols;
+    void *x = room(n), *given = room(n), *y = in_place ? x : room(n);
+    fill(x, n, -1, 1);
+    for (ptrdiff_t i = 0; i < n; i++)
+        put(given, i, get(x, i));
+    K->cumulative_sum(reverse, x, rows, steps, cols, y);
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            double sum = 0;
+            for (ptrdiff_t t = 0; t < steps; t++) {
+                const ptrdiff_t step = reverse ? steps - 1 - t : t, at = (i * steps + step) * cols + j;
+                sum = rounded(sum + get(given, at));
+                expect_same("y", at, get(y, at), sum);
             }
         }
     end();
@@ -113,6 +134,10 @@ void test_steps(void) {
         repeat_case(1 + below(5), 1 + below(9), sizes[s]);
         repeat_case(1 + below(5), sizes[s], 1);
         max_case(1 + below(5), 1 + below(9), sizes[s]);
+        for (int how = 0; how < 4; how++) {
+            cumulative_case(1 + below(5), 1 + below(9), sizes[s], how & 1, how & 2);
+            cumulative_case(1 + below(5), sizes[s], 1, how & 1, how & 2);
+        }
         for (int invert = 0; invert < 2; invert++) {
             unit_case(1 + below(9), sizes[s], invert);
             for (int with_mean = 0; with_mean < 2; with_mean++) {
@@ -125,6 +150,9 @@ void test_steps(void) {
     repeat_case(3, 0, 4);
     repeat_case(3, 2, 0);
     max_case(0, 3, 4);
+    cumulative_case(0, 3, 4, 1, 0);
+    cumulative_case(3, 0, 4, 1, 0);
+    cumulative_case(3, 2, 0, 1, 0);
     max_case(3, 2, 0);
     unit_case(0, 5, 0);
     unit_case(3, 0, 0);

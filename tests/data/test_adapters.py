@@ -147,6 +147,14 @@ def test_targets():
         adapters.check_targets(np.zeros((3, 4)), (7, 4), "mse")
 
 
+def test_targets_in_other_axes_are_refused():
+    for shape, dims in (((9, 7, 3), (7, 3)), ((9, 7, 1, 3), (7, 3)), ((9, 21), (7, 3))):
+        adapters.check_targets(np.zeros(shape), dims, "mse")
+    for shape, dims in (((9, 3, 7), (7, 3)), ((9, 2, 2, 3), (4, 3)), ((9, 4, 3), (2, 2, 3))):
+        with pytest.raises(ValueError, match=r"mse expects y of shape \(9, .*, but got \(9, "):
+            adapters.check_targets(np.zeros(shape), dims, "mse")
+
+
 def test_class_weights():
     weights = adapters.class_weights(np.array([0, 1, 2, 1]), {0: 2.0, 1: 0.5})
     np.testing.assert_array_equal(weights, [2.0, 0.5, 1.0, 0.5])

@@ -15,7 +15,7 @@ import pytest
 
 import hotloop
 from hotloop import config, layers, losses, naming, optimizers, utils
-from hotloop.models.diagnosis import NonFiniteError
+from hotloop.errors import NonFiniteError
 
 Array = np.ndarray[Any, Any]
 Generator = np.random.Generator

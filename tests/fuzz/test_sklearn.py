@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import hotloop
-from hotloop.models.diagnosis import NonFiniteError
+from hotloop.errors import NonFiniteError
 from hotloop.sklearn import (
     KerasStyleClassifier,
     KerasStyleRegressor,

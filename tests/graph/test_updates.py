@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,29 @@ from hotloop.variables import Variable
 
 Array = np.ndarray[Any, Any]
 BATCH = 5
+
+
+def plan_of(
+    x: Value,
+    y: Value,
+    target: Value,
+    trained: list[Variable],
+    optimizer: optimizers.Optimizer,
+    rows: int = BATCH,
+    assigned: Sequence[tuple[Variable, Value]] = (),
+) -> Plan:
+    """One that trains these variables, so that y comes near the target."""
+    term = LossTerm(losses.get("mse"), target, y)
+    return build(
+        [x],
+        [y],
+        rows,
+        backends.traits(),
+        losses=[term],
+        trained=trained,
+        optimizer=optimizer,
+        assigned=assigned,
+    )
 
 
 def trained(
@@ -42,15 +66,8 @@ def trained(
         # Used twice, so that its gradient is a sum.
         both = ops.add(product, apply(ops.MATMUL, x, matrix))
         y = ops.activation("tanh", ops.add_bias(both, bias))
-        plan = build(
-            [x],
-            [y],
-            BATCH,
-            backends.traits(),
-            losses=[LossTerm(losses.get("mse"), target, y)],
-            trained=[kernel, bias],
-            optimizer=optimizers.Adam(0.05, clipnorm=1.0),
-        )
+        adam = optimizers.Adam(0.05, clipnorm=1.0)
+        plan = plan_of(x, y, target, [kernel, bias], adam)
         feed = Feed([rng.normal(size=(13, rows)), rng.normal(size=(13, cols))], 13)
         sums = np.zeros(len(plan.slots))
         assert backends.executor(plan).run(feed, 0, 3, sums) == (3, True)
@@ -139,14 +156,12 @@ def states_after(
         # It reads the state as the batch before left it.
         y = ops.matmul(ops.add(x, parameter(plain)), kernel)
         so_far = ops.scale(ops.cast(parameter(count), "float64"), 1.0, 1.0)
-        plan = build(
-            [x],
-            [y],
-            BATCH,
-            backends.traits(),
-            losses=[LossTerm(losses.get("mse"), target, y)],
-            trained=[kernel],
-            optimizer=optimizers.SGD(0.1),
+        plan = plan_of(
+            x,
+            y,
+            target,
+            [kernel],
+            optimizers.SGD(0.1),
             assigned=[
                 (plain, mean),
                 (packed, ops.add(mean, parameter(plain))),
@@ -269,15 +284,7 @@ def test_weights_of_what_has_no_batch_are_trained(backend: str, name: str, rows:
             x, target = (Value((3, 4), "float64", role=role) for role in ("input", "target"))
             y = ops.add(x, of_no_example(name, parameter(p), w, b))
             trained = [p, *[b] * (name != "product"), *[w] * (name != "bias")]
-            plan = build(
-                [x],
-                [y],
-                rows,
-                backends.traits(),
-                losses=[LossTerm(losses.get("mse"), target, y)],
-                trained=trained,
-                optimizer=optimizers.SGD(1.0),
-            )
+            plan = plan_of(x, y, target, trained, optimizers.SGD(1.0), rows)
             feed = Feed([rng.normal(size=(rows, 3, 4)), rng.normal(size=(rows, 3, 4))], rows)
             backends.executor(plan).run(feed, 0, 1, np.zeros(1))
             found.append([weight.numpy() for weight in trained])

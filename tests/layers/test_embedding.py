@@ -5,8 +5,8 @@ import pytest
 
 import hotloop
 from hotloop import layers
+from hotloop.errors import NonFiniteError
 from hotloop.layers import Dense, Embedding, GlobalAveragePooling1D
-from hotloop.models.diagnosis import NonFiniteError
 
 SIZES = [1, 2, 3, 7, 16, 17, 33, 70]
 

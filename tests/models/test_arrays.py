@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import hotloop
+from hotloop.data.feed import BLOCK_ROWS
 from hotloop.layers import Dense
-from hotloop.models.arrays import BLOCK_ROWS, ArrayEpochs
+from hotloop.models.arrays import ArrayEpochs
 from hotloop.models.task import Task
 
 x = np.arange(20.0).reshape(10, 2).astype("f4")

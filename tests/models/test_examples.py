@@ -74,6 +74,23 @@ def test_class_weights():
 
 
 @pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        ("sparse_categorical_crossentropy", np.arange(12).reshape(4, 3) % 5),
+        ("categorical_crossentropy", np.eye(5)[np.arange(12).reshape(4, 3) % 5]),
+    ],
+)
+def test_class_weights_are_not_for_labels_of_each_step(loss, y):
+    model = hotloop.Sequential([hotloop.Input((3, 2)), Dense(5, "softmax")])
+    model.compile("sgd", loss)
+    data = examples.read(model, model._compilation, np.zeros((4, 3, 2)), y)
+    with pytest.raises(ValueError, match=r"outputs, of shape \(3, 5\) .* 3 rows .* sample_weight"):
+        data.with_class_weights({0: 2.0})
+    with pytest.raises(ValueError, match="class_weight weighs each example"):
+        model.fit(np.zeros((4, 3, 2)), y, class_weight={0: 2.0}, verbose=0)
+
+
+@pytest.mark.parametrize(
     ("given", "steps", "expected"), [(None, None, 10), (4, None, 4), (64, None, 10), (None, 3, 4)]
 )
 def test_batch_size(given, steps, expected):

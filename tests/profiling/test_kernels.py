@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from hotloop import backends
+from hotloop.graph.op import OPS
+from hotloop.profiling import cases
 from hotloop.profiling import kernels as module
 from hotloop.profiling.busy import Busyness
 from hotloop.profiling.cases import KERNELS, Arrays
@@ -24,6 +26,28 @@ USABLE = [name for name, state in backends.availability().items() if state == "a
 
 def test_every_op_of_the_reference_is_timed():
     assert set(KERNELS) == set(REFERENCE)
+
+
+def test_an_op_that_has_no_case_gets_one_from_its_record():
+    kernel = KERNELS["cumulative_sum"]
+    assert kernel.group == "others"
+    call = kernel.prepare((3, 4, 5), Arrays("float32"))
+    (given,) = call.arguments
+    assert (given.shape, given.dtype) == ((3, 4, 5), np.float32)
+    assert call.keywords["out"].shape == (3, 4, 5)
+    assert (call.keywords["axis"], call.keywords["reverse"]) == (-2, False)
+    assert (call.flops, call.nbytes) == (60, 480)
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"), [("batch_matmul", 256), ("max_steps", 32), ("unit_rows_gradient", 32)]
+)
+def test_cases_from_records_are_of_the_right_arrays(name, flops):
+    """Here of ops that have a better one."""
+    call = cases._of_record(OPS[name], (2, 4, 4), Arrays("float64"))
+    REFERENCE[name](*call.arguments, **call.keywords)
+    assert call.flops == flops
+    assert np.isfinite(call.keywords["out"]).all()
 
 
 def test_no_group_is_named_like_a_kernel():

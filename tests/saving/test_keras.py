@@ -97,6 +97,17 @@ def test_models_within_models(tmp_path):
     same(theirs, keras.saving.load_model(tmp_path / "h.keras"), x)
 
 
+@pytest.mark.parametrize("shape", [(None, 3), (None, None, 3), (None, 5, None, 3)])
+def test_a_model_that_was_built_for_open_lengths(shape, tmp_path):
+    theirs = keras.Sequential([keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)])
+    theirs.build(shape)
+    theirs.save(tmp_path / "k.keras")
+    ours = load_model(tmp_path / "k.keras")
+    assert ours.input_shape == shape
+    x = np.random.default_rng(1).normal(size=[n or 4 for n in shape]).astype("f4")
+    same(theirs, ours, [x])
+
+
 def test_vocabularies_in_files_of_text(tmp_path):
     x = hotloop.Input((2,))
     lookup = hotloop.layers.StringLookup(vocabulary=["a", "b", "c"], output_mode="multi_hot")

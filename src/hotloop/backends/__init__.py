@@ -169,7 +169,7 @@ def traits() -> Traits:
     if current() != "cython":
         return IN_PYTHON
     runtime = importlib.import_module(".compiled.runtime", __name__)
-    return Traits(True, runtime.packed_elements, runtime.red_zone)
+    return Traits(True, runtime.packed_elements, windows=True, red_zone=runtime.red_zone)
 
 
 # ------------------------------------------------------------------------- reports

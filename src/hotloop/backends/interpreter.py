@@ -50,7 +50,7 @@ class Interpreter:
     def __init__(self, plan: Plan, ops: Mapping[str, Function], arena: Array | None = None) -> None:
         self.plan = plan
         # A view's input and output share their bytes: there is nothing to do.
-        self._steps = [step for step in plan.steps if not step.op.view]
+        self._steps = [step for step in plan.steps if not plan.placement.is_done(step)]
         self.nodes: list[Value | Node] = [*plan.feeds, *self._steps, *plan.outputs]
         self._ops = ops
         if arena is None:
@@ -65,7 +65,9 @@ class Interpreter:
             offset = plan.placement.offset(value)
             if offset is not None:
                 shape = (plan.batch_size, *value.dims) if value.batched else value.dims
-                self._views[value] = np.ndarray(shape, value.dtype, arena, offset)
+                self._views[value] = np.ndarray(
+                    shape, value.dtype, arena, offset, plan.placement.strides(value)
+                )
         self.rows = 0
         self._iteration = 0
         self._sums: Array = np.empty(0)
@@ -117,10 +119,10 @@ class Interpreter:
         do = _do if clock is None else _Clock(clock, self._clock_shape(outputs)).do
         steps_at, outputs_at = len(self.plan.feeds), len(self.plan.feeds) + len(self._steps)
         self._finite = True
-        optimizer = self.plan.optimizer
+        counter = self.plan.optimizer or self.plan.counter
         for done in range(count):
             epoch, start, stop = feed.place(first + done, self.plan.batch_size)
-            self._iteration = 0 if optimizer is None else optimizer.iterations
+            self._iteration = 0 if counter is None else counter.iterations
             rows = feed.row_numbers(epoch, start, stop)
             self.rows = len(rows)
             for i, (value, source) in enumerate(zip(self.plan.feeds, feed.arrays, strict=True)):
@@ -132,8 +134,8 @@ class Interpreter:
                     return done, False
             slots = len(self._sums)
             sums[epoch * slots : (epoch + 1) * slots] += self._sums
-            if optimizer is not None:
-                optimizer.iterations += 1
+            if counter is not None:
+                counter.iterations += 1
             for i, out in enumerate(outputs or ()):
                 part = out[start - outputs_first : stop - outputs_first]
                 do(outputs_at + i, self._copy, self.plan.outputs[i], part)
@@ -174,7 +176,7 @@ class Interpreter:
     def array(self, value: Value) -> Array:
         variable = value.variable or self._variables.get(value)
         if variable is not None:
-            return variable.array.reshape(value.dims)
+            return variable.array.reshape((self.rows, *value.dims) if value.batched else value.dims)
         view = self._views[value]
         return view[: self.rows] if value.batched else view
 

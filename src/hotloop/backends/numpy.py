@@ -203,15 +203,14 @@ def columns(x: Array, *, first: int, out: Array) -> None:
 
 
 def indices(x: Array, *, out: Array) -> None:
-    """x as int32, of any shape; -1 for what is below 0, NaN or too large for that.
+    """x as int32, of any shape: the nearest that there is, and the smallest of NaN.
 
     >>> out = np.empty(3, np.int32)
     >>> indices(np.array([2.7, -1.0, np.nan]), out=out)
     >>> out
-    array([ 2, -1, -1], dtype=int32)
+    array([          2,          -1, -2147483648], dtype=int32)
     """
-    possible = (x >= 0) & (x < 2.0**31)
-    out[...] = np.where(possible, x, -1).astype(np.int64)
+    out[...] = _nearest(x, out.dtype)
 
 
 def lookup(index: Array, w: Array, *, out: Array) -> None:
@@ -266,6 +265,19 @@ def sum_steps(x: Array, *, out: Array) -> None:
 def mean_steps(x: Array, *, out: Array) -> None:
     """The mean over all steps of x (..., steps, cols), into out (..., cols); NaN of none."""
     out[...] = x.sum(axis=-2, dtype=np.float64) / x.shape[-2]
+
+
+def cumulative_sum(x: Array, *, axis: int, reverse: bool = False, out: Array) -> None:
+    """The sums along an axis up to each element, or, where reverse, from each to the last.
+
+    >>> out = np.empty((1, 3))
+    >>> cumulative_sum(np.array([[1.0, 2.0, 4.0]]), axis=-1, reverse=True, out=out)
+    >>> out
+    array([[7., 6., 4.]])
+    """
+    if reverse:
+        x, out = np.flip(x, axis), np.flip(out, axis)
+    out[...] = x.cumsum(axis, dtype=np.float64)
 
 
 def repeat_steps(x: Array, *, out: Array) -> None:
@@ -1486,7 +1498,8 @@ def penalty_gradient(w: Array, g: Array, *, l1: float, l2: float) -> None:
 def gather(source: Array, rows: Array, *, out: Array) -> None:
     """out[i] = source[rows[i]], cast to out's type and flattened to out's row.
 
-    Bytes are the nearest that there are, rounded towards 0; 0 of NaN. All but 0 is true.
+    Bytes and int32 are the nearest that there are, rounded towards 0. NaN is 0 as a byte, and the
+    smallest int32, which is no class. All but 0 is true.
 
     >>> out = np.empty((2, 2), dtype=np.float32)
     >>> gather(np.arange(12, dtype=np.uint8).reshape(3, 2, 2)[:, :, 0], np.array([2, 0]), out=out)
@@ -1495,9 +1508,15 @@ def gather(source: Array, rows: Array, *, out: Array) -> None:
            [ 0.,  2.]], dtype=float32)
     """
     taken = source[rows].reshape(out.shape)
-    if out.dtype == np.uint8 and taken.dtype != np.uint8:
-        taken = np.clip(np.nan_to_num(taken.astype(np.float64), posinf=255.0, neginf=0.0), 0, 255)
-    out[...] = taken
+    out[...] = taken if out.dtype.kind in "fb" else _nearest(taken, out.dtype)
+
+
+def _nearest(x: Array, dtype: np.dtype[Any]) -> Array:
+    """x rounded towards 0, to the nearest whole number that dtype has; the smallest of NaN."""
+    if x.dtype == dtype:
+        return x
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return np.clip(np.where(np.isnan(wide := x.astype(np.float64)), least, wide), least, most)
 
 
 def permutations(keys: npt.NDArray[np.uint64], *, out: npt.NDArray[np.int64]) -> None:
@@ -1553,6 +1572,7 @@ def _table() -> dict[str, Function]:
             permute,
             sum_steps,
             mean_steps,
+            cumulative_sum,
             repeat_steps,
             max_steps,
             max_steps_gradient,

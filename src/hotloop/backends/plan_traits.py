@@ -19,12 +19,15 @@ class Traits:
     packed_size : callable
         packed_size(rows, cols, dtype) is the elements in which it stores a weight's matrix, padding
         included.
+    windows : bool
+        Whether it can do with rows of a value that stand further apart than they are long.
     red_zone : int
         Bytes to leave unused behind each buffer: none, but where a sanitizer watches.
     """
 
     fuses_updates: bool
     packed_size: PackedSize
+    windows: bool = False
     red_zone: int = 0
 
 

@@ -374,7 +374,7 @@ _CHUNK = 1 << 20  # rows checked at once: bounds the memory that a check takes
 
 
 def check_targets(y: Array, dims: tuple[int, ...], loss: str) -> None:
-    """That y has one number for each output.
+    """That y has one number for each output: in the same axes, but for those of 1, or in one row.
 
     Raises
     ------
@@ -382,7 +382,8 @@ def check_targets(y: Array, dims: tuple[int, ...], loss: str) -> None:
         Naming the loss, what it expects and what came.
     """
     got = math.prod(y.shape[1:])
-    if got == math.prod(dims):
+    axes, wanted_axes = ([n for n in shape if n != 1] for shape in (y.shape[1:], dims))
+    if got == math.prod(dims) and (axes == wanted_axes or min(len(axes), len(wanted_axes)) < 2):
         return
     wanted = f"({len(y)}" + "".join(f", {d}" for d in dims) + ")"
     hint = _flatten_hint(y, dims)
@@ -427,13 +428,13 @@ def class_weights(y: Array, weights: Mapping[int, float]) -> Array:
                 "class_weight must map class numbers to weights of at least 0, got "
                 f"{label!r}: {weight!r}"
             )
-    if y.ndim > 1:
-        y = y.argmax(axis=-1) if y.shape[-1] != 1 else y[..., 0]
+    rows = y.reshape(len(y), -1) if y.size else y.reshape(len(y), 1)
+    y = rows.argmax(axis=-1) if rows.shape[1] != 1 else rows[:, 0]
     with np.errstate(invalid="ignore"):  # NaN: the loss will tell
         classes = np.round(y).astype(np.int64)
     labels, index = np.unique(classes, return_inverse=True)
     table = np.array([float(weights.get(int(label), 1.0)) for label in labels])
-    return table[index.reshape(y.shape)]
+    return table[index]
 
 
 def check_weights(weight: Array) -> None:

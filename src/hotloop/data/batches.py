@@ -277,6 +277,10 @@ class Source(Generic[T]):
         numbers: Any = range(int(self._length))
         if self._shuffle and numbers:
             numbers = random.orders(len(numbers), 1).tolist()
+        workers = getattr(self._given, "workers", 1)
+        if type(workers) is int and workers > 1:
+            most = max(workers, getattr(self._given, "max_queue_size", 0))
+            return _made_by(workers, self._given.__getitem__, numbers, most)
         return map(self._given.__getitem__, numbers)
 
     def __enter__(self) -> Source[T]:
@@ -289,6 +293,25 @@ class Source(Generic[T]):
         if self._prefetcher is not None:
             self._prefetcher.stop(seconds)
             self._prefetcher = None
+
+
+def _made_by(
+    workers: int, make: Callable[[int], Any], numbers: Sequence[int], most: int
+) -> Iterator[Any]:
+    """The batches of these numbers in their order, several made at a time, `most` of them ahead."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="hotloop-batches")
+    waiting: deque[Any] = deque()
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) >= most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _length(given: Any) -> float | None:

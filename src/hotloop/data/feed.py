@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
+BLOCK_ROWS = 1 << 17
+# Outputs that are kept between two returns to Python for the metrics that it computes.
+RECORDED_ROWS = 1 << 14
+
 
 @dataclass(slots=True)
 class Feed:

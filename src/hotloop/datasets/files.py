@@ -169,7 +169,7 @@ def download(source: Source, target: Path) -> Path:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(target) as file:
-        file.writelines(_received(source))
+        file.writelines(received(source.url, source.name))
         file.seek(0)
         actual = _content_sha256(file, packed=source.name.endswith(".gz"))
         if actual != source.sha256:
@@ -181,8 +181,8 @@ def download(source: Source, target: Path) -> Path:
     return target
 
 
-def _received(source: Source) -> Iterator[bytes]:
-    """The body of the response, chunk by chunk, behind a progress bar."""
+def received(url: str, name: str) -> Iterator[bytes]:
+    """The body of the response, chunk by chunk, behind a progress bar of this name."""
     # Imported here because together they would double the time of `import hotloop`.
     from http.client import HTTPException
     from urllib.request import urlopen
@@ -190,11 +190,9 @@ def _received(source: Source) -> Iterator[bytes]:
     from tqdm import tqdm
 
     try:
-        with urlopen(source.url, timeout=_TIMEOUT_SECONDS) as response:
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
             length = int(response.headers.get("Content-Length", 0)) or None
-            with tqdm(
-                desc=source.name, total=length, unit="B", unit_scale=True, disable=None
-            ) as bar:
+            with tqdm(desc=name, total=length, unit="B", unit_scale=True, disable=None) as bar:
                 received = 0
                 while chunk := response.read(_CHUNK):
                     received += len(chunk)

@@ -132,6 +132,11 @@ class Hdf5:
         """The arrays ``0``, ``1`` and so on in a group."""
         return [self.stored(f"{place}/{i}") for i in range(self.count(place))]
 
+    def all_named(self, place: str) -> list[Stored]:
+        """The arrays in a group, whatever their names."""
+        group = self.find(place)
+        return [self.stored(f"{place}/{name}") for name in group] if self.count(place) else []
+
     def arrays(self) -> list[str]:
         """The places of all arrays."""
         found: list[str] = []

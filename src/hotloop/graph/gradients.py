@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from . import ops
-from .trace import Node, Value, in_layer
+from .op import OPS, Gradients
+from .trace import Node, Value, apply, in_layer, topological
 
 
 def backward(
@@ -35,7 +35,8 @@ def backward(
     gradient: dict[Value, Value] = {}
 
     def accumulate(value: Value, term: Value) -> None:
-        gradient[value] = ops.add(gradient[value], term) if value in gradient else term
+        so_far = gradient.get(value)
+        gradient[value] = term if so_far is None else apply(OPS["add"], so_far, term)
 
     for value, seed in seeds:
         if value in needed:
@@ -50,3 +51,21 @@ def backward(
                 if ask and term is not None:
                     accumulate(value, term)
     return {value: gradient[value] for value in wanted if value in gradient}
+
+
+def composed(formula: Callable[..., Value]) -> Callable[..., Gradients]:
+    """Gradient rule of an op whose output `formula` says with other ops.
+
+    It is formula(node, *inputs). Gradients of gradients have it: they are asked for so rarely that
+    nobody wrote kernels for theirs.
+    """
+
+    def rule(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+        # Each under a name of its own: a node may read one value twice.
+        inputs = [apply(OPS["reshape"], value, dims=value.dims) for value in node.inputs]
+        y = formula(node, *inputs)
+        asked = [value for value, ask in zip(inputs, wanted, strict=True) if ask]
+        found = backward(topological([y], inputs), [(y, dy)], asked)
+        return tuple(found.get(value) for value in inputs)
+
+    return rule

@@ -24,6 +24,7 @@ Array: TypeAlias = NDArray[Any]
 Dims: TypeAlias = tuple[int, ...]
 Gradients: TypeAlias = "tuple[Value | None, ...]"
 Mask: TypeAlias = Literal["passes", "consumes", "stops"]
+Windows: TypeAlias = "tuple[tuple[Value, Value, int], ...]"
 Users: TypeAlias = Literal["", "scalar", "python"]
 
 OPS: dict[str, Op] = {}
@@ -176,6 +177,11 @@ def own_name(plan: Plan, node: Node) -> str:
     return node.op.name
 
 
+def no_windows(node: Node) -> Windows:
+    """Nothing of it is there already."""
+    return ()
+
+
 def nothing_of_users(node: Node) -> Users:
     """No function of the user's is called."""
     return ""
@@ -219,6 +225,8 @@ class Op:
     sums_examples : bool
         Whether it adds up all examples, so that its outputs are of none. Others have a batch if
         one of their inputs has.
+    makes_examples : bool
+        Whether its outputs are of each example though its inputs are of none.
     gradient : callable, optional
         gradient(node, wanted, *dys) adds the nodes that compute the gradients of the wanted
         inputs, and returns one, or None, for each input. There is a dy for each output, None where
@@ -231,9 +239,21 @@ class Op:
         Whether it may write its first output over its first input if nobody reads that later.
     view : bool
         Whether its output is its first input under another name: nothing is done.
+    windows : callable
+        windows(node) is what there would be nothing to do for, if the first value of each triple
+        were a window of the second: its columns from the third on.
+    reads_windows : collection of int
+        Which inputs may be windows in the core: rows that stand further apart than they are long.
+    writes_windows : bool
+        Whether its first output may be one.
     draws : bool
         Whether it draws random numbers, by the attribute ``seed``, in training; it passes its
         input on otherwise.
+    two_ways : bool
+        Whether it does something else in training. Of such ops, and of those that draw, the
+        attribute ``training`` says so where the plan does not.
+    chooses : bool
+        Whether it is its second input in training, and its first one otherwise.
     changes : bool
         Whether it changes those of its inputs that are variables, if the loss is finite.
     mask : str
@@ -282,12 +302,18 @@ class Op:
     weights: Collection[int] = ()
     of_examples: bool = False
     sums_examples: bool = False
+    makes_examples: bool = False
     gradient: Callable[..., Gradients] | None = None
     flops: Callable[[Node], int] = no_flops
     bytes: Callable[[Node, Callable[[Value], int]], int] = all_once
     in_place: bool = False
     view: bool = False
+    windows: Callable[[Node], Windows] = no_windows
+    reads_windows: Collection[int] = ()
+    writes_windows: bool = False
     draws: bool = False
+    two_ways: bool = False
+    chooses: bool = False
     changes: bool = False
     mask: Mask = "stops"
     elementwise: bool = False

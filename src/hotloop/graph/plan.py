@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..variables import Variable
-from . import fusion, network, ops, programs, statistics
+from . import fusion, network, ops, programs, statistics, ways
 from .memory import Placement
 from .op import Op
 from .trace import Node, Value, parameter, topological
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ..backends.plan_traits import Traits
     from ..losses import Loss
     from ..optimizers import Optimizer
+    from ..random import Counter
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Slot:
     over examples is the weighted mean over batches that Keras reports.
     """
 
-    kind: str  # "loss", "penalty", "metric" or "weight"
-    index: int  # of the loss or metric term
+    kind: str  # "loss", "added", "penalty", "metric" or "weight"
+    index: int  # of the loss, added loss or metric term
 
 
 @dataclass
@@ -70,6 +70,8 @@ class Plan:
         The running sums.
     placement : Placement
         Where each value stands in the arena.
+    counter : Counter or None
+        What counts batches where no optimizer does.
     batches_at_once : int
         Batches that one walk over the steps may handle: the arena has room for their rows.
     """
@@ -83,7 +85,13 @@ class Plan:
     dtype: str
     batches_at_once: int = 1
     optimizer: Optimizer | None = None
+    counter: Counter | None = None
     variables: list[Variable] = field(default_factory=list)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether a batch changes what the next one finds: what is kept, or how much was drawn."""
+        return any(step.op.changes or step.op.draws for step in self.steps)
 
     @property
     def flops(self) -> int:
@@ -103,6 +111,8 @@ def build(
     written: Collection[Variable] = (),
     optimizer: Optimizer | None = None,
     assigned: Sequence[tuple[Variable, Value]] = (),
+    added: Sequence[Value] = (),
+    counter: Counter | None = None,
     fuse_networks: bool | None = None,
 ) -> Plan:
     """Makes the plan that predicts (no losses), evaluates (no optimizer) or trains.
@@ -121,13 +131,17 @@ def build(
         The trainable weights: the optimizer, if there is one, updates them, and those with
         a regularizer add their penalty to the loss. Frozen ones add none, as in Keras.
     written : collection of Variable
-        Others that a training step may write: the moving averages of batch normalisation. Layers
-        whose averages are not among them use those as they are.
+        Others that a step may write: the moving averages of batch normalisation. Layers whose
+        averages are not among them use those as they are.
     optimizer : Optimizer, optional
         Its rule, hyper-parameters and state.
     assigned : sequence of (Variable, Value)
         States: what each is to be at the end of a batch, if the loss is finite. Whatever reads one
         in this batch reads what it was before.
+    added : sequence of Value
+        Losses that layers add; of one that is no single number, the sum.
+    counter : Counter, optional
+        Counts batches where there is no optimizer, so that each has random numbers of its own.
     fuse_networks : bool, optional
         Whether a small network is trained in one step (see `network.as_one_step`); if updates
         are fused too, if not given.
@@ -137,6 +151,7 @@ def build(
     if fuse_networks is None:
         fuse_networks = traits.fuses_updates
     dtype = outputs[0].dtype
+    training = optimizer is not None
     loss_nodes = [
         term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
         for term in losses
@@ -147,25 +162,24 @@ def build(
     ]
     changes = assignments(assigned)
     states = [value for node in changes for value in node.inputs]
+    totals = [ops.total(value) for value in added]
     forward = topological(
-        [*outputs, *(n.output for n in loss_nodes), *metric_values, *states], inputs
+        [*outputs, *(n.output for n in loss_nodes), *metric_values, *totals, *states],
+        inputs,
+        training,
     )
-    if optimizer is None:
-        written = ()
-        forward = [_without_noise(node) for node in forward]
-    else:
-        forward = _with_draws_of_their_own(forward)
-    forward, averages = statistics.normalizations(forward, written)
+    forward = ways.of_plan(forward, training)
+    forward, averages = statistics.normalizations(forward, written, training)
     forward = fusion.softmax_into_crossentropy(forward)
 
-    slots, sums = _running_sums(losses, loss_nodes, metrics, metric_values, trained)
-    update_nodes: list[Node] = []
+    slots, sums = _running_sums(losses, loss_nodes, totals, metrics, metric_values, trained)
+    update_nodes = averages
     whole = None
     if optimizer is not None:
-        if fuse_networks and not assigned and only_updates(trained, optimizer):
+        if fuse_networks and not (assigned or added) and only_updates(trained, optimizer):
             whole = network.as_one_step(forward, inputs, outputs, trained, optimizer)
         if whole is None:
-            update_nodes = [*updates(forward, trained, optimizer), *averages]
+            update_nodes = [*updates(forward, totals, trained, optimizer), *averages]
         else:
             forward = whole
     batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
@@ -192,34 +206,15 @@ def build(
         dtype=dtype,
         batches_at_once=batches_at_once,
         optimizer=optimizer,
+        counter=counter,
         variables=variables_of(nodes),
     )
-
-
-def _with_draws_of_their_own(forward: Sequence[Node]) -> list[Node]:
-    """A layer of noise that is used several times draws anew for each use."""
-    uses: Counter[int] = Counter()
-    nodes = []
-    for node in forward:
-        if node.op.draws:
-            seed = node.attributes["seed"]
-            attributes = node.attributes | {"seed": (seed + uses[seed]) % 2**64}
-            uses[seed] += 1
-            node = Node(node.op, node.inputs, node.outputs, attributes, node.layer)
-        nodes.append(node)
-    return nodes
-
-
-def _without_noise(node: Node) -> Node:
-    """Noise is for training: its input is passed on otherwise."""
-    if not node.op.draws:
-        return node
-    return Node(ops.RESHAPE, node.inputs, node.outputs, {"dims": node.output.dims}, node.layer)
 
 
 def _running_sums(
     losses: Sequence[LossTerm],
     loss_nodes: Sequence[Node],
+    totals: Sequence[Value],
     metrics: Sequence[MetricTerm],
     metric_values: Sequence[Value],
     trained: Sequence[Variable],
@@ -236,6 +231,8 @@ def _running_sums(
     for i, node in enumerate(loss_nodes):
         reduction = node.attributes["reduction"]
         accumulate(ops.ACCUMULATE, node.output, "loss", i, reduction=reduction, check=True)
+    for i, total in enumerate(totals):
+        accumulate(ops.ACCUMULATE, total, "added", i, reduction="sum", check=True)
     for i, (metric, values) in enumerate(zip(metrics, metric_values, strict=True)):
         accumulate(ops.ACCUMULATE, values, "metric", i, reduction="rows", check=False)
         if metric.sample_weight is not None:

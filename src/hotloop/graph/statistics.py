@@ -10,13 +10,13 @@ from .trace import Node, emit, in_layer
 
 
 def normalizations(
-    nodes: Sequence[Node], written: Collection[Variable]
+    nodes: Sequence[Node], written: Collection[Variable], training: bool
 ) -> tuple[list[Node], list[Node]]:
     """The nodes with every batch normalisation in its form, and the updates of moving averages.
 
-    Where training writes a layer's averages, ``column_moments`` computes the batch's mean and
-    variance before ``normalize``, and an update for each average is to follow once the loss is
-    known to be finite. A layer that is used several times has as many of them, in order.
+    Where a layer trains and its averages may be written, ``column_moments`` computes the batch's
+    mean and variance before ``normalize``, and an update for each average is to follow once the
+    loss is known to be finite. A layer that is used several times has as many of them, in order.
     """
     found: list[Node] = []
     updates: list[Node] = []
@@ -25,7 +25,8 @@ def normalizations(
             found.append(node)
             continue
         x, *averages = node.inputs[:3]
-        own = all(average.variable in written for average in averages)
+        own = node.attributes.get("training", training)
+        own = own and all(average.variable in written for average in averages)
         options = {name: node.attributes[name] for name in ("epsilon", "scale", "center")}
         statistics = tuple(averages)
         if own:

@@ -8,14 +8,21 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-from .. import lengths
+from .. import lengths, nests
 from ..variables import Variable
+from . import recording
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
     from .op import Op
+    from .recording import Effect
 
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
+_is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
+
+
+# What notes down computations on arrays and variables, where something does: see `hotloop.tape`.
+_active: ContextVar[Any] = ContextVar("recorder", default=None)
 
 
 class Value:
@@ -106,6 +113,9 @@ class Value:
             f"a symbolic value of shape {self.shape} was given to a function that needs "
             "numbers; inside a model use hotloop's layers and activations"
         )
+
+    # What notes down each op of a tensor, a value that has numbers.
+    recorder: Any = None
 
     # Operators are layers, for models to know them by, and layers stand above graphs: this is the
     # module `hotloop.layers.operators`, which enters itself.
@@ -217,22 +227,30 @@ class Use:
     Attributes
     ----------
     layer : Layer
+    arguments : (tuple, dict)
+        What it was called with: nests of values and of constants.
+    training : bool or None
+        What it was told of training.
     inputs, outputs : tuple of Value
-    several : bool
-        Whether it was called on a list of them.
+    effects : list of Effect
+        What it did besides.
     """
 
-    __slots__ = ("inputs", "layer", "outputs", "several")
+    __slots__ = ("arguments", "effects", "inputs", "layer", "outputs", "training")
 
-    def __init__(self, layer: Layer, x: Value | Sequence[Value] | Mapping[str, Value]) -> None:
+    def __init__(
+        self, layer: Layer, arguments: tuple[Any, ...], options: dict[str, Any], training: Any
+    ) -> None:
         self.layer = layer
-        self.several = not isinstance(x, Value)
-        self.inputs = flat(x)
+        self.arguments = (arguments, options)
+        self.training = None if training is None else bool(training)
+        self.inputs = values_in(self.arguments)
         self.outputs: tuple[Value, ...] = ()
+        self.effects: list[Effect] = []
 
-    def makes(self, y: Any) -> None:
+    def makes(self, outputs: Sequence[Value]) -> None:
         """Notes its outputs; they are known by the outermost call that made them."""
-        self.outputs = flat(y)
+        self.outputs = tuple(outputs)
         for i, value in enumerate(self.outputs):
             value.use = (self, i)
 
@@ -256,37 +274,78 @@ def check_features(dims: Sequence[int | None], name: str = "") -> None:
         )
 
 
-def flat(values: Any) -> tuple[Any, ...]:
-    """The values of one, a list or a dict of them."""
-    if isinstance(values, Mapping):
-        return tuple(values.values())
-    return tuple(values) if isinstance(values, list | tuple) else (values,)
+def values_in(nest: Any) -> tuple[Value, ...]:
+    """The values in a nest, in order."""
+    return tuple([leaf for leaf in nests.flat(nest) if isinstance(leaf, Value)])
 
 
-class Training:
-    """What `call` is given as ``training``: it is recorded once, for training and prediction."""
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(
-            "call() was about to branch on training, but it is recorded once, for training and "
-            "prediction alike; pass training on to layers such as Dropout, which know the "
-            "difference"
-        )
-
-    def __repr__(self) -> str:
-        return "<training or predicting>"
+def active_recorder() -> Any:
+    """What notes down computations on arrays and variables here; None outside of all."""
+    return _active.get()
 
 
-TRAINING = Training()
+def activate(recorder: Any) -> Any:
+    """Has this note down what follows; what it returns is for `deactivate`."""
+    return _active.set(recorder)
+
+
+def deactivate(token: Any) -> None:
+    """Has that note it down again that did before."""
+    _active.reset(token)
+
+
+def recorder_of(nest: Any) -> Any:
+    """What notes down a call on these: of tensors, or of arrays where something listens.
+
+    None for a model's symbolic values, and where nothing does.
+    """
+    active = _active.get()
+    if isinstance(nest, Value):
+        return active or nest.recorder if nest.recorder is not None else None
+    if isinstance(nest, Mapping):
+        nest = tuple(nest.values())
+    if isinstance(nest, list | tuple):
+        for part in nest:
+            if isinstance(part, Value):
+                return recorder_of(part)
+            if isinstance(part, list | tuple | Mapping):
+                found = recorder_of(part)
+                if found is not active:
+                    return found
+    return active
+
+
+def recorder_of_function(*nests: Any) -> Any:
+    """What notes down a function of these: of tensors, or of variables where something listens.
+
+    None where there are only arrays, which nobody watches, and constants.
+    """
+    active = _active.get()
+    found = None
+    waiting = list(nests)
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, Value):
+            if thing.recorder is None:
+                return None
+            found = active or thing.recorder
+        elif isinstance(thing, list | tuple):
+            waiting += thing
+        elif isinstance(thing, dict):
+            waiting += thing.values()
+        elif active is not None and (isinstance(thing, Variable) or active.watches(thing)):
+            found = active
+    return found
 
 
 @contextmanager
 def in_layer(layer: Layer | None) -> Iterator[None]:
     """Nodes that are made inside belong to this layer."""
-    token = _current_layer.set(layer)
+    token, before = _current_layer.set(layer), _is_recording.set(True)
     try:
         yield
     finally:
+        _is_recording.reset(before)
         _current_layer.reset(token)
 
 
@@ -295,12 +354,26 @@ def current_layer() -> Layer | None:
     return _current_layer.get()
 
 
+def is_recording() -> bool:
+    """Whether what is done belongs to a call that is being recorded, not to a model by itself."""
+    return _is_recording.get()
+
+
 def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
     """Makes a node of the layer that is being recorded; the record says what its outputs are."""
+    for value in inputs:
+        if value.recorder is not None:
+            found: tuple[Value, ...] = value.recorder.emitted(op, inputs, attributes)
+            return found
+    mode = recording.mode()
+    if op.chooses and mode.training is not None:
+        return (inputs[mode.training],)
+    if mode.forced is not None and (op.draws or op.two_ways):
+        attributes.setdefault("training", mode.forced)
     node = Node(op, inputs, (), attributes, current_layer())
     op.check(node)
     dtype, row_axes = op.dtype(node), op.layout(node)
-    batched = not op.sums_examples and any(value.batched for value in inputs)
+    batched = op.makes_examples or (not op.sums_examples and any(value.batched for value in inputs))
     node.outputs = tuple(
         Value(dims, dtype, batched, node=node, row_axes=row_axes) for dims in op.shape(node)
     )
@@ -313,9 +386,12 @@ def apply(op: Op, *inputs: Value, **attributes: Any) -> Value:
 
 
 def parameter(variable: Variable) -> Value:
-    """The one value that stands for a variable in every graph."""
-    if variable.value is None:
-        variable.value = Value(
+    """The one value that stands for a variable in every graph; what a call has assigned to it."""
+    around = recording.current()
+    if around is not None and variable in around.now:
+        return around.now[variable]
+    if variable.symbol is None:
+        variable.symbol = Value(
             variable.shape,
             variable.dtype.name,
             batched=False,
@@ -324,7 +400,7 @@ def parameter(variable: Variable) -> Value:
             variable=variable,
             row_axes=variable.row_axes,
         )
-    return variable.value
+    return variable.symbol
 
 
 def named(value: Value) -> Value:
@@ -334,12 +410,19 @@ def named(value: Value) -> Value:
     return value
 
 
-def topological(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Node]:
+def topological(
+    outputs: Iterable[Value], known: Iterable[Value] = (), training: bool | None = None
+) -> list[Node]:
     """The nodes that the outputs depend on, each after what it reads.
 
-    Values in `known` are taken as given, whatever made them.
+    Values in `known` are taken as given, whatever made them. If it is said whether they are for
+    training, those that only the other plans have are left out.
     """
-    return _in_order(outputs, known, lambda value: value.node)
+
+    def reads(node: Node) -> Sequence[Value]:
+        return node.inputs if training is None or not node.op.chooses else (node.inputs[training],)
+
+    return _in_order(outputs, known, lambda value: value.node, reads)
 
 
 def calls(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Use]:
@@ -348,7 +431,10 @@ def calls(outputs: Iterable[Value], known: Iterable[Value] = ()) -> list[Use]:
     Not those that a layer makes inside its own call.
     """
     makers: list[Use | Node] = _in_order(
-        outputs, known, lambda value: value.use[0] if value.use else value.node
+        outputs,
+        known,
+        lambda value: value.use[0] if value.use else value.node,
+        lambda item: item.inputs,
     )
     return [maker for maker in makers if isinstance(maker, Use)]
 
@@ -357,7 +443,10 @@ Maker = TypeVar("Maker", Use, Node, Use | Node)
 
 
 def _in_order(
-    outputs: Iterable[Value], known: Iterable[Value], maker: Callable[[Value], Maker | None]
+    outputs: Iterable[Value],
+    known: Iterable[Value],
+    maker: Callable[[Value], Maker | None],
+    reads: Callable[[Maker], Sequence[Value]],
 ) -> list[Maker]:
     """What makes the outputs, and what it reads, depth first; not what makes a known value."""
     given = set(known)
@@ -376,7 +465,7 @@ def _in_order(
         elif item not in seen:
             seen.add(item)
             stack.append((item, True))
-            stack.extend(makers(item.inputs)[::-1])
+            stack.extend(makers(reads(item))[::-1])
     return order
 
 
@@ -401,6 +490,14 @@ def replay(
     ValueError
         Where shapes do not fit each other any more, naming the layer.
     """
+    made = replayed(outputs, given, keep_layers=keep_layers)
+    return [made.get(v, v) for v in outputs]
+
+
+def replayed(
+    outputs: Sequence[Value], given: Mapping[Value, Value], *, keep_layers: bool = False
+) -> dict[Value, Value]:
+    """As `replay`, what each value became."""
     made = dict(given)
     at = lengths.solved((old.dims, new.dims) for old, new in given.items())
     for node in topological(outputs, given):
@@ -423,4 +520,4 @@ def replay(
         made.update(zip(node.outputs, copies, strict=True))
         if at:  # lengths that only the op's shape rule knows, as of a function of the user's own
             at = lengths.solved(pairs) | at
-    return [made.get(v, v) for v in outputs]
+    return made

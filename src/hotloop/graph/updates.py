@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 
 def updates(
-    forward: Sequence[Node], trained: Sequence[Variable], optimizer: Optimizer
+    forward: Sequence[Node],
+    totals: Sequence[Value],
+    trained: Sequence[Variable],
+    optimizer: Optimizer,
 ) -> list[Node]:
-    """The backward pass and what it is for.
+    """The backward pass, from loss nodes and totals, and what it is for.
 
     What changes a weight stands right behind the last node that the weight and its gradient
     need, so that it can be fused with the gradient and finds both in the cache.
@@ -26,17 +29,36 @@ def updates(
     # The values of a loss node are its first output and the gradient its second, with
     # respect to whatever it reads second: y_pred, or the input of a fused softmax.
     seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
+    seeds += [(total, ops.fixed(1.0, total.dtype)) for total in totals]
     gradients = backward(forward, seeds, [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
     known = [v for node in forward for v in (*node.inputs, *node.outputs)]
-    nodes = topological(changes, known)
+    return with_changes(topological(changes, known), changes, forward)
+
+
+def with_changes(
+    nodes: Sequence[Node],
+    changes: Mapping[Value, tuple[Value, list[Node]]],
+    before: Sequence[Node] = (),
+) -> list[Node]:
+    """The nodes, and what changes weights right behind the last one that reads a weight.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        That the gradients are among, in order.
+    changes : mapping
+        From `after_gradients`.
+    before : sequence of Node
+        What stands in front of them, of which views matter.
+    """
     if any(may_raise(node) for node in nodes):
         # All weights are updated or none.
         return [*nodes, *(node for _, changing in changes.values() for node in changing)]
     readers: dict[Value, Node] = {}
     seen: dict[Value, Value] = {}  # what a view is another name of
-    for node in (*forward, *nodes):
+    for node in (*before, *nodes):
         if node.op.view:
             seen[node.output] = seen.get(node.inputs[0], node.inputs[0])
     for node in nodes:
@@ -47,7 +69,7 @@ def updates(
     for node in nodes:
         ordered.append(node)
         for gradient, (weight, changing) in tuple(left.items()):
-            needed = (readers[gradient], readers.get(weight, node))
+            needed = (readers.get(gradient, node), readers.get(weight, node))
             if node in needed and all(other in ordered for other in needed):
                 ordered += changing
                 del left[gradient]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import registry
 from ..graph import ops
 from ..graph.trace import Value
 from ..lengths import is_open
@@ -50,7 +51,8 @@ class Lambda(Layer):
 
     Notes
     -----
-    It cannot be written to a file: functions are code. `clone_model` copies it.
+    A file names the function, which must have a name; `hotloop.saving` says how one is found that
+    reads the file. A lambda cannot be written.
 
     Examples
     --------
@@ -155,10 +157,13 @@ class Lambda(Layer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Layer:
-        if not callable(config.get("function")):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        function = config.get("function")
+        if isinstance(function, Mapping):
+            function = registry.named_in(function)
+        if not callable(function):
             raise ValueError(
                 f"Lambda '{config.get('name')}' cannot be made from a file: its function is code, "
-                "and files are data. Make the model in Python and load its weights"
+                "and files are data, which name it. One of your own: " + registry.HOW_TO_NAME
             )
-        return cls(**config)
+        return super().from_config(config)

@@ -267,13 +267,13 @@ class IndexLookup(Layer):
     def __call__(self, x: Any, training: Any = None) -> Any:
         parts = x if isinstance(x, list | tuple) else [x]
         if any(isinstance(part, Value) for part in parts):
-            return super().__call__(x, training)
+            return super().__call__(x, training=training)
         if self.invert or self.output_mode == "int":
             text = self.takes_text and not self.invert
             array = as_array(x, "x", text=text, missing=text and self.takes_missing)
             check_has_features(self, array.shape)
             return self._inverted(array) if self.invert else self.prepare(array)
-        return super().__call__(x, training)
+        return super().__call__(x, training=training)
 
     def call(self, x: Value) -> Any:
         if self.invert:

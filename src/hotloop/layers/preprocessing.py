@@ -410,7 +410,7 @@ class Discretization(Layer):
 
     def __call__(self, x: Any, training: Any = None) -> Any:
         if isinstance(x, Value) or self.output_mode != "int":
-            return super().__call__(x, training)
+            return super().__call__(x, training=training)
         array = as_array(x, "x")
         check_has_features(self, array.shape)
         return self.prepare(array)

@@ -8,8 +8,10 @@ need more. `functions` are rows without a state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..doors import door
+from ..files.models import deserialized, serialized
 from ..losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -155,6 +157,7 @@ __all__ = [
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "concordance_correlation",
+    "deserialize",
     "get",
     "hinge",
     "huber",
@@ -169,6 +172,7 @@ __all__ = [
     "resolve",
     "resolve_accuracy",
     "resolve_crossentropy",
+    "serialize",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy",
@@ -205,6 +209,23 @@ def get(identifier: str | Mapping[str, Any] | Metric | Callable[..., Any] | None
     if found in METRICS:
         return METRICS[found](name=found.__name__)
     return MeanMetricWrapper(found)
+
+
+def serialize(metric: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
 
 
 def resolve(
@@ -336,3 +357,7 @@ _TABLE: dict[str, Any] = {
     "bce": BinaryCrossentropy,
     "logcosh": LogCoshError,
 }
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

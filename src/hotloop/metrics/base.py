@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import registry
+from ..graph.trace import active_recorder
 from ..naming import snake_case, unique_name
 from .arrays import (
     as_given,
@@ -15,7 +18,52 @@ from .arrays import (
 )
 
 
-class Metric:
+def _updating(update: Callable[..., Any]) -> Callable[..., Any]:
+    """An update by tensors is done once they have numbers."""
+
+    @functools.wraps(update)
+    def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        recorder = active_recorder()
+        if recorder is not None and recorder.waits_for(args, kwargs):
+            if self.has_op and not kwargs and update in _of_ops and recorder.mean_later(self, args):
+                return None
+            return recorder.later(self, functools.partial(update, self, *args, **kwargs))
+        return update(self, *args, **kwargs)
+
+    return update_state
+
+
+def _resulting(result: Callable[..., Any]) -> Callable[..., Any]:
+    """A result after such an update is one that will have a number."""
+
+    @functools.wraps(result)
+    def result_after_updates(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        recorder = active_recorder()
+        if recorder is not None and recorder.is_to_update(self):
+            return recorder.result(self, functools.partial(result, self, *args, **kwargs))
+        return result(self, *args, **kwargs)
+
+    return result_after_updates
+
+
+def _resetting(reset: Callable[..., Any]) -> Callable[..., Any]:
+    """Such updates come before."""
+
+    @functools.wraps(reset)
+    def reset_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        recorder = active_recorder()
+        if recorder is not None and recorder.is_to_update(self):
+            recorder.finish()
+        return reset(self, *args, **kwargs)
+
+    return reset_state
+
+
+_of_ops: set[Any] = set()  # updates that do what an op does
+_WAITING = {"update_state": _updating, "result": _resulting, "reset_state": _resetting}
+
+
+class Metric(registry.Configured):
     """Base of all metrics: a state, a way to add rows to it, and the value so far.
 
     A subclass overrides `update_state`, `result` and `reset_state`, and calls `reset_state`
@@ -45,8 +93,22 @@ class Metric:
     0.5
     """
 
+    # Whether an op computes its rows, by the `update_state` that is in `_of_ops`.
+    has_op = False
+
+    # Whether, in a training step of one's own, it takes numbers when the step is over.
+    waits = True
+
     # What EarlyStopping's mode="auto" looks for: "up" where more is better, "down", or None.
     _direction: str | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets a subclass's methods wait for numbers that are not computed yet."""
+        super().__init_subclass__(**options)
+        if cls.waits:
+            for name, waiting in _WAITING.items():
+                if name in vars(cls):
+                    setattr(cls, name, waiting(vars(cls)[name]))
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
@@ -72,11 +134,6 @@ class Metric:
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""
         return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Metric with the arguments that `get_config` returned."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
@@ -158,6 +215,10 @@ class Mean(Ratio):
 
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add samples along the first axis; a sample of several values counts as their mean."""
+        if getattr(values, "shape", None) == () and isinstance(sample_weight, int | None):
+            count = 1.0 if sample_weight is None else float(sample_weight)
+            self.absorb(float(values) * count, count)  # type: ignore[arg-type]
+            return
         array = as_given(self, "values", values).astype(np.float64)
         if array.size == 0:
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import random
 from ..console import warn_user
-from ..data.feed import Feed
+from ..data.feed import BLOCK_ROWS, Feed
 from . import examples
 from .loop import Part
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from .examples import Examples
     from .plans import Ready
     from .task import Task
-
-# Examples whose order is drawn ahead for epochs that run at once: 1 MB of row numbers.
-BLOCK_ROWS = 1 << 17
 
 
 class Arrays:
@@ -51,7 +48,7 @@ class Arrays:
         feed = Feed(data.x, data.rows) if self.objective is None else data.feed(self.objective)
         batches = feed.batches(size)
         self.steps = min(steps or batches, batches)
-        ready = task.ready(data.form, size, self.objective)
+        ready = task.ready_for(data, size, self.objective)
         self._part = Part(ready, feed, data, self.objective, 0, self.steps)
 
     def begin(self) -> bool:
@@ -112,7 +109,7 @@ class ArrayEpochs:
         size = examples.batch_size(batch_size, data.rows, steps_per_epoch, "steps_per_epoch")
         self.newest, self.batch_size = data, size
         self.objective = task.objective(data)
-        self.ready: Callable[[], Ready] = partial(task.ready, data.form, size, self.objective)
+        self.ready: Callable[[], Ready] = partial(task.ready_for, data, size, self.objective)
         self._feed = data.feed(self.objective)
         self._batches = self._feed.batches(size)
         self.steps = steps_per_epoch or self._batches

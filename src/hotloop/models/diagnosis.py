@@ -8,24 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NonFiniteError
 from ..variables import Variable
 
 if TYPE_CHECKING:
     from .examples import Examples
-
-
-class NonFiniteError(ArithmeticError, RuntimeError):
-    """The loss became NaN or infinite; the model has the weights from before that batch.
-
-    Attributes
-    ----------
-    logs : dict of str to float
-        Metrics of the epoch up to that batch; the loss is NaN.
-    """
-
-    def __init__(self, what: str, logs: dict[str, Any] | None = None) -> None:
-        super().__init__(what)
-        self.logs = logs or {}
 
 
 def non_finite(

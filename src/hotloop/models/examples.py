@@ -16,6 +16,7 @@ from ..data.feed import Feed
 if TYPE_CHECKING:
     from .forms import Form
     from .objective import Compilation, Objective
+    from .task import Task
     from .trainable import Trainable
 
 Array = NDArray[Any]
@@ -65,6 +66,13 @@ class Examples:
             raise ValueError("class_weight and sample_weight cannot both be given")
         if len(self.y) > 1:
             raise ValueError("class_weight needs a model with a single output")
+        dims = self.form.outputs[0].dims
+        if (rows := math.prod(dims[:-1])) != 1:
+            raise ValueError(
+                "class_weight weighs each example by its one class, but the outputs, of shape "
+                f"{dims} for each example, have {rows} rows with a class each; pass the weights of "
+                "the examples as sample_weight"
+            )
         return replace(self, weight=adapters.class_weights(self.y[0], given))
 
 
@@ -118,7 +126,7 @@ def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:
         and (rows := adapters.examples(x, dims))
     ):
         return [x], rows, form
-    arrays = adapters.as_arrays(x, model.input_names, "x", text=text_inputs(model))
+    arrays = adapters.as_arrays(model.in_order(x), model.input_names, "x", text=text_inputs(model))
     rows = adapters.check_lengths(x=arrays)
     first = next((layer for layer in model.layers if layer.weights), None)
     who = first.describe() if first is not None else model.describe()
@@ -127,15 +135,17 @@ def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:
     return form.intake(arrays), rows, form
 
 
-def read_validation(model: Trainable, compilation: Compilation, given: Any) -> Examples:
+def read_validation(task: Task, given: Any) -> Examples:
     """The examples of the argument validation_data."""
-    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+    if task.own and not isinstance(given, list | tuple):
+        given = (given,)
+    if not isinstance(given, list | tuple) or len(given) not in ((1, 2, 3) if task.own else (2, 3)):
         raise ValueError(
             "validation_data must be a tuple (x, y) or (x, y, sample_weight), or an iterable "
             "of such batches"
         )
     try:
-        return read(model, compilation, *given)
+        return task.read(*given, *(None,) * (3 - len(given)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 

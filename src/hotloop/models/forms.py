@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from .. import forks
 from ..data import adapters
-from ..graph.trace import Value, replay
+from ..graph import recording
+from ..graph.recording import Effect
+from ..graph.trace import Value, replay, topological
 from ..lengths import is_open
 from .intake import Intake
 
 if TYPE_CHECKING:
+    from ..variables import Variable
     from .trainable import Trainable
 
 # Forms that a model keeps where data decide lengths, more than it keeps plans: these are found by
@@ -41,19 +44,65 @@ class Form:
     ----------
     inputs, outputs : list of Value
     output_names : list of str
+    effects : list of Effect
+        What it does besides making outputs.
     intake : Intake
         What becomes of input arrays before a plan reads them.
     """
 
-    __slots__ = ("inputs", "intake", "output_names", "outputs")
+    __slots__ = ("_trained", "effects", "inputs", "intake", "output_names", "outputs", "writes")
 
     def __init__(
-        self, inputs: Sequence[Value], outputs: Sequence[Value], output_names: list[str]
+        self,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        output_names: list[str],
+        effects: Sequence[Effect] = (),
     ) -> None:
         check_outputs(outputs)
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.output_names = output_names
-        self.intake = Intake(self.inputs, self.outputs)
+        self.effects = list(effects)
+        self.intake = Intake(self.inputs, self.outputs, [effect.value for effect in effects])
+        # Whether predictions may change what layers keep.
+        self.writes = any(
+            node.op.two_ways and node.attributes.get("training")
+            for node in topological(self.outputs, training=False)
+        )
+        self._trained: Form | None = None
+
+    def assigned(self, training: bool) -> list[tuple[Variable, Value]]:
+        """What a batch assigns, in training or otherwise."""
+        effects = (e for e in self.effects if e.is_in(training))
+        found = {e.variable: e.value for e in effects if e.variable is not None}
+        return list(found.items())
+
+    def added_losses(self, training: bool) -> list[Value]:
+        """The losses that layers add."""
+        return [e.value for e in self.effects if e.variable is None and e.is_in(training)]
+
+    def replayed(self, inputs: Sequence[Value]) -> Form:
+        """The same of other inputs."""
+        given = dict(zip(self.inputs, inputs, strict=True))
+        mode = recording.mode()
+        effects = [e for e in self.effects if mode.training is None or e.is_in(mode.training)]
+        values = [*self.outputs, *(effect.value for effect in effects)]
+        made = replay(values, given, keep_layers=True)
+        ends = len(self.outputs)
+        changed = [
+            Effect(
+                e.layer, value, e.variable, mode.way if mode.training is not None else e.training
+            )
+            for e, value in zip(effects, made[ends:], strict=True)
+        ]
+        return Form(inputs, made[:ends], self.output_names, changed)
+
+    def in_training(self) -> Form:
+        """What it computes in training, whatever the plan is for."""
+        if self._trained is None:
+            with recording.within(recording.Recording(recording.Mode(forced=True))):
+                self._trained = self.replayed(self.inputs)
+        return self._trained
 
 
 class Forms:
@@ -73,7 +122,7 @@ class Forms:
     """
 
     def __init__(self, model: Trainable) -> None:
-        self.recorded = Form(model.inputs, model.outputs, model.output_names)
+        self.recorded = Form(model.inputs, model.outputs, model.output_names, model.effects)
         open_axes = any(is_open(value.dims) for value in model.inputs)
         self.only = None if open_axes else self.recorded
         self._kept: dict[tuple[tuple[int, ...], ...], Form] = {}
@@ -110,9 +159,8 @@ class Forms:
         return found
 
     def _made(self, shapes: Sequence[tuple[int, ...]]) -> Form:
-        given = {
-            value: Value(shape, value.dtype, role="input", name=value.name)
+        inputs = [
+            Value(shape, value.dtype, role="input", name=value.name)
             for value, shape in zip(self.recorded.inputs, shapes, strict=True)
-        }
-        outputs = replay(self.recorded.outputs, given, keep_layers=True)
-        return Form(list(given.values()), outputs, self.recorded.output_names)
+        ]
+        return self.recorded.replayed(inputs)

@@ -28,6 +28,8 @@ class Intake:
     ----------
     inputs, outputs : sequence of Value
         Of a model.
+    besides : sequence of Value
+        What else it computes.
 
     Attributes
     ----------
@@ -45,14 +47,17 @@ class Intake:
         If something is prepared that is not known before the model runs.
     """
 
-    def __init__(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
-        nodes = topological(outputs)
+    def __init__(
+        self, inputs: Sequence[Value], outputs: Sequence[Value], besides: Sequence[Value] = ()
+    ) -> None:
+        ends = [*outputs, *besides]
+        nodes = topological(ends)
         self.outputs = list(outputs)
         self._inputs = {value: i for i, value in enumerate(inputs)}
         self._layers = _with_state(node.layer for node in nodes)
         known = set(self._prepared(nodes))
-        rest = topological(outputs, known)
-        read = {value for node in rest for value in node.inputs} | set(outputs)
+        rest = topological(ends, known)
+        read = {value for node in rest for value in node.inputs} | set(ends)
         self.values = [v for v in inputs if v in read or not known]
         self.values += [v for v in dict.fromkeys(n.output for n in nodes) if v in known & read]
         raw = {self._inputs[value] for value in self.values if value in self._inputs}

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .diagnosis import NonFiniteError, non_finite
+from ..data.feed import RECORDED_ROWS
+from ..errors import NonFiniteError
+from .diagnosis import non_finite
 
 if TYPE_CHECKING:
     from ..callbacks import CallbackList, ProgressBar
@@ -35,8 +37,6 @@ BatchHook = Callable[[int, Any], None]
 
 # An executor returns to Python this often, for progress, callbacks and Ctrl-C.
 SLICE_SECONDS = 0.1
-# Outputs that are kept between two returns for the metrics that Python computes.
-RECORDED_ROWS = 1 << 14
 
 
 class Part:

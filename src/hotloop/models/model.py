@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -11,11 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import naming, overriding
+from .. import naming, nests, overriding, registry
 from ..console import say
 from ..files.models import model_files
-from ..graph.trace import Value, check_features, flat, in_layer, replay, topological
-from ..layers.base import Layer, check_shape, restructured
+from ..graph import recording
+from ..graph.recording import Effect, Recording
+from ..graph.trace import (
+    Value,
+    active_recorder,
+    calls,
+    check_features,
+    in_layer,
+    recorder_of,
+    replay,
+    topological,
+    values_in,
+)
+from ..layers.base import Layer, check_shape
 from . import structure
 from .order import in_order
 from .summary import as_html, summarize
@@ -88,12 +99,13 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
-        self.input_form: Any = None  # one, a list or a dict, as inputs and outputs were given
+        self.input_form: Any = None  # the nests in which inputs and outputs were given
         self.output_form: Any = None
+        self._effects: list[Effect] = []  # of a `call` of its own
         self._layer_order: list[Layer] | None = None
         if inputs is not None or outputs is not None:
             self._refuse_call()
-            self._connect(inputs, outputs)
+            self._connect(*structure.from_inputs(inputs, outputs))
             self.dtype = self.inputs[0].dtype
             self._layer_order = in_order(self.inputs, self.outputs)
             self._check_connected()
@@ -102,9 +114,22 @@ class Model(Trainer, Layer):
 
     def _connect(self, inputs: Any, outputs: Any) -> None:
         self.inputs, self.outputs = _values("inputs", inputs), _values("outputs", outputs)
-        self.input_form, self.output_form = (
-            dict(given) if isinstance(given, Mapping) else given for given in (inputs, outputs)
-        )
+        self.input_form, self.output_form = inputs, outputs
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What it does besides outputs: variables that layers assign, losses that they add."""
+        if self.records_call:
+            return self._effects
+        found: list[Effect] = []
+        now: dict[Value, Value] = {}  # what calls have assigned, which those behind them read
+        for use in calls(self.outputs, known=self.inputs):
+            for effect in use.effects:
+                (value,) = replay([effect.value], now, keep_layers=True)
+                found.append(Effect(effect.layer, value, effect.variable, effect.training))
+                if effect.variable is not None and effect.variable.symbol is not None:
+                    now[effect.variable.symbol] = value
+        return found
 
     def _refuse_set(self, name: str, value: Any) -> None:
         """As of any layer; NotImplementedError for methods that nothing would call."""
@@ -123,6 +148,11 @@ class Model(Trainer, Layer):
             "Remove it, or derive the class from hotloop.Model, make the layers in __init__, give "
             "super().__init__() no inputs and outputs, and use the layers in call()",
         )
+
+    @property
+    def is_told_by_structure(self) -> bool:
+        """Whether its configuration is that of its layers."""
+        return not self.records_call
 
     @property
     def records_call(self) -> bool:
@@ -270,22 +300,26 @@ class Model(Trainer, Layer):
             If a value was made outside of any layer.
         """
         if self.records_call:
-            return self._own_config()
+            return Layer.get_config(self)
         return structure.model_config(self)
 
-    def _own_config(self) -> dict[str, Any]:
-        """The arguments of a class with a `call` of its own, if they are those of every layer."""
-        parameters = list(inspect.signature(type(self)).parameters.values())
-        known = Layer.get_config(self)
-        unknown = [p.name for p in parameters if p.name not in known and p.kind != p.VAR_KEYWORD]
-        if unknown:
-            raise ValueError(
-                f"{self.describe()} does not say what it was made of: define get_config() so that "
-                f"it returns a dict of the arguments of __init__ ({', '.join(unknown)})"
-            )
-        if any(p.kind == p.VAR_KEYWORD for p in parameters):
-            return known
-        return {p.name: known[p.name] for p in parameters}
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes of its inputs, in their form; None before it is built."""
+        if not self.built or not self.inputs:
+            return None
+        return {"input_shape": self.input_shape}
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, as plain data; None before it was called.
+
+        Files have it. A class whose `compile` takes arguments of its own overrides this, and
+        `compile_from_config`.
+        """
+        return model_files().compile_config(self)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compiles it with what `get_compile_config` said."""
+        model_files().compile_from_config(self, config)
 
     @classmethod
     def from_config(
@@ -308,7 +342,7 @@ class Model(Trainer, Layer):
         9
         """
         if cls.call is not Model.call:
-            return cls(**config)
+            return cls(**registry.arguments(cls, config))
         return structure.model_from_config(config, custom_objects, cls=cls)
 
     def to_json(self, **options: Any) -> str:
@@ -345,22 +379,24 @@ class Model(Trainer, Layer):
     def input_names(self) -> list[str]:
         """The keys of a dict of inputs; otherwise what `Input` was given."""
         form = self.input_form
-        return list(form) if isinstance(form, dict) else [v.name for v in self.inputs]
+        return list(form) if _is_flat_dict(form) else [v.name for v in self.inputs]
 
     @property
     def output_names(self) -> list[str]:
         """The keys of a dict of outputs; otherwise the names of the layers that make them."""
-        if isinstance(self.output_form, dict):
+        if _is_flat_dict(self.output_form):
             return list(self.output_form)
         layers = [v.use[0].layer if v.use else v.layer for v in self.outputs]
         return [layer.name if layer else f"output_{i}" for i, layer in enumerate(layers)]
 
-    def _in_output_form(self, outputs: list[Any]) -> Any:
+    def in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them: one, a list or a dict."""
         form = self.output_form  # `_in_form`, without a call: each call of a model asks
         if isinstance(form, dict):
-            return restructured(form, outputs)
-        return outputs[0] if len(outputs) == 1 else outputs
+            return nests.packed(form, outputs)
+        if len(outputs) == 1:
+            return outputs[0]
+        return _in_form(form, outputs)
 
     def summary(
         self,
@@ -443,20 +479,22 @@ class Model(Trainer, Layer):
         self.built = False  # a build of the class's own may have said that it is
         try:
             inputs = self._inputs_of(input_shape)
-            self._connect(inputs, self._record(inputs))
+            with recording.within(Recording()) as made:
+                self._connect(inputs, self._record(inputs))
+            self._effects = made.effects
             self._check_connected()
             self._check_weights()
         except Exception:
             self.inputs, self.outputs = [], []
             raise
 
-    def _inputs_of(self, shape: Any) -> Any:
-        """Symbolic inputs, in the form of the shapes."""
+    def _inputs_of(self, shape: Any, name: str = "input") -> Any:
+        """Symbolic inputs, in the nest of the shapes."""
         if isinstance(shape, Mapping):
-            return {name: self._input_of(part, name) for name, part in shape.items()}
+            return {key: self._inputs_of(part, str(key)) for key, part in shape.items()}
         if all(d is None or isinstance(d, int | np.integer) for d in shape):
-            return self._input_of(shape, "input")
-        return [self._input_of(part, f"input_{i}") for i, part in enumerate(shape)]
+            return self._input_of(shape, name)
+        return [self._inputs_of(part, f"{name}_{i}") for i, part in enumerate(shape)]
 
     def _input_of(self, shape: Sequence[Any], name: str) -> Value:
         with in_layer(self):
@@ -484,11 +522,11 @@ class Model(Trainer, Layer):
 
     def call(self, x: Any) -> Any:
         if isinstance(x, Mapping):
-            missing = [name for name in self.input_names if name not in x]
+            names = self.input_form if isinstance(self.input_form, Mapping) else self.input_names
+            missing = [str(name) for name in names if name not in x]
             if missing:
                 raise ValueError(f"{self.describe()} needs the inputs {', '.join(missing)} too")
-            x = [x[name] for name in self.input_names]
-        given = _values("x", x)
+        given = _values("x", self.in_order(x))
         if len(given) != len(self.inputs):
             raise ValueError(
                 f"{self.describe()} has {len(self.inputs)} inputs but was called on {len(given)}"
@@ -503,27 +541,61 @@ class Model(Trainer, Layer):
                     f"{self.describe()} expects an input of shape {expected.shape} and dtype "
                     f"{expected.dtype}, got {value.shape} and {value.dtype}"
                 )
-        made = replay(self.outputs, dict(zip(self.inputs, given, strict=True)))
-        return _in_form(self.output_form, made)
+        around = recording.current()
+        assert around is not None
+        mode, effects = around.mode, self.effects
+        if mode.training is not None:
+            effects = [effect for effect in effects if effect.is_in(mode.training)]
+        known = dict(zip(self.inputs, given, strict=True))
+        known |= {v.symbol: now for v, now in around.now.items() if v.symbol is not None}
+        made = replay([*self.outputs, *(effect.value for effect in effects)], known)
+        ends = len(self.outputs)
+        for effect, value in zip(effects, made[ends:], strict=True):
+            way = effect.training if mode.training is None else mode.way
+            around.effects.append(Effect(effect.layer, value, effect.variable, way))
+            if effect.variable is not None:
+                around.now[effect.variable] = value
+        return _in_form(self.output_form, made[:ends])
 
-    def __call__(self, x: Any, training: Any = None) -> Any:
-        """Predicts one batch; on symbolic values, adds this model to a larger one."""
-        if not isinstance(x, np.ndarray):
-            parts = flat(x)
-            if parts and all(isinstance(part, Value) for part in parts):
-                self._check_training(training, symbolic=True)
-                alone = isinstance(x, list | tuple) and len(x) == 1 and not self.records_call
-                return self.extend(x[0] if alone else x)
-        if training is not None:
-            self._check_training(training, symbolic=False)
-        return self.predict_on_batch(x)
+    def in_order(self, x: Any) -> Any:
+        """Inputs, or arrays for them, in a flat list if they are a nest as the model's are."""
+        form = self.input_form
+        if isinstance(form, Value) or not nests.is_nest(x):
+            return x
+        if isinstance(x, Mapping) and not isinstance(form, Mapping):
+            form = dict.fromkeys(self.input_names)
+        found = nests.ordered(form, x)
+        return x if found is None else found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Predicts one batch; on symbolic values, adds this model to a larger one.
+
+        With ``training=True``, it computes what it does in training, as noise.
+        """
+        alone = len(args) == 1 and not kwargs
+        # First what programs that serve do for each request.
+        if alone and args[0].__class__ is np.ndarray and active_recorder() is None:
+            return self._outputs_for(args[0])
+        if args and getattr(args[0], "recorder", None) is not None:
+            return super().__call__(*args, **kwargs)
+        arguments, training = self._arguments(args, kwargs)
+        if (recorder := recorder_of(arguments)) is not None:
+            return recorder.call_layer(self, arguments, training)
+        args, kwargs = arguments
+        if values_in(arguments):
+            if len(args) == 1 and not self.records_call and _is_list_of_one(args[0]):
+                args = tuple(args[0])
+            return self._extended(args, kwargs, training)
+        if len(args) != 1 or kwargs:
+            return super().__call__(*args, **kwargs, training=training)
+        return self._outputs_for(args[0], bool(training))
 
 
 structure.kinds["Model"] = Model
 
 
 def _values(argument: str, given: Any) -> list[Value]:
-    values = list(flat(given))
+    values = list(nests.flat(given))
     for value in values:
         if not isinstance(value, Value):
             raise TypeError(
@@ -535,8 +607,16 @@ def _values(argument: str, given: Any) -> list[Value]:
     return values
 
 
+def _is_flat_dict(form: Any) -> bool:
+    return isinstance(form, Mapping) and not any(map(nests.is_nest, form.values()))
+
+
+def _is_list_of_one(x: Any) -> bool:
+    return isinstance(x, list | tuple) and len(x) == 1
+
+
 def _in_form(form: Any, items: list[Any]) -> Any:
-    """A dict as `form` is; otherwise one thing, or a list of several."""
-    if isinstance(form, dict):
-        return restructured(form, items)
+    """A nest as `form` is; otherwise one thing, or a list of several."""
+    if isinstance(form, Mapping) or any(map(nests.is_nest, form if nests.is_nest(form) else ())):
+        return nests.packed(form, items)
     return items[0] if len(items) == 1 else items

@@ -96,6 +96,7 @@ class Objective:
             v if t.loss_weight == 1 else t.loss_weight * v
             for t, v in zip(self.losses, values, strict=True)
         ]
+        parts += [amount / rows for (kind, _), amount in sum_of.items() if kind == "added"]
         if ("penalty", 0) in sum_of:
             parts.append(sum_of["penalty", 0] / rows)
         found: dict[str, Array] = {"loss": sum(parts[1:], start=parts[0])}
@@ -147,6 +148,30 @@ class Compilation:
             "metrics": self._metrics,
             "weighted_metrics": self._weighted_metrics,
         }
+
+    @property
+    def has_metrics(self) -> bool:
+        return bool(_leaves(self._metrics) or _leaves(self._weighted_metrics))
+
+    def uses(
+        self, names: Sequence[str] | None, y: Sequence[Any], outputs: Sequence[Any], weighted: bool
+    ) -> list[MetricUse]:
+        """The metrics for targets and outputs that have shapes."""
+        names = names or [f"output_{i}" for i in range(len(outputs))]
+        return list(self._uses(names, outputs, y, weighted))
+
+    def losses_for(
+        self, names: Sequence[str] | None, y: Sequence[Any], outputs: Sequence[Any]
+    ) -> list[tuple[Loss, float]]:
+        """The loss and its factor for each output, of targets and outputs that have shapes."""
+        names = names or [f"output_{i}" for i in range(len(outputs))]
+        key = (*names, *(thing.shape for thing in (*y, *outputs)))
+        found = self._losses_of.get(key)
+        if found is None:
+            found = self._losses_of[key] = self._find_losses(outputs, names, y)
+            _forget_oldest(self._losses_of)
+        factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
+        return [(loss, float(factor)) for loss, factor in zip(found, factors, strict=True)]
 
     @property
     def has_loss(self) -> bool:

@@ -56,7 +56,7 @@ class Ready:
         self._running: dict[int, bool] = {}  # by thread
         # Reentrant, so that a thread that comes back into its own run is told and does not wait.
         # None where runs take no turns.
-        self._turns = None if plan.optimizer is None else threading.RLock()
+        self._turns = threading.RLock() if plan.takes_turns else None
         forks.told_of_forks(self)
 
     def alone(self, work: Callable[[Any], Any]) -> Any:
@@ -179,7 +179,8 @@ class Plans:
         """
         if changes is None:
             # A prediction costs little more than the question.
-            changes = _NOTHING if purpose == "predict" else changing(model, purpose)
+            reads = purpose == "predict" and not form.writes
+            changes = _NOTHING if reads else changing(model, purpose)
         # All that decides a plan and its executor. Inputs and outputs, their dtype and lengths are
         # the form's. The number of threads is not among it: an executor heeds it in each run.
         key = (purpose, batch_size, form, objective, changes.key, backends.current())
@@ -193,6 +194,7 @@ class Plans:
             ready = self._kept.get(key)
             if ready is None:
                 self._make_room()
+                training = purpose in ("train", "gradients")
                 plan = build(
                     form.intake.values,
                     form.outputs,
@@ -203,6 +205,9 @@ class Plans:
                     trained=changes.trained,
                     written=changes.written,
                     optimizer=GradientKeeper() if purpose == "gradients" else changes.optimizer,
+                    assigned=form.assigned(training),
+                    added=form.added_losses(training) if objective else (),
+                    counter=model.counter,
                 )
                 self._kept[key] = ready = Ready(model.describe(), plan)
                 self._many = len(self._kept) > KEPT
@@ -240,6 +245,8 @@ class Plans:
                 written=model.changed_weights,
                 # As much work and memory as any other's, but nobody's state is made for it.
                 optimizer=optimizers.SGD(),
+                assigned=form.assigned(training=True),
+                added=form.added_losses(training=True),
             )
         except (TypeError, ValueError):  # it is for fit to say what does not fit
             return None

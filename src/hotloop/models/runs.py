@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..console import say
 from ..data.batches import is_batches
+from ..errors import NonFiniteError
 from . import examples
 from .arrays import ArrayEpochs, Arrays
-from .diagnosis import NonFiniteError, explain
-from .loop import Block, Epoch, Prediction, last, run
+from .diagnosis import explain
+from .loop import Block, last, run
 from .scores import Scores
 from .streaming import Stream, refuse
 
@@ -41,7 +42,7 @@ def evaluate(
         hooks.on_test_begin()
         wanted = hooks.wants_test_batches
         with Scores() as scores:
-            watch = Epoch(
+            watch = task.watch(
                 task,
                 scores,
                 hooks.on_test_batch_begin if wanted else None,
@@ -70,7 +71,7 @@ def predict(
     task.begin()
     hooks.on_predict_begin()
     wanted = hooks.wants_predict_batches
-    watch = Prediction(
+    watch = task.prediction(
         task,
         in_form,
         hooks.on_predict_batch_begin if wanted else None,
@@ -181,7 +182,7 @@ class Training:
         source, hooks = self._source, self._hooks
         wanted = hooks.wants_train_batches
         with Scores() as scores:
-            watch = Epoch(
+            watch = self._task.watch(
                 self._task,
                 scores,
                 hooks.on_train_batch_begin if wanted else None,
@@ -276,8 +277,7 @@ class Validation:
             self._stream = self._stream_of(given, sum(map(self._is_due, epochs)))
             return
         if not isinstance(given, examples.Examples):
-            assert task.compilation is not None
-            given = examples.read_validation(task.model, task.compilation, given)
+            given = examples.read_validation(task, given)
         size = training_batch_size if batch_size is None else batch_size
         self._data = given
         self._size = examples.batch_size(size, given.rows, steps, "validation_steps")

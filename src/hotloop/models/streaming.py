@@ -179,7 +179,7 @@ class Stream:
         """A batch to train on or to evaluate, which is the newest from now on."""
         task = self._task
         with _Naming(batch.number):
-            if batch.y is None:
+            if batch.y is None and not task.own:
                 raise ValueError("expected a tuple (x, y) or (x, y, sample_weight), got x alone")
             data = task.read(batch.x, batch.y, batch.weight)
             data = data.with_class_weights(self._class_weight)
@@ -194,12 +194,16 @@ class Stream:
         if self._changing is None:
             self._changing = plans.changing(task.model, task.purpose)
         size = self._size_for(data.rows)
-        ready = task.ready(data.form, size, objective, self._changing)
+        ready = task.ready_for(data, size, objective, self._changing)
         return Part(ready, data.feed(objective), data, objective)
 
     def _part_of_x(self, batch: Batch) -> Part:
         """A batch to predict for."""
         with _Naming(batch.number):
+            if self._task.own:
+                data = self._task.read(batch.x, None, None)
+                ready = self._task.ready_for(data, data.rows, None)
+                return Part(ready, Feed(data.x, data.rows), data, None)
             arrays, rows, form = read_inputs(self._task.model, batch.x)
         ready = self._task.ready(form, self._size_for(rows), None)
         return Part(ready, Feed(arrays, rows), Examples(arrays, [], None, rows, form), None)

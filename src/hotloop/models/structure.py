@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from .. import layers as builtin
-from .. import naming
-from ..graph.trace import Use, Value, calls, flat
-from ..layers.base import Layer, restructured
+from .. import naming, nests, registry
+from ..graph.recording import Effect
+from ..graph.trace import Use, Value, calls, replayed, values_in
+from ..layers.base import Layer
 from ..layers.input import InputLayer
 from .trainer import Trainer
 
@@ -43,13 +44,20 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
     With `with_draws`, it will draw the same random numbers too, seed or not.
     """
     described: Config = {"class_name": type(layer).__name__}
+    registered = registry.get_registered_name(type(layer))
+    if registered != described["class_name"]:
+        described["registered_name"] = registered
     if is_model(layer) and not layer.records_call:
         return described | {"config": model_config(layer, with_draws=with_draws)}
-    config = layer.get_config()
+    config = dict(layer.get_config())
+    if "name" not in config:  # as a class of the user's own may say
+        described["name"] = layer.name
     if with_draws and layer.random_key is not None:
         config["seed"] = layer.random_key
     if is_model(layer) and layer.built:
-        described["input_shape"] = restructured(layer.input_form, [v.shape for v in layer.inputs])
+        described["input_shape"] = nests.mapped(lambda value: value.shape, layer.input_form)
+    elif layer.says_how_to_build and (build := layer.get_build_config()):
+        described["build_config"] = build
     if with_draws and (keys := [part.random_key for part in layer.drawing_parts()]):
         described["random_keys"] = keys
     return described | {"config": config}
@@ -68,19 +76,41 @@ def layer_from_config(config: Mapping[str, Any], custom_objects: Classes | None 
             "the configuration of a layer needs the keys 'class_name' and 'config', got "
             f"{sorted(config) if isinstance(config, Mapping) else config!r}"
         )
-    own = {name: getattr(builtin, name) for name in builtin.__all__}
-    known: dict[str, Any] = {
-        name: thing for name, thing in (own | kinds).items() if isinstance(thing, type)
-    }
-    cls = naming.lookup("layer", config["class_name"], known | dict(custom_objects or {}))
-    if issubclass(cls, Trainer) and cls.call is kinds["Model"].call:
-        return model_from_config(config["config"], custom_objects, cls=cls)
-    layer: Layer = cls.from_config(dict(config["config"]))
+    with registry.CustomObjectScope(custom_objects):
+        return _layer(config)
+
+
+def _layer(config: Mapping[str, Any]) -> Layer:
+    """A new layer, or model, of classes that are hotloop's or registered."""
+    cls: Any = registry.named_in(config) or _built_in_class(config["class_name"])
+    if not (isinstance(cls, type) and issubclass(cls, Layer)):
+        raise ValueError(f"{config['class_name']} is {cls!r}, and no class of layers")
+    if issubclass(cls, kinds["Model"]) and cls.call is kinds["Model"].call:
+        return model_from_config(config["config"], cls=cls)
+    layer = cls.from_config(dict(config["config"]))
+    if "name" in config:
+        layer.name = config["name"]
     for part, key in zip(layer.drawing_parts(), config.get("random_keys", ()), strict=False):
         part.random_key = key
     if "input_shape" in config:
         layer.build(config["input_shape"])
+    elif "build_config" in config and not layer.built:
+        layer.build_from_config(config["build_config"])
     return layer
+
+
+def _built_in_class(name: Any) -> Any:
+    own = {name: getattr(builtin, name) for name in builtin.__all__} | kinds
+    known = {name: thing for name, thing in own.items() if isinstance(thing, type)}
+    try:
+        return naming.lookup("layer", name, known)
+    except ValueError as error:
+        raise ValueError(f"{error}. One of your own: {registry.HOW_TO_NAME}") from None
+
+
+def name_of(entry: Mapping[str, Any]) -> Any:
+    """The name of the layer that a configuration is of."""
+    return entry["config"].get("name") or entry.get("name")
 
 
 def model_config(model: Model, *, with_draws: bool = False) -> Config:
@@ -141,10 +171,12 @@ def model_from_config(
         for layer in config["layers"]:
             chain.add(make(layer))
         return chain
-    made = {layer["config"]["name"]: layer for layer in config["layers"]}
+    made = {name_of(layer): layer for layer in config["layers"]}
     new: dict[str, Layer] = {}
     values: list[list[Value]] = []
-    given = dict(zip((call for call, _ in flat(config["inputs"])), inputs or (), strict=False))
+    given = dict(
+        zip((call for call, _ in _references(config["inputs"])), inputs or (), strict=False)
+    )
     for number, call in enumerate(config["calls"]):
         if call["layer"] not in new:
             new[call["layer"]] = make(made[call["layer"]])
@@ -153,10 +185,10 @@ def model_from_config(
             values.append([given.get(number, layer.output)])
             continue
         read = [values[maker][output] for maker, output in call["inputs"]]
-        y = layer(read if call["list"] else read[0])
-        values.append(list(y) if isinstance(y, list | tuple) else [y])
+        args, kwargs = _arguments(call, read)
+        values.append([*values_in(layer(*args, **kwargs))])
     first, last = (
-        restructured(config[key], [values[call][i] for call, i in flat(config[key])])
+        _of_references(config[key], lambda call, i: values[call][i])
         for key in ("inputs", "outputs")
     )
     return (cls or kinds["Model"])(first, last, name=name, trainable=trainable)
@@ -192,7 +224,7 @@ def clone_model(
     layers = {layer.name: layer for layer in model.layers}
 
     def make(config: Config) -> Layer:
-        layer = layers[config["config"]["name"]]
+        layer = layers[name_of(config)]
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
         return layer_from_config(config, {type(layer).__name__: type(layer)})
@@ -224,9 +256,9 @@ class Calls:
         for value in model.inputs:
             if not isinstance(value.layer, InputLayer):
                 raise ValueError(f"{model.describe()}: its inputs must be made by Input")
-            self._add(value, value.layer, [], several=False)
+            self._add(value, value.layer, [], list=False)
         for use in calls(model.outputs, known=model.inputs):
-            self._add(use, use.layer, list(use.inputs), several=use.several)
+            self._add(use, use.layer, list(use.inputs), **_form_of(use))
 
     def reference(self, value: Value) -> list[int]:
         """How calls name a value."""
@@ -244,10 +276,122 @@ class Calls:
     def references(self, form: Any, values: Sequence[Value]) -> Any:
         """Those of a model's inputs or outputs; by name if they are."""
         found = [self.reference(value) for value in values]
-        return restructured(form, found) if isinstance(form, dict) else found
+        plain = isinstance(form, Value) or (
+            isinstance(form, list | tuple) and not any(map(nests.is_nest, form))
+        )
+        return found if plain else nests.packed(form, found)
 
-    def _add(self, key: Use | Value, layer: Layer, read: list[Value], several: bool) -> None:
+    def _add(self, key: Use | Value, layer: Layer, read: list[Value], **form: Any) -> None:
         inputs = [self.reference(value) for value in read]
         self._numbers[key] = len(self.calls)
-        self.calls.append({"layer": layer.name, "inputs": inputs, "list": several})
+        self.calls.append({"layer": layer.name, "inputs": inputs} | form)
         self.inputs.append(read)
+
+
+_INPUT = {"input": True}  # stands for a value among arguments
+
+
+def _form_of(use: Use) -> Config:
+    """How a layer was called: on one value, on a list of them, or with other arguments."""
+    args, kwargs = use.arguments
+    if len(args) == 1 and not kwargs and use.training is None:
+        if isinstance(args[0], Value):
+            return {"list": False}
+        if isinstance(args[0], list | tuple) and len(use.inputs) == len(args[0]):
+            return {"list": True}
+    args, kwargs = nests.mapped(
+        lambda leaf: _Input() if isinstance(leaf, Value) else leaf, (args, kwargs)
+    )
+    if use.training is not None:
+        kwargs = kwargs | {"training": use.training}
+    return {"list": False, "arguments": [_plain(args), _plain(kwargs)]}
+
+
+class _Input:
+    """A value among arguments, before it is written down."""
+
+
+def _plain(nest: Any) -> Any:
+    """Arguments as JSON has them."""
+    if isinstance(nest, _Input):
+        return dict(_INPUT)
+    if isinstance(nest, Mapping):
+        return {name: _plain(part) for name, part in nest.items()}
+    return [_plain(part) for part in nest] if isinstance(nest, list | tuple) else nest
+
+
+def _arguments(call: Config, read: list[Value]) -> tuple[list[Any], dict[str, Any]]:
+    """What a layer is called with, of a call and the values that it reads."""
+    if "arguments" not in call:
+        return [read if call["list"] else read[0]], {}
+    rest = iter(read)
+
+    def filled(nest: Any) -> Any:
+        if nest == _INPUT:
+            return next(rest)
+        if isinstance(nest, Mapping):
+            return {name: filled(part) for name, part in nest.items()}
+        return [filled(part) for part in nest] if isinstance(nest, list | tuple) else nest
+
+    args, kwargs = call["arguments"]
+    return filled(args), filled(kwargs)
+
+
+def _is_reference(thing: Any) -> bool:
+    return (
+        isinstance(thing, list | tuple)
+        and len(thing) == 2
+        and all(isinstance(part, int) for part in thing)
+    )
+
+
+def _of_references(nest: Any, of: Callable[[int, int], Any]) -> Any:
+    """A nest of what a function makes of each reference."""
+    if _is_reference(nest):
+        return of(*nest)
+    if isinstance(nest, Mapping):
+        return {name: _of_references(part, of) for name, part in nest.items()}
+    return [_of_references(part, of) for part in nest]
+
+
+def _references(nest: Any) -> list[Any]:
+    """The references in a nest, in order."""
+    found: list[Any] = []
+    _of_references(nest, lambda call, output: found.append([call, output]))
+    return found
+
+
+def from_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """A model's inputs and outputs, beginning with inputs of its own where values are given.
+
+    What other layers make may be an input too: the layers behind it are then used once more, on an
+    `Input` of that shape.
+    """
+    given = [value for value in values_in(inputs) if not isinstance(value.layer, InputLayer)]
+    if not given:
+        return inputs, outputs
+    new: dict[Value, Value] = {}
+    for value in given:
+        layer = InputLayer(value.shape[1:], dtype=value.dtype)
+        new[value] = layer.output
+    same = {value: value for value in values_in(inputs) if value not in new}
+    ends = values_in(outputs)
+    uses = calls(ends, known=[*new, *same])
+    effects = [effect.value for use in uses for effect in use.effects]
+    made = replayed([*ends, *effects], new | same, keep_layers=True)
+    for use in uses:
+        if not any(value in made for value in use.outputs):
+            continue
+        args, kwargs = nests.mapped(
+            lambda leaf: made.get(leaf, leaf) if isinstance(leaf, Value) else leaf, use.arguments
+        )
+        again = Use(use.layer, args, kwargs, use.training)
+        again.makes([made.get(value, value) for value in use.outputs])
+        again.effects = [
+            Effect(e.layer, made.get(e.value, e.value), e.variable, e.training) for e in use.effects
+        ]
+    first, last = (
+        nests.mapped(lambda leaf: made.get(leaf, leaf) if isinstance(leaf, Value) else leaf, nest)
+        for nest in (inputs, outputs)
+    )
+    return first, last

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import examples
-from .loop import Part
+from .loop import Epoch, Part, Prediction
 from .plans import rounded_up
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Task:
         Whether a callback or another thread has ended it.
     """
 
+    own = False  # whether a method of the model's own does it
+
     def __init__(
         self,
         model: Trainable,
@@ -70,8 +72,18 @@ class Task:
         """A checked batch with the plan for it."""
         data = self.read(x, y, weight).with_class_weights(class_weight)
         objective = self.objective(data)
-        ready = self.ready(data.form, rounded_up(data.rows), objective)
+        ready = self.ready_for(data, rounded_up(data.rows), objective)
         return Part(ready, data.feed(objective), data, objective)
+
+    def read_inputs(self, x: Any) -> Examples:
+        """Checked examples to predict for."""
+        arrays, rows, form = examples.read_inputs(self.model, x)
+        return examples.Examples(arrays, [], None, rows, form)
+
+    @property
+    def in_form(self) -> Callable[[list[Any]], Any]:
+        """What makes of a list of outputs what the model returns."""
+        return self.model.in_output_form
 
     def objective(self, data: Examples) -> Objective:
         """Losses and metrics for such examples."""
@@ -87,6 +99,24 @@ class Task:
     ) -> Ready:
         """The plan as layers and optimizer are now, or were when there were these `changes`."""
         return self.plans.ready(self.model, form, self.purpose, batch_size, objective, changes)
+
+    def ready_for(
+        self,
+        data: Examples,
+        batch_size: int,
+        objective: Objective | None,
+        changes: Changing | None = None,
+    ) -> Ready:
+        """The same, for examples."""
+        return self.ready(data.form, batch_size, objective, changes)
+
+    def watch(self, *arguments: Any) -> Epoch:
+        """What watches the batches of an epoch: see `Epoch`."""
+        return Epoch(*arguments)
+
+    def prediction(self, *arguments: Any) -> Prediction:
+        """What watches the batches of a prediction: see `Prediction`."""
+        return Prediction(*arguments)
 
     def begin(self) -> None:
         """From now on it can be stopped."""

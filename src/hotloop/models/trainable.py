@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..callbacks import History
+    from ..graph.recording import Effect
     from ..graph.trace import Value
     from ..layers.base import Layer
     from ..optimizers import Optimizer
+    from ..random import Counter
     from ..variables import Variable
     from .forms import Forms
 
@@ -26,11 +28,22 @@ if TYPE_CHECKING:
         stop_evaluating: bool
         stop_predicting: bool
         build: Callable[[Any], None]
+        in_order: Callable[[Any], Any]
         describe: Callable[[], str]
         drawing_parts: Callable[[], list[Layer]]
+        counter: Counter
+        in_output_form: Callable[[list[Any]], Any]
+        own_steps: dict[str, Any]
+        overrides: Callable[[str], bool]
+        reset_metrics: Callable[[], None]
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
         @property
         def records_call(self) -> bool: ...
+
+        @property
+        def effects(self) -> list[Effect]: ...
 
         @property
         def forms(self) -> Forms: ...

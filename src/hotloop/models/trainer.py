@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from .. import callbacks, optimizers, overriding
 from ..data.batches import is_batches
 from ..data.feed import Feed
-from ..metrics import Metric
 from ..optimizers.gradient_keeper import GradientKeeper
 from ..optimizers.optimizer import UPDATE_ADVICE
-from . import examples
+from . import examples, own_steps
 from .arrays import ArrayEpochs, Arrays
 from .diagnosis import non_finite
-from .examples import Examples
 from .forms import Forms
-from .loop import NO_SUMS, Epoch, Part, run
+from .loop import NO_SUMS, Part, run
 from .objective import Compilation, Objective, by_slot
+from .own_steps import OwnObjective, task_for
 from .plans import Plans, rounded_up
 from .resumption import resumption
 from .runs import Training, Validation, evaluate, predict
 from .scores import Scores
+from .step_methods import StepMethods
 from .streaming import Stream, refuse
 from .task import Task
 
@@ -36,34 +36,21 @@ if TYPE_CHECKING:
     from ..graph.trace import Value
     from ..optimizers import Optimizer
     from ..profiling import Profile
-    from .trainable import Trainable
-else:
-    Trainable = object
 
 Array = NDArray[Any]
 
-# What Keras asks a model for loss and metrics by.
-_OF_OBJECTIVE = (
-    "compute_loss",
-    "compute_metrics",
+# What Keras asks a model for, and nothing here does.
+_NOT_CALLED = (
     "compute_loss_and_updates",
-    "get_metrics_result",
-    "metrics",
+    "make_predict_function",
+    "make_test_function",
+    "make_train_function",
+    "stateless_compute_loss",
 )
-# And by what it predicts.
-_PREDICTS = ("predict_step", "make_predict_function")
-# All that Keras asks a model for while it trains, evaluates or predicts.
-NOT_CALLED = frozenset(
-    [
-        *("train_step", "test_step", "make_train_function", "make_test_function"),
-        *_PREDICTS,
-        *_OF_OBJECTIVE,
-    ]
-)
+NOT_CALLED = frozenset(_NOT_CALLED)
 OVERRIDING_ADVICE = (
-    "Remove it, and say what it does with compile(loss=..., metrics=...) and callbacks, in a class "
-    "derived from Model that makes its layers in __init__ and has a call(), or in a loop of "
-    "loss_and_gradients() and optimizer.apply()"
+    "Remove it, and say what it does in train_step(), test_step(), predict_step() or "
+    "compute_loss(), which take tensors and may use hotloop.GradientTape"
 )
 
 
@@ -82,7 +69,7 @@ class _AtWork:
         self._running.remove(self._method)
 
 
-class Trainer(Trainable):
+class Trainer(StepMethods):
     """What a model can do once it is compiled."""
 
     def __init__(self) -> None:
@@ -96,8 +83,9 @@ class Trainer(Trainable):
         self._forms: Forms | None = None
         self._forms_made: dict[tuple[Value, ...], Forms] = {}
         self._plans = Plans()
+        self.own_steps: dict[str, Any] = {}  # what calls the class's own train_step and its like
 
-    def _in_output_form(self, outputs: list[Any]) -> Any:
+    def in_output_form(self, outputs: list[Any]) -> Any:
         """One thing for each output, as the model gives them."""
         raise NotImplementedError
 
@@ -156,6 +144,7 @@ class Trainer(Trainable):
         compilation = Compilation(loss, loss_weights, metrics, weighted_metrics)
         self.optimizer, self._compilation = optimizers.get(optimizer), compilation
         self._plans.forget()
+        self.own_steps.clear()
 
     def compile_arguments(self) -> dict[str, Any] | None:
         """The losses and metrics that `compile` was given; None before it was called."""
@@ -170,18 +159,17 @@ class Trainer(Trainable):
         overriding.refuse_in_class(type(self), f"{method}()", names, OVERRIDING_ADVICE)
 
     def _require_compiled(self, method: str) -> Compilation:
-        steps = ("train_step", "make_train_function")
-        if method in ("evaluate", "test_on_batch"):
-            steps = ("test_step", "make_test_function")
-        elif self._optimizer is not None and method != "loss_and_gradients":
+        evaluates = method in ("evaluate", "test_on_batch")
+        own = self.overrides("evaluate" if evaluates else "train")
+        if not (evaluates or own or self._optimizer is None or method == "loss_and_gradients"):
             overriding.refuse(self._optimizer, f"{method}()", ("apply",), UPDATE_ADVICE)
-        self._refuse_overridden(method, *steps, *_OF_OBJECTIVE)
+        self._refuse_overridden(method, *_NOT_CALLED)
         if self._compilation is None:
             raise ValueError(
                 f"{self.describe()} must be compiled before {method}(): call "
                 "model.compile(optimizer=..., loss=...) first"
             )
-        if not self._compilation.has_loss:
+        if not (own or self._compilation.has_loss):
             raise ValueError(
                 f"{self.describe()} was compiled without a loss, so {method}() has nothing to "
                 "compute; pass loss=... to compile()"
@@ -273,12 +261,11 @@ class Trainer(Trainable):
         examples.check_count("epochs", epochs, 1)
         examples.check_count("initial_epoch", initial_epoch, 0)
         planned = range(initial_epoch, epochs)
-        task = Task(self, self._plans, "train", compilation)
+        task = task_for(self, self._plans, "train", compilation)
 
         def validation(given: Any) -> Validation | None:
             if given is None:
                 return None
-            self._refuse_overridden("fit", "test_step", "make_test_function")
             return Validation(
                 task.to("evaluate"), given, validation_batch_size, batch_size, validation_steps,
                 validation_freq, planned,
@@ -300,7 +287,9 @@ class Trainer(Trainable):
         else:
             data = task.read(x, y, sample_weight)
             if validation_split and validation_data is None:
-                data, validation_data = data.split(validation_split)
+                data, validation_data = own_steps.for_task(
+                    task.to("evaluate"), *data.split(validation_split)
+                )
             validate = validation(validation_data)
             data = data.with_class_weights(class_weight)
             source = ArrayEpochs(task, data, batch_size, steps_per_epoch, shuffle)
@@ -351,7 +340,8 @@ class Trainer(Trainable):
         ValueError
             For data that do not fit the model or each other.
         """
-        task = Task(self, self._plans, "evaluate", self._require_compiled("evaluate"))
+        compilation = self._require_compiled("evaluate")
+        task = task_for(self, self._plans, "evaluate", compilation)
         source: Arrays | Stream
         if is_batches(x):
             refuse(y=y, sample_weight=sample_weight, batch_size=batch_size)
@@ -366,7 +356,6 @@ class Trainer(Trainable):
             bar.close()
         if not done:
             raise ValueError("x gave no batches")
-        assert source.objective is not None
         return logs if return_dict else _in_order(source.objective, logs)
 
     def predict(
@@ -402,18 +391,17 @@ class Trainer(Trainable):
         ValueError
             For examples that do not have the model's input shape.
         """
-        self._refuse_overridden("predict", *_PREDICTS)
-        task = Task(self, self._plans, "predict")
+        self._refuse_overridden("predict", *_NOT_CALLED)
+        task = task_for(self, self._plans, "predict", None)
         source: Arrays | Stream
         if is_batches(x):
             refuse(batch_size=batch_size)
             source = Stream(task, x, steps)
         else:
-            arrays, rows, form = examples.read_inputs(self, x)
-            source = Arrays(task, Examples(arrays, [], None, rows, form), batch_size, steps)
+            source = Arrays(task, task.read_inputs(x), batch_size, steps)
         hooks, bar = self._callbacks(callbacks, verbose, None, source.steps)
         with _AtWork(self._running, "predict"):
-            return predict(task, source, self._in_output_form, hooks, bar)
+            return predict(task, source, task.in_form, hooks, bar)
 
     # -- single batches ---------------------------------------------------------
 
@@ -426,25 +414,35 @@ class Trainer(Trainable):
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns what `evaluate` returns, before the step."""
-        task = Task(self, self._plans, "train", self._require_compiled("train_on_batch"))
+        compilation = self._require_compiled("train_on_batch")
+        task = task_for(self, self._plans, "train", compilation)
         return _on_batch(task, task.part(x, y, sample_weight, class_weight), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Loss and metrics of one batch."""
-        task = Task(self, self._plans, "evaluate", self._require_compiled("test_on_batch"))
+        compilation = self._require_compiled("test_on_batch")
+        task = task_for(self, self._plans, "evaluate", compilation)
         return _on_batch(task, task.part(x, y, sample_weight), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
         # Not by `_refuse_overridden`: one call less, as this takes microseconds.
-        overriding.refuse_in_class(type(self), "predict_on_batch()", _PREDICTS, OVERRIDING_ADVICE)
+        overriding.refuse_in_class(type(self), "predict_on_batch()", _NOT_CALLED, OVERRIDING_ADVICE)
+        if self.overrides("predict"):
+            return own_steps.predict_batch(self, x)
+        return self._outputs_for(x)
+
+    def _outputs_for(self, x: Any, training: bool = False) -> Any:
+        """What a call makes of one batch, whatever `predict_step` does."""
         arrays, rows, form = examples.read_inputs(self, x)
+        if training:
+            form = form.in_training()
         ready = self._plans.ready(self, form, "predict", rounded_up(rows))
         outs = [np.empty((rows, *v.dims), v.dtype) for v in form.outputs]
         ready.alone(methodcaller("run", Feed(arrays, rows), 0, 1, NO_SUMS, outputs=outs))
-        return self._in_output_form(outs)
+        return self.in_output_form(outs)
 
     def loss_and_gradients(
         self,
@@ -588,13 +586,6 @@ class Trainer(Trainable):
         return _names(self._compilation.newest)
 
     @property
-    def metrics(self) -> list[Metric]:
-        """The metrics given to `compile`, output by output, once data were seen."""
-        if self._compilation is None or self._compilation.newest is None:
-            return []
-        return [use.metric for use in self._compilation.newest.metrics]
-
-    @property
     def forms(self) -> Forms:
         """What it computes, for examples of each shape."""
         forms = self._forms
@@ -622,10 +613,9 @@ class Trainer(Trainable):
 def _on_batch(task: Task, part: Part, return_dict: bool) -> Any:
     """Loss and metrics of a batch, which is run."""
     with Scores() as scores:
-        watch = Epoch(task, scores)
+        watch = task.watch(task, scores)
         run((part,), watch)
         logs = watch.logs()
-    assert part.objective is not None
     return logs if return_dict else _in_order(part.objective, logs)
 
 
@@ -637,7 +627,10 @@ def _names(objective: Objective) -> list[str]:
     return ["loss", *objective.loss_names, *sorted(metrics)]
 
 
-def _in_order(objective: Objective, logs: Mapping[str, Any]) -> Any:
+def _in_order(objective: Objective | None, logs: Mapping[str, Any]) -> Any:
     """The loss, or a list of the loss and the metrics in the order of compile."""
-    names = _names(objective)
+    assert objective is not None
+    names = list(logs) if isinstance(objective, OwnObjective) else _names(objective)
+    if len(names) == 1:
+        return logs[names[0]]
     return [logs[name] for name in names] if len(names) > 1 else logs["loss"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import naming
+from ..doors import door
+from ..files.models import deserialized, serialized
 from . import schedules
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -39,8 +41,10 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "ScheduleFreeAdamW",
+    "deserialize",
     "get",
     "schedules",
+    "serialize",
 ]
 
 _BY_NAME: dict[str, type[Optimizer]] = {
@@ -84,3 +88,24 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Op
             f"an optimizer must be a name or a hotloop.optimizers.Optimizer, not {identifier!r}"
         )
     return found
+
+
+def serialize(optimizer: Any) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal object."""
+    return serialized(optimizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `serialize` described, here or in Keras: as `get`.
+
+    Parameters
+    ----------
+    config : dict or str
+    custom_objects : mapping of str to class or function, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(config, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

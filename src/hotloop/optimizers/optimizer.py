@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, naming, overriding
+from .. import backends, naming, overriding, registry
+from ..console import warn_user
 from ..variables import Variable
 from . import schedules
 from .schedules import LearningRateSchedule
@@ -45,7 +46,7 @@ UPDATE_ADVICE = (
 )
 
 
-class Optimizer:
+class Optimizer(registry.Configured):
     """An update rule of the core, its hyper-parameters, and its state for each weight.
 
     Settings may be changed later, as ``optimizer.clipnorm = 1.0``: a `fit` heeds them from its next
@@ -440,6 +441,12 @@ class Optimizer:
         from .application import Application  # which needs plans
 
         pairs = list(zip(weights, gradients, strict=True))
+        if any(gradient is None for _, gradient in pairs):
+            pairs = self._with_gradients(pairs)
+        recorder = next((r for _, g in pairs if (r := getattr(g, "recorder", None))), None)
+        if recorder is not None:
+            recorder.apply(self, [g for _, g in pairs], [w for w, _ in pairs])
+            return
         for weight, gradient in pairs:
             if np.shape(gradient) != weight.shape:
                 raise ValueError(
@@ -450,6 +457,39 @@ class Optimizer:
         if self._applied[0] != key:
             self._applied = (key, Application([weight for weight, _ in pairs], self))
         self._applied[1].run([gradient for _, gradient in pairs])
+
+    def _with_gradients(self, pairs: list[tuple[Variable, Any]]) -> list[tuple[Variable, Any]]:
+        """Those of the pairs that have a gradient, if any has; says which have none."""
+        without = [weight.path for weight, gradient in pairs if gradient is None]
+        if len(without) == len(pairs):
+            raise ValueError(
+                f"{type(self).__name__}: no weight has a gradient: does the loss depend on "
+                f"{', '.join(without)}, and was it computed within the tape?"
+            )
+        warn_user(f"{type(self).__name__}: no gradient for {', '.join(without)}; they stay")
+        return [pair for pair in pairs if pair[1] is not None]
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
+        """The same, of pairs of a gradient and its weight.
+
+        Parameters
+        ----------
+        grads_and_vars : iterable of (array-like, Variable)
+
+        Examples
+        --------
+        >>> from hotloop.optimizers import SGD
+        >>> from hotloop.variables import Variable
+        >>> w = Variable([1.0, 2.0])
+        >>> SGD(learning_rate=0.5).apply_gradients([([1.0, 1.0], w)])
+        >>> w.numpy()
+        array([0.5, 1.5])
+        """
+        gradients, weights = [], []
+        for gradient, weight in grads_and_vars:
+            gradients.append(gradient)
+            weights.append(weight)
+        self.apply(gradients, weights)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy: without its arrays, which belong to the weights of one model."""
@@ -462,10 +502,6 @@ class Optimizer:
 
     def _config(self) -> dict[str, Any]:
         return {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} learning_rate={self.learning_rate}>"

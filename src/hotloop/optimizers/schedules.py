@@ -7,15 +7,19 @@ array of them: the compiled core asks for the rates of many steps at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import naming, registry
+from ..doors import door
+from ..files.models import deserialized, serialized
+
 Rates = NDArray[np.float64]
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(registry.Configured):
     """Base of all schedules; a subclass defines `rate`.
 
     Examples
@@ -39,11 +43,7 @@ class LearningRateSchedule:
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs to make the same schedule."""
-        raise NotImplementedError(f"the schedule {type(self).__name__} has no get_config()")
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> LearningRateSchedule:
-        return cls(**config)
+        return {}
 
     def _at_least(self, low: float, **arguments: float) -> None:
         """Raises ValueError unless these are numbers of at least `low`."""
@@ -395,3 +395,26 @@ BY_NAME: dict[str, type[LearningRateSchedule]] = {
 def _cosine(share: Rates, alpha: float, peak: Any = 1.0) -> Any:
     """From (1 - alpha) * peak + alpha at share 0 down to alpha at share 1."""
     return (1 - alpha) * peak * (1 + np.cos(np.pi * share)) / 2 + alpha
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
+    """Plain data in Keras's form, of which `deserialize` makes an equal schedule."""
+    return serialized(learning_rate_schedule)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The schedule that `serialize` described, here or in Keras.
+
+    Parameters
+    ----------
+    config : dict
+    custom_objects : mapping of str to class, optional
+        Those of your own that are not registered.
+    """
+    return deserialized(
+        config, custom_objects, lambda one: naming.instantiate("schedule", one, BY_NAME)
+    )
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -1,17 +1,25 @@
-"""The calls that `hotloop profile` times: every op of the backends, on a range of shapes."""
+"""The calls that `hotloop profile` times: every op of the backends, on a range of shapes.
+
+Here is what an op's record does not say: shapes that are typical of it, the numbers that it needs,
+and how many operations an element takes. An op that stands in no family here has a case too, made
+from its record and its reference (`_of_record`).
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..backends.formulas import ACTIVATIONS, FOCAL_LOSSES, LOSSES, OPTIMIZERS
 from ..backends.numpy import MERGES, WHOLE_UPDATES, Array, WholeUpdate, newton_schulz_flops
-from ..graph.op import OPS
+from ..backends.numpy import OPS as REFERENCE
+from ..graph.op import OPS, Op
 from ..graph.trace import Value, emit
 
 Shape = tuple[int, ...]
@@ -109,6 +117,13 @@ class Arrays:
     def one_hot(self, rows: int, classes: int) -> Array:
         """1 in the column of each row's class."""
         return np.eye(classes, dtype=self.dtype)[self.labels(rows, classes)]
+
+    def of(self, kind: str, first: str, *shape: int) -> Array:
+        """What a record calls so among its inputs; `first` is what it calls the first one."""
+        kind = first if kind == "same" else kind
+        if kind in ("float", "any"):
+            return self.normal(*shape)
+        return self.random.integers(0, 2, shape).astype(kind)
 
     def empty(self, *shape: int) -> Array:
         """An output, its memory in place."""
@@ -666,4 +681,51 @@ def _kernels() -> Iterator[Kernel]:
         yield from family()
 
 
-KERNELS: Mapping[str, Kernel] = {kernel.name: kernel for kernel in _kernels()}
+# ------------------------------------------------------------------------ all other ops
+
+
+def _of_record(op: Op, shape: Shape, new: Arrays) -> Call:
+    """A call on arrays of this shape: as many as the reference takes, with the numbers of the
+    record's dtypes, each option as the reference has it by default or `_OPTIONS` says.
+
+    Operations are those that the record counts, or one for each element.
+    """
+    parameters = inspect.signature(REFERENCE[op.name]).parameters.values()
+    n_inputs = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+    options = {
+        p.name: _OPTIONS.get(p.name, p.default)
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in op.outputs
+    }
+    kinds = [op.takes[min(i, len(op.takes) - 1)] for i in range(n_inputs)]
+    given = [new.of(kind, kinds[0], *shape) for kind in kinds]
+    values = [Value(array.shape[1:], str(array.dtype)) for array in given]
+    made = emit(op, *values, **options)
+    rows = shape[0]
+    written: dict[str, Any] = {
+        name: np.zeros((rows, *value.dims) if value.batched else value.dims, value.dtype)
+        for name, value in zip(op.outputs, made, strict=True)
+    }
+    node = made[0].node
+    assert node is not None
+    most = max(array.size for array in (*given, *written.values()))
+    return _call(rows * op.flops(node) or most, *given, **written, **options)
+
+
+# Options that no reference has a default for.
+_OPTIONS = {"axis": -2}
+
+
+def _others(known: Iterable[str]) -> Iterator[Kernel]:
+    """Those whose records do not say why they have no case."""
+    for op in OPS.values():
+        if op.name in REFERENCE and op.name not in known and "profile" not in op.why_not:
+            yield Kernel(op.name, "others", _WORDS, partial(_of_record, op))
+
+
+def _all() -> dict[str, Kernel]:
+    known = {kernel.name: kernel for kernel in _kernels()}
+    return known | {kernel.name: kernel for kernel in _others(known)}
+
+
+KERNELS: Mapping[str, Kernel] = _all()

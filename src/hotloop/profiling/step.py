@@ -25,13 +25,11 @@ from numpy.typing import NDArray
 from .. import backends, notebook
 from ..backends import own
 from ..backends.interpreter import Interpreter
-from ..data.feed import Feed
+from ..data.feed import BLOCK_ROWS, RECORDED_ROWS, Feed
+from ..errors import NonFiniteError
 from ..files.whole import text_written_whole
 from ..graph.plan import Plan
 from ..graph.trace import Node, Value
-from ..models.arrays import BLOCK_ROWS
-from ..models.diagnosis import NonFiniteError
-from ..models.loop import RECORDED_ROWS
 from ..random import orders
 from .busy import Busyness, Watch
 

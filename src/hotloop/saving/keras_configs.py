@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import config as settings
-from .. import naming
+from .. import naming, registry
 from ..layers.base import Layer
 
 Config = dict[str, Any]
-Classes = Mapping[str, type[Layer]]
 
 # Keras's modules whose classes configurations name, and hotloop's that have the same names.
 _MODULES = {
+    "keras.activations": "hotloop.activations",
     "keras.constraints": "hotloop.constraints",
     "keras.initializers": "hotloop.initializers",
     "keras.layers": "hotloop.layers",
@@ -57,7 +57,7 @@ def is_of_keras(entry: Any) -> bool:
 def places(entry: Config, path: str = "") -> Iterator[tuple[str, Config]]:
     """What ``config.json`` says of each layer in a model, with its place in the file's assets."""
     used: Counter[str] = Counter()
-    for one in entry["config"]["layers"]:
+    for one in entry["config"].get("layers", ()):
         if one["class_name"] == "InputLayer" and "inbound_nodes" not in one:
             continue  # a Sequential's, which Keras lists but does not count
         kind = naming.snake_case(one["class_name"])
@@ -68,23 +68,56 @@ def places(entry: Config, path: str = "") -> Iterator[tuple[str, Config]]:
             yield from places(one, f"{place}/")
 
 
+def module_of(entry: Mapping[str, Any]) -> Any:
+    """Hotloop's module that has the class or function of a configuration; None if none has it."""
+    name = entry["config"] if entry["class_name"] == "function" else entry["class_name"]
+    public = _public(entry.get("module") or "")
+    for module in [public] if public in _MODULES else _MODULES:
+        found = importlib.import_module(_MODULES[module])
+        if isinstance(name, str) and name in getattr(found, "__all__", vars(found)):
+            return found
+    return None
+
+
 class Translation:
     """Makes hotloop's configurations of Keras's."""
 
-    def __init__(self, custom_objects: Classes) -> None:
-        self._custom_objects = custom_objects
+    def thing(self, entry: Config) -> Any:
+        """The object, of a class of hotloop's, that a configuration describes.
+
+        Raises
+        ------
+        ValueError
+            If there is no such class.
+        """
+        name, public = entry["class_name"], _public(entry.get("module") or "")
+        if name not in ("Functional", "Model", "Sequential") and public != "keras.layers":
+            module = module_of(entry)
+            if module is None:
+                raise ValueError(
+                    f"there is no class {name!r} known. One of your own: {registry.HOW_TO_NAME}"
+                )
+            public = next(key for key, own in _MODULES.items() if own == module.__name__)
+            if public != "keras.layers":
+                plain = self._thing(entry, public)
+                return getattr(module, plain["class_name"]).from_config(plain["config"])
+        from ..models.structure import layer_from_config
+
+        return layer_from_config(self.layer(entry) if is_of_keras(entry) else entry)
 
     def layer(self, entry: Config) -> Config:
         """Of a layer, or of a model."""
         name, module = entry["class_name"], entry.get("module") or ""
+        if name == "Lambda" and _is_named(entry["config"].get("function")):
+            return self._thing(entry, "keras.layers")
         if name in ("Lambda", "__lambda__", "TFOpLambda", "SlicingOpLambda"):
             raise ValueError(
                 f"it has a {name.strip('_').capitalize() if name == '__lambda__' else name} layer, "
                 "that is, code; files are never executed. Build the model in Python and load "
                 "weights instead"
             )
-        if name in self._custom_objects:
-            return {"class_name": name, "config": self._plain(entry["config"])}
+        if registry.named_in(entry) is not None:
+            return self._own(entry)
         if ".ops" in module:
             raise ValueError(
                 f"it uses the operation {name} outside of any layer (as in x + y); hotloop reads "
@@ -97,6 +130,22 @@ class Translation:
         if name == "InputLayer":
             return {"class_name": name, "config": self._input(entry["config"])}
         return self._thing(entry, "keras.layers")
+
+    def _own(self, entry: Config) -> Config:
+        """Of a class of the user's own, whose arguments are its own affair."""
+        config = dict(entry["config"])
+        if isinstance(config.get("dtype"), dict):  # Keras's policy
+            config["dtype"] = config["dtype"]["config"]["name"]
+        if isinstance(config.get("layers"), list) and "input_layers" in config:
+            config = self._functional(config)
+        elif isinstance(config.get("layers"), list) and "build_input_shape" in config:
+            config = self._sequential(config)
+        kept = {
+            key: entry[key]
+            for key in ("registered_name", "name", "build_config")
+            if entry.get(key) is not None
+        }
+        return kept | {"class_name": entry["class_name"], "config": config}
 
     def _sequential(self, given: Config | list[Config]) -> Config:
         if isinstance(given, list):  # of the first releases of Keras 2
@@ -176,7 +225,10 @@ class Translation:
             names = getattr(where, "__all__", vars(where))
             known = ", ".join(n for n in sorted(names) if _is_ours(getattr(where, n)))
             kind = module.removeprefix("keras.")
-            raise ValueError(f"hotloop has no {name} among its {kind}; it has {known}")
+            raise ValueError(
+                f"hotloop has no {name} among its {kind}; it has {known}. One of your own: "
+                f"{registry.HOW_TO_NAME}"
+            )
         given = self._plain(entry["config"])
         accepted = _parameters(cls)
         if issubclass(cls, Layer):
@@ -215,23 +267,41 @@ class Translation:
         by_argument = MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1], "")
         name = value["class_name"].rsplit(">", 1)[-1]  # Keras 2 wrote Custom>Adam
         module = _public(value.get("module") or by_argument)
-        value = value | {"class_name": name}
         if name == "MeanMetricWrapper" and isinstance(value["config"].get("fn"), str):
             return value["config"]["fn"]
         if name == "function":
-            return str(value["config"])
+            return self._function(value)
         if name in ("__tensor__", "__numpy__"):
             return value["config"]["value"]
         if name.endswith("Policy"):
             return value["config"]["name"]
-        if name in self._custom_objects or module not in _MODULES:
+        if registry.named_in(value) is not None:
+            return value
+        value = value | {"class_name": name}
+        if module not in _MODULES:
             where = f" (of {module})" if module else ""
-            raise ValueError(f"hotloop has no {name}{where}, which an argument holds")
+            raise ValueError(
+                f"hotloop has no {name}{where}, which an argument holds. One of your own: "
+                f"{registry.HOW_TO_NAME}"
+            )
         if module == "keras.layers":  # as an activation
             from ..models.structure import layer_from_config
 
-            return layer_from_config(self.layer(value), self._custom_objects)
+            return layer_from_config(self.layer(value))
         return self._thing(value, module)
+
+    def _function(self, entry: Config) -> Any:
+        """A function, or the name of one of hotloop's modules or that was registered with them."""
+        own = registry.named_in(entry)
+        if own is not None:
+            return own
+        name = entry["config"]
+        tables = settings.own_functions.values()
+        if module_of(entry) is None and not any(name in table for table in tables):
+            raise ValueError(
+                f"there is no function {name!r} known. One of your own: {registry.HOW_TO_NAME}"
+            )
+        return str(name)
 
     def compiled(self, given: Config) -> Config:
         """What compile was given."""
@@ -242,6 +312,12 @@ class Translation:
                 case [list() as of_output]:
                     found[name] = of_output
         return found
+
+
+def _is_named(function: Any) -> bool:
+    """Whether it is the configuration of a function that the user gave."""
+    is_function = isinstance(function, dict) and function.get("class_name") == "function"
+    return is_function and registry.named_in(function) is not None
 
 
 def _public(module: str) -> str:

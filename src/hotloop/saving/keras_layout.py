@@ -85,7 +85,7 @@ def _children(layer: Layer) -> list[tuple[str, Any]]:
 @functools.cache
 def _attributes_of(cls: type[Layer]) -> frozenset[str]:
     """What every layer, or model, keeps in attributes."""
-    return frozenset(vars(cls(name="any"))) | {"_call_options"}
+    return frozenset(vars(cls(name="any"))) | {"_call_options", "_given", "_built_for"}
 
 
 def _kind(layer: Layer) -> str:
@@ -93,12 +93,6 @@ def _kind(layer: Layer) -> str:
     from ..models.model import Model
 
     return "functional" if type(layer) is Model else naming.snake_case(type(layer).__name__)
-
-
-def own_weights(layer: Layer) -> list[Variable]:
-    """A layer's weights, those of layers within it left out; Keras has trainable ones first."""
-    own = layer._weights  # noqa: SLF001 - not those of its parts
-    return sorted(own, key=lambda weight: not weight.trainable)
 
 
 def state_order(

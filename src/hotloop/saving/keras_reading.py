@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .. import optimizers
 from ..files import formats, strict_json
 from ..files.archives import Archive
 from ..files.configs import check, count
 from ..files.filling import Part, Stored, check_numbers, fill
 from ..files.hdf5 import Hdf5
 from ..files.refusals import refusals
-from ..layers.base import Layer
 from ..variables import deferring
 from . import keras_layout as layout
 from .keras_configs import Translation, places
-from .training import compile_with
 
 if TYPE_CHECKING:
     from ..models.model import Model
 
 Config = dict[str, Any]
-Classes = Mapping[str, type[Layer]]
 
 _WHAT = {
     formats.KERAS: ".keras file of Keras 3",
@@ -39,11 +35,11 @@ _WHAT = {
 _NOT_WEIGHTS = {"optimizer", "metrics", "loss", "_metrics", "_loss_tracker", "_compile_metrics"}
 
 
-def load_model(path: Path, kind: str, custom_objects: Classes | None, compile: bool) -> Model:
+def load_model(path: Path, kind: str, compile: bool) -> Model:
     """The model in a file of Keras: see `hotloop.models.load_model`."""
     with open(path, "rb") as file, refusals(path, _WHAT[kind]):
         read = _model if kind == formats.KERAS else _legacy_model
-        return read(file, custom_objects or {}, compile)
+        return read(file, compile)
 
 
 def load_weights(model: Model, path: Path, kind: str, skip_mismatch: bool, by_name: bool) -> None:
@@ -63,14 +59,14 @@ def load_weights(model: Model, path: Path, kind: str, skip_mismatch: bool, by_na
                 _fill(model, stored, skip_mismatch)
 
 
-def _built(entry: Config, custom_objects: Classes) -> Model:
+def _built(entry: Config) -> Model:
     """The model that a configuration describes; its weights have no numbers yet."""
     from ..models.model import Model
     from ..models.structure import layer_from_config
 
     check(entry)
     with deferring():
-        model = layer_from_config(Translation(custom_objects).layer(entry), custom_objects)
+        model = layer_from_config(Translation().layer(entry))
     if not isinstance(model, Model):
         raise ValueError(f"it holds a {type(model).__name__}, not a model")
     return model
@@ -79,7 +75,7 @@ def _built(entry: Config, custom_objects: Classes) -> Model:
 # ------------------------------------------------------------------------ Keras 3
 
 
-def _model(file: IO[bytes], custom_objects: Classes, compile: bool) -> Model:
+def _model(file: IO[bytes], compile: bool) -> Model:
     archive = Archive(file)
     if layout.METADATA in archive.names:
         version = str(_json(archive, layout.METADATA).get("keras_version"))
@@ -90,7 +86,7 @@ def _model(file: IO[bytes], custom_objects: Classes, compile: bool) -> Model:
     entry = _json(archive, layout.CONFIG)
     _fill_in_vocabularies(archive, entry)
     with _arrays(archive) as stored:
-        model = _built(entry, custom_objects)
+        model = _built(entry)
         _fill(model, stored)
         given = entry.get("compile_config") if compile else None
         if given:
@@ -127,18 +123,27 @@ def _fill(model: Model, stored: Hdf5, skip_mismatch: bool = False) -> None:
         Part(
             layer.describe(),
             place.rstrip("/") or "vars",
-            layout.own_weights(layer),
+            layer.own_weights,
             stored.all_stored(f"{place}vars"),
         )
         for place, layer in layout.groups(model)
+        if not layer.keeps_variables_itself
     ]
+    kept = {
+        layer: {one.place.rpartition("/")[2]: one for one in stored.all_named(f"{place}vars")}
+        for place, layer in layout.groups(model)
+        if layer.keeps_variables_itself
+    }
     for part in parts:
         if part.weights and not part.stored:
             part.hint = "; layers that two models share are not supported"
     if not skip_mismatch:
         known = {one.place for part in parts for one in part.stored}
+        known |= {one.place for found in kept.values() for one in found.values()}
         _check_all_read(stored, known)
     fill(parts, skip_mismatch=skip_mismatch)
+    for layer, found in kept.items():
+        layer.load_own_variables({key: one.read() for key, one in found.items()})
 
 
 def _check_all_read(stored: Hdf5, known: set[str]) -> None:
@@ -166,9 +171,9 @@ def _compile(
     """Compiles a model as it was, with the optimizer's state."""
     check(given)
     try:
-        training = Translation({}).compiled(given)
-        optimizer = optimizers.get(training["optimizer"])
-        compile_with(model, optimizer, training)
+        model.compile_from_config(given)
+        optimizer = model.optimizer
+        assert optimizer is not None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(
             f"the model cannot be compiled as it was ({error}); load it with compile=False and "
@@ -220,7 +225,7 @@ def _legacy_root(stored: Hdf5) -> str | None:
     return None
 
 
-def _legacy_model(file: IO[bytes], custom_objects: Classes, compile: bool) -> Model:
+def _legacy_model(file: IO[bytes], compile: bool) -> Model:
     with Hdf5(file) as stored:
         text = stored.text("model_config")
         root = _legacy_root(stored)
@@ -233,7 +238,7 @@ def _legacy_model(file: IO[bytes], custom_objects: Classes, compile: bool) -> Mo
         entry = strict_json.loads(text, "its model_config")
         if not isinstance(entry, dict):
             raise ValueError("its model_config describes no model")
-        model = _built(entry, custom_objects)
+        model = _built(entry)
         fill(_legacy_parts(model, stored, root))
         training = stored.text("training_config") if compile else None
         if training:
@@ -273,7 +278,7 @@ def _legacy_parts(model: Model, stored: Hdf5, root: str, by_name: bool = False) 
         )
         for layer, name in pairs
     ]
-    if own := layout.own_weights(model):
+    if own := model.own_weights:
         place = f"{root}/top_level_model_weights".lstrip("/")
         arrays = [stored.stored(f"{place}/{one}") for one in _weight_names(stored, place)]
         parts.append(Part(model.describe(), place, own, arrays))

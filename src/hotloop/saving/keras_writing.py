@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, layers
+from .. import activations, layers, naming, registry
 from ..files import archives, hdf5
 from ..files.whole import written_whole
 from ..graph.trace import Value
@@ -36,13 +36,9 @@ def save(
 ) -> None:
     """Writes a ``.keras`` file, atomically: see `hotloop.models.save_model`."""
     entry = described(model)
-    training = training_arguments(model)
-    if training is not None:
-        given = {name: _marked(value, name) for name, value in training.items()}
-        entry["compile_config"] = given | {"run_eagerly": False, "steps_per_execution": 1}
     _check_not_shared(model)
     versions = {"keras_version": _KERAS_VERSION, "hotloop_version": __version__}
-    known = {layout.METADATA: json.dumps(versions), layout.CONFIG: json.dumps(entry)}
+    known = {layout.METADATA: json.dumps(versions), layout.CONFIG: naming.to_json(entry)}
     weights = _weights(model)
     archives.write(
         path,
@@ -66,7 +62,24 @@ def save_weights(model: Model, path: Path, overwrite: bool) -> None:
 
 
 def described(layer: Layer) -> Config:
-    """Keras's configuration of a layer or model."""
+    """Keras's configuration of a layer or model, with what it was compiled with."""
+    entry = _layer(layer)
+    if isinstance(layer, Model) and (given := layer.get_compile_config()):
+        entry["compile_config"] = given
+    return entry
+
+
+def compile_config(model: Model) -> Config | None:
+    """What compile was given, as Keras writes it."""
+    training = training_arguments(model)
+    if training is None:
+        return None
+    given = {name: marked(value, name) for name, value in training.items()}
+    return given | {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": False}
+
+
+def _layer(layer: Layer) -> Config:
+    """A layer or model, and what it was built for where only it can tell."""
     kind = type(layer)
     name = kind.__name__
     module: str | None = "keras.layers"
@@ -75,10 +88,10 @@ def described(layer: Layer) -> Config:
         config = _input(layer.name, layer.shape, layer.dtype)
     elif isinstance(layer, Sequential):
         config = _sequential(layer)
-    elif isinstance(layer, Model):
+    elif isinstance(layer, Model) and not layer.records_call:
         config = _functional(layer)
     else:
-        config = {key: _marked(value, key) for key, value in layer.get_config().items()}
+        config = {key: marked(value, key) for key, value in layer.get_config().items()}
         if layer.trainable:  # some of Keras's layers do not take what others are by default
             config.pop("trainable", None)
     if kind is Model:
@@ -86,13 +99,16 @@ def described(layer: Layer) -> Config:
     elif kind is Sequential:
         module = "keras"
     elif kind is not getattr(layers, name, None):  # whoever reads it passes custom_objects
-        module, registered = None, name
-    return {
+        module, registered = None, registry.get_registered_name(kind)
+    entry = {
         "module": module,
         "class_name": name,
         "config": config,
         "registered_name": registered,
     }
+    if registered and kind is not Model and (build := layer.get_build_config()) is not None:
+        entry["build_config"] = build
+    return entry
 
 
 def _input(name: str, shape: Sequence[int | None], dtype: str) -> Config:
@@ -100,13 +116,13 @@ def _input(name: str, shape: Sequence[int | None], dtype: str) -> Config:
 
 
 def _sequential(model: Sequential) -> Config:
-    entries = [described(one) for one in model.layers]
+    entries = [_layer(one) for one in model.layers]
     for value in model.inputs:
         name = "input_layer"
         while any(one.name == name for one in model.layers):
             name += "_"
         first = InputLayer(value.shape[1:], dtype=value.dtype, name=name)
-        entries.insert(0, described(first))
+        entries.insert(0, _layer(first))
     return {"name": model.name, "trainable": model.trainable, "layers": entries}
 
 
@@ -146,7 +162,7 @@ def _functional(model: Model) -> Config:
     entries = []
     for name in _order(made.calls, [made.reference(value)[0] for value in model.outputs]):
         nodes = [node(number) for number in of_layer[name] if made.calls[number]["inputs"]]
-        entries.append(described(known[name]) | {"name": name, "inbound_nodes": nodes})
+        entries.append(_layer(known[name]) | {"name": name, "inbound_nodes": nodes})
     return {
         "name": model.name,
         "trainable": model.trainable,
@@ -190,21 +206,23 @@ def _order(calls: Sequence[Config], outputs: Sequence[int]) -> list[str]:
     return sorted(farthest, key=lambda name: (-farthest[name], met[name]))
 
 
-def _marked(value: Any, argument: str) -> Any:
+def marked(value: Any, argument: str) -> Any:
     """The value of an argument, each object in it with the module that Keras has it in."""
     if isinstance(value, list):
-        return [_marked(one, argument) for one in value]
+        return [marked(one, argument) for one in value]
     if argument.rsplit("_", 1)[-1] == "activation" and isinstance(value, str):
         return value if activations.is_of_keras(value) else _function(value)
+    if isinstance(value, Layer):
+        return _layer(value)
     if not isinstance(value, Mapping):
         return value
     if "class_name" not in value:
-        return {key: _marked(one, argument) for key, one in value.items()}
+        return {key: marked(one, argument) for key, one in value.items()}
     return {
         "module": MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1]),
         "class_name": value["class_name"],
-        "config": {key: _marked(one, key) for key, one in value["config"].items()},
-        "registered_name": None,
+        "config": {key: marked(one, key) for key, one in value["config"].items()},
+        "registered_name": value.get("registered_name"),
     }
 
 
@@ -237,8 +255,7 @@ def _fill(root: Any, model: Model) -> None:
     for place, layer in layout.groups(model):
         group = root.create_group(f"{place}vars")
         group.attrs["name"] = layer.name
-        for i, weight in enumerate(layout.own_weights(layer)):
-            group[str(i)] = weight.numpy()
+        layer.save_own_variables(group)
     if model.optimizer is not None:
         group = root.create_group("optimizer/vars")
         group.attrs["name"] = model.optimizer.name

@@ -12,24 +12,21 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .. import naming, optimizers
+from .. import naming, registry
 from ..files import archives, formats, strict_json, tensors
 from ..files.archives import Archive
 from ..files.configs import check, count
 from ..files.filling import Part, fill
 from ..files.refusals import not_readable, refusals
-from ..layers.base import Layer
 from ..variables import deferring
 from ..version import __version__
-from .training import compile_with, training_arguments
+from .training import compile_with, says_how_to_compile, training_arguments
 from .weights import MEMBER as _WEIGHTS
-from .weights import assign, names_of
+from .weights import assign, names_of, sources
 
 if TYPE_CHECKING:
     from ..models.model import Model
     from ..variables import Variable
-
-Classes = Mapping[str, type[Layer]]
 
 FORMAT, VERSION = "hotloop-model", 1
 _JSON, _STATE = "model.json", "optimizer.safetensors"
@@ -80,7 +77,7 @@ def write(
         "training": _training(model),
     }
     text = naming.to_json(content, indent=1)
-    weights = dict(zip(names_of(model), model.weights, strict=True))
+    weights = sources(model)
     state = _state(model)
     archives.write(
         path,
@@ -96,8 +93,9 @@ def write(
 
 def load_model(
     filepath: str | PathLike[str],
-    custom_objects: Mapping[str, type[Layer]] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
+    safe_mode: bool = True,
 ) -> Model:
     """The model that `save_model`, or ``model.save``, wrote, or Keras 3 did.
 
@@ -113,10 +111,13 @@ def load_model(
         drew by itself. Whole models in HDF5, as Keras 2 wrote them, are read too; the content
         says what a file is, not the name. Keras's Lambda layers, and operations outside of
         layers, are refused.
-    custom_objects : mapping of str to class, optional
-        Layers that are not hotloop's, by the names of their classes.
+    custom_objects : mapping of str to class or function, optional
+        Layers, losses, metrics, functions ... that are not hotloop's, by their names. Those that
+        `hotloop.saving.register_keras_serializable` knows are found without.
     compile : bool
         Whether the model is compiled as it was, if it was.
+    safe_mode : bool
+        For Keras's sake: code in a file, as a lambda, is refused in either case.
 
     Raises
     ------
@@ -137,11 +138,16 @@ def load_model(
     """
 
     path = Path(filepath)
+    with registry.CustomObjectScope(custom_objects):
+        return _read(path, compile)
+
+
+def _read(path: Path, compile: bool) -> Model:
     kind = formats.format_of(path)
     if kind in (formats.KERAS, formats.HDF5):
         from . import keras_reading
 
-        return keras_reading.load_model(path, kind, custom_objects, compile)
+        return keras_reading.load_model(path, kind, compile)
     if kind == formats.SAFETENSORS:
         raise ValueError(
             f"{path} is not a model, but a safetensors file, that is, weights alone: make the "
@@ -150,7 +156,7 @@ def load_model(
     if kind != formats.HOTLOOP:
         raise not_readable(path, "a model of hotloop or Keras")
     with open(path, "rb") as file, refusals(path, "hotloop model"):
-        return _load(file, custom_objects, compile)
+        return _load(file, compile)
 
 
 # ------------------------------------------------------------------------ writing
@@ -158,9 +164,12 @@ def load_model(
 
 def _training(model: Model) -> dict[str, Any] | None:
     """The arguments of compile, and the optimizer's step."""
-    given = training_arguments(model)
-    if given is None or model.optimizer is None:
+    if model.optimizer is None or not model.compiled:
         return None
+    if says_how_to_compile(type(model)):
+        given = {"own": model.get_compile_config()}
+    else:
+        given = training_arguments(model) or {}
     return given | {"iterations": model.optimizer.iterations}
 
 
@@ -175,15 +184,17 @@ def _state(model: Model) -> dict[str, Variable]:
     }
 
 
-def _bytes(variables: Mapping[str, Variable]) -> int:
+def _bytes(variables: Mapping[str, Any]) -> int:
     """About how long a file of them is."""
-    return sum(variable.size * variable.dtype.itemsize + 200 for variable in variables.values())
+    return sum(
+        int(variable.size) * variable.dtype.itemsize + 200 for variable in variables.values()
+    )
 
 
 # ------------------------------------------------------------------------ reading
 
 
-def _load(file: IO[bytes], custom_objects: Classes | None, compile: bool) -> Model:
+def _load(file: IO[bytes], compile: bool) -> Model:
     from ..models.model import Model
     from ..models.structure import layer_from_config
 
@@ -201,7 +212,7 @@ def _load(file: IO[bytes], custom_objects: Classes | None, compile: bool) -> Mod
         )
     check(content.get("model"))
     with deferring():  # a model larger than its file must not fill the memory
-        model = layer_from_config(content["model"], custom_objects)
+        model = layer_from_config(content["model"])
     if not isinstance(model, Model):
         raise ValueError(f"it holds a {type(model).__name__}, not a model")
     with archive.open(_WEIGHTS) as member:
@@ -216,8 +227,13 @@ def _load(file: IO[bytes], custom_objects: Classes | None, compile: bool) -> Mod
 
 def _compile(model: Model, training: Mapping[str, Any], state: tensors.Tensors) -> None:
     try:
-        optimizer = optimizers.get(training["optimizer"])
-        compile_with(model, optimizer, training)
+        if "own" in training:
+            model.compile_from_config(training["own"])
+        else:
+            compile_with(model, training)
+        optimizer = model.optimizer
+        if optimizer is None:
+            return  # its class compiles otherwise
         optimizer.iterations = count(training["iterations"], "the number of steps done")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import losses, metrics, naming
+from .. import losses, metrics, naming, optimizers
 
 if TYPE_CHECKING:
     from ..models.model import Model
-    from ..optimizers import Optimizer
 
 
 def training_arguments(model: Model) -> dict[str, Any] | None:
@@ -32,10 +31,24 @@ def _plain(given: Any) -> Any:
     return naming.serialize(given() if isinstance(given, type) else given)
 
 
-def compile_with(model: Model, optimizer: Optimizer, training: Mapping[str, Any]) -> None:
-    """Compiles a model with an optimizer and the rest of `training_arguments`."""
+def says_how_to_compile(kind: type[Model]) -> bool:
+    """Whether a class of the user's own says itself what it is compiled with."""
+    from ..models.model import Model
+
+    return kind.get_compile_config is not Model.get_compile_config
+
+
+def compile_from_config(model: Model, config: Mapping[str, Any]) -> None:
+    """Compiles a model with what `Model.get_compile_config` said, here or in Keras."""
+    from .keras_configs import Translation
+
+    compile_with(model, Translation().compiled(dict(config)))
+
+
+def compile_with(model: Model, training: Mapping[str, Any]) -> None:
+    """Compiles a model with its `training_arguments`."""
     model.compile(
-        optimizer,
+        optimizers.get(training["optimizer"]),
         _objects(training["loss"], losses.get),
         training["loss_weights"],
         _objects(training["metrics"], metrics.get),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..files import formats, tensors
 from ..files.archives import Archive
@@ -31,9 +33,8 @@ def save_weights(model: Model, filepath: str | PathLike[str], overwrite: bool = 
 
         keras_writing.save_weights(model, path, overwrite)
         return
-    sources = dict(zip(names_of(model), model.weights, strict=True))
     with written_whole(path, overwrite) as file:
-        tensors.write(file, sources, _FORMAT)
+        tensors.write(file, sources(model), _FORMAT)
 
 
 def load_weights(
@@ -72,8 +73,14 @@ def load_weights(
 
 def assign(model: Model, found: tensors.Tensors, source: str, skip_mismatch: bool = False) -> None:
     """Gives a model the weights that a file holds, if every name and shape fits."""
-    names = names_of(model)
+    pairs_of_all = _named(model)
+    names = list(pairs_of_all)
     stored = tensors.stored(found)
+    kept = [
+        {name.split(".", 2)[2]: stored.pop(name) for name in list(stored) if name.startswith(mine)}
+        for i in range(len(_keepers(model)))
+        if (mine := f"own.{i}.")
+    ]
     missing = [name for name in names if name not in stored]
     extra = sorted(stored.keys() - set(names))
     if (missing or extra) and not skip_mismatch:
@@ -83,7 +90,7 @@ def assign(model: Model, found: tensors.Tensors, source: str, skip_mismatch: boo
             + (f": the model has no {_some(extra)}" if extra else "")
         )
     by_layer: dict[str, list[tuple[str, Variable]]] = {}
-    for name, weight in zip(names, model.weights, strict=True):
+    for name, weight in pairs_of_all.items():
         by_layer.setdefault(name.split(".")[0], []).append((name, weight))
     layers: dict[str, Layer] = {str(i): layer for i, layer in enumerate(model.layers)}
     parts = [
@@ -99,6 +106,30 @@ def assign(model: Model, found: tensors.Tensors, source: str, skip_mismatch: boo
         fill(parts, skip_mismatch=skip_mismatch)
     except ValueError as error:
         raise ValueError(f"{source} holds the weights of another model: {error}") from None
+    for layer, own in zip(_keepers(model), kept, strict=True):
+        layer.load_own_variables({key: one.read() for key, one in own.items()})
+
+
+def sources(model: Model) -> dict[str, Any]:
+    """What a file keeps, by name: weights, and what layers say themselves."""
+    found: dict[str, Any] = dict(_named(model))
+    for i, layer in enumerate(_keepers(model)):
+        store: dict[str, Any] = {}
+        layer.save_own_variables(store)
+        found |= {f"own.{i}.{key}": np.asarray(value) for key, value in store.items()}
+    return found
+
+
+def _named(model: Model) -> dict[str, Variable]:
+    """Weights by `names_of`, but for those of layers that keep theirs themselves."""
+    kept = {id(weight) for layer in _keepers(model) for weight in layer.own_weights}
+    pairs = zip(names_of(model), model.weights, strict=True)
+    return {name: weight for name, weight in pairs if id(weight) not in kept}
+
+
+def _keepers(model: Model) -> list[Layer]:
+    """The layers, and the model, that say themselves what files have of them."""
+    return [layer for layer in model.family if layer.keeps_variables_itself]
 
 
 def names_of(model: Model) -> list[str]:

@@ -25,18 +25,13 @@ from .steps import DTYPES, UPDATES, VALUE_DTYPES, lowering
 from .waits import VERDICT, Touched, waits
 
 from .csrc cimport (
-    HL_BY_ELEMENT,
-    HL_BY_ONE,
     HL_F32,
     HL_F64,
     HL_MAX_HYPER,
     hl_dtype,
-    hl_gather_args,
     hl_kernels,
-    hl_network_args,
     hl_optimizer,
     hl_powers,
-    hl_rows,
     hl_source,
     hl_team,
 )
@@ -55,7 +50,20 @@ from .runtime cimport (
     set_dims,
     spaced,
 )
-from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport (
+    ARGS_BYTES,
+    HL_BY_ELEMENT,
+    HL_BY_ONE,
+    Batch,
+    Lowering,
+    Operand,
+    Step,
+    do_step,
+    hl_gather_args,
+    hl_network_args,
+    hl_rows,
+    operand,
+)
 from .worker cimport CACHE_LINE, Ahead, Worker, look_ahead
 
 # Floating-point operations of a batch from which a second thread pays for the waits that it brings.
@@ -153,7 +161,7 @@ cdef class Executor:
         for i, value in enumerate(self.plan.feeds):
             self._make(to, "gather", value, (), (value,), {"source": i})
         for node in self.plan.steps:
-            if not node.op.view:
+            if not self.plan.placement.is_done(node):
                 self._make(
                     to, node.op.name, node, node.inputs, node.outputs, node.attributes,
                     node.op.changes,
@@ -213,21 +221,29 @@ cdef class Executor:
             made.data, made.stored = packed.data(), packed.nelements
         elif offset is not None:
             made.data = self.arena.data + <size_t> offset
+            if place.is_window(value):
+                made.row = place.row(value)
             if not value.batched:
                 made.stored = place.bytes(value) // made.itemsize
         self._operands[value] = made
         return made
 
     cdef list _bytes(self, values, ptrdiff_t pieces):
-        """The bytes of these values, as `waits` has them; of a variable, one stands for all."""
+        """The bytes of these values, as `waits` has them; of a variable, one stands for all.
+
+        Of a window, those of all rows of what it is a window of.
+        """
         cdef size_t start
         cdef Operand made
+        place = self.plan.placement
         found = []
         for value in values:
+            if place.is_window(value):  # its rows lie between those of others
+                value = place.root(value)
             made = self._operand(value)
             start = <size_t> made.data
             if start:
-                size = 1 if made.variable is not None else self.plan.placement.bytes(value)
+                size = 1 if made.variable is not None else place.bytes(value)
                 found.append((start, start + max(size, 1), pieces if value.batched else 0))
         return found
 
@@ -250,7 +266,8 @@ cdef class Executor:
                 inputs = (node,) if i >= self.n_steps_without_outputs else node.inputs
                 for at, value in enumerate(inputs):
                     if self._bytes([value], 0) == place:
-                        uses.add(rows.cols if rows != NULL and at == 0 else 0)
+                        whole = rows != NULL and at == 0 and rows.row == rows.cols
+                        uses.add(rows.cols if whole else 0)
             if feed.dtype == self.plan.dtype and len(uses) == 1 and all(uses):
                 return slot
         return -1
@@ -342,12 +359,14 @@ cdef class Executor:
                 run.at_once = 1  # a network's step has one rate for all
                 run.count = count
             run.updates = True
-            run.iteration = optimizer.iterations
             run.rule = <hl_optimizer> UPDATES[optimizer.op]
             for i, value in enumerate(optimizer.hyper().values()):
                 hyper[i] = value
             run.hyper = hyper
             run.powers = self._powers
+        counter = optimizer if optimizer is not None else self.plan.counter
+        if counter is not None:
+            run.iteration = counter.iterations
         if outputs is not None:
             for i, out in enumerate(outputs):
                 destinations[i] = <char *> numbers_of(
@@ -377,10 +396,10 @@ cdef class Executor:
         run.end = nanoseconds() + <int64_t> (min(seconds, 1e9) * 1e9)
         with nogil:
             run_on_team(run_on_thread, &run, n_threads)
-        if optimizer is not None:
+        if counter is not None:
             # Here and not in the caller, and past the optimizer's own `__setattr__`: a Ctrl-C is
             # raised as soon as this function returns, or calls one of Python's.
-            object.__setattr__(optimizer, "iterations", run.iteration + run.done)
+            object.__setattr__(counter, "iterations", run.iteration + run.done)
         if self._python is not None:
             self._python.raise_error()
         return run.done, run.finite

@@ -28,8 +28,6 @@ from .runtime import cpu_count, cpu_name, isa
 from .steps import ACTIVATIONS, ARRAYS, LOWERINGS, METRICS, ROW_LOSSES, UPDATES
 
 from .csrc cimport (
-    HL_BY_ALL,
-    HL_BY_ONE,
     HL_F32,
     HL_F64,
     HL_I32,
@@ -54,7 +52,17 @@ from .runtime cimport (
     run_on_team,
     spaced,
 )
-from .steps cimport ARGS_BYTES, Batch, Lowering, Operand, Step, do_step, operand
+from .steps cimport (
+    ARGS_BYTES,
+    HL_BY_ALL,
+    HL_BY_ONE,
+    Batch,
+    Lowering,
+    Operand,
+    Step,
+    do_step,
+    operand,
+)
 from .worker cimport Worker
 
 __all__ = ["OPS", "Executor", "cpu_count", "cpu_name", "isa"]
@@ -557,8 +565,8 @@ cdef _product(a, b, bias, out, bint transpose_a, bint transpose_b, int activatio
     ):
         aside = Buffer(out.nbytes)
         p.c = aside.data
-    p.a = matrices(left, p.m, p.k, transpose_a)
-    p.b = matrices(right, p.k, p.n, transpose_b)
+    p.a = matrices(left, p.m, p.k, p.m if transpose_a else p.k, transpose_a)
+    p.b = matrices(right, p.k, p.n, p.k if transpose_b else p.n, transpose_b)
     if bias is not None:
         if bias.shape != (p.n,):
             raise ValueError(f"the bias has shape {bias.shape}, expected {(p.n,)}")

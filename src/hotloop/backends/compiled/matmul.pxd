@@ -108,13 +108,16 @@ cdef struct Matrices:
     ptrdiff_t row, col, matrix
 
 
-cdef inline Matrices matrices(const char *data, ptrdiff_t rows, ptrdiff_t cols,
+cdef inline Matrices matrices(const char *data, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t row,
                               bint transposed) noexcept nogil:
-    """Matrices of rows x cols, or those of cols x rows that they are the transposes of."""
+    """Matrices of rows x cols, or those of cols x rows that they are the transposes of.
+
+    As they stand, it is `row` elements from one row to the next.
+    """
     cdef Matrices found
-    found.data, found.row, found.col, found.matrix = data, cols, 1, rows * cols
+    found.data, found.row, found.col, found.matrix = data, row, 1, rows * row
     if transposed:
-        found.row, found.col = 1, rows
+        found.row, found.col, found.matrix = 1, row, cols * row
     return found
 
 
@@ -130,14 +133,14 @@ cdef ptrdiff_t scratch_bytes(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const void *const *x, const char *w,
                         const char *bias, hl_activation activation, double alpha, char *y,
-                        char *partial, Worker *worker) noexcept nogil
+                        ptrdiff_t y_row, char *partial, Worker *worker) noexcept nogil
 cdef void input_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                          ptrdiff_t units, const void *const *dy, const char *w,
                          const char *saved, hl_activation activation, double alpha, char *dx,
                          Worker *worker) noexcept nogil
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                          ptrdiff_t units, const void *const *x, const char *dy, char *dw,
-                          const Update *update, Worker *worker) noexcept nogil
+                          ptrdiff_t units, const void *const *x, const char *dy, ptrdiff_t dy_row,
+                          char *dw, const Update *update, Worker *worker) noexcept nogil
 cdef ptrdiff_t product_scratch_bytes(const hl_kernels *kernels, ptrdiff_t m, ptrdiff_t n,
                                      ptrdiff_t k) noexcept nogil
 cdef void products(const hl_kernels *kernels, ptrdiff_t count, ptrdiff_t m, ptrdiff_t n,

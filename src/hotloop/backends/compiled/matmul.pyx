@@ -132,14 +132,14 @@ cdef inline ptrdiff_t part_start(const hl_kernels *kernels, ptrdiff_t inputs, pt
 cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
                         ptrdiff_t units, const void *const *x, const char *w,
                         const char *bias, hl_activation activation, double alpha, char *y,
-                        char *partial, Worker *worker) noexcept nogil:
+                        ptrdiff_t y_row, char *partial, Worker *worker) noexcept nogil:
     """y = f(x w + bias), (rows, inputs) by packed (inputs, units); bias may be NULL.
 
-    x holds the addresses of its rows. Workers take tiles of one panel after the other. Where
-    sums are cut into parts they do so part after part, wait, and add up the parts, each for its
-    share of the rows: a worker meets the same weights and columns of x here and in the weight
-    gradient, and neither passes from core to core; partial sums do, but those are few. Where
-    there are neither parts nor panels to share out, workers take rows.
+    x holds the addresses of its rows; those of y are y_row elements apart. Workers take tiles of
+    one panel after the other. Where sums are cut into parts they do so part after part, wait, and
+    add up the parts, each for its share of the rows: a worker meets the same weights and columns
+    of x here and in the weight gradient, and neither passes from core to core; partial sums do,
+    but those are few. Where there are neither parts nor panels to share out, workers take rows.
     """
     cdef ptrdiff_t item = kernels.itemsize, n_workers = worker.n_workers
     cdef ptrdiff_t parts = parts_of(kernels, inputs, units)
@@ -168,17 +168,17 @@ cdef void dense_forward(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inp
                              HL_LINEAR, 0, partial + part * here * row * item, row, &p, worker)
             else:
                 forward_part(kernels, here, inputs, units, x + top, w, bias, activation, alpha,
-                             y + top * units * item, units, &p, worker)
+                             y + top * y_row * item, y_row, &p, worker)
         if parts > 1:
             if n_workers > 1:
                 barrier(worker.team)
             first = share(here, worker.number, n_workers)
             last = share(here, worker.number + 1, n_workers)
-            corner = y + (top + first) * units * item
+            corner = y + (top + first) * y_row * item
             kernels.add_parts(partial + first * row * item, <int> parts, here * row, row,
-                              last - first, units, corner)
+                              last - first, units, corner, y_row)
             if activation != HL_LINEAR and first < last:
-                kernels.activation(activation, alpha, corner, units, corner, units, last - first,
+                kernels.activation(activation, alpha, corner, y_row, corner, y_row, last - first,
                                    units)
             # The next rows' parts stand elsewhere: others may still be adding up these.
             partial += size
@@ -343,14 +343,14 @@ cdef void input_gradient_of_rows(const hl_kernels *kernels, ptrdiff_t rows, ptrd
 
 
 cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t inputs,
-                          ptrdiff_t units, const void *const *x, const char *dy, char *dw,
-                          const Update *update, Worker *worker) noexcept nogil:
+                          ptrdiff_t units, const void *const *x, const char *dy, ptrdiff_t dy_row,
+                          char *dw, const Update *update, Worker *worker) noexcept nogil:
     """dw = x^T dy in packed panels; with an update, each tile is used up when it is complete.
 
-    x holds the addresses of its rows. Many rows are summed block by block, each on top of those
-    before it: the same sums, in the same order. With an update, dw is room for these, and may be
-    NULL for rows of one block: then the update of one tile and the product of the next are done
-    together.
+    x holds the addresses of its rows; those of dy are dy_row elements apart. Many rows are summed
+    block by block, each on top of those before it: the same sums, in the same order. With an
+    update, dw is room for these, and may be NULL for rows of one block: then the update of one
+    tile and the product of the next are done together.
     """
     cdef ptrdiff_t item = kernels.itemsize, nr = kernels.nr
     # A single column is one row of tiles, each as long as a tile has elements.
@@ -381,8 +381,8 @@ cdef void weight_gradient(const hl_kernels *kernels, ptrdiff_t rows, ptrdiff_t i
                 if j != packed:
                     packed = j
                     width = panel_width(kernels, units - j)
-                    kernels.pack(here, min(nr, units - j), dy + (row * units + j) * item, units, 1,
-                                 dy_packed)
+                    kernels.pack(here, min(nr, units - j), dy + (row * dy_row + j) * item, dy_row,
+                                 1, dy_packed)
                 i = (top + tile - panel * below) * high
                 tall = min(high, inputs - i)
                 at = (j * inputs + i * width) * item

@@ -1,25 +1,56 @@
 """A step of a plan, what the steps of a batch share, and how they are made."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from .csrc cimport (
-    HL_BY_ALL,
-    HL_BY_EXAMPLE,
-    HL_BY_ONE,
-    HL_BY_ROW,
     HL_F32,
     HL_MAX_HYPER,
     hl_dtype,
     hl_kernels,
-    hl_network_args,
+    hl_network,
     hl_powers,
-    hl_rows,
-    hl_share,
     hl_source,
 )
 from .runtime cimport Buffer
 from .worker cimport Worker, share
+
+
+# How a team's threads divide a step. Each does consecutive ones.
+cdef enum hl_share:
+    HL_BY_EXAMPLE  # of the batch
+    HL_BY_ROW  # of these examples; the args then speak of one row as of an example
+    HL_BY_COLUMN  # each over all rows of the batch
+    HL_BY_ELEMENT  # of an array that has no batch
+    HL_BY_ONE  # thread 0 does all of it
+    HL_BY_ALL  # all threads walk it, and it divides itself: panels, tiles, stages
+
+
+cdef struct hl_gather_args:
+    int source  # which of the user's arrays
+    ptrdiff_t size
+    char *out  # numbers of the core, int32_t or uint8_t
+
+
+# The rows of a product's first matrix. They may stand in the user's own array instead.
+cdef struct hl_rows:
+    const char *data
+    int in_place
+    ptrdiff_t rows, cols
+    ptrdiff_t row  # elements from one to the next, as of all that may be a window
+    ptrdiff_t panels  # of the weight that they meet
+    ptrdiff_t parts  # that the sums over the columns are cut into
+
+
+cdef struct hl_network_args:
+    hl_network network
+    const char *x
+    const char *y_true
+    const int32_t *label
+    const char *weight
+    char *values
+    char *y_pred
+    char *room
 
 
 # What the steps of one batch share.
@@ -50,7 +81,7 @@ cdef struct Batch:
 
 
 # Does a thread's share of a step: n of what the threads divide, from `first` on. args is the
-# struct of the step's op in csrc/arguments.h.
+# struct of the step's op.
 ctypedef void (*Run)(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                      Worker *worker) noexcept nogil
 
@@ -123,6 +154,7 @@ cdef class Operand:
     cdef object variable
     # As dims say. Rows are those of a packed matrix, or of the last axis.
     cdef ptrdiff_t size, rows, cols
+    cdef ptrdiff_t row  # elements from one row to the next: more than cols, of a window
     cdef ptrdiff_t stored  # elements in memory of what has no batch, padding included
 
 

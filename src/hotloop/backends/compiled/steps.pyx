@@ -1,20 +1,26 @@
 # cython: language_level=3, freethreading_compatible=True, cdivision=True
 """Every step: how it is run, and how it is made of operands and attributes.
 
-For each op, or family of ops with the very same arguments, two functions stand side by side in
-`families`. One does a thread's share of the step; the args that it reads are a struct of
-csrc/arguments.h. The other, the op's lowering, fills that struct and says how threads share the
-step. Whole plans and single calls are made by the same lowering: it is given `Operand`s, from
-addresses in an arena or from NumPy arrays.
+For each op, or family of ops with the very same arguments, a struct of these args and two functions
+stand side by side in `families`. One reads the args and does a thread's share of the step; the
+other, the op's lowering, fills them and says how threads share the step. Whole plans and single
+calls are made by the same lowering: it is given `Operand`s, from addresses in an arena or from
+NumPy arrays.
+
+Addresses in args are those of a batch's first example; NULL where there is nothing, or nobody reads
+it. `rows` are rows of one example, `cols` what one row has, `size` what one example has.
 """
 
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from math import prod
 
+import numpy as np
+
 from ...constraints import NormConstraint
+from ..movements import places
 from ..numpy import alpha_dropout_line
 from .instructions import Kinds, instructions
 
@@ -96,6 +102,7 @@ cdef Operand operand(char *data, tuple dims, bint batched, hl_dtype dtype=HL_F32
         else:
             made.cols *= n
     made.size = made.stored = made.rows * made.cols
+    made.row = made.cols
     return made
 
 
@@ -164,6 +171,7 @@ include "families/rows.pxi"
 include "families/normalization.pxi"
 include "families/indices.pxi"
 include "families/shapes.pxi"
+include "families/movements.pxi"
 include "families/losses.pxi"
 include "families/updates.pxi"
 include "families/network.pxi"

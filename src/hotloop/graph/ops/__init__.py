@@ -2,214 +2,25 @@
 
 Each op is a record (`hotloop.graph.op`) in capitals, with its gradient right beside it. The
 function in small letters checks shapes and adds a node to the graph: that is what layers call.
-Here are the functions, and the records that others than their own family make nodes of or know by
-name; all records are in `hotloop.graph.op.OPS`.
+Here is what each family's `__all__` says: its functions, and the records that others than the
+family make nodes of or know by name. All records are in `hotloop.graph.op.OPS`.
 """
 
-from .dense import (
-    ADD_BIAS,
-    BATCH_MATMUL,
-    BIAS_GRADIENT,
-    DENSE,
-    INPUT_GRADIENT,
-    MATMUL,
-    WEIGHT_GRADIENT,
-    add_bias,
-    batch_matmul,
-    matmul,
-)
-from .elementwise import (
-    activation,
-    own_activation,
-    prelu,
-    scale,
-)
-from .functions import (
-    CONSTANT,
-    constant,
-    elementwise,
-    where,
-)
-from .indices import (
-    INDICES,
-    PREPARE,
-    encode,
-    indices,
-    lookup,
-    prepare,
-    source_of,
-)
-from .losses import (
-    ACCUMULATE,
-    LOSS,
-    METRIC,
-    loss,
-    metric,
-)
-from .merges import (
-    ADD,
-    add,
-    maximum,
-    minimum,
-    multiply,
-    subtract,
-    sum_to,
-)
-from .normalization import (
-    BATCH_NORMALIZATION,
-    COLUMN_MOMENTS,
-    NORMALIZE,
-    batch_normalization,
-    layer_norm,
-    standardize,
-)
-from .programs import (
-    PROGRAM,
-)
-from .python import (
-    python,
-)
-from .random import (
-    alpha_dropout,
-    dropout,
-    gaussian_dropout,
-    gaussian_noise,
-)
-from .reductions import (
-    MEAN_STEPS,
-    REPEAT_STEPS,
-    SUM_STEPS,
-    max_steps,
-    mean_steps,
-    over_examples,
-    repeat_steps,
-    sum_steps,
-)
-from .rows import (
-    glu,
-    log_softmax,
-    softmax,
-    sparsemax,
-    unit_rows,
-)
-from .shapes import (
-    CAST,
-    PERMUTE,
-    RESHAPE,
-    cast,
-    concatenate,
-    identity,
-    permute,
-    repeat,
-    reshape,
-)
-from .updates import (
-    ACCUMULATE_GRADIENT,
-    ASSIGN,
-    AVERAGE,
-    BIAS_GRADIENT_UPDATE,
-    CLIP_BY_NORM,
-    CLIP_BY_VALUE,
-    CONSTRAIN,
-    DECAY,
-    MOVING_AVERAGE_UPDATE,
-    NETWORK_UPDATE,
-    OVERWRITE,
-    PENALTY,
-    PENALTY_GRADIENT,
-    SQUARE_SUM,
-    UPDATE,
-    WEIGHT_GRADIENT_UPDATE,
-    WHOLE_UPDATE,
-)
-
-__all__ = [
-    "ACCUMULATE",
-    "ACCUMULATE_GRADIENT",
-    "ADD",
-    "ADD_BIAS",
-    "ASSIGN",
-    "AVERAGE",
-    "BATCH_MATMUL",
-    "BATCH_NORMALIZATION",
-    "BIAS_GRADIENT",
-    "BIAS_GRADIENT_UPDATE",
-    "CAST",
-    "CLIP_BY_NORM",
-    "CLIP_BY_VALUE",
-    "COLUMN_MOMENTS",
-    "CONSTANT",
-    "CONSTRAIN",
-    "DECAY",
-    "DENSE",
-    "INDICES",
-    "INPUT_GRADIENT",
-    "LOSS",
-    "MATMUL",
-    "MEAN_STEPS",
-    "METRIC",
-    "MOVING_AVERAGE_UPDATE",
-    "NETWORK_UPDATE",
-    "NORMALIZE",
-    "OVERWRITE",
-    "PENALTY",
-    "PENALTY_GRADIENT",
-    "PERMUTE",
-    "PREPARE",
-    "PROGRAM",
-    "REPEAT_STEPS",
-    "RESHAPE",
-    "SQUARE_SUM",
-    "SUM_STEPS",
-    "UPDATE",
-    "WEIGHT_GRADIENT",
-    "WEIGHT_GRADIENT_UPDATE",
-    "WHOLE_UPDATE",
-    "activation",
-    "add",
-    "add_bias",
-    "alpha_dropout",
-    "batch_matmul",
-    "batch_normalization",
-    "cast",
-    "concatenate",
-    "constant",
-    "dropout",
-    "elementwise",
-    "encode",
-    "gaussian_dropout",
-    "gaussian_noise",
-    "glu",
-    "identity",
-    "indices",
-    "layer_norm",
-    "log_softmax",
-    "lookup",
-    "loss",
-    "matmul",
-    "max_steps",
-    "maximum",
-    "mean_steps",
-    "metric",
-    "minimum",
-    "multiply",
-    "over_examples",
-    "own_activation",
-    "permute",
-    "prelu",
-    "prepare",
-    "python",
-    "repeat",
-    "repeat_steps",
-    "reshape",
-    "scale",
-    "softmax",
-    "source_of",
-    "sparsemax",
-    "standardize",
-    "subtract",
-    "sum_steps",
-    "sum_to",
-    "unit_rows",
-    "where",
-]
+from .constants import *
+from .dense import *
+from .elementwise import *
+from .examples import *
+from .functions import *
+from .indices import *
+from .losses import *
+from .merges import *
+from .normalization import *
+from .programs import *
+from .python import *
+from .random import *
+from .reductions import *
+from .rows import *
+from .shapes import *
+from .updates import *
+from .ways import *
+from .weights import *

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from ...lengths import common
 from ...variables import Variable
-from ..op import Dims, Gradients, Op, Run, as_matrix
+from ..op import OPS, Dims, Gradients, Op, Run, as_matrix
 from ..trace import Node, Value, apply
+from .constants import zeros_like
 from .weights import weights_of
+
+__all__ = [
+    "ADD_BIAS",
+    "BATCH_MATMUL",
+    "BIAS_GRADIENT",
+    "DENSE",
+    "INPUT_GRADIENT",
+    "MATMUL",
+    "WEIGHT_GRADIENT",
+    "add_bias",
+    "batch_matmul",
+    "matmul",
+]
 
 # ------------------------------------------------------------------ the forward pass
 
@@ -45,6 +59,8 @@ MATMUL = Op(
     weights=(1,),
     gradient=_of_matmul,
     flops=_flops,
+    reads_windows=(0,),
+    writes_windows=True,
     mask="passes",
     why_not={"numba": "BLAS has it"},
 )
@@ -56,6 +72,8 @@ DENSE = Op(
     layout=_plain_of_matrix,
     weights=(1, 2),
     flops=_flops,
+    reads_windows=(0,),
+    writes_windows=True,
     mask="passes",
     options=("activation", "alpha"),
     why_not={"numba": "BLAS has it", "gradient": "it is fused when there are gradients already"},
@@ -90,36 +108,61 @@ def _input_gradient(run: Run, node: Node) -> None:
         run.function(function)(dx, run.array(saved[0]), alpha=node.attributes["alpha"], out=dx)
 
 
-INPUT_GRADIENT = Op(
+def _of_input_gradient(node: Node, wanted: tuple[bool, ...], ddx: Value) -> Gradients:
+    dy, w, *saved = node.inputs
+    if saved:  # an activation's gradient is linear too
+        function = OPS[node.attributes["activation"] + "_gradient"]
+        ddx = apply(function, ddx, *saved, alpha=node.attributes["alpha"])
+    return apply(MATMUL, ddx, w), apply(WEIGHT_GRADIENT, ddx, dy), *(None for _ in saved)
+
+
+INPUT_GRADIENT: Op = Op(
     "input_gradient",
     "dy @ w', then the gradient of the activation in front if it is fused.",
     shape=lambda node: ((*node.inputs[0].dims[:-1], node.inputs[1].dims[0]),),
     layout=_plain_of_matrix,
     weights=(1,),
     flops=_flops,
+    reads_windows=(0,),
     mask="passes",
+    gradient=_of_input_gradient,
     reference=_input_gradient,
-    why_not={"numba": "BLAS has it", "gradient": "of a gradient"},
+    why_not={"numba": "BLAS has it"},
 )
 
-WEIGHT_GRADIENT = Op(
+
+def _of_weight_gradient(node: Node, wanted: tuple[bool, ...], ddw: Value) -> Gradients:
+    x, dy = node.inputs
+    return apply(INPUT_GRADIENT, dy, ddw), apply(MATMUL, x, ddw)
+
+
+WEIGHT_GRADIENT: Op = Op(
     "weight_gradient",
     "x' @ dy over all rows of all examples.",
     shape=lambda node: ((node.inputs[0].dims[-1], node.inputs[1].dims[-1]),),
     layout=as_matrix,
     sums_examples=True,
+    gradient=_of_weight_gradient,
     flops=lambda node: 2 * node.inputs[0].size * node.inputs[1].dims[-1],
+    reads_windows=range(2),
     mask="consumes",
-    why_not={"numba": "BLAS has it", "gradient": "of a gradient"},
+    why_not={"numba": "BLAS has it"},
 )
+
+
+def _of_bias_gradient(node: Node, wanted: tuple[bool, ...], ddb: Value) -> Gradients:
+    return (apply(ADD_BIAS, zeros_like(node.inputs[0]), ddb),)
+
 
 BIAS_GRADIENT: Op = Op(
     "bias_gradient",
     "The sum of dy over all rows of all examples.",
     shape=lambda node: (node.inputs[0].dims[-1:],),
     sums_examples=True,
+    gradient=_of_bias_gradient,
+    reads_windows=(0,),
     mask="consumes",
-    why_not={"numba": "NumPy has a loop for it", "gradient": "of a gradient"},
+    why_not={"numba": "NumPy has a loop for it"},
 )
 
 # ------------------------------------------------------------- products of two values
@@ -184,6 +227,7 @@ BATCH_MATMUL = Op(
     of_examples=True,
     gradient=_of_batch_matmul,
     flops=_flops_of_batch_matmul,
+    reads_windows=range(2),
     options=("transpose_a", "transpose_b"),
     why_not={"numba": "BLAS has it"},
 )

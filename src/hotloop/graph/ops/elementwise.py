@@ -8,6 +8,7 @@ from ...backends.formulas import ACTIVATIONS, Activation
 from ...variables import Variable
 from ..op import OPS, Gradients, Op, like_first, like_inputs
 from ..trace import Node, Value, apply
+from .dense import BIAS_GRADIENT
 from .shapes import reshape
 from .terms import Term
 from .weights import weights_of
@@ -15,6 +16,8 @@ from .weights import weights_of
 if TYPE_CHECKING:
     from ...backends.scalar_functions import ScalarFunction
     from ..plan import Plan
+
+__all__ = ["activation", "own_activation", "prelu", "scale"]
 
 # ----------------------------------------------------------------------- activations
 
@@ -43,6 +46,7 @@ def _activation(formula: Activation) -> None:
         f"dy times the derivative of {formula.name} at its {'in' if reads_input else 'out'}put.",
         shape=like_first,
         in_place=True,
+        reads_windows=range(2),
         mask="passes",
         elementwise=True,
         activation_of_gradient=formula.name,
@@ -59,6 +63,8 @@ def _activation(formula: Activation) -> None:
         (formula.value.__doc__ or "").partition("\n")[0],
         shape=like_first,
         gradient=rule,
+        reads_windows=(0,),
+        writes_windows=True,
         mask="passes",
         elementwise=True,
         activation=True,
@@ -91,25 +97,43 @@ PRELU = Op(
     in_place=True,
     mask="passes",
 )
-PRELU_GRADIENT = Op(
+
+
+def _below(dy: Value, x: Value) -> Value:
+    """dy where x is below 0, else 0."""
+    return apply(OPS["relu_gradient"], dy, scale(x, -1.0), alpha=0.0)
+
+
+def _of_prelu_gradient(node: Node, wanted: tuple[bool, ...], ddx: Value) -> Gradients:
+    dy, x, alpha = node.inputs
+    each = apply(OPS["multiply"], ddx, _below(dy, x)) if wanted[2] else None
+    dalpha = None if each is None else apply(BIAS_GRADIENT, each)
+    return apply(PRELU_GRADIENT, ddx, x, alpha), None, dalpha
+
+
+def _of_prelu_alpha_gradient(node: Node, wanted: tuple[bool, ...], dda: Value) -> Gradients:
+    dy, x = node.inputs
+    negative = scale(activation("relu", scale(x, -1.0)), -1.0)
+    return tuple(apply(OPS["multiply"], value, dda) for value in (negative, _below(dy, x)))
+
+
+PRELU_GRADIENT: Op = Op(
     "prelu_gradient",
     "With respect to x: dy, times alpha where x is below 0, and 0 where x is.",
     shape=like_first,
     weights=(2,),
+    gradient=_of_prelu_gradient,
     in_place=True,
     mask="passes",
-    why_not={"gradient": "of a gradient"},
 )
 PRELU_ALPHA_GRADIENT = Op(
     "prelu_alpha_gradient",
     "With respect to alpha: the sum over all rows of dy min(x, 0).",
     shape=lambda node: (node.inputs[0].dims[-1:],),
     sums_examples=True,
+    gradient=_of_prelu_alpha_gradient,
     mask="consumes",
-    why_not={
-        "numba": "it is a sum over rows",
-        "gradient": "of a gradient",
-    },
+    why_not={"numba": "it is a sum over rows"},
 )
 
 
@@ -149,7 +173,7 @@ OWN_ACTIVATION_GRADIENT = Op(
     options=("function",),
     users=lambda node: "scalar",
     label=_own_label,
-    why_not=_OWN | {"gradient": "of a gradient"},
+    why_not=_OWN | {"gradient": "the user's function has its first derivative only"},
 )
 
 

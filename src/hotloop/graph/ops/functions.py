@@ -17,6 +17,8 @@ from ..trace import Node, Value, apply
 from .merges import broadcast_arrays, sum_to
 from .terms import Term, function
 
+__all__ = ["CONSTANT", "constant", "elementwise", "where"]
+
 ALIASES = {
     "abs": "absolute",
     "bitwise_invert": "bitwise_not",

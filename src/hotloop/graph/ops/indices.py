@@ -13,6 +13,8 @@ from ..op import Array, Dims, Gradients, Op, any_layout, as_matrix
 from ..trace import Node, Value, apply
 from .weights import weights_of
 
+__all__ = ["INDICES", "PREPARE", "encode", "indices", "lookup", "prepare", "source_of"]
+
 _CHUNK = 1 << 20  # numbers checked at once: bounds the memory that a check takes
 _SCATTERED = {"numba": "NumPy's indexing does it"}
 
@@ -134,15 +136,16 @@ LOOKUP = Op(
     mask="passes",
     why_not=_SCATTERED,
 )
-LOOKUP_GRADIENT = Op(
+LOOKUP_GRADIENT: Op = Op(
     "lookup_gradient",
     "With respect to w: each row of dy, added to the row it came from.",
     shape=lambda node: ((node.attributes["rows"], node.inputs[0].dims[-1]),),
     layout=as_matrix,
     takes=("float", "int32"),
     sums_examples=True,
+    gradient=lambda node, wanted, ddw: (apply(LOOKUP, node.inputs[1], ddw), None),
     mask="consumes",
-    why_not=_SCATTERED | {"gradient": "of a gradient"},
+    why_not=_SCATTERED,
 )
 
 

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..op import Dims, Op, Run, Users, nothing
+from ..op import Dims, Gradients, Op, Run, Users, nothing
 from ..trace import Node, Value, apply, emit
+from .elementwise import scale
+from .merges import multiply
+from .shapes import reshape
 
 if TYPE_CHECKING:
     from ..plan import Plan
+
+__all__ = ["ACCUMULATE", "LOSS", "METRIC", "loss", "metric"]
 
 
 def loss(
@@ -81,6 +86,32 @@ def _of_rows(run: Run, node: Node, **options: float) -> None:
     run.call(node, *given, **options, **node.attributes["options"])
 
 
+# Functions of y_true - y_pred.
+_OF_DIFFERENCE = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
+
+
+def _of_loss(node: Node, wanted: tuple[bool, ...], *dys: Value | None) -> Gradients:
+    """Of the values, where they are reduced by other ops and the node's reduction is the sum."""
+    kind, y_pred = node.attributes["kind"], node.inputs[1]
+    dvalues, dgradient = dys[:2]
+    if dgradient is not None:
+        raise NotImplementedError(
+            f"the loss {kind} has its first derivative only; write the loss with operations whose "
+            "gradients can be differentiated again, as ops.mean(ops.square(y - y_pred))"
+        )
+    if wanted[2:] == (True,) or (wanted[0] and kind not in _OF_DIFFERENCE):
+        raise NotImplementedError(
+            f"the loss {kind} has no gradient with respect to "
+            f"{'y_true' if wanted[0] else 'sample_weight'}, which depends on what is watched or "
+            "trained: stop the gradient there, or write the loss with operations"
+        )
+    assert dvalues is not None
+    ones = (1,) * (len(y_pred.dims) - len(dvalues.dims))
+    dx = multiply(node.outputs[1], reshape(dvalues, (*dvalues.dims, *ones)))
+    of_weight = (None,) * (len(node.inputs) - 2)
+    return scale(dx, -1.0) if wanted[0] else None, dx, *of_weight
+
+
 _BY_KIND = {"profile": "each kind has a case", "backends": "each kind has functions"}
 
 LOSS = Op(
@@ -93,10 +124,11 @@ LOSS = Op(
     mask="consumes",
     outputs=("values", "gradient", "probability"),
     users=_users,
+    gradient=_of_loss,
     function=_kind,
     reference=_loss,
     label=_label,
-    why_not=_BY_KIND | {"gradient": "its second output is the gradient"},
+    why_not=_BY_KIND,
 )
 
 
@@ -130,7 +162,10 @@ def _accumulate(run: Run, node: Node) -> None:
     total = float(np.sum(run.array(source).reshape(-1), dtype=np.float64))
     if node.attributes["check"] and not np.isfinite(total):
         run.refuse()
-    total = total * run.rows if node.attributes["reduction"] == "sum" else total / source.size
+    if node.attributes["reduction"] == "sum":
+        total *= run.rows
+    else:
+        total *= (1 if source.batched else run.rows) / source.size
     run.add(node.attributes["slot"], total)
 
 
@@ -138,7 +173,6 @@ ACCUMULATE = Op(
     "accumulate",
     "A running sum: as many times the mean of a batch as it has examples.",
     shape=nothing,
-    of_examples=True,
     mask="consumes",
     reference=_accumulate,
     label=lambda plan, node: ("accumulate", plan.slots[node.attributes["slot"]].kind),

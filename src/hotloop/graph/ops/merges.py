@@ -12,6 +12,8 @@ from .elementwise import scale
 from .reductions import sum_steps
 from .shapes import reshape
 
+__all__ = ["ADD", "add", "maximum", "minimum", "multiply", "subtract", "sum_to", "total"]
+
 _LOOP = {"numba": "NumPy has a loop for it"}
 
 
@@ -36,6 +38,7 @@ _MERGED: dict[str, Any] = {
     "layout": like_inputs,
     "weights": range(3),
     "reference": _broadcast,
+    "reads_windows": range(3),
     "elementwise": True,
 }
 
@@ -51,6 +54,11 @@ def sum_to(x: Value, like: Value) -> Value:
     if x.batched and not like.batched:
         x = apply(BIAS_GRADIENT, reshape(x, (x.size,)))
     return x if x.dims == like.dims else reshape(x, like.dims)
+
+
+def total(x: Value) -> Value:
+    """The sum of all numbers, over all examples, as a single number."""
+    return sum_to(x, Value((), x.dtype, batched=False))
 
 
 def add(a: Value, b: Value) -> Value:

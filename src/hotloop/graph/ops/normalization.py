@@ -6,14 +6,24 @@ from collections.abc import Sequence
 from functools import reduce
 
 from ...variables import Variable
+from ..gradients import composed
 from ..op import Dims, Gradients, Op, Run, like_first
 from ..trace import Node, Value, apply, emit, parameter
 from .dense import BIAS_GRADIENT
 from .elementwise import scale
 from .merges import add, multiply, subtract
-from .reductions import over_examples
+from .reductions import over_examples, sum_row
 from .shapes import reshape
 from .weights import weights_of
+
+__all__ = [
+    "BATCH_NORMALIZATION",
+    "COLUMN_MOMENTS",
+    "NORMALIZE",
+    "batch_normalization",
+    "layer_norm",
+    "standardize",
+]
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 _GRADIENT = _SEVERAL | {"gradient": "of a gradient"}
@@ -66,6 +76,7 @@ BATCH_NORMALIZATION = Op(
     "normalize, by the mean and variance of the batch in training, else by moving ones.",
     shape=like_first,
     weights=range(1, 5),
+    two_ways=True,
     mask="passes",
     why_not=dict.fromkeys(("reference", "gradient", "profile"), _IN_PLANS),
 )
@@ -248,14 +259,39 @@ LAYER_NORM = Op(
     reference=_layer_norm,
     why_not=_SEVERAL,
 )
+
+
+def _normal(x: Value, mean: Value, inverse: Value) -> Value:
+    return multiply(subtract(x, _column(mean)), _column(inverse))
+
+
+def _layer_norm_scale_gradient(node: Node, dy: Value, *given: Value) -> Value:
+    return apply(BIAS_GRADIENT, multiply(dy, _normal(*given)))
+
+
 LAYER_NORM_SCALE_GRADIENT = Op(
     "layer_norm_scale_gradient",
     "With respect to gamma: the sum of dy (x - m) r over all rows of all examples.",
     shape=_columns,
     sums_examples=True,
+    gradient=composed(_layer_norm_scale_gradient),
     mask="consumes",
-    why_not=_GRADIENT,
+    why_not=_SEVERAL,
 )
+
+
+def _layer_norm_gradient_of(
+    node: Node, dy: Value, x: Value, mean: Value, inverse: Value, *gamma: Value
+) -> Value:
+    g, n = reduce(multiply, gamma, dy), _normal(x, mean, inverse)
+
+    def mean_of(rows: Value) -> Value:
+        return scale(sum_row(rows), 1.0 / x.dims[-1])
+
+    rest = subtract(g, multiply(n, mean_of(multiply(g, n))))
+    if node.attributes["centered"]:
+        rest = subtract(rest, mean_of(g))
+    return multiply(rest, _column(inverse))
 
 
 def _layer_norm_gradient(run: Run, node: Node) -> None:
@@ -268,10 +304,11 @@ LAYER_NORM_GRADIENT = Op(
     "With respect to x: (g - mean(g) - n mean(g n)) r of each row, with g = dy gamma.",
     shape=like_first,
     weights=(4,),
+    gradient=composed(_layer_norm_gradient_of),
     in_place=True,
     mask="passes",
     reference=_layer_norm_gradient,
-    why_not=_GRADIENT,
+    why_not=_SEVERAL,
 )
 
 # ------------------------------------------------------------------- the user's data
@@ -297,11 +334,18 @@ STANDARDIZE = Op(
     options=("invert",),
     why_not=_SEVERAL,
 )
-STANDARDIZE_GRADIENT = Op(
+
+
+def _of_standardize_gradient(node: Node, wanted: tuple[bool, ...], ddx: Value) -> Gradients:
+    return apply(STANDARDIZE_GRADIENT, ddx, node.inputs[1], **node.attributes), None
+
+
+STANDARDIZE_GRADIENT: Op = Op(
     "standardize_gradient",
     "dy / s, or dy s.",
     shape=like_first,
     weights=(1,),
+    gradient=_of_standardize_gradient,
     options=("invert",),
-    why_not=_GRADIENT,
+    why_not=_SEVERAL,
 )

@@ -14,6 +14,8 @@ from ..trace import Node, Value
 if TYPE_CHECKING:
     from ..plan import Plan
 
+__all__ = ["PROGRAM"]
+
 NAMES_SHOWN = 4
 
 

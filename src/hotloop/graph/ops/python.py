@@ -11,6 +11,8 @@ from ...backends.own import read_only
 from ..op import Array, Gradients, Op, Run
 from ..trace import Node, Value, apply, emit
 
+__all__ = ["python"]
+
 
 def python(
     inputs: Sequence[Value],
@@ -82,5 +84,5 @@ LAMBDA_GRADIENT = Op(
     of_examples=True,
     users=lambda node: "python",
     reference=_gradients,
-    why_not=_USERS | {"gradient": "of a gradient"},
+    why_not=_USERS | {"gradient": "the user gives the first derivative only"},
 )

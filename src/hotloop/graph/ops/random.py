@@ -7,6 +7,8 @@ from typing import Any
 from ..op import Op, Run, like_first
 from ..trace import Node, Value, apply
 
+__all__ = ["alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise"]
+
 
 def _with_key(run: Run, node: Node) -> None:
     """The op's function, with the key that its seed has in this batch."""
@@ -51,10 +53,10 @@ ALPHA_DROPOUT_GRADIENT: Op = Op(
     "alpha_dropout_gradient",
     "dy times what alpha_dropout multiplies by where it keeps an element, else 0.",
     shape=like_first,
+    gradient=lambda node, wanted, dy: (apply(ALPHA_DROPOUT_GRADIENT, dy, **node.attributes),),
     in_place=True,
     mask="passes",
     reference=_with_key,
-    why_not={"gradient": "of a gradient"},
 )
 
 

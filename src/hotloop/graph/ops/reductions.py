@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..op import Dims, Gradients, Op, Run, like_first, like_inputs
+from ..op import OPS, Dims, Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
+from .constants import ones_like
 from .elementwise import scale
+from .shapes import reshape
+
+__all__ = [
+    "MEAN_STEPS",
+    "REPEAT_STEPS",
+    "SUM_STEPS",
+    "cumulative_sum",
+    "max_steps",
+    "mean_steps",
+    "over_examples",
+    "repeat_steps",
+    "sum_row",
+    "sum_steps",
+]
 
 _LOOP = {"numba": "NumPy has a loop for it"}
 
@@ -20,6 +35,11 @@ def _one_row(node: Node) -> tuple[Dims, ...]:
 def sum_steps(x: Value) -> Value:
     """The sum over the last axis but one: (..., steps, cols) becomes (..., cols)."""
     return apply(SUM_STEPS, x)
+
+
+def sum_row(x: Value) -> Value:
+    """The sum over the last axis, which stays with a length of 1."""
+    return reshape(sum_steps(reshape(x, (*x.dims, 1))), (*x.dims[:-1], 1))
 
 
 SUM_STEPS = Op(
@@ -48,6 +68,31 @@ MEAN_STEPS = Op(
     shape=_one_row,
     gradient=_of_mean_steps,
     mask="consumes",
+    why_not=_LOOP,
+)
+
+
+def cumulative_sum(x: Value, axis: int = -1, *, reverse: bool = False) -> Value:
+    """The sums along an axis, counted from the last one, -1, up to each element or from it on."""
+    rank = len(x.dims)
+    if not -rank <= axis < 0:
+        raise ValueError(f"cumulative_sum needs an axis from {-rank} to -1 of {x}, not {axis}")
+    return apply(CUMULATIVE_SUM, x, axis=axis, reverse=reverse)
+
+
+def _of_cumulative_sum(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+    axis, reverse = node.attributes["axis"], node.attributes["reverse"]
+    return (cumulative_sum(dy, axis, reverse=not reverse),)
+
+
+CUMULATIVE_SUM = Op(
+    "cumulative_sum",
+    "The sums along an axis up to each element, or from each on.",
+    shape=like_first,
+    gradient=_of_cumulative_sum,
+    in_place=True,
+    mask="passes",
+    options=("axis", "reverse"),
     why_not=_LOOP,
 )
 
@@ -88,11 +133,20 @@ MAX_STEPS = Op(
     mask="consumes",
     why_not=_LOOP,
 )
-MAX_STEPS_GRADIENT = Op(
+
+
+def _of_max_steps_gradient(node: Node, wanted: tuple[bool, ...], ddx: Value) -> Gradients:
+    dy, *where = node.inputs
+    shares = apply(MAX_STEPS_GRADIENT, ones_like(dy), *where)
+    return sum_steps(apply(OPS["multiply"], ddx, shares)), None, None
+
+
+MAX_STEPS_GRADIENT: Op = Op(
     "max_steps_gradient",
     "dy, shared evenly by all steps of x that equal the largest.",
     shape=lambda node: (node.inputs[1].dims,),
-    why_not=_LOOP | {"gradient": "of a gradient"},
+    gradient=_of_max_steps_gradient,
+    why_not=_LOOP,
 )
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ..gradients import composed
 from ..op import OPS, Gradients, Op, like_first
-from ..trace import Node, Value, apply
-from .shapes import reshape
+from ..trace import Node, Value, apply, emit
+from .elementwise import activation, scale
+from .merges import multiply, subtract
+from .reductions import sum_row
+from .shapes import columns, concatenate, reshape
+
+__all__ = ["glu", "log_softmax", "softmax", "sparsemax", "unit_rows"]
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
 
@@ -29,15 +37,22 @@ def sparsemax(x: Value) -> Value:
     return _by_row(OPS["sparsemax"], x)
 
 
-def _by_output(name: str, summary: str, gradient_summary: str, why_not: dict[str, str]) -> None:
+def _by_output(
+    name: str,
+    summary: str,
+    gradient_summary: str,
+    of_gradient: Callable[..., Gradients],
+    why_not: dict[str, str],
+) -> None:
     """The records of a function of rows and of its gradient, which reads its output."""
     gradient = Op(
         f"{name}_gradient",
         gradient_summary,
         shape=like_first,
+        gradient=of_gradient,
         in_place=True,
         mask="passes",
-        why_not=why_not | {"gradient": "of a gradient"},
+        why_not=why_not,
     )
 
     def rule(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
@@ -46,14 +61,38 @@ def _by_output(name: str, summary: str, gradient_summary: str, why_not: dict[str
     Op(name, summary, shape=like_first, gradient=rule, mask="passes", why_not=why_not)
 
 
-_by_output("softmax", "exp(x) / sum(exp(x)) of each row.", "y (dy - sum(dy y)) of each row.", {})
+def _softmax_gradient(node: Node, dy: Value, y: Value) -> Value:
+    return multiply(y, subtract(dy, sum_row(multiply(dy, y))))
+
+
+def _log_softmax_gradient(node: Node, dy: Value, y: Value) -> Value:
+    return subtract(dy, multiply(activation("exponential", y), sum_row(dy)))
+
+
+def _of_sparsemax_gradient(node: Node, wanted: tuple[bool, ...], ddx: Value) -> Gradients:
+    """It is a projection, whichever way."""
+    return apply(node.op, ddx, node.inputs[1]), None
+
+
 _by_output(
-    "log_softmax", "x - log(sum(exp(x))) of each row.", "dy - exp(y) sum(dy) of each row.", {}
+    "softmax",
+    "exp(x) / sum(exp(x)) of each row.",
+    "y (dy - sum(dy y)) of each row.",
+    composed(_softmax_gradient),
+    {},
+)
+_by_output(
+    "log_softmax",
+    "x - log(sum(exp(x))) of each row.",
+    "dy - exp(y) sum(dy) of each row.",
+    composed(_log_softmax_gradient),
+    {},
 )
 _by_output(
     "sparsemax",
     "The point of the unit simplex that is nearest to each row.",
     "dy less its mean over the columns with y > 0, and 0 in the others.",
+    _of_sparsemax_gradient,
     _SEVERAL,
 )
 
@@ -71,12 +110,23 @@ GLU = Op(
     mask="passes",
     why_not=_SEVERAL,
 )
+
+
+def _glu_gradient(node: Node, dy: Value, x: Value) -> Value:
+    half = dy.dims[-1]
+    a, s = columns(x, 0, half), activation("sigmoid", columns(x, half, half))
+    of_a = multiply(dy, s)
+    of_b = multiply(multiply(of_a, a), scale(s, -1.0, 1.0))
+    return concatenate(of_a, of_b, len(dy.dims) - 1)
+
+
 GLU_GRADIENT: Op = Op(
     "glu_gradient",
     "dy s and dy a s (1 - s) side by side, a being the first half of x and s = sigmoid(second).",
     shape=lambda node: (node.inputs[1].dims,),
+    gradient=composed(_glu_gradient),
     mask="passes",
-    why_not=_SEVERAL | {"gradient": "of a gradient"},
+    why_not=_SEVERAL,
 )
 
 
@@ -93,10 +143,23 @@ UNIT_ROWS = Op(
     mask="passes",
     why_not=_SEVERAL,
 )
+
+
+def _unit_rows_gradient(node: Node, dy: Value, x: Value) -> Value:
+    # Rows that are shorter than 1e-7 have the derivative of those that are just as long.
+    n = x.dims[-1]
+    options = {"epsilon": 1e-14 / n, "centered": False, "scale": False, "center": False}
+    _, _, inverse = emit(OPS["layer_norm"], x, **options)
+    inverse = reshape(scale(inverse, n**-0.5), (*x.dims[:-1], 1))
+    u = multiply(x, inverse)
+    return multiply(subtract(dy, multiply(u, sum_row(multiply(dy, u)))), inverse)
+
+
 UNIT_ROWS_GRADIENT: Op = Op(
     "unit_rows_gradient",
     "(dy - u sum(dy u)) / |x| of each row, with u = x / |x|.",
     shape=like_first,
+    gradient=composed(_unit_rows_gradient),
     mask="passes",
-    why_not=_SEVERAL | {"gradient": "of a gradient"},
+    why_not=_SEVERAL,
 )

@@ -15,6 +15,26 @@ from .dense import WEIGHT_GRADIENT
 if TYPE_CHECKING:
     from ..plan import Plan
 
+__all__ = [
+    "ACCUMULATE_GRADIENT",
+    "ASSIGN",
+    "AVERAGE",
+    "BIAS_GRADIENT_UPDATE",
+    "CLIP_BY_NORM",
+    "CLIP_BY_VALUE",
+    "CONSTRAIN",
+    "DECAY",
+    "MOVING_AVERAGE_UPDATE",
+    "NETWORK_UPDATE",
+    "OVERWRITE",
+    "PENALTY",
+    "PENALTY_GRADIENT",
+    "SQUARE_SUM",
+    "UPDATE",
+    "WEIGHT_GRADIENT_UPDATE",
+    "WHOLE_UPDATE",
+]
+
 _BEHIND = {"gradient": "it is behind the gradients"}
 _WITHOUT_FUNCTION = _BEHIND | {
     "profile": "a walk over a weight",
@@ -211,6 +231,7 @@ WEIGHT_GRADIENT_UPDATE = Op(
     layout=any_layout,
     weights=range(2, 99),
     flops=WEIGHT_GRADIENT.flops,
+    reads_windows=WEIGHT_GRADIENT.reads_windows,
     changes=True,
     mask="consumes",
     reference=_with_gradient("weight_gradient", 2),
@@ -223,6 +244,7 @@ BIAS_GRADIENT_UPDATE = Op(
     shape=nothing,
     layout=any_layout,
     weights=range(1, 99),
+    reads_windows=(0,),
     changes=True,
     mask="consumes",
     reference=_with_gradient("bias_gradient", 1),

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from ...variables import Variable
 from ..trace import Value, parameter
+
+__all__ = ["fixed"]
 
 
 def weights_of(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
@@ -16,3 +22,8 @@ def weights_of(x: Value, *weights: Variable | None) -> tuple[Value, ...]:
                 "of a model the same dtype, by dtype=... or hotloop.config.set_floatx(...)"
             )
     return tuple(map(parameter, given))
+
+
+def fixed(number: Any, dtype: str) -> Value:
+    """Numbers that never change, as a value of no example."""
+    return parameter(Variable(np.asarray(number, dtype), "constant", trainable=False, row_axes=0))

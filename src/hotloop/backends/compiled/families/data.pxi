@@ -66,6 +66,12 @@ def _gather(Lowering to, list inputs, list outputs, dict attributes):
     a.source, a.size, a.out = attributes["source"], out.size, out.data
 
 
+cdef struct hl_copy_out_args:
+    int output  # which of the plan's
+    ptrdiff_t bytes  # of an example
+    const char *x
+
+
 cdef void run_copy_out(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                        Worker *worker) noexcept nogil:
     cdef const hl_copy_out_args *a = <const hl_copy_out_args *> args
@@ -121,6 +127,13 @@ cdef inline void _cast_to(const hl_source *from_, const char *x, Whole *y, ptrdi
         _as_whole(<const int32_t *> x, y, n, least, most)
     else:
         _as_whole(<const uint8_t *> x, y, n, least, most)
+
+
+# Numbers of one dtype as those of another. x is as the user's arrays are.
+cdef struct hl_cast_args:
+    hl_source x
+    ptrdiff_t size
+    char *y
 
 
 cdef void run_cast_to_int32(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

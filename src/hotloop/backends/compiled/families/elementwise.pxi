@@ -11,11 +11,25 @@ ACTIVATIONS = _by_name(kernels_of(False).activations)
 MERGES = _by_name(kernels_of(False).merges)
 
 
+cdef struct hl_activation_args:
+    hl_activation kind
+    double alpha
+    ptrdiff_t rows, cols, x_row, y_row
+    const char *x
+    char *y
+
+
 cdef void run_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_activation_args *a = <const hl_activation_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
-    batch.kernels.activation(a.kind, a.alpha, a.x + at, size, a.y + at, size, 1, size)
+    cdef ptrdiff_t item = batch.kernels.itemsize, size = n * a.rows * a.cols
+    first *= a.rows
+    if a.x_row == a.cols and a.y_row == a.cols:
+        batch.kernels.activation(a.kind, a.alpha, a.x + first * a.cols * item, size,
+                                 a.y + first * a.cols * item, size, 1, size)
+    else:
+        batch.kernels.activation(a.kind, a.alpha, a.x + first * a.x_row * item, a.x_row,
+                                 a.y + first * a.y_row * item, a.y_row, n * a.rows, a.cols)
 
 
 @lowers(*ACTIVATIONS, arrays="x *c -> out *c")
@@ -25,16 +39,37 @@ def _activation(Lowering to, list inputs, list outputs, dict attributes):
         run_activation, HL_BY_EXAMPLE, sizeof(hl_activation_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name]
-    a.alpha, a.size = attributes["alpha"], to.apart(x.rows) * x.cols
-    a.x, a.y = x.data, y.data
+    a.alpha, a.rows, a.cols = attributes["alpha"], to.apart(x.rows), x.cols
+    a.x, a.x_row, a.y, a.y_row = x.data, x.row, y.data, y.row
+
+
+cdef struct hl_activation_gradient_args:
+    hl_activation kind
+    double alpha
+    ptrdiff_t rows, cols, dy_row, saved_row
+    const char *dy
+    const char *saved
+    char *dx
 
 
 cdef void run_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                   Worker *worker) noexcept nogil:
     cdef const hl_activation_gradient_args *a = <const hl_activation_gradient_args *> args
-    cdef ptrdiff_t at = first * a.size * batch.kernels.itemsize, size = n * a.size
-    batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + at, a.saved + at, a.dx + at, size, 1,
-                                      size)
+    cdef ptrdiff_t item = batch.kernels.itemsize, size = a.cols, i
+    first *= a.rows
+    n *= a.rows
+    if a.dy_row == a.cols and a.saved_row == a.cols:
+        first *= size
+        size *= n
+        batch.kernels.activation_gradient(a.kind, a.alpha, a.dy + first * item,
+                                          a.saved + first * item, a.dx + first * item, size, 1,
+                                          size)
+        return
+    for i in range(first, first + n):
+        batch.kernels.activation_gradient(
+            a.kind, a.alpha, a.dy + i * a.dy_row * item, a.saved + i * a.saved_row * item,
+            a.dx + i * size * item, size, 1, size,
+        )
 
 
 @lowers(*(name + "_gradient" for name in ACTIVATIONS), arrays="dy *c, saved *c -> out *c")
@@ -44,8 +79,20 @@ def _activation_gradient(Lowering to, list inputs, list outputs, dict attributes
         run_activation_gradient, HL_BY_EXAMPLE, sizeof(hl_activation_gradient_args)
     )
     a.kind = <hl_activation> <int> ACTIVATIONS[to.name.removesuffix("_gradient")]
-    a.alpha, a.size = attributes["alpha"], to.apart(dy.rows) * dy.cols
+    a.alpha, a.rows, a.cols = attributes["alpha"], to.apart(dy.rows), dy.cols
     a.dy, a.saved, a.dx = dy.data, saved.data, dx.data
+    a.dy_row, a.saved_row = dy.row, saved.row
+
+
+# Loops of a function of the user's own, of n numbers; the last pointer is written.
+ctypedef void (*hl_unary_loop)(const char *x, char *y, ptrdiff_t n) noexcept nogil
+
+
+cdef struct hl_own_activation_args:
+    hl_unary_loop loop
+    ptrdiff_t size
+    const char *x
+    char *y
 
 
 cdef void run_own_activation(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -77,6 +124,17 @@ cdef _loops_of(Lowering to, function):
     return loops
 
 
+ctypedef void (*hl_binary_loop)(const char *a, const char *b, char *y, ptrdiff_t n) noexcept nogil
+
+
+cdef struct hl_own_activation_gradient_args:
+    hl_binary_loop loop
+    ptrdiff_t size
+    const char *dy
+    const char *x
+    char *dx
+
+
 cdef void run_own_activation_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
                                       Batch *batch, Worker *worker) noexcept nogil:
     cdef const hl_own_activation_gradient_args *a = <const hl_own_activation_gradient_args *> args
@@ -104,6 +162,14 @@ cdef enum:
     REPEATED_BYTES = 512
 
 
+# How operands are broadcast to an output: along its axes, of which those that all operands pass
+# alike are one. The last axis has strides of 1 and 0.
+cdef struct hl_broadcast:
+    int operands, rank
+    ptrdiff_t dim[HL_MAX_BROADCAST]
+    hl_strides of[3]
+
+
 cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? NULL:
     """How these are broadcast to y; NULL where all go alike, number after number."""
     cdef Operand x
@@ -111,7 +177,7 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
     cdef list axes = []  # lengths, and each operand's stride
     alike = True
     for x in operands:
-        alike = alike and x.batched == y.batched and x.dims == y.dims
+        alike = alike and x.batched == y.batched and x.dims == y.dims and x.row == x.cols
     if alike:
         return NULL
     strides = [_strides_along(x, len(y.dims)) for x in operands]
@@ -123,7 +189,8 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
             axes[-1] = axes[-1][0] * n, of_axis
         else:
             axes.append((n, of_axis))
-    axes = axes or [(1, [1] * len(operands))]
+    if not axes or max(axes[-1][1]) > 1:  # a run's numbers stand beside each other
+        axes.append((1, [1] * len(operands)))
     if len(axes) > HL_MAX_BROADCAST:
         shapes = " and ".join(str((<Operand> x).dims) for x in operands)
         raise ValueError(f"{to.name} of shapes {shapes}: too many axes are broadcast in turns")
@@ -134,7 +201,7 @@ cdef hl_broadcast *_broadcast_of(Lowering to, list operands, Operand y) except? 
         for i, stride in enumerate(of_axis):
             made.of[i].axis[axis] = stride
     for i, x in enumerate(operands):
-        made.of[i].example = x.size if x.batched else 0
+        made.of[i].example = x.rows * x.row if x.batched else 0
     return made
 
 
@@ -145,7 +212,7 @@ cdef list _strides_along(Operand x, int rank):
     for i, n in enumerate(reversed(x.dims), 1):
         if n != 1:
             strides[-i] = step
-        step *= n
+        step *= n if i > 1 or x.packed else x.row
     return strides
 
 
@@ -203,6 +270,17 @@ cdef inline void _merge_run(const hl_kernels *kernels, hl_merge kind, const hl_b
         done += n
 
 
+# Arrays without a batch have a size of 1: their threads divide elements. strides is NULL where all
+# go alike, number after number.
+cdef struct hl_merge_args:
+    hl_merge kind
+    const hl_broadcast *strides
+    ptrdiff_t size
+    const char *a
+    const char *b
+    char *y
+
+
 cdef void run_merge(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_merge_args *a = <const hl_merge_args *> args
@@ -229,6 +307,16 @@ def _merge(Lowering to, list inputs, list outputs, dict attributes):
     if y.batched and strides == NULL:
         a.size = to.apart(y.rows) * y.cols
     a.a, a.b, a.y = x.data, b.data, y.data
+
+
+cdef struct hl_choice_gradient_args:
+    hl_merge kind
+    const hl_broadcast *strides
+    ptrdiff_t size
+    const char *dy
+    const char *a
+    const char *b
+    char *da
 
 
 cdef void run_choice_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -260,6 +348,13 @@ def _choice_gradient(Lowering to, list inputs, list outputs, dict attributes):
         a.size = to.apart(da.rows) * da.cols
 
 
+cdef struct hl_scale_args:
+    double factor, offset
+    ptrdiff_t size
+    const char *x
+    char *y
+
+
 cdef void run_scale(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_scale_args *a = <const hl_scale_args *> args
@@ -275,6 +370,12 @@ def _scale(Lowering to, list inputs, list outputs, dict attributes):
     to.step.length = y.stored
     a.factor, a.offset = attributes["factor"], attributes["offset"]
     a.size, a.x, a.y = to.apart(x.rows) * x.cols if y.batched else 1, x.data, y.data
+
+
+# Of arrays without a batch.
+cdef struct hl_over_examples_args:
+    const char *x
+    char *y
 
 
 cdef void run_over_examples(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -294,6 +395,13 @@ def _over_examples(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef struct hl_prelu_args:
+    ptrdiff_t rows, cols
+    const char *x
+    const char *alpha
+    char *y
+
+
 cdef void run_prelu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_prelu_args *a = <const hl_prelu_args *> args
@@ -308,6 +416,14 @@ def _prelu(Lowering to, list inputs, list outputs, dict attributes):
         run_prelu, HL_BY_EXAMPLE, sizeof(hl_prelu_args)
     )
     a.rows, a.cols, a.x, a.alpha, a.y = to.apart(x.rows), x.cols, x.data, alpha.data, y.data
+
+
+cdef struct hl_prelu_gradient_args:
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    const char *alpha
+    char *dx
 
 
 cdef void run_prelu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -325,6 +441,13 @@ def _prelu_gradient(Lowering to, list inputs, list outputs, dict attributes):
     )
     a.rows, a.cols = to.apart(x.rows), x.cols
     a.dy, a.x, a.alpha, a.dx = dy.data, x.data, alpha.data, dx.data
+
+
+cdef struct hl_prelu_alpha_gradient_args:
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    char *dalpha
 
 
 cdef void run_prelu_alpha_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

@@ -1,6 +1,14 @@
 # Rows of a table by their numbers.
 
 
+# The numbers of x one by one, as the source says that an example's stand: cast to int32_t, or as
+# they are.
+cdef struct hl_permute_args:
+    hl_source x
+    ptrdiff_t size
+    char *y
+
+
 cdef void run_indices(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                       Worker *worker) noexcept nogil:
     cdef const hl_permute_args *a = <const hl_permute_args *> args
@@ -27,6 +35,14 @@ cdef _read_one_by_one(Lowering to, Run run, Operand x, Operand y, axes):
     a.size, a.y = x.size, y.data
 
 
+# The table, w, is packed; there are `size` numbers in an example.
+cdef struct hl_lookup_args:
+    ptrdiff_t size, rows, cols
+    const int32_t *index
+    const char *w
+    char *y
+
+
 cdef void run_lookup(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                      Worker *worker) noexcept nogil:
     cdef const hl_lookup_args *a = <const hl_lookup_args *> args
@@ -44,6 +60,13 @@ def _lookup(Lowering to, list inputs, list outputs, dict attributes):
     a.index, a.w, a.y = <const int32_t *> index.data, w.data, y.data
 
 
+cdef struct hl_lookup_gradient_args:
+    ptrdiff_t size, rows, cols
+    const int32_t *index
+    const char *dy
+    char *dw
+
+
 cdef void run_lookup_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                               Worker *worker) noexcept nogil:
     cdef const hl_lookup_gradient_args *a = <const hl_lookup_gradient_args *> args
@@ -59,6 +82,13 @@ def _lookup_gradient(Lowering to, list inputs, list outputs, dict attributes):
     )
     a.size, a.rows, a.cols = index.size, dw.rows, dw.cols
     a.index, a.dy, a.dw = <const int32_t *> index.data, dy.data, dw.data
+
+
+cdef struct hl_encode_args:
+    int counts
+    ptrdiff_t rows, n, depth
+    const int32_t *index
+    char *y
 
 
 cdef void run_encode(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

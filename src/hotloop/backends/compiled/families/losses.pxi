@@ -50,6 +50,16 @@ cdef enum:
     OWN_LOSS_BLOCK = 1024
 
 
+# What losses and metrics compare, and the value of each row. One of y_true and label is NULL.
+cdef struct hl_compared:
+    const char *y_true
+    const int32_t *label
+    const char *y_pred
+    const char *weight  # of each example
+    ptrdiff_t rows, cols
+    char *values
+
+
 cdef _take_compared(hl_compared *of, list inputs, Operand values):
     cdef Operand y_true = inputs[0], y_pred = inputs[1]
     if y_true.dtype == HL_I32:
@@ -58,6 +68,13 @@ cdef _take_compared(hl_compared *of, list inputs, Operand values):
         of.y_true = y_true.data
     of.y_pred, of.weight, of.values = y_pred.data, _of(inputs, 2).data, values.data
     of.rows, of.cols = y_pred.rows, y_pred.cols
+
+
+# The gradient of a loss: factor times that of the sum over rows, or of their mean.
+cdef struct hl_slope:
+    int summed
+    double factor
+    char *gradient
 
 
 cdef _take_slope(hl_slope *slope, list outputs, dict attributes):
@@ -116,6 +133,13 @@ cdef hl_share _share_of(dict attributes) except *:
     return HL_BY_ONE if attributes["kind"] in BATCH_LOSSES else HL_BY_EXAMPLE
 
 
+cdef struct hl_loss_args:
+    hl_compared of
+    hl_slope slope
+    hl_loss kind
+    double param
+
+
 cdef void run_loss(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                    Worker *worker) noexcept nogil:
     cdef const hl_loss_args *a = <const hl_loss_args *> args
@@ -135,6 +159,13 @@ def _loss(Lowering to, list inputs, list outputs, dict attributes):
     _take_slope(&a.slope, outputs, attributes)
     a.kind = <hl_loss> <int> LOSSES[attributes["kind"]]
     a.param = attributes["options"].get("param", 0.0)
+
+
+cdef struct hl_row_loss_args:
+    hl_compared of
+    hl_slope slope
+    hl_row_loss kind
+    double option[HL_MAX_OPTIONS]
 
 
 cdef void run_row_loss(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -160,6 +191,12 @@ def _row_loss(Lowering to, list inputs, list outputs, dict attributes):
         a.option[i] = attributes["options"][name]
 
 
+cdef struct hl_crossentropy_args:
+    hl_compared of
+    hl_slope slope
+    double smoothing
+
+
 cdef void run_crossentropy(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                            Worker *worker) noexcept nogil:
     cdef const hl_crossentropy_args *a = <const hl_crossentropy_args *> args
@@ -178,6 +215,14 @@ def _crossentropy(Lowering to, list inputs, list outputs, dict attributes):
     _take_compared(&a.of, inputs, outputs[0])
     _take_slope(&a.slope, outputs, attributes)
     a.smoothing = attributes["options"].get("smoothing", 0.0)
+
+
+cdef struct hl_softmax_crossentropy_args:
+    hl_compared of
+    hl_slope slope
+    double smoothing
+    int clip
+    char *probability
 
 
 cdef void run_softmax_crossentropy(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -205,6 +250,12 @@ def _softmax_crossentropy(Lowering to, list inputs, list outputs, dict attribute
     a.probability = _of(outputs, 2).data
 
 
+cdef struct hl_ctc_args:
+    hl_compared of  # its rows are the steps of an example, which has one value
+    hl_slope slope
+    ptrdiff_t length  # labels of an example
+
+
 cdef void run_ctc(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                   Worker *worker) noexcept nogil:
     """An example has one value, however many rows it has."""
@@ -227,6 +278,12 @@ def _ctc(Lowering to, list inputs, list outputs, dict attributes):
     to.need_scratch(to.kernels.ctc_room(a.of.rows, a.length))
 
 
+cdef struct hl_circle_args:
+    hl_compared of
+    hl_slope slope
+    double option[HL_MAX_OPTIONS]
+
+
 cdef void run_circle(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                      Worker *worker) noexcept nogil:
     cdef const hl_circle_args *a = <const hl_circle_args *> args
@@ -247,6 +304,12 @@ def _circle(Lowering to, list inputs, list outputs, dict attributes):
     to.need_scratch(to.kernels.circle_room(to.examples))
 
 
+cdef struct hl_metric_args:
+    hl_compared of
+    hl_metric kind
+    double param
+
+
 cdef void run_metric(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                      Worker *worker) noexcept nogil:
     cdef const hl_metric_args *a = <const hl_metric_args *> args
@@ -263,6 +326,12 @@ def _metric(Lowering to, list inputs, list outputs, dict attributes):
     _take_compared(&a.of, inputs, outputs[0])
     a.kind = <hl_metric> <int> METRICS[attributes["kind"]]
     a.param = attributes["options"].get("param", 0.0)
+
+
+cdef struct hl_own_loss_args:
+    hl_compared of
+    hl_slope slope
+    hl_binary_loop value, derivative
 
 
 cdef void run_own_loss(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -323,6 +392,15 @@ def _array_loss(Lowering to, list inputs, list outputs, dict attributes):
     _do_in_python(to)
 
 
+# sum += the total or the mean of x, times the batch's examples
+cdef struct hl_accumulate_args:
+    int sum  # which of the plan's
+    int summed  # the total, not the mean
+    int check  # what is not finite ends the run
+    ptrdiff_t size
+    const char *x
+
+
 cdef void run_accumulate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     """One batch after another: how many are handled at once changes no bit."""
@@ -341,11 +419,24 @@ cdef void run_accumulate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *
     batch.sums[a.sum] = added
 
 
+cdef void run_accumulate_whole(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                               Worker *worker) noexcept nogil:
+    """Of what has no examples: as much for each of the batch."""
+    cdef const hl_accumulate_args *a = <const hl_accumulate_args *> args
+    cdef double total = sum_of(a.x, <int> batch.kernels.itemsize, a.size)
+    if a.check and not isfinite(total):
+        batch.finite[0] = False
+        batch.count = 0
+    batch.sums[a.sum] += (total if a.summed else total / a.size) * batch.rows
+
+
 @lowers("accumulate")
 def _accumulate(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0]
     cdef hl_accumulate_args *a = <hl_accumulate_args *> to.fill(
-        run_accumulate, HL_BY_ONE, sizeof(hl_accumulate_args)
+        run_accumulate if to.node.inputs[0].batched else run_accumulate_whole,
+        HL_BY_ONE,
+        sizeof(hl_accumulate_args),
     )
     a.sum, a.summed = attributes["slot"], attributes["reduction"] == "sum"
     # A network's step has looked already, and left out what is not finite.

@@ -1,6 +1,13 @@
 # Normalisation: of columns over the batch, and of each row. Gamma and beta may be nothing.
 
 
+cdef struct hl_column_moments_args:
+    ptrdiff_t rows, cols
+    const char *x
+    char *mean
+    char *variance
+
+
 cdef void run_column_moments(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                              Worker *worker) noexcept nogil:
     cdef const hl_column_moments_args *a = <const hl_column_moments_args *> args
@@ -17,6 +24,17 @@ def _column_moments(Lowering to, list inputs, list outputs, dict attributes):
     )
     to.step.length = x.cols
     a.rows, a.cols, a.x, a.mean, a.variance = x.rows, x.cols, x.data, mean.data, variance.data
+
+
+cdef struct hl_normalize_args:
+    double epsilon
+    ptrdiff_t rows, cols
+    const char *x
+    const char *mean
+    const char *variance
+    const char *gamma
+    const char *beta
+    char *y
 
 
 cdef void run_normalize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -47,6 +65,16 @@ cdef _take_weights(list inputs, int at, dict attributes, const char **gamma, con
         beta[0] = (<Operand> inputs[at]).data
 
 
+cdef struct hl_normalize_scale_gradient_args:
+    double epsilon
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    const char *mean
+    const char *variance
+    char *dgamma
+
+
 cdef void run_normalize_scale_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
                                        Batch *batch, Worker *worker) noexcept nogil:
     cdef const hl_normalize_scale_gradient_args *a = <const hl_normalize_scale_gradient_args *> args
@@ -68,6 +96,20 @@ def _normalize_scale_gradient(Lowering to, list inputs, list outputs, dict attri
     a.epsilon, a.rows, a.cols = attributes["epsilon"], x.rows, x.cols
     a.dy, a.x, a.mean, a.variance = dy.data, x.data, mean.data, variance.data
     a.dgamma = dgamma.data
+
+
+cdef struct hl_normalize_gradient_args:
+    double epsilon
+    ptrdiff_t rows, cols
+    ptrdiff_t of_example  # rows, where `rows` are those that threads divide
+    const char *dy
+    const char *x
+    const char *mean
+    const char *variance
+    const char *gamma
+    const char *dgamma
+    const char *dbeta
+    char *dx
 
 
 cdef void run_normalize_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -99,6 +141,18 @@ def _normalize_gradient(Lowering to, list inputs, list outputs, dict attributes)
     a.dgamma, a.dbeta, a.dx = _of(inputs, sums).data, _of(inputs, sums + 1).data, dx.data
 
 
+cdef struct hl_layer_norm_args:
+    int centered
+    double epsilon
+    ptrdiff_t rows, cols
+    const char *x
+    const char *gamma
+    const char *beta
+    char *y
+    char *mean
+    char *inverse
+
+
 cdef void run_layer_norm(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_layer_norm_args *a = <const hl_layer_norm_args *> args
@@ -117,6 +171,15 @@ def _layer_norm(Lowering to, list inputs, list outputs, dict attributes):
     a.rows, a.cols, a.x, a.y = to.apart(x.rows), x.cols, x.data, y.data
     a.mean, a.inverse = _of(outputs, 1).data, _of(outputs, 2).data
     _take_weights(inputs, 1, attributes, &a.gamma, &a.beta)
+
+
+cdef struct hl_layer_norm_scale_gradient_args:
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    const char *mean
+    const char *inverse
+    char *dgamma
 
 
 cdef void run_layer_norm_scale_gradient(const void *args, ptrdiff_t first, ptrdiff_t n,
@@ -139,6 +202,17 @@ def _layer_norm_scale_gradient(Lowering to, list inputs, list outputs, dict attr
     to.step.length = x.cols
     a.rows, a.cols, a.dy, a.x = x.rows, x.cols, dy.data, x.data
     a.mean, a.inverse, a.dgamma = mean.data, inverse.data, dgamma.data
+
+
+cdef struct hl_layer_norm_gradient_args:
+    int centered
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    const char *mean
+    const char *inverse
+    const char *gamma
+    char *dx
 
 
 cdef void run_layer_norm_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

@@ -9,6 +9,12 @@ cdef enum:
     LONGEST_BLOCK = 2048
 
 
+# Of what has no batch, an example is one element.
+cdef struct hl_program_args:
+    ptrdiff_t size
+    const hl_program *program
+
+
 cdef void run_program(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                       Worker *worker) noexcept nogil:
     cdef const hl_program_args *a = <const hl_program_args *> args

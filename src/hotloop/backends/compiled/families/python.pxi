@@ -1,6 +1,11 @@
 # Steps that only Python can do.
 
 
+# A step that only Python can do: its node.
+cdef struct hl_python_args:
+    void *node
+
+
 cdef void run_python(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                      Worker *worker) noexcept nogil:
     """Takes the GIL; an error that is raised ends the run, as a loss does that is not finite."""

@@ -1,6 +1,12 @@
 # Noise, which draws random bits by each element's number: how threads share it changes no bit.
 
 
+# The key of a batch is drawn by its number, or is the seed itself where that is `final`.
+cdef struct hl_draws:
+    uint64_t seed
+    int final
+
+
 cdef _take_draws(hl_draws *draws, dict attributes):
     """A layer's seed, or in a single call the key itself."""
     draws.final = "key" in attributes
@@ -9,6 +15,14 @@ cdef _take_draws(hl_draws *draws, dict attributes):
 
 cdef inline uint64_t _key(const hl_draws *draws, const Batch *batch) noexcept nogil:
     return draws.seed if draws.final else random_bits(draws.seed, batch.iteration)
+
+
+cdef struct hl_dropout_args:
+    double rate
+    hl_draws draws
+    ptrdiff_t size
+    const char *x
+    char *y
 
 
 cdef void run_dropout(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -28,6 +42,14 @@ def _dropout(Lowering to, list inputs, list outputs, dict attributes):
     _take_draws(&a.draws, attributes)
     a.rate, a.size = attributes["rate"], to.apart(x.rows) * x.cols
     a.x, a.y = x.data, y.data
+
+
+cdef struct hl_alpha_dropout_args:
+    double rate, factor, offset, dropped
+    hl_draws draws
+    ptrdiff_t size
+    const char *x
+    char *y
 
 
 cdef void run_alpha_dropout(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -52,6 +74,15 @@ def _alpha_dropout(Lowering to, list inputs, list outputs, dict attributes):
     a.factor = line[0]
     if to.name == "alpha_dropout":
         a.offset, a.dropped = line[1:]
+
+
+cdef struct hl_gaussian_args:
+    int multiply
+    double stddev
+    hl_draws draws
+    ptrdiff_t size
+    const char *x
+    char *y
 
 
 cdef void run_gaussian(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

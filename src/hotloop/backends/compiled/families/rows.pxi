@@ -1,6 +1,14 @@
 # Functions of whole rows: over the columns of each.
 
 
+# softmax, log_softmax, sparsemax, unit_rows
+cdef struct hl_row_args:
+    void (*kernel)(const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols) noexcept nogil
+    ptrdiff_t rows, cols
+    const char *x
+    char *y
+
+
 cdef void run_row(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                   Worker *worker) noexcept nogil:
     cdef const hl_row_args *a = <const hl_row_args *> args
@@ -21,6 +29,16 @@ def _row(Lowering to, list inputs, list outputs, dict attributes):
     else:
         a.kernel = to.kernels.unit_rows
     a.rows, a.cols, a.x, a.y = to.apart(x.rows), x.cols, x.data, y.data
+
+
+# Their gradients; saved is the input or the output, as the kernel says.
+cdef struct hl_row_gradient_args:
+    void (*kernel)(const void *dy, const void *saved, void *dx, ptrdiff_t rows,
+                   ptrdiff_t cols) noexcept nogil
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *saved
+    char *dx
 
 
 cdef void run_row_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -52,6 +70,13 @@ def _row_gradient(Lowering to, list inputs, list outputs, dict attributes):
     a.dy, a.saved, a.dx = dy.data, saved.data, dx.data
 
 
+# x has 2 * cols columns.
+cdef struct hl_glu_args:
+    ptrdiff_t rows, cols
+    const char *x
+    char *y
+
+
 cdef void run_glu(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                   Worker *worker) noexcept nogil:
     cdef const hl_glu_args *a = <const hl_glu_args *> args
@@ -64,6 +89,13 @@ def _glu(Lowering to, list inputs, list outputs, dict attributes):
     cdef Operand x = inputs[0], y = outputs[0]
     cdef hl_glu_args *a = <hl_glu_args *> to.fill(run_glu, HL_BY_EXAMPLE, sizeof(hl_glu_args))
     a.rows, a.cols, a.x, a.y = to.apart(y.rows), y.cols, x.data, y.data
+
+
+cdef struct hl_glu_gradient_args:
+    ptrdiff_t rows, cols
+    const char *dy
+    const char *x
+    char *dx
 
 
 cdef void run_glu_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

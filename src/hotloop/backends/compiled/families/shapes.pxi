@@ -1,13 +1,24 @@
 # Other columns, axes or rows than before, and examples of several rows.
 
 
+# y = [a b]; NULL: it stands there already. All but rows are bytes.
+cdef struct hl_concatenate_args:
+    ptrdiff_t rows, left, right
+    ptrdiff_t a_row, b_row, y_row
+    const char *a
+    const char *b
+    char *y
+
+
 cdef void run_concatenate(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                           Worker *worker) noexcept nogil:
     cdef const hl_concatenate_args *a = <const hl_concatenate_args *> args
-    cdef ptrdiff_t left = a.left, whole = a.cols, i
+    cdef ptrdiff_t i
     for i in range(first * a.rows, (first + n) * a.rows):
-        memcpy(a.y + i * whole, a.a + i * left, left)
-        memcpy(a.y + i * whole + left, a.b + i * (whole - left), whole - left)
+        if a.a != NULL:
+            memcpy(a.y + i * a.y_row, a.a + i * a.a_row, a.left)
+        if a.b != NULL:
+            memcpy(a.y + i * a.y_row + a.left, a.b + i * a.b_row, a.right)
 
 
 @lowers("concatenate", arrays="a *l, b *r -> out *(l+r)")
@@ -16,8 +27,20 @@ def _concatenate(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_concatenate_args *a = <hl_concatenate_args *> to.fill(
         run_concatenate, HL_BY_EXAMPLE, sizeof(hl_concatenate_args)
     )
-    a.rows, a.left, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
-    a.a, a.b, a.y = x.data, b.data, y.data
+    a.rows, a.left, a.right = to.apart(y.rows), x.cols * x.itemsize, b.cols * b.itemsize
+    a.a_row, a.b_row = x.row * x.itemsize, b.row * b.itemsize
+    a.y_row, a.y = y.row * y.itemsize, y.data
+    if x.data != y.data:
+        a.a = x.data
+    if b.data != y.data + a.left:
+        a.b = b.data
+
+
+# y = x[:, first : first + cols]; all but rows are bytes.
+cdef struct hl_columns_args:
+    ptrdiff_t rows, x_row, first, cols
+    const char *x
+    char *y
 
 
 cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -25,7 +48,7 @@ cdef void run_columns(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
     cdef const hl_columns_args *a = <const hl_columns_args *> args
     cdef ptrdiff_t i
     for i in range(first * a.rows, (first + n) * a.rows):
-        memcpy(a.y + i * a.cols, a.x + i * a.wide + a.first, a.cols)
+        memcpy(a.y + i * a.cols, a.x + i * a.x_row + a.first, a.cols)
 
 
 @lowers("columns", arrays="x *c -> out *k")
@@ -34,7 +57,7 @@ def _columns(Lowering to, list inputs, list outputs, dict attributes):
     cdef hl_columns_args *a = <hl_columns_args *> to.fill(
         run_columns, HL_BY_EXAMPLE, sizeof(hl_columns_args)
     )
-    a.rows, a.wide, a.cols = to.apart(y.rows), x.cols * x.itemsize, y.cols * y.itemsize
+    a.rows, a.x_row, a.cols = to.apart(y.rows), x.row * x.itemsize, y.cols * y.itemsize
     a.first, a.x, a.y = attributes["first"] * x.itemsize, x.data, y.data
 
 
@@ -47,6 +70,13 @@ cdef void run_permute(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *bat
 @lowers("permute")
 def _permute(Lowering to, list inputs, list outputs, dict attributes):
     _read_one_by_one(to, run_permute, inputs[0], outputs[0], attributes["axes"])
+
+
+# Between `rows` times `steps` rows and `rows` rows
+cdef struct hl_steps_args:
+    ptrdiff_t rows, steps, cols
+    const char *x
+    char *y
 
 
 cdef hl_steps_args *_take_steps(Lowering to, Run run, Operand few, Operand several) except NULL:
@@ -71,12 +101,23 @@ def _sum_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef void _divide(char *y, ptrdiff_t by, ptrdiff_t n, ptrdiff_t itemsize) noexcept nogil:
+    """Not a product with 1 / by, which would be rounded twice."""
+    cdef ptrdiff_t i
+    if itemsize == sizeof(double):
+        for i in range(n):
+            (<double *> y)[i] /= <double> by
+    else:
+        for i in range(n):
+            (<float *> y)[i] /= <float> by
+
+
 cdef void run_mean_steps(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_steps_args *a = <const hl_steps_args *> args
     cdef char *y = a.y + first * a.rows * a.cols * batch.kernels.itemsize
     run_sum_steps(args, first, n, batch, worker)
-    batch.kernels.scale(1.0 / <double> a.steps, 0, y, y, n * a.rows * a.cols)
+    _divide(y, a.steps, n * a.rows * a.cols, batch.kernels.itemsize)
 
 
 @lowers("mean_steps", arrays="x *sc -> out *c")
@@ -114,6 +155,46 @@ def _max_steps(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+# Between `rows` times `steps` rows and themselves
+cdef struct hl_cumulative_sum_args:
+    int reverse
+    ptrdiff_t rows, steps, cols
+    const char *x
+    char *y
+
+
+cdef void run_cumulative_sum(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
+                             Worker *worker) noexcept nogil:
+    cdef const hl_cumulative_sum_args *a = <const hl_cumulative_sum_args *> args
+    cdef ptrdiff_t at = first * a.rows * a.steps * a.cols * batch.kernels.itemsize
+    batch.kernels.cumulative_sum(a.reverse, a.x + at, n * a.rows, a.steps, a.cols, a.y + at)
+
+
+@lowers("cumulative_sum", arrays="x *sc -> out *sc")
+def _cumulative_sum(Lowering to, list inputs, list outputs, dict attributes):
+    cdef Operand x = inputs[0], y = outputs[0]
+    cdef hl_cumulative_sum_args *a = <hl_cumulative_sum_args *> to.fill(
+        run_cumulative_sum, HL_BY_EXAMPLE, sizeof(hl_cumulative_sum_args)
+    )
+    axis = len(x.dims) + attributes["axis"]
+    if not 0 <= axis < len(x.dims):
+        raise ValueError(
+            f"cumulative_sum goes along axes -1 to {-len(x.dims)} here, not {attributes['axis']}"
+        )
+    a.reverse = attributes["reverse"]
+    a.rows, a.steps = to.apart(prod(x.dims[:axis])), x.dims[axis]
+    a.cols = prod(x.dims[axis + 1 :])
+    a.x, a.y = x.data, y.data
+
+
+cdef struct hl_max_steps_gradient_args:
+    ptrdiff_t rows, steps, cols
+    const char *dy
+    const char *x
+    const char *y
+    char *dx
+
+
 cdef void run_max_steps_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                                  Worker *worker) noexcept nogil:
     cdef const hl_max_steps_gradient_args *a = <const hl_max_steps_gradient_args *> args
@@ -130,6 +211,15 @@ def _max_steps_gradient(Lowering to, list inputs, list outputs, dict attributes)
     )
     a.rows, a.steps, a.cols = to.apart(prod(x.dims[:-2])), x.dims[-2], x.dims[-1]
     a.dy, a.x, a.y, a.dx = dy.data, x.data, y.data, dx.data
+
+
+cdef struct hl_standardize_args:
+    int invert
+    ptrdiff_t rows, cols, run
+    const char *x
+    const char *mean
+    const char *variance
+    char *y
 
 
 cdef void run_standardize(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

@@ -59,6 +59,12 @@ cdef inline void _update_elements(const hl_updated *updated, const char *g, ptrd
                          moved(updated.state[2], at), n)
 
 
+# The whole update's are hl_whole.
+cdef struct hl_update_args:
+    const char *g
+    hl_updated weight
+
+
 cdef void run_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                      Worker *worker) noexcept nogil:
     cdef const hl_update_args *a = <const hl_update_args *> args
@@ -90,6 +96,16 @@ cdef void _walk_whole_update(const hl_whole *a, Batch *batch, Worker *worker) no
         if stage and worker.n_workers > 1:
             barrier(worker.team)
         batch.kernels.whole_update(a, &batch.h[0], stage, worker.number, worker.n_workers)
+
+
+# A packed weight of rows x cols that its rule reads one number after another: w, g and m of `plain`
+# are copies of the packed ones.
+cdef struct hl_plain_whole:
+    hl_whole plain
+    ptrdiff_t rows, cols
+    char *w
+    char *m
+    const char *g
 
 
 cdef void run_plain_whole_update(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -175,6 +191,14 @@ cdef _as_matrix(Operand w, ptrdiff_t *rows, ptrdiff_t *cols):
         rows[0], cols[0] = w.rows, w.cols
 
 
+# w is one matrix in panels, or a row.
+cdef struct hl_penalty_args:
+    int sum
+    double l1, l2
+    ptrdiff_t rows, cols
+    const char *w
+
+
 cdef void run_penalty(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                       Worker *worker) noexcept nogil:
     cdef const hl_penalty_args *a = <const hl_penalty_args *> args
@@ -190,6 +214,13 @@ def _penalty(Lowering to, list inputs, list outputs, dict attributes):
     )
     a.sum, a.l1, a.l2, a.w = attributes["slot"], attributes["l1"], attributes["l2"], w.data
     _as_matrix(w, &a.rows, &a.cols)
+
+
+cdef struct hl_penalty_gradient_args:
+    double l1, l2
+    const char *g
+    const char *w
+    char *out
 
 
 cdef void run_penalty_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -209,6 +240,14 @@ def _penalty_gradient(Lowering to, list inputs, list outputs, dict attributes):
     )
     to.step.length = w.stored
     a.l1, a.l2, a.g, a.w, a.out = attributes["l1"], attributes["l2"], g.data, w.data, out.data
+
+
+# total += g; at every so many-th batch, mean = total / batches and total = 0.
+cdef struct hl_accumulate_gradient_args:
+    int batches
+    const char *g
+    char *total
+    char *mean
 
 
 cdef void run_accumulate_gradient(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -232,6 +271,14 @@ def _accumulate_gradient(Lowering to, list inputs, list outputs, dict attributes
     a.batches, a.g, a.total, a.mean = attributes["batches"], g.data, total.data, mean.data
 
 
+# sum = before + the squares of x, a matrix in panels, or a row
+cdef struct hl_square_sum_args:
+    ptrdiff_t rows, cols
+    const char *x
+    const double *before
+    double *sum
+
+
 cdef void run_square_sum(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                          Worker *worker) noexcept nogil:
     cdef const hl_square_sum_args *a = <const hl_square_sum_args *> args
@@ -249,6 +296,14 @@ def _square_sum(Lowering to, list inputs, list outputs, dict attributes):
     to.step.turns = to.turns()
     _as_matrix(x, &a.rows, &a.cols)
     a.x, a.before, a.sum = x.data, <double *> _of(inputs, 1).data, <double *> total.data
+
+
+# y = x * limit / max(sqrt(squares), limit)
+cdef struct hl_clip_by_norm_args:
+    double limit
+    const double *squares
+    const char *x
+    char *y
 
 
 cdef void run_clip_by_norm(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -270,6 +325,12 @@ def _clip_by_norm(Lowering to, list inputs, list outputs, dict attributes):
     a.x, a.y = x.data, y.data
 
 
+cdef struct hl_clip_by_value_args:
+    double limit
+    const char *x
+    char *y
+
+
 cdef void run_clip_by_value(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                             Worker *worker) noexcept nogil:
     cdef const hl_clip_by_value_args *a = <const hl_clip_by_value_args *> args
@@ -287,6 +348,11 @@ def _clip_by_value(Lowering to, list inputs, list outputs, dict attributes):
     a.limit, a.x, a.y = attributes["limit"], x.data, y.data
 
 
+cdef struct hl_decay_args:
+    double weight_decay
+    char *w
+
+
 cdef void run_decay(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                     Worker *worker) noexcept nogil:
     cdef const hl_decay_args *a = <const hl_decay_args *> args
@@ -302,6 +368,12 @@ def _decay(Lowering to, list inputs, list outputs, dict attributes):
     )
     to.step.length, to.step.turns = w.stored, to.turns()
     a.weight_decay, a.w = attributes["weight_decay"], w.data
+
+
+cdef struct hl_moving_average_args:
+    double momentum
+    const char *value
+    char *average
 
 
 cdef void run_moving_average(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -332,6 +404,11 @@ def _average(Lowering to, list inputs, list outputs, dict attributes):
     a.momentum, a.value, a.average = attributes["momentum"], value.data, average.data
 
 
+cdef struct hl_overwrite_args:
+    const char *value
+    char *w
+
+
 cdef void run_overwrite(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
                         Worker *worker) noexcept nogil:
     cdef const hl_overwrite_args *a = <const hl_overwrite_args *> args
@@ -348,6 +425,14 @@ def _overwrite(Lowering to, list inputs, list outputs, dict attributes):
     to.step.length = w.stored
     to.step.turns, to.step.frequency = 1, attributes["frequency"]
     a.value, a.w = value.data, w.data
+
+
+# w = value: bytes as they are, or those of a matrix of rows x cols that only one of them packs.
+cdef struct hl_assign_args:
+    ptrdiff_t item, rows, cols
+    int packs
+    const char *value
+    char *w
 
 
 cdef void run_assign(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,
@@ -378,6 +463,14 @@ def _assign(Lowering to, list inputs, list outputs, dict attributes):
         to.step.length = (packed.cols + to.kernels.nr - 1) // to.kernels.nr
     a.item, a.rows, a.cols, a.packs = w.itemsize, packed.rows, packed.cols, w.packed
     a.value, a.w = value.data, w.data
+
+
+# Norms go over each `apart`-th row of each column; not_negative sets numbers below 0 to 0 instead.
+cdef struct hl_constrain_args:
+    int packed, not_negative
+    double low, high, rate
+    ptrdiff_t rows, cols, apart
+    char *w
 
 
 cdef void run_constrain(const void *args, ptrdiff_t first, ptrdiff_t n, Batch *batch,

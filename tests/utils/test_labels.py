@@ -56,3 +56,15 @@ def test_what_is_no_number_is_refused(labels):
 
 def test_set_random_seed_is_the_one_of_random():
     assert utils.set_random_seed is random.set_random_seed
+
+
+def test_vectors_of_length_one():
+    keras = pytest.importorskip("keras")
+    x = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0], [1.0, -2.0, 2.0]])
+    for axis in (-1, 0, 1):
+        for order in (1, 2, np.inf):
+            wanted = keras.utils.normalize(x, axis or -2, order)
+            np.testing.assert_allclose(utils.normalize(x, axis, order), wanted)
+    assert utils.normalize([3, 4]).tolist() == [0.6, 0.8]
+    with pytest.raises(TypeError, match="must hold numbers"):
+        utils.normalize(["a"])

@@ -1,19 +1,11 @@
-"""Small helpers for users' programs."""
+"""Labels as one-hot rows, and rows of length 1."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .masks import refuse_masks
-from .random import set_random_seed
-
-if TYPE_CHECKING:
-    from .models.diagram import model_to_dot, plot_model
-
-__all__ = ["model_to_dot", "plot_model", "set_random_seed", "to_categorical"]
+from ..masks import refuse_masks
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:
@@ -86,10 +78,33 @@ def _whole_numbers(x: NDArray[np.generic]) -> NDArray[np.int64]:
     return x.astype(np.int64)
 
 
-def __getattr__(name: str) -> Any:
-    """Imports what draws when it is first used."""
-    if name in ("model_to_dot", "plot_model"):
-        from .models import diagram
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[np.floating]:
+    """Numbers of which each vector along an axis has the length 1.
 
-        return getattr(diagram, name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    ``x / norm(x, order, axis)``; vectors of zeros stay as they are.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int
+    order : float
+        Of the norm: 2 is the Euclidean length.
+
+    Raises
+    ------
+    TypeError
+        If x does not hold numbers.
+
+    Examples
+    --------
+    >>> normalize([[3.0, 4.0], [0.0, 0.0]])
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    refuse_masks(x, "normalize: x")
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"normalize: x must hold numbers, got dtype {array.dtype}")
+    norm = np.linalg.norm(array, order, axis, keepdims=True)
+    divided: NDArray[np.floating] = array / np.where(norm == 0, 1, norm)
+    return divided
