@@ -270,6 +270,8 @@ models.clone_model: model, input_tensors, clone_function, call_function, recursi
 models.load_model: filepath, custom_objects, compile, safe_mode
 models.model_from_json: json_string, custom_objects
 models.save_model: model, filepath, overwrite, zipped
+optimizers.MultiOptimizer: optimizer_map, loss_scale_factor, name
+optimizers.OptimizerMap: default_optimizer, optimizer_map
 callbacks.RemoteMonitor: root, path, field, headers, send_as_json
 callbacks.SwapEMAWeights: swap_on_epoch
 layers.ActivityRegularization: l1, l2

@@ -104,6 +104,8 @@ class Optimizer(registry.Configured):
         For numbers out of range, or more than one way of clipping.
     """
 
+    # Whether it gives weights to several others.
+    applies_in_parts = False
     # Whether weights change, so that constraints matter.
     changes_weights = True
     built = False  # whether `build` was called

@@ -97,7 +97,7 @@ class Translation:
                 raise ValueError(
                     f"there is no class {name!r} known. One of your own: {registry.HOW_TO_NAME}"
                 )
-            public = next(key for key, own in _MODULES.items() if own == module.__name__)
+            public = _public_name(module)
             if public != "keras.layers":
                 plain = self._thing(entry, public)
                 return getattr(module, plain["class_name"]).from_config(plain["config"])
@@ -278,6 +278,8 @@ class Translation:
         if registry.named_in(value) is not None:
             return value
         value = value | {"class_name": name}
+        if not module and (found := module_of(value)) is not None:
+            module = _public_name(found)
         if module not in _MODULES:
             where = f" (of {module})" if module else ""
             raise ValueError(
@@ -312,6 +314,11 @@ class Translation:
                 case [list() as of_output]:
                     found[name] = of_output
         return found
+
+
+def _public_name(module: Any) -> str:
+    """What Keras calls a module."""
+    return next(key for key, own in _MODULES.items() if own == module.__name__)
 
 
 def _is_named(function: Any) -> bool:

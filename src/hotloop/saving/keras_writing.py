@@ -219,7 +219,7 @@ def marked(value: Any, argument: str) -> Any:
     if "class_name" not in value:
         return {key: marked(one, argument) for key, one in value.items()}
     return {
-        "module": MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1]),
+        "module": value.get("module") or MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1]),
         "class_name": value["class_name"],
         "config": {key: marked(one, key) for key, one in value["config"].items()},
         "registered_name": value.get("registered_name"),
@@ -284,6 +284,8 @@ def _state(model: Model) -> list[Any]:
     """The steps done, the learning rate unless a schedule gives it, then the state arrays."""
     optimizer = model.optimizer
     assert optimizer is not None
+    if optimizer.applies_in_parts:  # each part begins its state anew
+        return [np.int32(optimizer.iterations)]
     weights = model.trainable_weights
     head: list[Any] = [np.int32(optimizer.iterations)]
     if optimizer.schedule is None:
