@@ -191,7 +191,7 @@ def model_from_config(
             values.append([given.get(number, layer.output)])
             continue
         read = [values[maker][output] for maker, output in use["inputs"]]
-        args, kwargs = _arguments(use, read)
+        args, kwargs = call_arguments(use, read)
         y = layer(*args, **kwargs) if call is None else call(layer, *args, **kwargs)
         values.append([*values_in(y)])
     first, last = (
@@ -338,7 +338,7 @@ class Calls:
         self.inputs.append(read)
 
 
-_INPUT = {"input": True}  # stands for a value among arguments
+INPUT = {"input": True}  # stands for a value among arguments
 
 
 def _form_of(use: Use) -> Config:
@@ -364,20 +364,20 @@ class _Input:
 def _plain(nest: Any) -> Any:
     """Arguments as JSON has them."""
     if isinstance(nest, _Input):
-        return dict(_INPUT)
+        return dict(INPUT)
     if isinstance(nest, Mapping):
         return {name: _plain(part) for name, part in nest.items()}
     return [_plain(part) for part in nest] if isinstance(nest, list | tuple) else nest
 
 
-def _arguments(call: Config, read: list[Value]) -> tuple[list[Any], dict[str, Any]]:
-    """What a layer is called with, of a call and the values that it reads."""
+def call_arguments(call: Config, read: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What a layer is called with, of a call and what stands for the values that it reads."""
     if "arguments" not in call:
-        return [read if call["list"] else read[0]], {}
+        return [list(read) if call["list"] else read[0]], {}
     rest = iter(read)
 
     def filled(nest: Any) -> Any:
-        if nest == _INPUT:
+        if nest == INPUT:
             return next(rest)
         if isinstance(nest, Mapping):
             return {name: filled(part) for name, part in nest.items()}

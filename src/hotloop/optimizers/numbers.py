@@ -30,7 +30,7 @@ class _Assignable:
     def __reduce__(self) -> Any:
         """A plain number: what it was a number of is not copied with it."""
         kind = type(self).__mro__[2]
-        return kind, (kind(self),)  # type: ignore[call-arg]
+        return kind, (kind(self),)
 
 
 class Rate(_Assignable, float):

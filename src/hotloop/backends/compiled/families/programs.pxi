@@ -62,7 +62,7 @@ def _program(Lowering to, list inputs, list outputs, dict attributes):
     values, operands = list(given_of), list(given_of.values())
     alike, loaded = [], set()
     for value, x in zip(values, operands):
-        alike.append(x.batched == y.batched and x.dims == y.dims)
+        alike.append(x.batched == y.batched and x.dims == y.dims and x.row == x.cols)
         if not alike[-1] or x.dtype != floats:
             loaded.add(value)
     names = attributes.get("names", {})
@@ -136,7 +136,8 @@ cdef _set_strides(Lowering to, hl_program *p, hl_program_input *given, list oper
             axes[-1] = axes[-1][0] * n, of_axis
         else:
             axes.append((n, of_axis))
-    axes = axes or [(1, [1] * len(which))]
+    if not axes or max(axes[-1][1], default=1) > 1:  # a run's numbers stand beside each other
+        axes.append((1, [1] * len(which)))
     if len(axes) > HL_MAX_BROADCAST:
         shapes = " and ".join(str((<Operand> operands[i]).dims) for i in which)
         raise ValueError(f"{to.name} of shapes {shapes}: too many axes are broadcast in turns")
@@ -147,7 +148,7 @@ cdef _set_strides(Lowering to, hl_program *p, hl_program_input *given, list oper
             given[i].strides.axis[axis] = stride
     for i in which:
         x = operands[i]
-        given[i].strides.example = x.size if x.batched else 0
+        given[i].strides.example = x.rows * x.row if x.batched else 0
 
 
 cdef void _set_padding(hl_program *p, ptrdiff_t rows, ptrdiff_t cols, const hl_kernels *kernels):
