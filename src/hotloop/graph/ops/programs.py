@@ -76,6 +76,7 @@ PROGRAM = Op(
     layout=any_layout,
     takes=("any",),
     weights=range(1000),
+    reads_windows=range(1000),
     mask="passes",
     reference=_one_by_one,
     label=_label,
