@@ -83,7 +83,8 @@ registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
     if name in ("GradientTape", "grad", "value_and_grad"):
-        return getattr(import_module(".tape", __name__), name)
+        # Asked for in each step of one's own: found at once from now on.
+        return globals().setdefault(name, getattr(import_module(".tape", __name__), name))
     if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
     if name == "InputSpec":

@@ -239,3 +239,42 @@ def test_a_gradient_penalty(backend):
             )
         expected.append(loss.item())
     check((critic,), (c,), found, expected)
+
+
+LOGITS = RNG.normal(size=(6, 3)).astype(np.float64)
+SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
+ONE_HOT = np.eye(3)[RNG.integers(0, 3, 6)]
+LABELS = ONE_HOT.argmax(1)
+SECONDS = {
+    "MeanSquaredError": ({}, ONE_HOT, LOGITS),
+    "MeanAbsoluteError": ({}, ONE_HOT, LOGITS),
+    "BinaryCrossentropy": ({"label_smoothing": 0.1}, ONE_HOT, SHARES * 0.9),
+    "BinaryCrossentropy from logits": ({"from_logits": True}, ONE_HOT, LOGITS),
+    "CategoricalCrossentropy": ({"label_smoothing": 0.1}, ONE_HOT, SHARES * 0.9),
+    "CategoricalCrossentropy from logits": ({"from_logits": True}, ONE_HOT, LOGITS),
+    "SparseCategoricalCrossentropy": ({}, LABELS, SHARES * 0.9),
+    "SparseCategoricalCrossentropy from logits": ({"from_logits": True}, LABELS, LOGITS),
+}
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_losses_are_differentiated_twice(backend, name):
+    """As a function of p^2, so that the first derivative counts in the second one too."""
+    options, y, p = SECONDS[name]
+    kind, weight = name.partition(" ")[0], RNG.uniform(0.5, 2.0, 6)
+    direction = RNG.normal(size=p.shape)
+    with hotloop.GradientTape() as outer:
+        x = outer.watch(p)
+        with hotloop.GradientTape() as inner:
+            inner.watch(x)
+            loss = getattr(hotloop.losses, kind)(**options)(y, x * x, weight)
+        slope = inner.gradient(loss, x)
+        value = ops.sum(slope * direction)
+    found = outer.gradient(value, x)
+    t = torch.tensor(p, requires_grad=True)
+    of_keras = getattr(keras.losses, kind)(**options, dtype="float64")
+    expected = of_keras(torch.tensor(y), t * t, torch.tensor(weight))
+    (first,) = torch.autograd.grad(expected, t, create_graph=True)
+    (second,) = torch.autograd.grad((first * torch.tensor(direction)).sum(), t)
+    np.testing.assert_allclose(slope, first.detach(), 1e-6, 1e-9)
+    np.testing.assert_allclose(found, second, 1e-5, 1e-8)

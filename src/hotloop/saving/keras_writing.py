@@ -18,7 +18,7 @@ from ..layers.base import Layer
 from ..layers.input import InputLayer
 from ..models.model import Model
 from ..models.sequential import Sequential
-from ..models.structure import Calls
+from ..models.structure import Calls, call_arguments
 from ..version import __version__
 from . import keras_layout as layout
 from .keras_configs import MODULES_OF_ARGUMENTS
@@ -152,7 +152,8 @@ def _functional(model: Model) -> Config:
             }
             for value in made.inputs[number]
         ]
-        return {"args": [read] if made.calls[number]["list"] else read, "kwargs": {}}
+        args, kwargs = call_arguments(made.calls[number], read)
+        return {"args": args, "kwargs": kwargs}
 
     def end(value: Value) -> list[Any]:
         name, call, output = history(value)

@@ -165,7 +165,9 @@ class GradientTape:
             The second time, unless the tape is persistent; and where variables that the target
             depends on were changed since.
         """
-        how = str(getattr(unconnected_gradients, "value", unconnected_gradients)).lower()
+        how = unconnected_gradients
+        if how != "none":
+            how = str(getattr(how, "value", how)).lower()
         if how not in ("none", "zero"):
             raise ValueError(
                 f"unconnected_gradients must be 'none' or 'zero', not {unconnected_gradients!r}"
@@ -193,8 +195,12 @@ class GradientTape:
             self._close()
         parts = tuple([tuple(part) for part in self._parts])
         slots = tuple([tensor.slot for tensor in targets])
-        asks = self._of_variables, frozenset(self._watched), *map(_key, things)
-        key = ("gradient", slots, tuple(seeds or ()), parts, asks, how)
+        asks = [self._of_variables, frozenset(self._watched)]
+        asks += [
+            (id(thing), thing.trainable) if isinstance(thing, Variable) else recorder.slot_in(thing)
+            for thing in things
+        ]
+        key = ("gradient", slots, tuple(seeds or ()), parts, *asks, how)
 
         def record() -> Entry:
             asked = [self._source(thing) for thing in things]
@@ -206,7 +212,9 @@ class GradientTape:
         self._used = True
         if self._stack:
             self._parts.append([recorder.at.depth, -1])
-        return packed(sources, made)
+        return (
+            made if type(sources) is list and len(sources) == len(made) else packed(sources, made)
+        )
 
     def jacobian(self, target: Any, sources: Any) -> Any:
         """The gradient of each number of a target, with the target's axes in front.
@@ -255,13 +263,6 @@ class GradientTape:
             return None
         value = self._recorder.values[tensor.slot]
         return None if value.role == "input" and value not in self._watched else value
-
-
-def _key(thing: Any) -> Any:
-    """What tells sources apart."""
-    if isinstance(thing, Variable):
-        return id(thing), thing.trainable
-    return (thing.slot, thing.turn) if isinstance(thing, Tensor) else id(thing)
 
 
 def _gradients(

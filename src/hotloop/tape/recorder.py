@@ -17,7 +17,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, variables
+from .. import backends, forks, variables
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.op import Op
@@ -35,7 +35,9 @@ Key = tuple[Any, ...]
 
 # Branches that a place keeps: a step of a hundred calls has as many. Where more are made, each
 # step is another one, as with a Python number that changes from step to step, and all are let go.
+# So they are where models come and go: a few programs whose arenas are large are enough.
 MOST_BRANCHES, MOST_PROGRAMS = 4096, 128
+FEW_PROGRAMS, MOST_BYTES = 16, 1 << 26
 
 
 class Entry:
@@ -117,14 +119,22 @@ class Place:
 
     def __init__(self) -> None:
         self.root = Entry(None)
-        self.branches = self.programs = 0
+        self.branches = self.programs = self.bytes = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
+        self.ran: list[Any] | None = None  # where programs note what they run, for a profile
+        self.lock = threading.RLock()
+        forks.told_of_forks(self)
+
+    def forked(self) -> None:
+        """A program that another thread was running does not go on in a child."""
         self.lock = threading.RLock()
 
     def begin(self) -> Entry:
         """Where a way begins."""
-        if self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
-            self.root, self.branches, self.programs = Entry(None), 0, 0
+        large = self.programs > FEW_PROGRAMS and self.bytes > MOST_BYTES
+        if large or self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
+            self.root = Entry(None)
+            self.branches = self.programs = self.bytes = 0
         return self.root
 
 
@@ -311,6 +321,13 @@ class Recorder:
         found = self._watched.get(id(thing))
         return thing if found is None else found[1]
 
+    def slot_in(self, thing: Any) -> int | None:
+        """The number that a tensor, or a watched array, has in this way; None if it is not in."""
+        tensor = self.watched(thing)
+        if isinstance(tensor, Tensor) and tensor.recorder is self and tensor.turn == self.turn:
+            return tensor.slot
+        return None
+
     def _again(self, slot: int) -> Tensor:
         """Another tensor of a slot whose own is gone."""
         tensor = Tensor(self, slot, self.values[slot])
@@ -412,8 +429,10 @@ class Recorder:
                     program = entry.programs[key] = Program(
                         entry.way(), [values[slot] for slot in wanted], self._ran
                     )
+                self.place.bytes += program.bytes
             with self.place.lock:
-                numbers = program.run(self._arrays(program), self.place.batches)
+                arrays = self._arrays(program)
+                numbers = program.run(arrays, self.place.batches, self.place.ran)
             for tensor, array in zip(tensors, numbers, strict=True):
                 tensor.known = array
             self._ran = True
