@@ -388,13 +388,13 @@ def _node(name: str, call: Any) -> tuple[list[tuple[str, int, int]], Config]:
         for key, option in call["kwargs"].items()
         if _is_set(option) or (key == "training" and option is not None)
     }
-    arguments = [plain(call["args"]), plain(options)]
-    match arguments:
-        case [[one], {**rest}] if not rest and one == INPUT:
+    args, kwargs = plain(call["args"]), plain(options)
+    if len(args) == 1 and not kwargs:
+        if args[0] == INPUT:
             return read, {"list": False}
-        case [[list() as several], {**rest}] if not rest and all(one == INPUT for one in several):
+        if isinstance(args[0], list) and all(one == INPUT for one in args[0]):
             return read, {"list": True}
-    return read, {"list": False, "arguments": arguments}
+    return read, {"list": False, "arguments": [args, kwargs]}
 
 
 def _is_set(option: Any) -> bool:

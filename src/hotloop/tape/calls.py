@@ -166,7 +166,7 @@ def call_penalty(recorder: Recorder, weight: Variable) -> Tensor:
     factors = penalty_factors(weight)
     if factors is None:
         assert weight.regularizer is not None
-        found: Tensor = weight.regularizer(recorder.tensor(weight))  # type: ignore[assignment]
+        found: Tensor = weight.regularizer(recorder.tensor(weight))
         return found
     l1, l2 = factors
     slot = recorder.slots_of(lambda: recorder.tensor(weight).slot)
