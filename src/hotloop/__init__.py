@@ -35,7 +35,7 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import backend, datasets, kernels, profiling, tree, utils
+    from . import backend, datasets, kernels, ops, profiling, random, tree, utils
 
 __all__ = [
     "GradientTape",
@@ -62,8 +62,10 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "profiling",
+    "random",
     "regularizers",
     "saving",
     "set_num_threads",
