@@ -70,3 +70,19 @@ def test_a_configuration_gives_the_same_again(regularizer):
 def test_factors_must_be_finite_and_not_negative(make, factor):
     with pytest.raises(ValueError, match="finite number of at least 0"):
         make(factor)
+
+
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_orthogonal_vectors_beside_keras(mode):
+    keras = pytest.importorskip("keras")
+    hotloop = pytest.importorskip("hotloop")
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(4, 3)).astype("float32")
+    ours = hotloop.regularizers.OrthogonalRegularizer(0.5, mode)
+    theirs = keras.regularizers.OrthogonalRegularizer(0.5, mode)
+    assert float(ours(w)) == pytest.approx(float(theirs(keras.ops.convert_to_tensor(w))), rel=1e-5)
+    assert ours.get_config() == theirs.get_config()
+    with pytest.raises(ValueError, match="mode"):
+        hotloop.regularizers.OrthogonalRegularizer(mode="both")
+    with pytest.raises(ValueError, match="matrices"):
+        ours(np.ones(3))

@@ -23,6 +23,7 @@ from . import (
     saving,
 )
 from .config import set_num_threads, show_config
+from .doors import door
 from .errors import NonFiniteError
 from .initializers import Initializer
 from .layers import Input, Layer
@@ -36,11 +37,13 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import backend, datasets, kernels, ops, profiling, random, tree, utils
+    from .layers.input_spec import InputSpec
 
 __all__ = [
     "GradientTape",
     "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
@@ -75,16 +78,20 @@ __all__ = [
 ]
 
 files.models.enter(saving)
+_unknown = door(__name__)
 registry.enter_reviving(lambda config: saving.deserialize_keras_object(config))
 
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs use, and what needs much to import, when it is first used."""
     if name in ("GradientTape", "grad", "value_and_grad"):
-        return getattr(import_module(".tape", __name__), name)
+        # Asked for in each step of one's own: found at once from now on.
+        return globals().setdefault(name, getattr(import_module(".tape", __name__), name))
     if name in ("backend", "datasets", "kernels", "ops", "profiling", "sklearn", "tree", "utils"):
         return import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    if name == "InputSpec":
+        return layers.InputSpec
+    return _unknown(name)
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import backends, config, naming, registry
 from .backends import own
 from .data.adapters import as_float
+from .doors import door
 from .files.models import model_files
 from .graph import ops
 from .graph.trace import Value
@@ -734,3 +735,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     """
     with registry.CustomObjectScope(custom_objects):
         return get(config)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

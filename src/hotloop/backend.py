@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import naming
 from .config import (
@@ -14,6 +14,7 @@ from .config import (
     set_floatx,
     set_image_data_format,
 )
+from .doors import door
 from .graph.trace import Value
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "is_float_dtype",
     "is_int_dtype",
     "is_keras_tensor",
+    "result_type",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
@@ -132,3 +134,20 @@ def is_int_dtype(dtype: Any) -> bool:
     (True, False)
     """
     return standardize_dtype(dtype) in _WHOLE
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype of what is computed from arrays of these dtypes, as in Keras.
+
+    Examples
+    --------
+    >>> result_type("int32", "float32"), result_type("uint8", "int8")
+    ('float32', 'int16')
+    """
+    from .ops.dtypes import result_type as promoted
+
+    return promoted(*dtypes)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import backends, console
 from .backends.formulas import EPSILON
 from .console import say
+from .doors import door
 
 # The user's own functions by kind and name: tables that the modules which have them enter here.
 own_functions: dict[str, Mapping[str, Any]] = {}
@@ -230,3 +231,7 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

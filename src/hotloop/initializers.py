@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import registry
+from .doors import door
 from .files.models import deserialized, serialized
 from .masks import refuse_masks
 from .naming import instantiate
@@ -751,3 +752,7 @@ _TABLE = {
     "normal": RandomNormal,
     "uniform": RandomUniform,
 }
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

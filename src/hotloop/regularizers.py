@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import registry
+from .doors import door
 from .files.models import deserialized, serialized
 from .graph import ops
 from .graph.trace import Value
@@ -148,9 +150,58 @@ class L2(Regularizer):
         return {"l2": self.l2}
 
 
+class OrthogonalRegularizer(Regularizer):
+    """Makes the rows, or columns, of a matrix point in different directions.
+
+    ``factor * sum |g| / (n (n - 1))`` of the products g of any two different rows, each divided by
+    its length; n being their number.
+
+    Parameters
+    ----------
+    factor : float
+        Finite and at least 0.
+    mode : {"rows", "columns"}
+
+    Raises
+    ------
+    ValueError
+        For other arguments, and weights that are no matrix.
+
+    Examples
+    --------
+    >>> float(OrthogonalRegularizer(factor=1.0)([[1.0, 0.0], [3.0, 0.0]]))
+    1.0
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _factor("factor", factor)
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"mode must be 'rows' or 'columns', not {mode!r}")
+        self.mode = mode
+
+    def __call__(self, w: Any) -> Any:
+        """The penalty of a matrix, symbolic or not."""
+        ops = import_module("hotloop.ops")  # which is made of layers, and these of regularizers
+        if len(ops.shape(w)) != 2:
+            raise ValueError(
+                f"OrthogonalRegularizer is for matrices, not for weights of shape {ops.shape(w)}"
+            )
+        vectors = w if self.mode == "rows" else ops.transpose(w)
+        vectors = ops.normalize(vectors, axis=1)
+        count = int(ops.shape(vectors)[0])
+        products = ops.absolute(ops.matmul(vectors, ops.transpose(vectors)))
+        others = ops.multiply(products, 1.0 - np.eye(count, dtype="float32"))
+        return self.factor * ops.sum(others) / (count * (count - 1.0))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as a dict."""
+        return {"factor": self.factor, "mode": self.mode}
+
+
 l1 = L1
 l2 = L2
 l1_l2 = L1L2
+orthogonal_regularizer = OrthogonalRegularizer
 
 
 def get(identifier: RegularizerLike) -> Any:
@@ -198,4 +249,8 @@ def _factor(name: str, value: float) -> float:
     return float(value)
 
 
-_TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+_TABLE = {"l1": L1, "l2": L2, "l1_l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer}
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .doors import door
 
 __all__ = [
     "MAP_TO_NONE",
@@ -325,3 +327,7 @@ def _up_to(shallow: Any, part: Any) -> list[Any]:
 def _is_shape(part: Any) -> bool:
     known = (int, type(None))
     return isinstance(part, list | tuple) and all(isinstance(one, known) for one in part)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -159,3 +159,28 @@ def test_the_global_seed_is_the_default_of_every_noise():
 def test_bad_noise(made, message):
     with pytest.raises(ValueError, match=message):
         made()
+
+
+def test_activity_regularization_beside_keras(backend):
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(4, 3)).astype("float32")
+    x, y = rng.normal(size=(8, 4)).astype("float32"), rng.normal(size=(8, 3)).astype("float32")
+    results = []
+    for k in (hotloop, keras):
+        model = k.Sequential(
+            [
+                k.layers.Input((4,)),
+                k.layers.Dense(3),
+                k.layers.ActivityRegularization(l1=0.1, l2=0.2),
+            ]
+        )
+        model.set_weights([w, np.zeros(3)])
+        model.compile(k.optimizers.SGD(0.3), "mse")
+        fit = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        results.append((fit.history["loss"], *model.get_weights()))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, 1e-4, 1e-5)
+    layer = hotloop.layers.ActivityRegularization(0.1, 0.2)
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()

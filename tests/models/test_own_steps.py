@@ -382,3 +382,44 @@ def test_layers_that_train_otherwise_do_so(backend):
     model.compile()
     assert model.fit(X, Y, verbose=0).history["still"][0] > 0.01
     assert isinstance(model.layers[0], layers.Dropout)
+
+
+def test_a_profile_shows_python_s_share_and_changes_nothing(backend):
+    model = network(hotloop, Tape)
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(X, Y, verbose=0)
+    before = [v.numpy() for v in (*model.weights, *model.optimizer.variables)]
+    results = model.get_metrics_result()
+    profile = model.profile(X, Y, batch_size=8, steps=3)
+    assert (profile.rows[0].op, profile.rows[0].layer) == ("python", "train_step")
+    assert profile.rows[0].time_us > 0
+    assert {"mean_squared_error", "input_gradient"} <= {row.op for row in profile.rows}
+    assert sum(row.share for row in profile.rows) == pytest.approx(1)
+    assert "train_step" in str(profile)
+    after = [v.numpy() for v in (*model.weights, *model.optimizer.variables)]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert model.get_metrics_result() == results
+    assert model.optimizer.iterations == 1
+    fresh = network(hotloop, Tape)
+    fresh.compile("adam", "mse")
+    fresh.profile(X, Y, batch_size=8, steps=2)
+    assert fresh.optimizer.iterations == 0
+    assert not any(v.numpy().any() for v in fresh.optimizer.variables)
+
+
+def test_loss_and_gradients_are_those_of_the_own_loss(backend):
+    class Twice(hotloop.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 2.0 * super().compute_loss(x, y, y_pred, sample_weight)
+
+    own = network(hotloop, Twice)
+    plain = network(hotloop, hotloop.Model)
+    plain.set_weights(own.get_weights())
+    for model in (own, plain):
+        model.compile("sgd", "mse")
+    loss, gradients = own.loss_and_gradients(X, Y, sample_weight=W)
+    expected, slopes = plain.loss_and_gradients(X, Y, sample_weight=W)
+    assert loss == pytest.approx(2 * expected, rel=1e-5)
+    for a, b in zip(gradients, slopes, strict=True):
+        np.testing.assert_allclose(a, 2 * b, 1e-4, 1e-6)

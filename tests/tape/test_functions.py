@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,27 @@ def test_what_is_no_number_is_refused():
         hotloop.grad(lambda x: x * 2.0)(X)
     with pytest.raises(ValueError, match="must return one number"):
         hotloop.grad(lambda x: 3.0)(X)
+
+
+def test_lists_of_numbers_are_arrays_for_a_layer():
+    layer = layers.Dense(1, kernel_initializer="ones")
+    layer(X)
+    value, _ = hotloop.value_and_grad(lambda w: hotloop.ops.sum(layer([[1.0, 2.0, 3.0]])))(
+        layer.trainable_weights
+    )
+    assert float(value) == 6.0
+
+
+def test_threads_share_what_a_function_recorded():
+    """They take turns with its programs."""
+    model = hotloop.Sequential([layers.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)])
+    both = hotloop.value_and_grad(lambda w, x: hotloop.ops.sum(model(x)))
+    expected = [float(both(model.trainable_weights, X + i)[0]) for i in range(4)]
+
+    def work(i):
+        return [float(both(model.trainable_weights, X + i)[0]) for _ in range(30)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+    for values, value in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(values, value)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import hotloop
-from hotloop import layers, losses
+from hotloop import backends, layers, losses
 from hotloop.graph import ops
 from hotloop.graph.trace import apply
-from hotloop.tape import GradientTape, Tensor
+from hotloop.tape import GradientTape, Tensor, recorder
 from hotloop.tape.calls import call_function
 from hotloop.tape.gradient_tape import _of_thread
 from hotloop.tape.recorder import Entry
@@ -261,10 +261,77 @@ def test_functions_of_values_are_one_branch_each() -> None:
 
     with GradientTape() as tape:
         x = tape.watch(X)
-        recorder = _of_thread.recorder
+        mine = _of_thread.recorder
         for _ in range(2):
-            made = call_function(recorder, softened, (x, [1.0, 2.0]), {"y": X[0]})
+            made = call_function(mine, softened, (x, [1.0, 2.0]), {"y": X[0]})
     assert made["rank"] == 2
     np.testing.assert_allclose(made["parts"][1], 2 * np.asarray(made["parts"][0]), 1e-6)
     np.testing.assert_allclose(made["y"], X * X[0], 1e-6)
     np.testing.assert_allclose(tape.gradient(made["y"], x), np.broadcast_to(X[0], X.shape), 1e-6)
+
+
+def test_gradients_of_tensors_and_watched_arrays_are_found_again_too() -> None:
+    seen = []
+    for step in range(4):
+        x = X + step
+        with GradientTape() as tape:
+            tape.watch(x)
+            with GradientTape() as inner:
+                z = inner.watch(x) * 2.0
+                y = z * z
+            found = inner.gradient(y, {"z": z, "x": x})
+        np.testing.assert_allclose(found["z"], 4 * x, 1e-5)
+        np.testing.assert_allclose(found["x"], 8 * x, 1e-5)
+        np.testing.assert_allclose(tape.gradient(found["x"], x), np.full_like(X, 8), 1e-5)
+        seen.append(branches(_of_thread.recorder.place.root))
+    assert len(set(seen[1:])) == 1
+
+
+def test_what_is_another_computation_each_time_does_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "MOST_BRANCHES", 30)
+    monkeypatch.setattr(recorder, "MOST_PROGRAMS", 10)
+    for step in range(40):
+        with GradientTape() as tape:
+            x = tape.watch(X)
+            y = x * (1.0 + step)
+        np.testing.assert_allclose(tape.gradient(y, x), np.full_like(X, 1.0 + step))
+    place = _of_thread.recorder.place
+    assert branches(place.root) < 40
+    assert place.programs <= 12
+    assert place.bytes > 0
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_bits_do_not_depend_on_threads(threads: int) -> None:
+    if not backends.available("cython"):
+        pytest.skip("the compiled core is an optional part")
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(256, 96)).astype("f4"), rng.integers(0, 5, 256)
+
+    def train() -> list[Any]:
+        hotloop.utils.set_random_seed(2)
+        model = hotloop.Sequential(
+            [layers.Input((96,)), layers.Dense(128, "relu"), layers.Dropout(0.2), layers.Dense(5)]
+        )
+        optimizer = hotloop.optimizers.Adam(0.01)
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+        found = []
+        for _ in range(3):
+            with GradientTape() as tape:
+                scores = model(x, training=True)
+                value = loss(y, scores) + hotloop.ops.mean(hotloop.ops.square(scores)) * 0.1
+            optimizer.apply(tape.gradient(value, model.trainable_weights), model.trainable_weights)
+            found.append(np.asarray(value))
+        return [*found, *model.get_weights()]
+
+    before = backends.num_threads()
+    try:
+        backends.set_num_threads(1)
+        expected = train()
+        backends.set_num_threads(threads)
+        for a, b in zip(train(), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    finally:
+        backends.set_num_threads(before)

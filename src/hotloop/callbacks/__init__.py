@@ -11,12 +11,15 @@ from .lambdas import LambdaCallback
 from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from .monitor import MonitorCallback
 from .progress import ProgressBar
+from .progress import ProgressBar as ProgbarLogger
 from .terminate_on_nan import TerminateOnNaN
 
 if TYPE_CHECKING:
     from .backup_and_restore import BackupAndRestore
     from .csv_logger import CSVLogger
     from .model_checkpoint import ModelCheckpoint
+    from .remote_monitor import RemoteMonitor
+    from .swap_ema_weights import SwapEMAWeights
     from .tensorboard import TensorBoard
 
 __all__ = [
@@ -30,8 +33,11 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "MonitorCallback",
+    "ProgbarLogger",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
 ]
@@ -43,6 +49,8 @@ __getattr__ = door(
         "BackupAndRestore": ".backup_and_restore",
         "CSVLogger": ".csv_logger",
         "ModelCheckpoint": ".model_checkpoint",
+        "RemoteMonitor": ".remote_monitor",
+        "SwapEMAWeights": ".swap_ema_weights",
         "TensorBoard": ".tensorboard",
     },
 )

@@ -16,6 +16,13 @@ A data set is looked for in ``path``, in ``$HOTLOOP_DATA``, in the user's cache,
 system package puts it, and then downloaded once. ``digits`` needs none of that.
 """
 
+from typing import TYPE_CHECKING
+
+from ..doors import door
 from . import boston_housing, digits, fashion_mnist, mnist
 
 __all__ = ["boston_housing", "digits", "fashion_mnist", "mnist"]
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

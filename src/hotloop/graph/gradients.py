@@ -26,6 +26,11 @@ def backward(
     -------
     dict
         Value -> its gradient, for each wanted value that the seeds depend on.
+
+    Raises
+    ------
+    NotImplementedError
+        Where a function of the user's is to be differentiated twice.
     """
     needed = set(wanted)
     for node in nodes:
@@ -44,7 +49,14 @@ def backward(
     for node in reversed(nodes):
         given = [gradient.get(value) for value in node.outputs]
         asked = tuple(v in needed for v in node.inputs)
-        if node.op.gradient is not None and any(asked) and any(dy is not None for dy in given):
+        if not any(asked) or all(dy is None for dy in given):
+            continue
+        if node.op.gradient is None and node.op.users(node):
+            raise NotImplementedError(
+                f"{node.op.name}: the gradient of a gradient is asked for, but a function of your "
+                "own has its first derivative only; write it with hotloop.ops, which have all"
+            )
+        if node.op.gradient is not None:
             with in_layer(node.layer):
                 terms = node.op.gradient(node, asked, *given)
             for value, ask, term in zip(node.inputs, asked, terms, strict=True):

@@ -336,6 +336,29 @@ def recorder_of(nest: Any) -> Any:
     return active
 
 
+def recorder_of_function(*nests: Any) -> Any:
+    """What notes down a function of these: of tensors, or of variables where something listens.
+
+    None where there are only arrays, which nobody watches, and constants.
+    """
+    active = _active.get()
+    found = None
+    waiting = list(nests)
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, Value):
+            if thing.recorder is None:
+                return None
+            found = active or thing.recorder
+        elif isinstance(thing, list | tuple):
+            waiting += thing
+        elif isinstance(thing, dict):
+            waiting += thing.values()
+        elif active is not None and (isinstance(thing, Variable) or active.watches(thing)):
+            found = active
+    return found
+
+
 @contextmanager
 def in_layer(layer: Layer | None) -> Iterator[None]:
     """Nodes that are made inside belong to this layer."""

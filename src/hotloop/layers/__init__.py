@@ -1,5 +1,8 @@
 """Layers: the parts that models are made of. One file per family."""
 
+from typing import TYPE_CHECKING
+
+from ..doors import door
 from . import operators as operators  # which makes values have them
 from .activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer, deserialize, serialize
@@ -33,13 +36,27 @@ from .normalization import (
     UnitNormalization,
 )
 from .pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
+from .pooling import GlobalAveragePooling1D as GlobalAvgPool1D
+from .pooling import GlobalMaxPooling1D as GlobalMaxPool1D
 from .preprocessing import CategoryEncoding, Discretization, Normalization, Rescaling
-from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
+from .regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
+
+if TYPE_CHECKING:
+    from .einsum_dense import EinsumDense
+    from .input_spec import InputSpec
+    from .wrapper import Wrapper
 
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
@@ -50,15 +67,19 @@ __all__ = [
     "Discretization",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "IntegerLookup",
     "Lambda",
     "Layer",
@@ -79,6 +100,7 @@ __all__ = [
     "StringLookup",
     "Subtract",
     "UnitNormalization",
+    "Wrapper",
     "add",
     "average",
     "concatenate",
@@ -90,3 +112,10 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(
+        __name__,
+        {"EinsumDense": ".einsum_dense", "InputSpec": ".input_spec", "Wrapper": ".wrapper"},
+    )

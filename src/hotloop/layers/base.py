@@ -132,6 +132,7 @@ class Layer(registry.Configured):
     set_later: frozenset[str] = frozenset()
     _is_recorded = False  # whether a model has what it computes
     _built_for: Any = None  # the shape that its weights were made for
+    input_spec: Any = None
     _never_called: frozenset[str] = frozenset()  # methods that cannot be set on an object
     takes_list: bool = False
     takes_text: bool = False
@@ -234,6 +235,12 @@ class Layer(registry.Configured):
             ``training``: whether it is to do what it does in training. If not given, the call
             around says so, and else `fit` trains and all else predicts.
         """
+        if len(args) == 1 and (recorder := getattr(args[0], "recorder", None)) is not None:
+            found = None
+            if not kwargs or (len(kwargs) == 1 and "training" in kwargs):
+                found = recorder.call_again(self, args[0], kwargs.get("training"))
+            if found is not None:
+                return found
         if (recorder := recorder_of((args, kwargs))) is not None:
             arguments, training = self._arguments(args, kwargs)
             return recorder.call_layer(self, arguments, training)
@@ -279,8 +286,12 @@ class Layer(registry.Configured):
         return self._extended(args, kwargs, None)
 
     def _extended(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: Any) -> Any:
+        if self.input_spec is not None:
+            self._check_spec(values_in(args))
         if not self.built:
             with recording.within(None):  # weights are made once, now
+                if len(args) == 1:
+                    self._built_for = _shapes(args[0])
                 self._make_weights(args, kwargs)
             self.built = True
         use = Use(self, args, kwargs, training)
@@ -297,6 +308,19 @@ class Layer(registry.Configured):
             use.effects = made.effects[begun:]
         use.makes(values_in(y))
         return y
+
+    def _check_spec(self, values: Sequence[Value]) -> None:
+        """That inputs are what `input_spec`, an `InputSpec` or a list of them, expects."""
+        specs = self.input_spec if isinstance(self.input_spec, list | tuple) else [self.input_spec]
+        if len(specs) != len(values):
+            raise ValueError(f"{self.describe()} expects {len(specs)} inputs, got {len(values)}")
+        for spec, value in zip(specs, values, strict=True):
+            fault = None if spec is None else spec.fault(value.shape, value.dtype)
+            if fault:
+                raise ValueError(
+                    f"{self.describe()} expects an input of {fault}, got one of shape "
+                    f"{value.shape} and dtype {value.dtype}"
+                )
 
     def _make_weights(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Makes the weights for such inputs: `build` is given their shapes as Keras gives them."""
@@ -439,8 +463,8 @@ class Layer(registry.Configured):
         ]
         return added + penalties
 
-    def heard(self, losses: Sequence[float]) -> None:
-        """Keeps the losses that a call on arrays has added."""
+    def heard(self, losses: Sequence[Any]) -> None:
+        """Keeps the losses that a call on arrays, or on tensors, has added."""
         self._added_losses = list(losses)
 
     @property
@@ -660,9 +684,13 @@ class Layer(registry.Configured):
 
     def build_from_config(self, config: Mapping[str, Any]) -> None:
         """Makes the weights as they were made where `get_build_config` was asked."""
-        shape = config.get("input_shape")
+        shape = as_shapes(config.get("input_shape"))
         if shape is not None and not self.built:
-            self.build(as_shapes(shape))
+            names = _names(self.build)
+            if isinstance(shape, Mapping) and len(names) > 1 and set(shape) <= set(names):
+                self.build(**shape)
+            else:
+                self.build(shape)
             self.built = True
 
     @property
@@ -805,15 +833,6 @@ def check_shape(layer: Layer, argument: str, shape: Sequence[int | None]) -> tup
     return tuple(None if d is None else int(d) for d in shape)
 
 
-def as_shapes(given: Any) -> Any:
-    """Shapes as tuples, where a file has lists."""
-    if isinstance(given, Mapping):
-        return {key: as_shapes(part) for key, part in given.items()}
-    if all(d is None or isinstance(d, int) for d in given):
-        return tuple(given)
-    return [as_shapes(part) for part in given]
-
-
 def _symbolic(thing: Any) -> Any:
     """What stands for a variable in a call that is recorded; anything else is itself."""
     return parameter(thing) if isinstance(thing, Variable) else thing
@@ -835,6 +854,11 @@ def _mapped_shapes(function: Callable[[Any], Any], nest: Any) -> Any:
     return nest
 
 
+def as_shapes(given: Any) -> Any:
+    """Shapes as tuples, where a file has lists."""
+    return _mapped_shapes(tuple, given)
+
+
 def _layers_in(things: Iterable[Any]) -> Iterator[Layer]:
     """The layers among these, also in lists and dicts."""
     for thing in things:
@@ -852,7 +876,7 @@ def _once(build: Callable[..., None]) -> Callable[..., None]:
         if self.built:
             return
         check_has_features(self, (shapes, named))
-        self._built_for = next(iter(shapes or named.values()), None)
+        self._built_for = named or (shapes[0] if shapes else None)
         build(self, *shapes, **named)
         if type(self).build is build_once:  # not where a subclass's build calls its base's
             self._finish_build(next(iter(shapes or named.values()), None))

@@ -9,6 +9,7 @@ from typing import Any
 from .. import random
 from ..graph import ops
 from ..graph.trace import Value
+from ..regularizers import L1L2
 from .base import Layer
 
 
@@ -202,3 +203,35 @@ class GaussianDropout(_Noise):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rate": self.rate}
+
+
+class ActivityRegularization(Layer):
+    """Its input as it is, for which the loss gains a penalty: ``l1 sum |x| + l2 sum x^2``.
+
+    The sums are over the batch, and divided by its size.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Factors, at least 0.
+    **options
+        As in `Layer`.
+
+    Examples
+    --------
+    >>> from hotloop.layers import ActivityRegularization
+    >>> ActivityRegularization(l2=0.01)([[1.0, 2.0]])
+    array([[1., 2.]], dtype=float32)
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
+        super().__init__(activity_regularizer=L1L2(l1, l2), **options)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, x: Value) -> Any:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("activity_regularizer", None)
+        return config | {"l1": self.l1, "l2": self.l2}

@@ -8,8 +8,9 @@ need more. `functions` are rows without a state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..doors import door
 from ..files.models import deserialized, serialized
 from ..losses import (
     binary_crossentropy,
@@ -356,3 +357,7 @@ _TABLE: dict[str, Any] = {
     "bce": BinaryCrossentropy,
     "logcosh": LogCoshError,
 }
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

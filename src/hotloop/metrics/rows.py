@@ -18,7 +18,7 @@ from .arrays import (
     floats,
     row_weights,
 )
-from .base import Ratio
+from .base import Ratio, _of_ops
 
 
 class MeanRowMetric(Ratio):
@@ -61,6 +61,13 @@ class MeanRowMetric(Ratio):
         values = self.row_values(as_given(self, "y_true", y_true), prediction)
         weight = row_weights(self, sample_weight, values.shape)
         self.absorb(float((values * weight).sum(dtype=np.float64)), float(weight.sum()))
+
+    _of_ops.add(update_state)
+
+    @property
+    def has_op(self) -> bool:  # type: ignore[override]
+        """Whether an op computes its rows."""
+        return self.op is not None
 
     def options(self) -> dict[str, float]:
         """The op's keyword arguments."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..doors import door
 from ..files.models import model_files
 from . import eager as eager  # which makes calls on arrays work
 from .model import Model
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
+_unknown = door(__name__)
+
+
 def __getattr__(name: str) -> Any:
     """Imports what files need, archives and checksums among it, when it is first used."""
     if name in ("load_model", "model_from_json", "save_model"):
         return getattr(model_files(), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return _unknown(name)
 
 
 def __dir__() -> list[str]:

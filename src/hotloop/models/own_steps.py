@@ -6,9 +6,11 @@ watches its epochs.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from ..data import adapters
 from ..data.feed import Feed
 from ..graph.trace import Value, activate, deactivate
+from ..optimizers import Optimizer
 from .examples import Examples
 from .loop import NO_SUMS, Epoch, Logs, Part, Prediction
 from .step_methods import METHODS, parts, unpack
@@ -95,8 +98,8 @@ def _is_array(thing: Any) -> bool:
 
 def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
     """A nest of what a function makes of each thing in it; None stays."""
-    if nest is None:
-        return None
+    if type(nest) is int or nest is None:  # a number of an array, as most are
+        return None if nest is None else function(nest)
     if isinstance(nest, Mapping):
         return {name: mapped(function, part) for name, part in nest.items()}
     if isinstance(nest, list | tuple):
@@ -125,26 +128,31 @@ class OwnStep:
         from ..tape.recorder import Place
 
         self._model, self._method = model, method
-        self._place = Place()
+        self.place = Place()
         self._recorder: Any = None
         self.logs: Any = {}
 
-    def __call__(self, data: Any) -> Any:
-        """One batch: nests of arrays that nobody else has."""
+    def __call__(
+        self, nest: Any, array: Callable[[int], Array], method: Callable[[Any], Any] | None = None
+    ) -> Any:
+        """One batch: a nest of numbers of arrays that nobody else has."""
         from ..tape.recorder import Recorder
 
         recorder = self._recorder
         self._recorder = None  # a mistake in the middle leaves none behind
         if recorder is None:
-            recorder = Recorder(self._place, whole_step=True)
+            recorder = Recorder(self.place, whole_step=True)
         dtype = self._model.dtype
 
-        def tensor(array: Array) -> Any:
-            return recorder.leaf(array, own=True, dtype=dtype if array.dtype.kind == "f" else None)
+        def tensor(number: int) -> Any:
+            numbers = array(number)
+            return recorder.leaf(
+                numbers, own=True, dtype=dtype if numbers.dtype.kind == "f" else None
+            )
 
         token = activate(recorder)
         try:
-            self.logs = getattr(self._model, self._method)(mapped(tensor, data))
+            self.logs = (method or getattr(self._model, self._method))(mapped(tensor, nest))
         finally:
             deactivate(token)
         recorder.finish()
@@ -185,7 +193,7 @@ class OwnExecutor:
                 taken: Array = feed.arrays[number][rows]
                 return taken
 
-            found = self._step(mapped(batch, nest))
+            found = self._step(nest, batch)
             if outputs is not None:
                 self.outputs.append(found)
             if time.monotonic() >= end:
@@ -338,11 +346,87 @@ class OwnPrediction(Prediction):
         return [mapped(lambda _: next(whole), self._nests[0])]
 
 
+def loss_and_gradients(
+    model: Any, x: Any, y: Any, weight: Any, class_weight: Any
+) -> tuple[float, list[Array]]:
+    """What the model's own `compute_loss` gives for one batch, and its gradients."""
+    from ..tape import GradientTape
+
+    def step(data: Any) -> Any:
+        x, y, weight = unpack(data)
+        with GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
+        weights = model.trainable_weights
+        return loss, tape.gradient(loss, weights, unconnected_gradients="zero")
+
+    data = OwnExamples.of(x, y, weight).with_class_weights(class_weight)
+    nest = data.nest[0] if len(data.nest) == 1 else data.nest
+    steps: dict[str, Any] = model.own_steps
+    own = steps.setdefault("loss_and_gradients", OwnStep(model, ""))
+    loss, gradients = own(nest, lambda number: np.array(data.x[number]), step)
+    return float(loss), [np.asarray(gradient) for gradient in gradients]
+
+
+def profile(task: Task, data: Examples, batch_size: int, steps: int | None) -> Any:
+    """Where the time of the model's own training step goes; changes nothing that is kept."""
+    from ..profiling.own_step import profile as clocked
+
+    assert isinstance(task, OwnTask)
+    assert isinstance(data, OwnExamples)
+    nest, step, model = data.nest, task.step, task.model
+    nest = nest[0] if len(nest) == 1 else nest
+    batches = data.rows // batch_size
+    done = 0
+
+    def run(ran: list[Any] | None) -> None:
+        nonlocal done
+        first = done % batches * batch_size
+        done += 1
+        step.place.ran = ran
+        try:
+            step(nest, lambda number: np.array(data.x[number][first : first + batch_size]))
+        finally:
+            step.place.ran = None
+
+    with _unchanged(model):
+        return clocked(
+            run,
+            model=model.name,
+            method=METHODS[task.purpose],
+            batch_size=batch_size,
+            dtype=model.dtype,
+            steps=steps,
+        )
+
+
+@contextmanager
+def _unchanged(model: Any) -> Iterator[None]:
+    """Puts back weights, the state of the model's optimizers and its metrics."""
+    optimizers = [thing for thing in vars(model).values() if isinstance(thing, Optimizer)]
+    weights = [(weight, weight.numpy()) for weight in model.weights]
+    state = [(slot, slot.numpy()) for one in optimizers for slot in one.variables]
+    known = {id(slot) for slot, _ in state}
+    counts = [one.iterations for one in optimizers]
+    metrics = [(metric, copy.deepcopy(vars(metric))) for metric in model.metrics]
+    try:
+        yield
+    finally:
+        for variable, numbers in (*weights, *state):
+            variable.assign(numbers)
+        for one, count in zip(optimizers, counts, strict=True):
+            one.iterations = count
+            one.forget_except(known)
+        for metric, before in metrics:
+            vars(metric).clear()
+            vars(metric).update(before)
+
+
 def predict_batch(model: Any, x: Any) -> Any:
     """What the model's own predict_step makes of one batch."""
     data = OwnExamples.of(x, None, None)
     task = OwnTask(model, None, "predict")  # type: ignore[arg-type]
-    return mapped(np.asarray, task.step(mapped(np.array, data.given()[0])))
+    return mapped(np.asarray, task.step(data.nest[0], lambda number: np.array(data.x[number])))
 
 
 def for_task(task: Task, data: Examples, validation: Examples) -> tuple[Examples, Any]:

@@ -160,7 +160,8 @@ class Trainer(StepMethods):
 
     def _require_compiled(self, method: str) -> Compilation:
         evaluates = method in ("evaluate", "test_on_batch")
-        own = self.overrides("evaluate" if evaluates else "train")
+        purpose = "gradients" if method == "loss_and_gradients" else "train"
+        own = self.overrides("evaluate" if evaluates else purpose)
         if not (evaluates or own or self._optimizer is None or method == "loss_and_gradients"):
             overriding.refuse(self._optimizer, f"{method}()", ("apply",), UPDATE_ADVICE)
         self._refuse_overridden(method, *_NOT_CALLED)
@@ -169,7 +170,8 @@ class Trainer(StepMethods):
                 f"{self.describe()} must be compiled before {method}(): call "
                 "model.compile(optimizer=..., loss=...) first"
             )
-        if not (own or self._compilation.has_loss):
+        adds = any(effect.variable is None for effect in self.effects) if self.built else True
+        if not (own or self._compilation.has_loss or adds):
             raise ValueError(
                 f"{self.describe()} was compiled without a loss, so {method}() has nothing to "
                 "compute; pass loss=... to compile()"
@@ -484,7 +486,10 @@ class Trainer(StepMethods):
         >>> model.loss_and_gradients([[3.0]], [[1.0]])  # (3 w - 1)^2 and 2 (3 w - 1) 3 at w = 1
         (4.0, [array([[12.]], dtype=float32)])
         """
-        task = Task(self, self._plans, "gradients", self._require_compiled("loss_and_gradients"))
+        compilation = self._require_compiled("loss_and_gradients")
+        if self.overrides("gradients"):
+            return own_steps.loss_and_gradients(self, x, y, sample_weight, class_weight)
+        task = Task(self, self._plans, "gradients", compilation)
         part = task.part(x, y, sample_weight, class_weight)
         plan, objective, optimizer = part.ready.plan, part.objective, self._optimizer
         keeper = plan.optimizer
@@ -557,10 +562,14 @@ class Trainer(StepMethods):
         """
         from ..profiling import step
 
-        task = Task(self, self._plans, "train", self._require_compiled("profile"))
+        task = task_for(self, self._plans, "train", self._require_compiled("profile"))
         if steps is not None:
             examples.check_count("steps", steps, 1)
         data = task.read(x, y, sample_weight)
+        if task.own:
+            size = examples.batch_size(batch_size, data.rows, None)
+            found: Profile = own_steps.profile(task, data, size, steps)
+            return found
         objective = task.objective(data)
         size = examples.batch_size(batch_size, data.rows, None)
         ready = task.ready(data.form, size, objective)
@@ -622,7 +631,7 @@ def _on_batch(task: Task, part: Part, return_dict: bool) -> Any:
 def _names(objective: Objective) -> list[str]:
     """The loss, then metrics in the order of compile; of several outputs as Keras has them."""
     metrics = [use.name for use in objective.metrics]
-    if len(objective.losses) == 1:
+    if len(objective.losses) <= 1:
         return ["loss", *metrics]
     return ["loss", *objective.loss_names, *sorted(metrics)]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .. import config
 from ..graph import ops as graph_ops
 from ..graph.ops.movements import each_example, plainly_kept
-from ..graph.trace import Value, current_layer, is_recording, parameter, recorder_of
+from ..graph.trace import Value, current_layer, is_recording, parameter, recorder_of_function
 from ..lengths import Length
 from ..variables import Variable
 from .dtypes import name_of, narrowed, result_type
@@ -84,7 +84,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if is_recording():
             return function(*args, **kwargs)
-        if (recorder := recorder_of((args, kwargs))) is not None:
+        if (recorder := recorder_of_function(args, kwargs)) is not None:
             return cast(R, recorder.call_function(call, args, kwargs))
         if any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
             from ..layers.operation import as_layer

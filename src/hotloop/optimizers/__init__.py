@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import naming
+from ..doors import door
 from ..files.models import deserialized, serialized
 from . import schedules
 from .adadelta import Adadelta
@@ -24,6 +25,9 @@ from .rmsprop import RMSprop
 from .schedule_free_adamw import ScheduleFreeAdamW
 from .sgd import SGD
 
+if TYPE_CHECKING:
+    from .multi_optimizer import MultiOptimizer, OptimizerMap
+
 __all__ = [
     "SGD",
     "Adadelta",
@@ -35,9 +39,11 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
     "deserialize",
@@ -81,7 +87,12 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Op
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    found = naming.instantiate("optimizer", identifier, _BY_NAME)
+    known = _BY_NAME
+    if isinstance(identifier, Mapping) and identifier.get("class_name") == "MultiOptimizer":
+        from .multi_optimizer import MultiOptimizer  # few models have one
+
+        known = {"MultiOptimizer": MultiOptimizer}
+    found = naming.instantiate("optimizer", identifier, known)
     if not isinstance(found, Optimizer):
         raise TypeError(
             f"an optimizer must be a name or a hotloop.optimizers.Optimizer, not {identifier!r}"
@@ -104,3 +115,9 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         Those of your own that are not registered.
     """
     return deserialized(config, custom_objects, get)
+
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(
+        __name__, dict.fromkeys(("MultiOptimizer", "OptimizerMap"), ".multi_optimizer")
+    )

@@ -428,7 +428,7 @@ def profile(
         steps=count,
         step_us=plain_us,
         clocked_step_us=clocked_us,
-        rows=tuple(_rows(executor, feed, done, laps_us, roof)),
+        rows=tuple(rows_of(executor, feed, done, laps_us, roof)),
         roof=roof,
         laps=np.stack(traced)[:, :, done],
         busy=busy,
@@ -592,7 +592,7 @@ def _typical(turns: Sequence[Turn]) -> tuple[float, Laps]:
 # ------------------------------------------------------------------------------- the ops
 
 
-def _rows(
+def rows_of(
     executor: Any, feed: Feed, ops: Sequence[int], laps: Laps, roof: Roof
 ) -> Iterator[OpProfile]:
     """A row for each of these ops; laps (threads, ops, 2) is in microseconds a step."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 FLOATS = ("float32", "float64")
 
 
+def call_again(recorder: Recorder, layer: Layer, x: Tensor, training: Any) -> Any:
+    """What a layer makes of one tensor, as it made it in another batch; None if it did not."""
+    if recorder.at.written or x.turn != recorder.turn or x.recorder is not recorder:
+        return None
+    entry = recorder.at.children.get(("again", id(layer), training, x.slot))
+    return None if entry is None else _made(recorder, layer, entry, recorder.take(entry))
+
+
 def call_layer(recorder: Recorder, layer: Layer, arguments: Any, training: Any) -> Any:
     """What a layer or model makes of arrays and tensors, with all axes."""
     trains = bool(training)
@@ -31,6 +40,11 @@ def call_layer(recorder: Recorder, layer: Layer, arguments: Any, training: Any) 
         recorder.finish()
     things = flat(arguments)
     comes_in = [_comes_in(thing) for thing in things]
+    if not any(comes_in):  # lists of numbers
+        (first, *rest), named = arguments if arguments[0] else ((None,), arguments[1])
+        arguments = (np.asarray(first, layer.dtype), *rest), named
+        things = flat(arguments)
+        comes_in = [_comes_in(thing) for thing in things]
     leaves = [thing for thing, comes in zip(things, comes_in, strict=True) if comes]
     constants = [thing for thing, comes in zip(things, comes_in, strict=True) if not comes]
     slots = recorder.slots_of(lambda: [recorder.tensor(leaf).slot for leaf in leaves])
@@ -53,8 +67,20 @@ def call_layer(recorder: Recorder, layer: Layer, arguments: Any, training: Any) 
         return Entry(recorder.at, outputs, nodes, after, keeps=kept, seeds=seeds)
 
     key = ("call", id(layer), trains, shape_of(arguments), frozen(constants), *comes_in, *slots)
+    before = recorder.at
     tensors = recorder.step(key, record)
-    _, form, effects, _ = recorder.at.keeps
+    args, kwargs = arguments
+    if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
+        before.children["again", id(layer), training, slots[0]] = recorder.at
+    return _made(recorder, layer, recorder.at, tensors)
+
+
+def _made(recorder: Recorder, layer: Layer, entry: Entry, tensors: Sequence[Tensor]) -> Any:
+    """What a call gives, once what it does besides is done."""
+    _, form, effects, _ = entry.keeps
+    if not effects:
+        layer.heard([])
+        return tensors[0] if form == 0 else packed(form, tensors)
     losses = []
     for effect, tensor in zip(effects, tensors[len(tensors) - len(effects) :], strict=True):
         if effect.variable is None:
@@ -124,6 +150,7 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
             for value in weights
         ]
         node = loss.emit(given, ops.as_examples(scores), weights[0] if weights else None)
+        assert isinstance(node, Node)
         # What follows reduces the values.
         node.attributes.update(reduction="sum", loss_weight=1.0)
         values = ops.as_whole(node.output, rows)
@@ -136,11 +163,16 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
 
 def call_penalty(recorder: Recorder, weight: Variable) -> Tensor:
     """What a weight's regularizer adds to the loss."""
+    factors = penalty_factors(weight)
+    if factors is None:
+        assert weight.regularizer is not None
+        found: Tensor = weight.regularizer(recorder.tensor(weight))
+        return found
+    l1, l2 = factors
     slot = recorder.slots_of(lambda: recorder.tensor(weight).slot)
 
     def record() -> Entry:
         w = recorder.values[slot]
-        l1, l2 = penalty_factors(weight)
         plain = apply(OPS["unpack"], w) if w.row_axes else w
         terms = []
         if l1:
@@ -151,6 +183,43 @@ def call_penalty(recorder: Recorder, weight: Variable) -> Tensor:
         return recorder.entry([total], keeps=(weight.regularizer,))
 
     return recorder.step(("penalty", id(weight.regularizer), slot), record)[0]
+
+
+def call_metric(
+    recorder: Recorder, metric: Any, y_true: Any, y_pred: Any, weight: Any = None
+) -> tuple[Tensor, Any] | None:
+    """The weighted total of a mean of rows, and the weights' sum; None where no op computes it."""
+    things = [y_true, y_pred] if weight is None else [y_true, y_pred, weight]
+    given = recorder.slots_of(lambda: [recorder.tensor(thing) for thing in things])
+    target, scores = given[:2]
+    rows = scores.dims[0] if len(scores.dims) > 1 else 0
+    dims = scores.dims[1:-1] if metric.sparse else scores.dims[1:]
+    if not rows or target.size != rows * math.prod(dims) or scores.dtype not in FLOATS:
+        return None
+    if weight is not None and given[2].dims != (rows,):
+        return None
+    slots = [tensor.slot for tensor in given]
+
+    def record() -> Entry:
+        target, scores, *weights = [recorder.values[slot] for slot in slots]
+        labels = ops.reshape(target, (rows, *dims))
+        labels = ops.cast(labels, "int32" if metric.sparse else scores.dtype)
+        weights = [ops.as_examples(ops.cast(value, scores.dtype)) for value in weights]
+        values = ops.metric(
+            metric.op,
+            ops.as_examples(labels),
+            ops.as_examples(scores),
+            weights[0] if weights else None,
+            **metric.options(),
+        )
+        each = values.size
+        found = [total_of(ops.as_whole(values, rows))]
+        if weights:
+            found.append(ops.scale(total_of(recorder.values[slots[2]]), float(each)))
+        return recorder.entry(found, keeps=(metric,))
+
+    total, *count = recorder.step(("metric", id(metric), *slots), record)
+    return total, count[0] if count else float(rows * math.prod(scores.dims[1:-1]))
 
 
 def total_of(x: Value) -> Value:
@@ -206,21 +275,21 @@ def flat(nest: Any) -> list[Any]:
     return [nest]
 
 
-def packed(like: Any, things: Sequence[Any]) -> Any:
+def packed(like: Any, things: Iterable[Any]) -> Any:
     """Things in the form of a nest that has as many."""
-    rest = iter(things)
+    return _packed(like, iter(things))
 
-    def of(part: Any) -> Any:
-        if isinstance(part, Mapping):
-            return {name: of(value) for name, value in part.items()}
-        if isinstance(part, list | tuple):
-            found = [of(value) for value in part]
-            if isinstance(part, list):
-                return found
-            return type(part)(*found) if hasattr(part, "_fields") else tuple(found)
-        return next(rest)
 
-    return of(like)
+def _packed(like: Any, rest: Iterator[Any]) -> Any:
+    # No function within `packed`, which would be a circle that keeps tensors.
+    if isinstance(like, Mapping):
+        return {name: _packed(part, rest) for name, part in like.items()}
+    if isinstance(like, list):
+        return [_packed(part, rest) for part in like]
+    if isinstance(like, tuple):
+        found = [_packed(part, rest) for part in like]
+        return type(like)(*found) if hasattr(like, "_fields") else tuple(found)
+    return next(rest)
 
 
 def shape_of(nest: Any) -> Any:
@@ -233,4 +302,6 @@ def shape_of(nest: Any) -> Any:
 Recorder.call_layer = call_layer
 Recorder.call_loss = call_loss
 Recorder.call_function = call_function
+Recorder.call_metric = call_metric
 Recorder.call_penalty = call_penalty
+Recorder.call_again = call_again

@@ -68,13 +68,11 @@ class GradientTape:
         recorder: Recorder | None = active_recorder()
         if recorder is None:
             recorder = _of_thread.recorder
-        if not any(tape.is_open for tape in recorder.tapes):
-            recorder.ready_for_tape()
+        recorder.add_tape(self)
         if self._recorder is not recorder or self._turn != recorder.turn:
             self._recorder, self._turn = recorder, recorder.turn
             self._parts, self._watched = [], set()
         self._used = False
-        recorder.tapes.add(self)
         self._stack.append(activate(recorder))
         self._parts.append([recorder.at.depth, -1])
         return self
@@ -167,7 +165,9 @@ class GradientTape:
             The second time, unless the tape is persistent; and where variables that the target
             depends on were changed since.
         """
-        how = str(getattr(unconnected_gradients, "value", unconnected_gradients)).lower()
+        how = unconnected_gradients
+        if how != "none":
+            how = str(getattr(how, "value", how)).lower()
         if how not in ("none", "zero"):
             raise ValueError(
                 f"unconnected_gradients must be 'none' or 'zero', not {unconnected_gradients!r}"
@@ -193,13 +193,17 @@ class GradientTape:
             ]
         if self._stack:
             self._close()
-        asked = [self._source(thing) for thing in things]
         parts = tuple([tuple(part) for part in self._parts])
         slots = tuple([tensor.slot for tensor in targets])
-        watched = tuple([value is not None for value in asked])
-        key = ("gradient", slots, tuple(seeds or ()), parts, watched, *map(_key, things), how)
+        asks = [self._of_variables, frozenset(self._watched)]
+        asks += [
+            (id(thing), thing.trainable) if isinstance(thing, Variable) else recorder.slot_in(thing)
+            for thing in things
+        ]
+        key = ("gradient", slots, tuple(seeds or ()), parts, *asks, how)
 
         def record() -> Entry:
+            asked = [self._source(thing) for thing in things]
             values = [recorder.values[slot] for slot in slots]
             return _gradients(recorder, values, seeds, asked, things, parts, how)
 
@@ -208,7 +212,9 @@ class GradientTape:
         self._used = True
         if self._stack:
             self._parts.append([recorder.at.depth, -1])
-        return packed(sources, made)
+        return (
+            made if type(sources) is list and len(sources) == len(made) else packed(sources, made)
+        )
 
     def jacobian(self, target: Any, sources: Any) -> Any:
         """The gradient of each number of a target, with the target's axes in front.
@@ -257,10 +263,6 @@ class GradientTape:
             return None
         value = self._recorder.values[tensor.slot]
         return None if value.role == "input" and value not in self._watched else value
-
-
-def _key(thing: Any) -> Any:
-    return id(thing) if isinstance(thing, Variable) else getattr(thing, "slot", None)
 
 
 def _gradients(

@@ -127,6 +127,11 @@ class Program:
         order = {value: place for place, value in enumerate(wanted)}
         self._places = [[order[value] for value in stage.outputs] for stage in self._stages]
 
+    @property
+    def bytes(self) -> int:
+        """Of the arenas of its plans."""
+        return sum(stage.plan.placement.arena_bytes for stage in self._stages)
+
     def _handed(self, values: Iterable[Value], rows: Mapping[Value, int]) -> dict[Value, Variable]:
         """The variables that values are handed on in."""
         found = {}
@@ -136,8 +141,11 @@ class Program:
             found[value] = self._kept[value]
         return found
 
-    def run(self, arrays: Sequence[Array], batch: int) -> list[Array]:
-        """The numbers of what was wanted, for the arrays of `leaves`."""
+    def run(self, arrays: Sequence[Array], batch: int, ran: list[Any] | None = None) -> list[Array]:
+        """The numbers of what was wanted, for the arrays of `leaves`.
+
+        Each executor that runs is added to `ran`, if that is given, with a clock of its steps.
+        """
         if self._clock is not None:
             self._clock.iterations = batch
         given = dict(zip(self.leaves, arrays, strict=True))
@@ -145,7 +153,7 @@ class Program:
         for stage, places in zip(self._stages, self._places, strict=True):
             if self._clock is not None:
                 self._clock.iterations = batch
-            found.update(zip(places, stage.run(given), strict=True))
+            found.update(zip(places, stage.run(given, ran), strict=True))
         return [found[place] for place in range(len(found))]
 
 
@@ -270,13 +278,18 @@ class _Stage:
         self._rows = size
         self._executor = backends.executor(self.plan)
 
-    def run(self, given: Mapping[Value, Array]) -> list[Array]:
+    def run(self, given: Mapping[Value, Array], ran: list[Any] | None = None) -> list[Array]:
         """The numbers of `outputs`."""
         for value, room in self._sources:
             room.assign(given[value])
         outs = [np.empty((self._rows, *v.dims), v.dtype) for v in self.plan.outputs]
         feed = Feed([given[value] for value in self._feeds], self._rows)
-        self._executor.run(feed, 0, 1, _NO_SUMS, outputs=outs)
+        if ran is None:
+            self._executor.run(feed, 0, 1, _NO_SUMS, outputs=outs)
+        else:
+            clock = np.zeros((self._executor.threads(), len(self._executor.nodes), 2), np.int64)
+            self._executor.run(feed, 0, 1, _NO_SUMS, outputs=outs, clock=clock)
+            ran.append((self._executor, clock, feed))
         return [outs[room] if isinstance(room, int) else room.numpy() for room in self._rooms]
 
 

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from weakref import WeakSet, ref
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import backends, variables
+from .. import backends, forks, variables
 from ..data.adapters import as_array
 from ..graph import ops
 from ..graph.op import Op
@@ -35,7 +35,9 @@ Key = tuple[Any, ...]
 
 # Branches that a place keeps: a step of a hundred calls has as many. Where more are made, each
 # step is another one, as with a Python number that changes from step to step, and all are let go.
-MOST_BRANCHES = 4096
+# So they are where models come and go: a few programs whose arenas are large are enough.
+MOST_BRANCHES, MOST_PROGRAMS = 4096, 128
+FEW_PROGRAMS, MOST_BYTES = 16, 1 << 26
 
 
 class Entry:
@@ -117,18 +119,22 @@ class Place:
 
     def __init__(self) -> None:
         self.root = Entry(None)
-        self.branches = 0
+        self.branches = self.programs = self.bytes = 0
         self.batches = 0  # that it ran, by which programs without an optimizer draw
+        self.ran: list[Any] | None = None  # where programs note what they run, for a profile
         self.lock = threading.RLock()
+        forks.told_of_forks(self)
 
-    def grown(self) -> None:
-        """There is a branch more."""
-        self.branches += 1
+    def forked(self) -> None:
+        """A program that another thread was running does not go on in a child."""
+        self.lock = threading.RLock()
 
     def begin(self) -> Entry:
         """Where a way begins."""
-        if self.branches > MOST_BRANCHES:
-            self.root, self.branches = Entry(None), 0
+        large = self.programs > FEW_PROGRAMS and self.bytes > MOST_BYTES
+        if large or self.branches > MOST_BRANCHES or self.programs > MOST_PROGRAMS:
+            self.root = Entry(None)
+            self.branches = self.programs = self.bytes = 0
         return self.root
 
 
@@ -154,12 +160,14 @@ class Recorder:
     call_layer: ClassVar[Callable[..., Any]]
     call_loss: ClassVar[Callable[..., Tensor]]
     call_function: ClassVar[Callable[..., Any]]
+    call_again: ClassVar[Callable[..., Any]]
+    call_metric: ClassVar[Callable[..., Any]]
     call_penalty: ClassVar[Callable[..., Tensor]]
 
     def __init__(self, place: Place, *, whole_step: bool = False) -> None:
         self.place, self._whole_step = place, whole_step
         self.turn = 0
-        self.tapes: WeakSet[GradientTape] = WeakSet()
+        self._tapes: list[Any] = []  # weak references
         self._later: list[tuple[Any, Callable[[], Any]]] = []
         self._begin()
 
@@ -172,6 +180,7 @@ class Recorder:
         self._given: dict[int, Array] = {}  # numbers of arrays that came in, by slot
         self._of_variables: dict[Variable, Tensor] = {}
         self._ran = False
+        self._tapes = [tape for tape in self._tapes if tape() is not None]
         self._watched: dict[int, tuple[Any, Tensor]] = {}  # arrays, by their address
 
     # -- branches --------------------------------------------------------------------
@@ -183,15 +192,20 @@ class Recorder:
             with _paused():
                 entry = record()
             self.at.children[key] = entry
-            self.place.grown()
-        self.at = entry
-        return tuple([self._new(value) for value in entry.outputs])
+            self.place.branches += 1
+        return self.take(entry)
 
-    def _new(self, value: Value) -> Tensor:
-        tensor = Tensor(self, len(self.values), value)
-        self.values.append(value)
-        self._tensors.append(ref(tensor))
-        return tensor
+    def take(self, entry: Entry) -> tuple[Tensor, ...]:
+        """Goes on to a branch; returns what it makes."""
+        self.at = entry
+        values, references = self.values, self._tensors
+        found = []
+        for value in entry.outputs:
+            tensor = Tensor(self, len(values), value)
+            values.append(value)
+            references.append(ref(tensor))
+            found.append(tensor)
+        return tuple(found)
 
     def entry(self, outputs: Sequence[Value], **options: Any) -> Entry:
         """A branch from here that makes these values of those that are known."""
@@ -298,10 +312,21 @@ class Recorder:
             self._watched[id(thing)] = (thing, tensor)
         return tensor
 
+    def watches(self, thing: Any) -> bool:
+        """Whether a tape watches an array."""
+        return id(thing) in self._watched
+
     def watched(self, thing: Any) -> Any:
         """The tensor of an array that is watched; anything else is itself."""
         found = self._watched.get(id(thing))
         return thing if found is None else found[1]
+
+    def slot_in(self, thing: Any) -> int | None:
+        """The number that a tensor, or a watched array, has in this way; None if it is not in."""
+        tensor = self.watched(thing)
+        if isinstance(tensor, Tensor) and tensor.recorder is self and tensor.turn == self.turn:
+            return tensor.slot
+        return None
 
     def _again(self, slot: int) -> Tensor:
         """Another tensor of a slot whose own is gone."""
@@ -328,16 +353,15 @@ class Recorder:
 
     def apply(self, optimizer: Any, gradients: Sequence[Any], weights: Sequence[Variable]) -> None:
         """A step of an optimizer."""
-        if any(weight in self.at.written for weight in weights):
+        if self.at.written and not self.at.written.isdisjoint(weights):
             self.finish()
-        given = self.slots_of(lambda: [self.tensor(gradient) for gradient in gradients])
-        for tensor, weight in zip(given, weights, strict=True):
-            if tensor.dims != weight.shape:
+        slots = tuple(self.slots_of(lambda: [self.tensor(one).slot for one in gradients]))
+        for slot, weight in zip(slots, weights, strict=True):
+            if self.values[slot].dims != weight.shape:
                 raise ValueError(
-                    f"the gradient of '{weight.path}' has shape {tensor.dims}; expected "
+                    f"the gradient of '{weight.path}' has shape {self.values[slot].dims}; expected "
                     f"{weight.shape}"
                 )
-        slots = tuple([tensor.slot for tensor in given])
         key = ("apply", id(optimizer), optimizer.structure, slots, tuple(map(id, weights)))
         self.change(
             key,
@@ -381,6 +405,7 @@ class Recorder:
     def run(self) -> None:
         """Runs the program of the way so far; a way that changed variables is over with it."""
         entry, values = self.at, self.values
+        variables.waiting.pop(threading.get_ident(), None)
         wanted = []
         tensors = []
         for slot, reference in enumerate(self._tensors):
@@ -396,16 +421,18 @@ class Recorder:
             tensors.append(tensor)
         changes = bool(entry.written)
         if wanted or changes:
-            variables.waiting.pop(threading.get_ident(), None)
             key = (*wanted, self._ran, backends.current())
             program = entry.programs.get(key)
             if program is None:
+                self.place.programs += 1
                 with _paused():
                     program = entry.programs[key] = Program(
                         entry.way(), [values[slot] for slot in wanted], self._ran
                     )
+                self.place.bytes += program.bytes
             with self.place.lock:
-                numbers = program.run(self._arrays(program), self.place.batches)
+                arrays = self._arrays(program)
+                numbers = program.run(arrays, self.place.batches, self.place.ran)
             for tensor, array in zip(tensors, numbers, strict=True):
                 tensor.known = array
             self._ran = True
@@ -441,10 +468,17 @@ class Recorder:
                 for _, work in later:
                     work()
 
-    def ready_for_tape(self) -> None:
-        """Begins anew where what a tape is to listen to would do so in its middle."""
-        if not self._whole_step or self.at.written:
-            self.finish()
+    def add_tape(self, new: GradientTape) -> None:
+        """A tape listens; where none else does, the way begins anew rather than in its middle."""
+        for reference in self._tapes:
+            tape = reference()
+            if tape is not None and tape.is_open:
+                break
+        else:
+            if not self._whole_step or self.at.written:
+                self.finish()
+            self._tapes.clear()
+        self._tapes.append(ref(new))
 
     # -- metrics ---------------------------------------------------------------------
 
@@ -455,6 +489,15 @@ class Recorder:
     def later(self, metric: Any, update: Callable[[], Any]) -> None:
         """Has a metric updated once numbers are known, at the end of the step at the latest."""
         self._later.append((metric, update))
+
+    def mean_later(self, metric: Any, numbers: tuple[Any, ...]) -> bool:
+        """The same of a mean of rows that an op computes: False where none does."""
+        found = self.call_metric(metric, *numbers)
+        if found is None:
+            return False
+        total, count = found
+        self._later.append((metric, lambda: metric.absorb(float(total), float(count))))
+        return True
 
     def is_to_update(self, metric: Any) -> bool:
         """Whether a metric waits for numbers."""
@@ -520,6 +563,8 @@ def frozen(thing: Any) -> Any:
         return tuple([(name, frozen(thing[name])) for name in sorted(thing)])
     if isinstance(thing, list | tuple):
         return tuple(map(frozen, thing))
+    if isinstance(thing, slice):
+        return "slice", frozen((thing.start, thing.stop, thing.step))
     if isinstance(thing, np.ndarray):
         return thing.shape, thing.dtype.str, thing.tobytes()
     try:

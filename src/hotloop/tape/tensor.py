@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..graph import ops
-from ..graph.op import OPS
-from ..graph.trace import Value, apply
+from ..graph.trace import Value
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -38,12 +36,15 @@ class Tensor(Value):
     __slots__ = ("__weakref__", "known", "recorder", "slot", "turn")
 
     recorder: Recorder
+    # The same for all: a step of one's own makes many tensors for each batch.
+    batched = False
+    role = "temporary"
+    name = ""
+    node = variable = layer = use = None
 
     def __init__(self, recorder: Recorder, slot: int, value: Value) -> None:
         # As Value's, of which all was checked when the value was made.
-        self.dims, self.dtype, self.batched = value.dims, value.dtype, False
-        self.role, self.name, self.row_axes = "temporary", "", value.row_axes
-        self.node = self.variable = self.layer = self.use = None
+        self.dims, self.dtype, self.row_axes = value.dims, value.dtype, value.row_axes
         self.recorder, self.slot, self.turn = recorder, slot, recorder.turn
         self.known: NDArray[Any] | None = None
 
@@ -110,78 +111,77 @@ class Tensor(Value):
             return f"<Tensor shape={self.dims} dtype={self.dtype}>"
         return f"<Tensor shape={self.dims} dtype={self.dtype} numbers={self.known!r}>"
 
-    # -- operators: see `_of_two` ---------------------------------------------------
+    def __eq__(self, other: object) -> Any:
+        return _ops().equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _ops().not_equal(self, other)
+
+    __hash__ = Value.__hash__
+
+    # -- operators: functions of `hotloop.ops`, which is not imported before -------------
 
     def __add__(self, other: Any) -> Any:
-        return self._shifted(1.0, float(other)) if _plain(other) else self._of_two("add", other)
+        return self._shifted(1.0, other) if self._scales(other) else _ops().add(self, other)
 
-    __radd__ = __add__
+    def __radd__(self, other: Any) -> Any:
+        return self._shifted(1.0, other) if self._scales(other) else _ops().add(other, self)
 
     def __sub__(self, other: Any) -> Any:
-        if _plain(other):
-            return self._shifted(1.0, -float(other))
-        return self._of_two("subtract", other)
+        return self._shifted(1.0, -other) if self._scales(other) else _ops().subtract(self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        if _plain(other):
-            return self._shifted(-1.0, float(other))
-        return self._of_two("subtract", other, swapped=True)
+        return self._shifted(-1.0, other) if self._scales(other) else _ops().subtract(other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return self._shifted(float(other)) if _plain(other) else self._of_two("multiply", other)
+        return self._shifted(other) if self._scales(other) else _ops().multiply(self, other)
 
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Any:
-        if _plain(other) and other != 0:
-            return self._shifted(1.0 / float(other))
-        return self._of_two("divide", other)
+    def __rmul__(self, other: Any) -> Any:
+        return self._shifted(other) if self._scales(other) else _ops().multiply(other, self)
 
     def __neg__(self) -> Any:
-        return self._shifted(-1.0)
-
-    def __abs__(self) -> Any:
-        return apply(OPS["absolute"], self, alpha=0.0)
-
-    def __matmul__(self, other: Any) -> Any:
-        other = self.recorder.tensor(other)
-        if len(self.dims) >= 1 and other.row_axes == 1 and len(other.dims) == 2:
-            return apply(OPS["matmul"], self, other)
-        return self._of_two("matmul", other)
-
-    def _shifted(self, factor: float, offset: float = 0.0) -> Any:
-        if self.dtype not in ("float32", "float64"):
-            return ops.scale(ops.cast(self, "float32"), factor, offset)
-        return ops.scale(self, factor, offset)
-
-    def _of_two(self, name: str, other: Any, *, swapped: bool = False) -> Any:
-        """An op of this and another thing, which is a tensor, an array, a number or a variable."""
-        other = self.recorder.tensor(other, self.dtype)
-        first, second = (other, self) if swapped else (self, other)
-        if first.dtype != second.dtype:
-            dtype = np.result_type(first.dtype, second.dtype).name
-            first, second = ops.cast(first, dtype), ops.cast(second, dtype)
-        if name not in OPS:
-            raise TypeError(
-                f"{name} of tensors of shapes {first.dims} and {second.dims}: no such op"
-            )
-        return apply(OPS[name], first, second)
+        return self._shifted(-1.0) if self._scales(1.0) else _ops().negative(self)
 
     def __getitem__(self, index: Any) -> Any:
-        """A part along the first axis."""
-        rows = range(len(self))[index] if isinstance(index, int | slice) else None
-        if rows is None:
-            raise TypeError(f"a tensor of shape {self.dims} has no part [{index!r}]")
-        first = rows if isinstance(rows, int) else rows.start
-        count = 1 if isinstance(rows, int) else len(rows)
-        if not isinstance(rows, int) and rows.step != 1:
-            raise TypeError(f"a tensor of shape {self.dims} has no part [{index!r}]")
-        size = math.prod(self.dims[1:])
-        part = ops.columns(ops.reshape(self, (1, self.size)), first * size, count * size)
-        dims = self.dims[1:] if isinstance(rows, int) else (count, *self.dims[1:])
-        return ops.reshape(part, dims)
+        return _ops().get_item(self, index)
+
+    def _scales(self, number: Any) -> bool:
+        """Whether a number beside it is no more than a part of the op's record."""
+        return type(number) in (int, float) and self.dtype in ("float32", "float64")
+
+    def _shifted(self, factor: float, offset: float = 0.0) -> Any:
+        return ops.scale(self, float(factor), float(offset))
 
 
-def _plain(thing: Any) -> bool:
-    """Whether it is a number that may stand in a recorded computation itself."""
-    return isinstance(thing, int | float | np.integer | np.floating)
+def _ops() -> Any:
+    return import_module("hotloop.ops")
+
+
+def _operator(name: str, *, swapped: bool = False) -> Any:
+    if swapped:
+        return lambda self, other: getattr(_ops(), name)(other, self)
+    return lambda self, *others: getattr(_ops(), name)(self, *others)
+
+
+_OF_OPS = {
+    "truediv": "true_divide",
+    "floordiv": "floor_divide",
+    "mod": "mod",
+    "pow": "power",
+    "matmul": "matmul",
+    "and": "logical_and",
+    "or": "logical_or",
+    "xor": "logical_xor",
+}
+for _name, _function in _OF_OPS.items():
+    setattr(Tensor, f"__{_name}__", _operator(_function))
+    setattr(Tensor, f"__r{_name}__", _operator(_function, swapped=True))
+for _name, _function in {
+    "abs": "abs",
+    "invert": "logical_not",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}.items():
+    setattr(Tensor, f"__{_name}__", _operator(_function))

@@ -9,7 +9,8 @@ import numpy as np
 from ..op import Dims, Gradients, Op, Run, Users, nothing
 from ..trace import Node, Value, apply, emit
 from .elementwise import scale
-from .merges import multiply
+from .loss_formulas import FORMULAS, differentiated_twice
+from .merges import add, multiply
 from .shapes import reshape
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _of_loss(node: Node, wanted: tuple[bool, ...], *dys: Value | None) -> Gradie
     """Of the values, where they are reduced by other ops and the node's reduction is the sum."""
     kind, y_pred = node.attributes["kind"], node.inputs[1]
     dvalues, dgradient = dys[:2]
-    if dgradient is not None:
+    if dgradient is not None and kind not in FORMULAS:
         raise NotImplementedError(
             f"the loss {kind} has its first derivative only; write the loss with operations whose "
             "gradients can be differentiated again, as ops.mean(ops.square(y - y_pred))"
@@ -105,11 +106,20 @@ def _of_loss(node: Node, wanted: tuple[bool, ...], *dys: Value | None) -> Gradie
             f"{'y_true' if wanted[0] else 'sample_weight'}, which depends on what is watched or "
             "trained: stop the gradient there, or write the loss with operations"
         )
-    assert dvalues is not None
-    ones = (1,) * (len(y_pred.dims) - len(dvalues.dims))
-    dx = multiply(node.outputs[1], reshape(dvalues, (*dvalues.dims, *ones)))
-    of_weight = (None,) * (len(node.inputs) - 2)
-    return scale(dx, -1.0) if wanted[0] else None, dx, *of_weight
+    dy: Value | None = None
+    dx: Value | None = None
+    if dgradient is not None:
+        weight = node.inputs[2] if len(node.inputs) > 2 else None
+        options = node.attributes["options"]
+        dy, dx = differentiated_twice(kind, node.inputs[0], y_pred, weight, options, dgradient)
+    if dvalues is not None:
+        ones = (1,) * (len(y_pred.dims) - len(dvalues.dims))
+        slope = multiply(node.outputs[1], reshape(dvalues, (*dvalues.dims, *ones)))
+        dx = slope if dx is None else add(dx, slope)
+        if wanted[0]:
+            opposite = scale(slope, -1.0)
+            dy = opposite if dy is None else add(dy, opposite)
+    return dy, dx, *(None,) * (len(node.inputs) - 2)
 
 
 _BY_KIND = {"profile": "each kind has a case", "backends": "each kind has functions"}

@@ -7,7 +7,7 @@ from functools import reduce
 
 from ...variables import Variable
 from ..gradients import composed
-from ..op import Dims, Gradients, Op, Run, like_first
+from ..op import OPS, Dims, Gradients, Op, Run, like_first
 from ..trace import Node, Value, apply, emit, parameter
 from .dense import BIAS_GRADIENT
 from .elementwise import scale
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 _SEVERAL = {"numba": "NumPy's loops over whole arrays do it"}
-_GRADIENT = _SEVERAL | {"gradient": "of a gradient"}
 
 
 def _columns(node: Node) -> tuple[Dims, ...]:
@@ -146,15 +145,29 @@ NORMALIZE = Op(
     reference=_normalize,
     why_not=_SEVERAL,
 )
+
+
+def _inverse(variance: Value, epsilon: float) -> Value:
+    return apply(OPS["rsqrt"], scale(variance, 1.0, epsilon))
+
+
+def _normalize_scale_gradient(
+    node: Node, dy: Value, x: Value, mean: Value, variance: Value
+) -> Value:
+    normal = multiply(subtract(x, mean), _inverse(variance, node.attributes["epsilon"]))
+    return apply(BIAS_GRADIENT, multiply(dy, normal))
+
+
 NORMALIZE_SCALE_GRADIENT = Op(
     "normalize_scale_gradient",
     "With respect to gamma: the sum of dy (x - mean) / sqrt(variance + epsilon).",
     shape=_columns,
     weights=(2, 3),
     sums_examples=True,
+    gradient=composed(_normalize_scale_gradient),
     mask="consumes",
     options=("epsilon",),
-    why_not=_GRADIENT,
+    why_not=_SEVERAL,
 )
 
 
@@ -166,15 +179,28 @@ def _normalize_gradient(run: Run, node: Node) -> None:
     run.call(node, *given, epsilon=node.attributes["epsilon"])
 
 
+def _normalize_gradient_of(
+    node: Node, dy: Value, x: Value, mean: Value, variance: Value, *rest: Value
+) -> Value:
+    inverse = _inverse(variance, node.attributes["epsilon"])
+    gamma, sums = rest[: node.attributes["scale"]], rest[node.attributes["scale"] :]
+    if sums:
+        dgamma, dbeta = (_of_each_row(x, value) for value in sums)
+        normal = multiply(subtract(x, mean), inverse)
+        dy = subtract(dy, add(dbeta, multiply(normal, dgamma)))
+    return multiply(dy, reduce(multiply, gamma, inverse))
+
+
 NORMALIZE_GRADIENT = Op(
     "normalize_gradient",
     "With respect to x, whose mean and variance they are, or which they have nothing to do with.",
     shape=like_first,
     weights=range(2, 7),
+    gradient=composed(_normalize_gradient_of),
     in_place=True,
     mask="passes",
     reference=_normalize_gradient,
-    why_not=_GRADIENT,
+    why_not=_SEVERAL,
 )
 
 # ------------------------------------------------------------------------------ rows
