@@ -208,7 +208,8 @@ typedef enum hl_family {
     HL_DO_SCALE,               /* y = a * alpha + offset */
     HL_DO_FUNCTION,            /* y = hl_function `kind` of a, or of a and b */
     HL_DO_CHOOSE,              /* y = b where a is not 0, else c */
-    HL_DO_TELL                 /* output `kind` = a != 0, in a byte */
+    HL_DO_TELL,                /* output `kind` = a != 0, in a byte */
+    HL_DO_SUM                  /* output `kind` = the sum of each row of a, divided by alpha */
 } hl_family;
 
 #define HL_MAX_PLACES 256
@@ -231,7 +232,7 @@ typedef struct hl_program_input {
 
 typedef struct hl_program_output {
     char *data;
-    int tells; /* a byte of 0 or 1 an element */
+    int apart; /* of HL_DO_TELL or HL_DO_SUM, so that no register stands there */
 } hl_program_output;
 
 /* Inputs are broadcast to one shape, whose axes of an example have these lengths; outputs have it. */
@@ -242,7 +243,9 @@ typedef struct hl_program {
     const hl_program_output *output;
     int rank;
     ptrdiff_t dim[HL_MAX_BROADCAST];
-    ptrdiff_t block; /* elements of a register */
+    ptrdiff_t block; /* elements of a register that are worked on: whole rows, where there are sums */
+    ptrdiff_t stride; /* from one register to the next, at least as many */
+    ptrdiff_t row;    /* elements that each sum is of */
     /* Of packed matrices: where the last panel begins, its width and how many of its columns there
      * are; a width of 0 elsewhere. */
     ptrdiff_t panel, panel_width, panel_columns;
@@ -334,7 +337,8 @@ typedef struct hl_kernels {
     void (*scale)(double factor, double offset, const void *x, void *y, ptrdiff_t n);
 
     /* Elements first .. first + n - 1 of what a program computes, counted over all examples. The
-     * registers stand in room, registers * block elements. No output may be an input. */
+     * registers stand in room, registers * stride elements. No output may be an input. Where there
+     * are sums, first and n are whole rows. */
     void (*program)(const hl_program *program, ptrdiff_t first, ptrdiff_t n, void *room);
 
     /* y[i] = x[i] * keep(first + i) / (1 - rate), where keep is drawn by

@@ -135,6 +135,7 @@ def test_what_is_misspelt():
         "backend.floatz": "floatx",
         "datasets.mnst": "mnist",
         "optimizers.Adm": "Adam",
+        "ops.einsm": "einsum",
     }.items():
         with pytest.raises(AttributeError, match=f"Did you mean '{meant}'"):
             at(hotloop, path)

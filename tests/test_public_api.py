@@ -270,6 +270,27 @@ models.clone_model: model, input_tensors, clone_function, call_function, recursi
 models.load_model: filepath, custom_objects, compile, safe_mode
 models.model_from_json: json_string, custom_objects
 models.save_model: model, filepath, overwrite, zipped
+optimizers.MultiOptimizer: optimizer_map, loss_scale_factor, name
+optimizers.OptimizerMap: default_optimizer, optimizer_map
+callbacks.RemoteMonitor: root, path, field, headers, send_as_json
+callbacks.SwapEMAWeights: swap_on_epoch
+layers.ActivityRegularization: l1, l2
+layers.EinsumDense: equation, output_shape, activation, bias_axes, kernel_initializer,
+  bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint
+layers.GlobalAvgPool1D: data_format, keepdims
+layers.GlobalMaxPool1D: data_format, keepdims
+layers.InputSpec: dtype, shape, ndim, max_ndim, min_ndim, axes, allow_last_axis_squeeze, name,
+  optional
+layers.Wrapper: layer
+regularizers.OrthogonalRegularizer: factor, mode
+regularizers.orthogonal_regularizer: factor, mode
+utils.Progbar: target, width, verbose, interval, stateful_metrics, stateless_metrics, unit_name
+utils.PyDataset: workers, use_multiprocessing, max_queue_size
+utils.get_file: fname, origin, untar, md5_hash, file_hash, cache_subdir, hash_algorithm, extract,
+  archive_format, cache_dir, force_download
+utils.normalize: x, axis, order
+utils.pad_sequences: sequences, maxlen, dtype, padding, truncating, value
+utils.split_dataset: dataset, left_size, right_size, shuffle, seed, preferred_backend
 activations.deserialize: config, custom_objects
 activations.serialize: activation
 constraints.deserialize: config, custom_objects
@@ -411,6 +432,7 @@ OWN = {
     "activations.registered",
     "callbacks.CallbackList",
     "callbacks.MonitorCallback",
+    "callbacks.ProgbarLogger",
     "callbacks.ProgressBar",
     "losses.ArrayLoss",
     "losses.ScalarLoss",

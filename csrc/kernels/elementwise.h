@@ -461,10 +461,12 @@ static HL_INLINE vec N(minimum)(vec a, vec b) {
 
 static HL_INLINE void N(map_pairs)(vec (*f)(vec a, vec b), const T *a, const T *b, T *y,
                                    ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
+    ptrdiff_t i = 0;
+    for (; i <= n - VL; i += VL)
+        store(y + i, f(load(a + i), load(b + i)));
+    const int count = (int)(n - i);
+    if (count)
         store_n(y + i, f(load_n(a + i, count), load_n(b + i, count)), count);
-    }
 }
 
 static void N(merge)(hl_merge kind, const void *a, const void *b, void *y, ptrdiff_t n) {
@@ -492,10 +494,12 @@ static void N(choice_gradient)(hl_merge kind, const void *dy, const void *a_, co
 
 static void N(scale)(double factor, double offset, const void *x, void *y, ptrdiff_t n) {
     const vec slope = splat((T)factor), shift = splat((T)offset);
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
+    ptrdiff_t i = 0;
+    for (; i <= n - VL; i += VL)
+        store((T *)y + i, mul_add(load((const T *)x + i), slope, shift));
+    const int count = (int)(n - i);
+    if (count)
         store_n((T *)y + i, mul_add(load_n((const T *)x + i, count), slope, shift), count);
-    }
 }
 
 static void N(add_bias)(const void *x, const void *b, void *y, ptrdiff_t rows, ptrdiff_t cols) {

@@ -279,38 +279,63 @@ static HL_INLINE vec N(fn_logical_xor)(vec a, vec b) {
     return N(truth)((ivec)(a != 0) ^ (ivec)(b != 0));
 }
 
-static HL_INLINE void N(map_one)(vec (*f)(vec x), const T *x, T *y, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
-        store_n(y + i, f(load_n(x + i, count)), count);
+/* A function of whole vectors, and then of what is left, in rooms of a vector each, where zeros stand
+ * beside it: one copy of its code, and a loop without masks. */
+static HL_INLINE void N(map_whole)(vec (*f)(vec a, vec b), int arity, const T *a, const T *b, T *y,
+                                   ptrdiff_t n) {
+    T room[3][VL] = {{0}};
+    const ptrdiff_t whole = n / VL * VL, left = n - whole;
+    T *const end = y + whole;
+    if (left) {
+        memcpy(room[0], a + whole, (size_t)left * sizeof(T));
+        if (arity == 2)
+            memcpy(room[1], b + whole, (size_t)left * sizeof(T));
     }
+    ptrdiff_t count = whole;
+    for (int part = 0; part < 1 + (left > 0); part++) {
+        for (ptrdiff_t i = 0; i < count; i += VL)
+            store(y + i, f(load(a + i), arity == 2 ? load(b + i) : splat(0)));
+        a = room[0], b = room[1], y = room[2], count = VL;
+    }
+    if (left)
+        memcpy(end, room[2], (size_t)left * sizeof(T));
 }
 
-#undef HL_MAP_1
-#undef HL_MAP_2
-#define HL_MAP_1(f) N(map_one)(f, a, y, n)
-#define HL_MAP_2(f) N(map_pairs)(f, a, b, y, n)
+/* All of two elements, the second of which some do not read. */
+#undef HL_WRAP
+#undef HL_CALL_1
+#undef HL_CALL_2
+#define HL_CALL_1(f, a, b) ((void)(b), f(a))
+#define HL_CALL_2(f, a, b) f(a, b)
+#define HL_WRAP(NAME, value, arity)                                                                \
+    static HL_INLINE vec N(of_two_##value)(vec a, vec b) {                                         \
+        return HL_CALL_##arity(N(fn_##value), a, b);                                               \
+    }
+HL_VECTOR_FUNCTIONS(HL_WRAP)
 
-static void N(function)(hl_function kind, const T *a, const T *b, T *y, ptrdiff_t n) {
+
+static HL_RARE void N(function)(hl_function kind, const T *a, const T *b, T *y, ptrdiff_t n) {
     switch (kind) {
 #undef HL_CASE
 #define HL_CASE(NAME, value, arity)                                                                \
-    case HL_##NAME: HL_MAP_##arity(N(fn_##value)); break;
+    case HL_##NAME: N(map_whole)(N(of_two_##value), arity, a, b, y, n); break;
         HL_VECTOR_FUNCTIONS(HL_CASE)
     default: hl_library_function(kind, HL_OWN_DTYPE, a, b, y, n);
     }
 }
 
-static void N(choose)(const T *condition, const T *a, const T *b, T *y, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const int count = lanes_left(n - i);
-        const ivec holds = (ivec)(load_n(condition + i, count) != 0);
-        store_n(y + i, select(holds, load_n(a + i, count), load_n(b + i, count)), count);
-    }
+static HL_RARE void N(choose)(const T *condition, const T *a, const T *b, T *y, ptrdiff_t n) {
+    ptrdiff_t i = 0;
+    for (; i <= n - VL; i += VL)
+        store(y + i, select((ivec)(load(condition + i) != 0), load(a + i), load(b + i)));
+    const int count = (int)(n - i);
+    if (count)
+        store_n(y + i, select((ivec)(load_n(condition + i, count) != 0), load_n(a + i, count),
+                              load_n(b + i, count)), count);
 }
 
 /* n elements of an input that stand one after another, as T. */
-static void N(convert)(hl_dtype dtype, const char *x, T *y, ptrdiff_t n) {
+static HL_RARE void N(convert)(hl_dtype dtype, const char *x, T *y, ptrdiff_t n) {
     if (dtype == HL_I32)
         for (ptrdiff_t i = 0; i < n; i++)
             y[i] = (T)((const int32_t *)x)[i];
@@ -323,7 +348,7 @@ static void N(convert)(hl_dtype dtype, const char *x, T *y, ptrdiff_t n) {
 
 /* Elements first .. first + n - 1 of the output's shape, of an input that is broadcast to it: run by
  * run along the last axis, the outer ones being counted up like an odometer. */
-static void N(broadcast)(const hl_program *p, const hl_program_input *x, ptrdiff_t first, ptrdiff_t n,
+static HL_RARE void N(broadcast)(const hl_program *p, const hl_program_input *x, ptrdiff_t first, ptrdiff_t n,
                          T *y) {
     const ptrdiff_t item = x->dtype == HL_OWN_DTYPE ? (ptrdiff_t)sizeof(T) : x->dtype == HL_I32 ? 4 : 1;
     const ptrdiff_t length = p->dim[p->rank - 1], step = x->strides.axis[p->rank - 1];
@@ -360,25 +385,35 @@ static void N(broadcast)(const hl_program *p, const hl_program_input *x, ptrdiff
     }
 }
 
+/* y[i] = the sum of row i, from left to right in the lanes of a vector, divided by that number. */
+static HL_RARE void N(sum_each)(const T *x, ptrdiff_t rows, ptrdiff_t cols, T divisor, T *y) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += cols) {
+        vec sum = splat(0);
+        for (ptrdiff_t j = 0; j < cols; j += VL)
+            sum += load_n(x + j, lanes_left(cols - j));
+        y[i] = sum_lanes(sum) / divisor;
+    }
+}
+
 /* Padding of a packed matrix is 0, whatever a function makes of 0. */
-static void N(clear_padding)(const hl_program *p, ptrdiff_t first, ptrdiff_t n) {
+static HL_RARE void N(clear_padding)(const hl_program *p, ptrdiff_t first, ptrdiff_t n) {
     for (int i = 0; i < p->outputs; i++)
         for (ptrdiff_t j = first > p->panel ? first : p->panel; j < first + n; j++)
             if ((j - p->panel) % p->panel_width >= p->panel_columns)
                 ((T *)p->output[i].data)[j] = 0;
 }
 
-static void N(program)(const hl_program *p, ptrdiff_t first, ptrdiff_t n, void *room) {
+static HL_RARE void N(program)(const hl_program *p, ptrdiff_t first, ptrdiff_t n, void *room) {
     T *at[HL_MAX_PLACES];
     for (int r = 0; r < p->registers; r++)
-        at[r] = (T *)room + r * p->block;
+        at[r] = (T *)room + r * p->stride;
     T **const given = at + p->registers, **const made = given + p->inputs;
     for (; n > 0; first += p->block, n -= p->block) {
         const ptrdiff_t count = n < p->block ? n : p->block;
         for (int i = 0; i < p->inputs; i++)
             given[i] = p->input[i].loaded ? NULL : (T *)p->input[i].data + first;
         for (int i = 0; i < p->outputs; i++)
-            made[i] = p->output[i].tells ? NULL : (T *)p->output[i].data + first;
+            made[i] = p->output[i].apart ? NULL : (T *)p->output[i].data + first;
         for (const hl_instruction *i = p->instruction; i < p->instruction + p->length; i++) {
             T *const y = at[i->y];
             const T *const a = at[i->a], *const b = at[i->b], *const c = at[i->c];
@@ -414,6 +449,10 @@ static void N(program)(const hl_program *p, ptrdiff_t first, ptrdiff_t n, void *
                     bytes[j] = a[j] != 0;
                 break;
             }
+            case HL_DO_SUM:
+                N(sum_each)(a, count / p->row, p->row, (T)i->alpha,
+                            (T *)p->output[i->kind].data + first / p->row);
+                break;
             }
         }
         if (p->panel_width)

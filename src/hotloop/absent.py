@@ -48,10 +48,6 @@ ROWS: tuple[tuple[str, str], ...] = (
         "optimizers.LossScaleOptimizer",
         "float32, or float64 everywhere",
     ),
-    (
-        "optimizers.MultiOptimizer optimizers.OptimizerMap",
-        "two optimizers in a `train_step` of one's own, each of which is given its weights",
-    ),
     ("distribution device", "the CPUs of one machine"),
     ("applications preprocessing distillation", "models and steps of one's own"),
     ("wrappers", "`hotloop.sklearn`"),

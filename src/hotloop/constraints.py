@@ -18,8 +18,17 @@ from .files.models import deserialized, serialized
 class Constraint(registry.Configured):
     """Base of all constraints: a callable from weights to weights that keep to it.
 
-    Those of this module are applied by the training step itself; there are no others.
+    One of your own computes with operators and `hotloop.ops`, which is recorded and compiled.
+
+    Attributes
+    ----------
+    is_built_in : bool
+        Whether the training step has an op for it.
     """
+
+    @property
+    def is_built_in(self) -> bool:
+        return type(self) in _BY_NAME.values()
 
     def __call__(self, w: ArrayLike) -> NDArray[Any]:
         """The weights w, of any shape, changed as little as the constraint asks for."""
@@ -186,16 +195,15 @@ non_neg = NonNeg
 unit_norm = UnitNorm
 
 
-def get(identifier: str | Mapping[str, Any] | Constraint | None) -> Constraint | None:
-    """The constraint for a name, a config or a constraint; None for None.
+def get(identifier: Any) -> Any:
+    """The constraint for a name, a config, a constraint or a function; None for None.
 
     Raises
     ------
     ValueError
         For a name that is not known; the nearest one is suggested.
     TypeError
-        For anything else, functions of one's own included: a training step knows only the
-        constraints of this module.
+        For anything else that cannot be called.
 
     Examples
     --------
@@ -205,11 +213,11 @@ def get(identifier: str | Mapping[str, Any] | Constraint | None) -> Constraint |
     if identifier is None:
         return None
     made = naming.instantiate("constraint", identifier, _BY_NAME)
-    if type(made) in _BY_NAME.values():
-        return made  # type: ignore[no-any-return]
+    if callable(made):
+        return made
     raise TypeError(
         f"a constraint must be one of {', '.join(c.__name__ for c in _BY_NAME.values())} from "
-        f"hotloop.constraints, not {identifier!r}: constraints of one's own are not supported"
+        f"hotloop.constraints, or a function of a weight, not {identifier!r}"
     )
 
 

@@ -30,51 +30,80 @@ from .data.adapters import (
 )
 from .doors import door
 from .files.models import deserialized, serialized
-from .graph import ops
-from .graph.trace import Node, Value, check_features
+from .graph import ops, recording
+from .graph.op import OPS
+from .graph.trace import Node, Value, apply, check_features, in_layer
 from .masks import refuse_masks
+from .reductions import REDUCTIONS, recorded, reduced
 
 if TYPE_CHECKING:
     from .backends.scalar_functions import ScalarFunction
 
-REDUCTIONS = ("sum_over_batch_size", "mean", "sum")
-
 
 class Loss(registry.Configured):
-    """Base of all losses: an op of the core with its options.
+    """Base of all losses.
+
+    One of your own is a subclass with ``call(self, y_true, y_pred)``, which returns a value for
+    each example, or for each row, or their mean. What it does with operators and `hotloop.ops` is
+    recorded, differentiated and compiled. If it does something else, as with NumPy, Python calls
+    it at every batch, which a warning says.
 
     Parameters
     ----------
     name : str, optional
         Its name; snake_case of the class if not given.
-    reduction : {"sum_over_batch_size", "mean", "sum"}
-        How the values of a batch become one number.
+    reduction : {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", None}
+        How the values of a batch become one number: their mean, their sum, or the mean by
+        weights; with None, a call returns the values.
+    dtype : {"float32", "float64"}, optional
+        What a call on arrays computes in; that of y_pred if not given.
 
     Raises
     ------
     ValueError
         For another reduction.
+
+    Examples
+    --------
+    >>> class Quartic(Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         return (y_true - y_pred) ** 4
+    >>> Quartic()([[0.0, 1.0]], [[2.0, 1.0]])
+    8.0
     """
 
     op = ""
     sparse = False  # whether y_true holds class numbers
+    broadcasts = False  # whether y_true and y_pred may have shapes that fit each other
+    # Whether a call gives a value for each row, as the function does by whose name it was got.
+    gives_rows = False
     # Axes of one example's values, where they are not those of y_pred but the last.
     rows: tuple[int, ...] | None = None
 
-    def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(
-                f"{type(self).__name__}: reduction must be one of {', '.join(REDUCTIONS)}, "
-                f"not {reduction!r}"
-                + ("" if reduction not in (None, "none") else "; its values() are not reduced")
-            )
-        if hasattr(self, "call"):
-            raise TypeError(
-                f"{type(self).__name__}: a loss of your own is not a class with a call() but a "
-                "function, as in compile(loss=f), or an ArrayLoss of one that works on arrays"
+                f"{type(self).__name__}: reduction must be one of "
+                f"{', '.join(map(str, REDUCTIONS))}, not {reduction!r}"
             )
         self.name = name or naming.snake_case(type(self).__name__)
         self.reduction = reduction
+        self.dtype = None if dtype is None else config.check_floatx(np.dtype(dtype).name)
+        self._announced = False  # that Python runs at every batch
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its class says by a `call` of its own what it is."""
+        return type(self).call is not Loss.call
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The values that are reduced: one for each row."""
+        return self.values(y_true, y_pred)
 
     def options(self) -> dict[str, Any]:
         """The op's keyword arguments."""
@@ -92,46 +121,114 @@ class Loss(registry.Configured):
         `given` are the axes of the user's y; None where they are not known, and then the result is
         None if they decide.
         """
+        if self.is_own:
+            return given
+        if self.broadcasts and given is not None and _fits_by_broadcasting(given, dims):
+            return given
         return dims[:-1] if self.sparse else dims
 
     def check(self, y: NDArray[Any], dims: tuple[int, ...]) -> None:
         """That y holds what the loss expects for outputs of these axes; ValueError otherwise."""
+        if self.is_own or (self.broadcasts and _fits_by_broadcasting(y.shape[1:], dims)):
+            return
         (check_labels if self.sparse else check_targets)(y, dims, self.name)
 
     def emit(
         self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
-    ) -> Node:
-        """Adds the loss to a graph."""
+    ) -> Node | Value:
+        """Adds the loss to a graph: a node of the op, or one number that is recorded."""
+        if self.is_own:
+            return self._recorded(y_true, y_pred, weight, loss_weight)
+        if y_true.dims != y_pred.dims and self.broadcasts and y_true.size != y_pred.size:
+            whole = ops.subtract(y_true, y_pred)
+            y_true, y_pred = (ops.add(ops.zeros_like(whole), y) for y in (y_true, y_pred))
+        if self.reduction in (None, "none"):
+            recorded(y_pred, weight, None)  # which says why not
+        if self.reduction == "mean_with_sample_weight" and weight is not None:
+            share = ops.over_examples(ops.total(weight))
+            weight = apply(OPS["divide"], weight, share)
         return ops.loss(
             self.op,
             y_true,
             y_pred,
             weight,
-            reduction=self.reduction,
+            reduction=self._in_training,
             loss_weight=loss_weight,
             rows=self.rows,
             **self.options_in_graph(),
         )
 
-    def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """The loss of arrays of shape (..., features), as one number."""
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The loss of arrays of shape (..., features), as `reduction` says."""
         for tensor in (y_pred, y_true):
+            if self.is_own:
+                break
             if (recorder := getattr(tensor, "recorder", None)) is not None:
                 found: float = recorder.call_loss(self, y_true, y_pred, sample_weight)
                 return found
-        values = self.values(y_true, y_pred)
+        if self.dtype is not None:
+            y_pred = np.asarray(y_pred, self.dtype)
+        if self.is_own and not isinstance(y_pred, Value):
+            y_pred = as_float(y_pred, f"{self.name}: y_pred")
+            y_true = np.asarray(as_array(y_true, f"{self.name}: y_true"), y_pred.dtype)
+        values = self.call(y_true, y_pred)
+        if isinstance(values, Value):
+            return self._of_tensors(values, sample_weight)
+        values, weight = np.asarray(values), None
         if sample_weight is not None:
             weight = as_array(sample_weight, f"{self.name}: sample_weight").astype(values.dtype)
-            if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
-                weight = weight[..., 0]
-            values = values * weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
-        return float(values.sum() if self.reduction == "sum" else values.mean())
+        return reduced(values, weight, None if self.gives_rows else self.reduction)
+
+    @property
+    def _in_training(self) -> str:
+        """The reduction of an op; the others are made of weights before."""
+        return "sum" if self.reduction == "sum" else "mean"
+
+    def _of_tensors(self, values: Any, weight: Any) -> Any:
+        """The reduction of what was computed of tensors, with all their axes."""
+        from . import ops as public
+
+        if weight is not None:
+            rest = (1,) * (len(values.shape) - np.ndim(weight))
+            weight = public.reshape(public.convert_to_tensor(weight), (*np.shape(weight), *rest))
+            values = values * weight
+        if self.reduction in (None, "none"):
+            return values
+        if self.reduction == "sum":
+            return public.sum(values)
+        if self.reduction == "mean_with_sample_weight" and weight is not None:
+            return public.sum(values) / public.sum(weight + 0 * values)
+        return public.mean(values)
+
+    def _recorded(
+        self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float
+    ) -> Node | Value:
+        """What `call` makes of symbolic values; or an op that calls it, if it wants numbers."""
+        try:
+            with recording.within(recording.Recording()), in_layer(None):
+                values = self.call(y_true, y_pred)
+                if not isinstance(values, Value):
+                    raise TypeError(
+                        f"{self.name}: call() returned {type(values).__name__}, not what it "
+                        "computed of y_true and y_pred"
+                    )
+                return recorded(ops.cast(values, y_pred.dtype), weight, self.reduction)
+        except (TypeError, AttributeError):
+            if not _gives_a_value_of_each_row(self.call, y_true.dims, y_pred.dims):
+                raise
+        return ArrayLoss(self.call, None, str(self.reduction), self.name).emit(
+            y_true, y_pred, weight, loss_weight
+        )
 
     def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[Any]:
         """The loss of each row: y_pred's shape without the last axis."""
         p = as_float(y_pred, f"{self.name}: y_pred")
+        if self.broadcasts and np.shape(y_true) != p.shape and np.size(y_true) != p.size:
+            try:
+                y_true, p = np.broadcast_arrays(y_true, p)
+                p = np.ascontiguousarray(p)
+            except ValueError:
+                pass  # which is said below
         if p.ndim == 0:
             raise ValueError(f"{self.name}: y_pred must have at least one axis, got a number")
         check_features(p.shape[1:] or p.shape, f"{self.name}: y_pred")
@@ -159,13 +256,24 @@ class Loss(registry.Configured):
         backends.call(self.op, y_true, y_pred, None, values=values, **self.options())
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "reduction": self.reduction} | self._config()
+        config = {"name": self.name, "reduction": self.reduction} | self._config()
+        return config if self.dtype is None else config | {"dtype": self.dtype}
 
     def _config(self) -> dict[str, Any]:
         return {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} reduction={self.reduction}>"
+
+
+def _fits_by_broadcasting(given: tuple[int, ...], dims: tuple[int, ...]) -> bool:
+    """Whether one of the two shapes of an example becomes the other by broadcasting."""
+    if len(given) != len(dims) or given == dims:
+        return False
+    return all(a == b or 1 in (a, b) for a, b in zip(given, dims, strict=True)) and (
+        all(a <= b for a, b in zip(given, dims, strict=True))
+        or all(a >= b for a, b in zip(given, dims, strict=True))
+    )
 
 
 # ---------------------------------------------------------------------- regression
@@ -181,11 +289,15 @@ class MeanSquaredError(Loss):
     """
 
     op = "mean_squared_error"
+    broadcasts = True
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "mean_squared_error"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class MeanAbsoluteError(Loss):
@@ -198,11 +310,15 @@ class MeanAbsoluteError(Loss):
     """
 
     op = "mean_absolute_error"
+    broadcasts = True
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "mean_absolute_error"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class MeanAbsolutePercentageError(Loss):
@@ -215,13 +331,15 @@ class MeanAbsolutePercentageError(Loss):
     """
 
     op = "mean_absolute_percentage_error"
+    broadcasts = True
 
     def __init__(
         self,
         reduction: str = "sum_over_batch_size",
         name: str | None = "mean_absolute_percentage_error",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class MeanSquaredLogarithmicError(Loss):
@@ -236,13 +354,15 @@ class MeanSquaredLogarithmicError(Loss):
     """
 
     op = "mean_squared_logarithmic_error"
+    broadcasts = True
 
     def __init__(
         self,
         reduction: str = "sum_over_batch_size",
         name: str | None = "mean_squared_logarithmic_error",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class CosineSimilarity(Loss):
@@ -268,8 +388,9 @@ class CosineSimilarity(Loss):
         axis: int = -1,
         reduction: str = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         _check_axis(self, axis)
 
 
@@ -286,14 +407,16 @@ class Huber(Loss):
     """
 
     op = "huber"
+    broadcasts = True
 
     def __init__(
         self,
         delta: float = 1.0,
         reduction: str = "sum_over_batch_size",
         name: str | None = "huber_loss",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         if not delta > 0:
             raise ValueError(f"Huber: delta must be above 0, not {delta!r}")
         self.delta = float(delta)
@@ -315,11 +438,15 @@ class LogCosh(Loss):
     """
 
     op = "log_cosh"
+    broadcasts = True
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "log_cosh"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "log_cosh",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class Poisson(Loss):
@@ -332,11 +459,15 @@ class Poisson(Loss):
     """
 
     op = "poisson"
+    broadcasts = True
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "poisson"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "poisson",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 # ------------------------------------------------------------------ classification
@@ -369,8 +500,9 @@ class BinaryCrossentropy(Loss):
         axis: int = -1,
         reduction: str = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         _check_axis(self, axis)
         self.from_logits = bool(from_logits)
         self.label_smoothing = _check_share(self, "label_smoothing", label_smoothing)
@@ -427,8 +559,9 @@ class BinaryFocalCrossentropy(Loss):
         axis: int = -1,
         reduction: str = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         _check_axis(self, axis)
         self.apply_class_balancing = bool(apply_class_balancing)
         self.alpha = _check_share(self, "alpha", alpha)
@@ -485,8 +618,9 @@ class CategoricalCrossentropy(Loss):
         axis: int = -1,
         reduction: str = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         _check_axis(self, axis)
         self.from_logits = bool(from_logits)
         self.label_smoothing = _check_share(self, "label_smoothing", label_smoothing)
@@ -539,8 +673,9 @@ class CategoricalFocalCrossentropy(Loss):
         axis: int = -1,
         reduction: str = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         _check_axis(self, axis)
         if np.ndim(alpha):
             raise ValueError(
@@ -594,8 +729,9 @@ class SparseCategoricalCrossentropy(Loss):
         reduction: str = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         _check_axis(self, axis)
         if ignore_class is not None:
             raise ValueError(
@@ -644,8 +780,9 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         q: float = 0.5,
         reduction: str = "sum_over_batch_size",
         name: str | None = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         if not 0 < q < 1:
             raise ValueError(
                 f"CategoricalGeneralizedCrossEntropy: q must be between 0 and 1, not {q!r}"
@@ -671,9 +808,12 @@ class KLDivergence(Loss):
     op = "kl_divergence"
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "kl_divergence"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "kl_divergence",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class Hinge(Loss):
@@ -686,9 +826,15 @@ class Hinge(Loss):
     """
 
     op = "hinge"
+    broadcasts = True
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = "hinge") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "hinge",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
 
 class SquaredHinge(Loss):
@@ -701,11 +847,15 @@ class SquaredHinge(Loss):
     """
 
     op = "squared_hinge"
+    broadcasts = True
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "squared_hinge"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "squared_hinge",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 class CategoricalHinge(Loss):
@@ -720,9 +870,12 @@ class CategoricalHinge(Loss):
     op = "categorical_hinge"
 
     def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str | None = "categorical_hinge"
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "categorical_hinge",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
 
 # ------------------------------------------------------------------------- overlap
@@ -738,16 +891,20 @@ class _Overlap(Loss):
     op = "tversky"
 
     def __init__(
-        self, name: str | None, reduction: str, axis: int | tuple[int, ...] | None
+        self,
+        name: str | None,
+        reduction: str,
+        axis: int | tuple[int, ...] | None,
+        dtype: Any,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         self.axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
 
     def emit(
         self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
     ) -> Node:
         """Adds the loss to a graph."""
-        op, reduction = self.op, self.reduction
+        op, reduction = self.op, self._in_training
         rank = len(y_pred.dims) + 1
         axes = tuple(range(1, rank)) if self.axis is None else _axes(self, rank)
         if axes == tuple(range(1, rank)):
@@ -760,7 +917,7 @@ class _Overlap(Loss):
             )
         if self.axis is None:
             op = "batch_tversky"
-            reduction = reduction if weight is not None else "sum_over_batch_size"
+            reduction = reduction if weight is not None else "mean"
         return ops.loss(
             op,
             y_true,
@@ -825,8 +982,9 @@ class Dice(_Overlap):
         reduction: str = "sum_over_batch_size",
         name: str | None = "dice",
         axis: int | tuple[int, ...] | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction, axis)
+        super().__init__(name, reduction, axis, dtype)
 
     def options(self) -> dict[str, float]:
         # The coefficient's numerator and denominator are twice those of Tversky's index.
@@ -865,8 +1023,9 @@ class Tversky(_Overlap):
         reduction: str = "sum_over_batch_size",
         name: str | None = "tversky",
         axis: int | tuple[int, ...] | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction, axis)
+        super().__init__(name, reduction, axis, dtype)
         self.alpha = _check_not_negative(self, "alpha", alpha)
         self.beta = _check_not_negative(self, "beta", beta)
 
@@ -937,8 +1096,13 @@ class CTC(_OfSeveralRows):
     axes = ("steps", "classes")
     rows = ()
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = "ctc") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self,
+        reduction: str = "sum_over_batch_size",
+        name: str | None = "ctc",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def target_dims(
         self, dims: tuple[int, ...], given: tuple[int, ...] | None = None
@@ -992,8 +1156,9 @@ class Circle(_OfSeveralRows):
         remove_diagonal: bool = True,
         reduction: str = "sum_over_batch_size",
         name: str | None = "circle",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         if not 0 < gamma < np.inf:
             raise ValueError(f"Circle: gamma must be a finite number above 0, not {gamma!r}")
         self.gamma = float(gamma)
@@ -1118,20 +1283,84 @@ def _of_function(function: Callable[[Any, Any], Any]) -> Loss:
     try:
         return ScalarLoss(function)
     except DifferentiationError:
+        if _records(function):
+            return LossFunctionWrapper(function)
         if _gives_a_value_of_each_row(function):
             return ArrayLoss(function)
         raise
 
 
-def _gives_a_value_of_each_row(function: Callable[[Any, Any], Any]) -> bool:
+def _records(function: Callable[[Any, Any], Any]) -> bool:
+    """Whether a function computes with symbolic values."""
+    y, p = (Value((3,), "float32", role="input") for _ in range(2))
+    try:
+        with recording.within(recording.Recording()), in_layer(None):
+            return isinstance(function(y, p), Value)
+    except Exception:  # whatever a function of arrays raises
+        return False
+
+
+class LossFunctionWrapper(Loss):
+    """A loss that a function says: ``fn(y_true, y_pred, **kwargs)``.
+
+    Parameters
+    ----------
+    fn : callable
+        As `Loss.call`. An axis of length 1 that one of its arguments lacks is added first.
+    reduction, name, dtype
+        As in `Loss`.
+    **kwargs
+        Passed on to fn.
+
+    Examples
+    --------
+    >>> LossFunctionWrapper(lambda y_true, y_pred: abs(y_true - y_pred))([[0.0]], [[2.0]])
+    2.0
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if not callable(fn):
+            raise TypeError(f"LossFunctionWrapper: fn must be a function, not {fn!r}")
+        super().__init__(name or getattr(fn, "__name__", "loss"), reduction, dtype)
+        self.fn, self._kwargs = fn, kwargs
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        ranks = len(y_true.shape), len(y_pred.shape)
+        if ranks[0] == ranks[1] - 1 and y_pred.shape[-1] == 1:
+            y_true = _reshaped(y_true, (*y_true.shape, 1))
+        elif ranks[1] == ranks[0] - 1 and y_true.shape[-1] == 1:
+            y_true = _reshaped(y_true, y_true.shape[:-1])
+        return self.fn(y_true, y_pred, **self._kwargs)
+
+    def _config(self) -> dict[str, Any]:
+        return {"fn": self.fn, **self._kwargs}
+
+
+def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """x of another shape, the first axis of a value with a batch being that."""
+    if not isinstance(x, Value):
+        return np.reshape(x, shape)
+    return ops.reshape(x, shape[1:] if x.batched else shape)
+
+
+def _gives_a_value_of_each_row(
+    function: Callable[[Any, Any], Any],
+    y_dims: tuple[int, ...] = (3,),
+    p_dims: tuple[int, ...] = (3,),
+) -> bool:
     """Whether a function takes arrays, and returns what Keras's losses do."""
-    y, p = (
-        np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),
-        np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]),
-    )
+    numbers = np.random.default_rng(0).random  # of classes, or nearly
+    y, p = numbers((2, *y_dims)), numbers((2, *p_dims))
     try:
         with np.errstate(all="ignore"):
-            return bool(np.shape(function(y, p)) == (2,))
+            return bool(np.shape(function(y, p)) == (2, *p_dims[:-1]))
     except Exception:  # whatever a function of other things raises
         return False
 
@@ -1185,7 +1414,6 @@ class ArrayLoss(Loss):
         super().__init__(name or getattr(function, "__name__", "array_loss"), reduction)
         self.function = function
         self.gradient = gradient
-        self._announced = False
 
     def emit(
         self, y_true: Value, y_pred: Value, weight: Value | None, loss_weight: float = 1.0
@@ -1205,7 +1433,7 @@ class ArrayLoss(Loss):
             y_true,
             y_pred,
             weight,
-            reduction=self.reduction,
+            reduction=self._in_training,
             loss_weight=loss_weight,
             **self._options(y_pred.dims),
         )
@@ -1495,7 +1723,11 @@ _BY_FUNCTION: dict[Callable[..., Any], type[Loss]] = {
 # Those of the user's own, and the classes that configurations name.
 _REGISTERED: dict[str, ScalarFunction] = {}
 config.own_functions["loss"] = _REGISTERED
-_OWN: dict[str, type[Loss]] = {"ScalarLoss": ScalarLoss, "ArrayLoss": ArrayLoss}
+_OWN: dict[str, type[Loss]] = {
+    "ScalarLoss": ScalarLoss,
+    "ArrayLoss": ArrayLoss,
+    "LossFunctionWrapper": LossFunctionWrapper,
+}
 
 
 def register(
@@ -1542,8 +1774,11 @@ def register(
 def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., Any]) -> Loss:
     """The loss for a name, a class, one of this module's functions, a config or a loss.
 
-    Any other plain function is a scalar one of the user's own, as in `ScalarLoss`, if it can be;
-    or else one of whole arrays, as in `ArrayLoss`, if it returns one value for each row.
+    Of a function's name, as ``"mse"``, a call gives a value for each row, as the function does;
+    that of a class, as ``"MeanSquaredError"``, their mean. Any other plain function is a scalar one
+    of the user's own, as in `ScalarLoss`, if it can be; or else it is recorded, as in
+    `LossFunctionWrapper`, if it can be; or else one of whole arrays, as in `ArrayLoss`, if it
+    returns one value for each row.
 
     Raises
     ------
@@ -1562,6 +1797,10 @@ def get(identifier: str | Loss | type[Loss] | Mapping[str, Any] | Callable[..., 
         return identifier
     if isinstance(identifier, str) and identifier in _REGISTERED:
         return ScalarLoss(identifier)
+    if isinstance(identifier, str) and identifier in _BY_NAME:
+        loss = _BY_NAME[identifier]()
+        loss.gives_rows = True
+        return loss
     known = {**_BY_NAME, **_OWN} if isinstance(identifier, Mapping) else _BY_NAME
     found = naming.instantiate("loss", identifier, known)
     if found in _BY_FUNCTION:

@@ -30,6 +30,11 @@ def _leaves(nest: Any) -> Iterator[Any]:
             yield part
 
 
+def parts(nest: Any) -> list[Any]:
+    """What a nest holds itself, not what those hold."""
+    return list(nest.values() if isinstance(nest, Mapping) else nest)
+
+
 def packed(like: Any, things: Sequence[Any]) -> Any:
     """Things in the form of another nest that has as many.
 

@@ -100,6 +100,7 @@ long checks(void);
 void test_products(void);
 void test_gemm_update(void);
 void test_elementwise(void);
+void test_program(void);
 void test_noise(void);
 void test_rows(void);
 void test_normalization(void);

@@ -34,7 +34,8 @@ static const struct {
     int per_table;
 } parts[] = {
     {"products", test_products, 1},     {"gemm_update", test_gemm_update, 1},
-    {"elementwise", test_elementwise, 1}, {"noise", test_noise, 1},
+    {"elementwise", test_elementwise, 1}, {"program", test_program, 1},
+    {"noise", test_noise, 1},
     {"rows", test_rows, 1},             {"normalization", test_normalization, 1},
     {"losses", test_losses, 1},         {"row_losses", test_row_losses, 1},
     {"multirow_losses", test_multirow_losses, 1},

@@ -61,6 +61,9 @@ class Given:
             return rng.uniform(1.3, 2.5, shape)
         if self.kind == "inside":
             return rng.permutation(prod(shape)).reshape(shape) * (1.8 / prod(shape)) - 0.9
+        if self.kind == "definite":  # and symmetric, with eigenvalues that are apart
+            root = rng.normal(size=shape)
+            return root @ root.swapaxes(-1, -2) + np.diag(np.arange(1.0, shape[-1] + 1))
         if self.kind == "probability":
             found = rng.uniform(0.3, 1.5, shape)
             return found / found.sum(axis=-1, keepdims=True)
@@ -302,6 +305,40 @@ for _name in ("dropout", "alpha_dropout", "alpha_dropout_gradient"):
     CASES[_name] = Case([x(2, 4)], 16 * X, 0, {"rate": 0.4, "seed": 7})
 for _name in ("gaussian_noise", "gaussian_dropout"):
     CASES[_name] = Case([x(2, 4)], 16 * X, 0, {"stddev": 0.4, "seed": 7})
+
+
+_FLIP = {"how": "flip", "options": {"axes": (1,)}}
+_INT = {"kind": "int", "most": 4}
+CASES |= {
+    "move": Case([x(2, 4)], 16 * X, 0, _FLIP | {"fill": 0.0}),
+    "move_back": Case([x(2, 4)], 16 * X, 0, _FLIP | {"dims": (2, 4)}),
+    "each_example": Case([w(4), x(2)], 8 * (4 + 12), 0, {}, (0,)),
+    "unpack": Case([w(4, 5)], 8 * 40),
+    "pack": Case([w(4, 5, row_axes=0)], 8 * 40, 0, {"row_axes": 1}),
+    "argsort": Case([x(2, 4)], 12 * X),
+    "argmax": Case([x(2, 4)], 8 * X + 4 * 6),
+    "take_along": Case([x(2, 4), x(2, 3, **_INT)], 8 * X + 12 * 18, 0, {}, (0,)),
+    "put_along": Case([x(2, 3), x(2, 3, **_INT)], 12 * 18 + 8 * X, 0, {"n": 4}, (0,)),
+    "matrix_product": Case(
+        [w(2, 4, row_axes=0), w(4, 5, row_axes=0)],
+        8 * (8 + 20 + 10),
+        80,
+        {"transpose_a": False, "transpose_b": False},
+    ),
+    "inv": Case([x(3, 3, kind="definite")], 16 * 27),
+    "det": Case([x(3, 3, kind="definite")], 8 * (27 + 3)),
+    "log_abs_det": Case([x(3, 3, kind="definite")], 8 * (27 + 3)),
+    "cholesky": Case([x(3, 3, kind="definite")], 16 * 27),
+    "solve": Case([x(3, 3, kind="definite"), x(3, 2)], 8 * (27 + 2 * 18)),
+    "inverse_gaps": Case([x(4)], 8 * (12 + 48)),
+    "eigh": Case([x(3, 3, kind="definite")], 8 * (2 * 27 + 9)),
+    "qr": Case([x(4, 3)], 8 * (2 * 36 + 27)),
+    "svd": Case([x(4, 3)], 8 * (2 * 36 + 9 + 27)),
+    "stop_gradient": Case([x(2, 4)], 0),
+    "own_gradient": Case(
+        [x(2, 4), x(2, 4)], 0, 0, {"gradient": lambda dy: ops.scale(dy, 0.0)}, (1,)
+    ),
+}
 
 
 class Wide(Plan):
@@ -772,7 +809,7 @@ def test_losses_of_several_rows_are_those_of_each_row(kind: str, name: str) -> N
 # ------------------------------------------------------------------------ what values are
 
 # Examples that are looked at one by one, whoever reads them, or that a function of the user's gets.
-OF_EXAMPLES = {"batch_matmul", "loss", "metric", "lambda", "lambda_gradient"}
+OF_EXAMPLES = {"each_example", "batch_matmul", "loss", "metric", "lambda", "lambda_gradient"}
 
 
 def without_batch(given: Given) -> Given:

@@ -321,6 +321,28 @@ def test_a_structure_tells_how_layers_were_called() -> None:
     )
 
 
+def test_files_of_keras_tell_how_layers_were_called(tmp_path: Any) -> None:
+    keras = pytest.importorskip("keras")
+    x = hotloop.Input((4,), name="x")
+    h = hotloop.layers.BatchNormalization(name="bn")(x, training=False)
+    y = hotloop.layers.Add(name="sum")([h, hotloop.layers.Dropout(0.5, name="d")(h, training=True)])
+    model = hotloop.Model(x, y)
+    model.save(tmp_path / "m.keras")
+    theirs = keras.models.load_model(tmp_path / "m.keras")
+    calls = {
+        layer["name"]: layer["inbound_nodes"][0]["kwargs"]
+        for layer in theirs.get_config()["layers"]
+        if layer["inbound_nodes"]
+    }
+    assert calls["bn"]["training"] is False
+    assert calls["d"]["training"] is True
+    again = hotloop.models.load_model(tmp_path / "m.keras")
+    assert (again.predict(A, verbose=0) != again.predict(A, verbose=0)).any()
+    theirs.save(tmp_path / "theirs.keras")
+    again = hotloop.models.load_model(tmp_path / "theirs.keras")
+    assert (again.predict(A, verbose=0) != again.predict(A, verbose=0)).any()
+
+
 def test_output_shapes_without_weights() -> None:
     layer = pair(hotloop)()
     assert hotloop.layers.Dense(3).compute_output_shape((None, 5, 2)) == (None, 5, 3)

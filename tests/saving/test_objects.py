@@ -1,6 +1,7 @@
 """Objects as plain data: names of the user's own, automatic configurations, own files' content."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -258,6 +259,55 @@ class Net(hotloop.Model):
         return self.out(self.hidden(x))
 
 
+class Stack(hotloop.Model):
+    """Builds itself of inputs and outputs."""
+
+    def __init__(self, units, **options):
+        x = hotloop.Input((4,))
+        super().__init__(x, layers.Dense(1)(layers.Dense(units, "tanh")(x)), **options)
+
+
+class Chain(hotloop.Sequential):
+    def __init__(self, units):
+        super().__init__([layers.Input((4,)), layers.Dense(units), layers.Dense(1)])
+
+
+class Passing(hotloop.Model):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+
+
+def passing(units):
+    x = hotloop.Input((4,))
+    return Passing(x, layers.Dense(1)(layers.Dense(units)(x)))
+
+
+@pytest.mark.parametrize("make", [Net, Stack, Chain, passing])
+@pytest.mark.parametrize("way", ["hotloop", "keras", "pickle", "clone", "in a model"])
+def test_classes_of_models(make, way, tmp_path):
+    model = make(5)
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    own = {type(model).__name__: type(model)}
+    x = X
+    if way == "pickle":
+        again = pickle.loads(pickle.dumps(model))
+    elif way == "clone":
+        again = hotloop.models.clone_model(model)
+        again.set_weights(model.get_weights())
+    elif way == "in a model":
+        given = hotloop.Input((4,))
+        model = hotloop.Model(given, model(given))
+        model.save(tmp_path / "m.hotloop")
+        again = load_model(tmp_path / "m.hotloop", own)
+        own = {"Model": hotloop.Model}
+    else:
+        model.save(tmp_path / f"m.{way}")
+        again = load_model(tmp_path / f"m.{way}", own)
+    assert type(again) is next(iter(own.values()))
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
 def halved(y_true, y_pred):
     return 0.5 * (y_true - y_pred) ** 2
 
@@ -472,3 +522,79 @@ def test_keras_reads_a_class_that_both_have(tmp_path):
     theirs.save(tmp_path / "t.keras")
     ours = load_model(tmp_path / "t.keras", {"TheirTwice": Twice, "Twice": Twice})
     np.testing.assert_allclose(ours.predict(X, verbose=0), 3 * X, 1e-6)
+
+
+class Largest(metrics.Metric):
+    """The largest error."""
+
+    def __init__(self, factor=1.0, name="largest", **options):
+        super().__init__(name=name, **options)
+        self.factor = factor
+        self.reset_state()
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        error = np.abs(np.asarray(y_true) - np.asarray(y_pred)).max()
+        self.value = max(self.value, float(error))
+
+    def result(self):
+        return self.factor * self.value
+
+    def reset_state(self):
+        self.value = 0.0
+
+
+class Slow(optimizers.SGD):
+    def __init__(self, share=0.5, **options):
+        super().__init__(**options)
+        self.share = share
+
+
+class Steps(optimizers.schedules.LearningRateSchedule):
+    def __init__(self, first):
+        self.first = first
+
+    def rate(self, step):
+        return self.first / (1.0 + step)
+
+
+class Halves(initializers.Initializer):
+    def __init__(self, half=0.5):
+        self.half = half
+
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, self.half, dtype)
+
+
+@SUFFIXES
+@pytest.mark.parametrize("way", ["custom_objects", "registered"])
+def test_own_objects_of_every_kind(suffix, way, tmp_path):
+    kinds = (Largest, Slow, Steps, Halves)
+    if way == "registered":
+        for kind in kinds:
+            saving.register_keras_serializable("mine")(kind)
+    model = hotloop.Sequential(
+        [layers.Input((4,)), layers.Dense(1, kernel_initializer=Halves(0.25))]
+    )
+    rate = Steps(0.1)
+    model.compile(Slow(0.75, learning_rate=rate, momentum=0.9), "mse", metrics=[Largest(2.0)])
+    model.fit(X, Y, batch_size=5, epochs=2, verbose=0)
+    model.save(tmp_path / f"m.{suffix}")
+    given = {kind.__name__: kind for kind in kinds} if way == "custom_objects" else None
+    loaded = load_model(tmp_path / f"m.{suffix}", custom_objects=given, safe_mode=False)
+    assert loaded.layers[0].kernel_initializer.half == 0.25
+    assert (type(loaded.optimizer), loaded.optimizer.share) == (Slow, 0.75)
+    assert (type(loaded.optimizer.schedule), loaded.optimizer.schedule.first) == (Steps, 0.1)
+    assert loaded.optimizer.momentum == 0.9
+    assert loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+    for one in (model, loaded):
+        one.fit(X, Y, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+
+
+def test_code_in_a_file_is_refused_whatever_safe_mode_says(tmp_path):
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.Lambda(lambda v: v * 2)(x))
+    model.save(tmp_path / "m.keras")
+    for safe_mode in (True, False):
+        with pytest.raises(ValueError, match="code; files are never executed"):
+            load_model(tmp_path / "m.keras", safe_mode=safe_mode)

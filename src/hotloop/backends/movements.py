@@ -88,7 +88,7 @@ def _pad_dims(dims: Dims, widths: tuple[tuple[int, int], ...], mode: str) -> Dim
 
 
 def _triangle(places: Array, k: int, upper: bool) -> Array:
-    inside = np.tri(*places.shape[-2:], k - 1 if upper else k, dtype=bool)
+    inside = np.tri(*places.shape[-2:], k - 1 if upper else k, dtype=bool)  # type: ignore[call-overload]
     return np.where(inside != upper, places, -1)
 
 

@@ -27,7 +27,8 @@ class CallbackList(Callback):
     Parameters
     ----------
     callbacks : callback or iterable of callbacks, optional
-        The user's own; lists may be nested.
+        The user's own; lists may be nested. Those of other packages need no more than Keras's
+        hooks.
     model : Model, optional
         Passed to each callback's `set_model`.
     params : mapping, optional
@@ -226,8 +227,17 @@ def _flatten(callbacks: Any, found: list[Callback]) -> None:
             f"callbacks: got the class {callbacks.__name__}; "
             f"pass an instance, {callbacks.__name__}(...)"
         )
+    elif (foreign := _as_foreign(callbacks)) is not None:
+        found.append(foreign)
     else:
         raise TypeError(
             "callbacks: expected instances of hotloop.callbacks.Callback, got "
             f"{callbacks!r} of type {type(callbacks).__name__}; derive its class from Callback"
         )
+
+
+def _as_foreign(thing: Any) -> Callback | None:
+    """A callback of another package as one of hotloop's; None if it is none."""
+    from .foreign import Foreign, is_foreign  # few programs have any
+
+    return Foreign(thing) if is_foreign(thing) else None

@@ -62,7 +62,8 @@ class SwapEMAWeights(Callback):
         if not self.swap_on_epoch:
             return
         self._swap(True)
-        if epoch == (self.params or {}).get("epochs", 0) - 1:  # behind which weights become the averages
+        last = (self.params or {}).get("epochs", 0) - 1
+        if epoch == last:  # behind which weights become the averages
             for weight in self.model.trainable_weights:
                 self.model.optimizer.average(weight).assign(weight.numpy())
             self._swapped = False

@@ -11,7 +11,7 @@ from . import fusion, network, ops, programs, statistics, ways
 from .memory import Placement
 from .op import Op
 from .trace import Node, Value, parameter, topological
-from .updates import assignments, only_updates, penalty_factors, updates
+from .updates import assignments, only_updates, own_penalties, penalty_factors, updates
 
 if TYPE_CHECKING:
     from ..backends.plan_traits import Traits
@@ -152,19 +152,21 @@ def build(
         fuse_networks = traits.fuses_updates
     dtype = outputs[0].dtype
     training = optimizer is not None
-    loss_nodes = [
+    emitted = [
         term.loss.emit(term.y_true, term.y_pred, term.sample_weight, term.loss_weight)
         for term in losses
     ]
+    loss_values = [one.output if isinstance(one, Node) else one for one in emitted]
     metric_values = [
         ops.metric(term.op, term.y_true, term.y_pred, term.sample_weight, **term.options)
         for term in metrics
     ]
     changes = assignments(assigned)
     states = [value for node in changes for value in node.inputs]
+    added = [*added, *(own_penalties(trained) if losses or added else ())]
     totals = [ops.total(value) for value in added]
     forward = topological(
-        [*outputs, *(n.output for n in loss_nodes), *metric_values, *totals, *states],
+        [*outputs, *loss_values, *metric_values, *totals, *states],
         inputs,
         training,
     )
@@ -172,14 +174,19 @@ def build(
     forward, averages = statistics.normalizations(forward, written, training)
     forward = fusion.softmax_into_crossentropy(forward)
 
-    slots, sums = _running_sums(losses, loss_nodes, totals, metrics, metric_values, trained)
+    slots, sums = _running_sums(losses, emitted, totals, metrics, metric_values, trained)
+    # What has no node that knows its gradient.
+    seeds = [(total, ops.fixed(1.0, total.dtype)) for total in totals]
+    for term, one in zip(losses, emitted, strict=True):
+        if isinstance(one, Value):
+            seeds.append((one, ops.fixed(term.loss_weight, one.dtype)))
     update_nodes = averages
     whole = None
     if optimizer is not None:
-        if fuse_networks and not (assigned or added) and only_updates(trained, optimizer):
+        if fuse_networks and not (assigned or seeds) and only_updates(trained, optimizer):
             whole = network.as_one_step(forward, inputs, outputs, trained, optimizer)
         if whole is None:
-            update_nodes = [*updates(forward, totals, trained, optimizer), *averages]
+            update_nodes = [*updates(forward, seeds, trained, optimizer), *averages]
         else:
             forward = whole
     batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
@@ -213,7 +220,7 @@ def build(
 
 def _running_sums(
     losses: Sequence[LossTerm],
-    loss_nodes: Sequence[Node],
+    emitted: Sequence[Node | Value],
     totals: Sequence[Value],
     metrics: Sequence[MetricTerm],
     metric_values: Sequence[Value],
@@ -228,9 +235,12 @@ def _running_sums(
             slots.append(Slot(kind, index))
         nodes.append(Node(op, (source,), (), attributes | {"slot": len(slots) - 1}))
 
-    for i, node in enumerate(loss_nodes):
-        reduction = node.attributes["reduction"]
-        accumulate(ops.ACCUMULATE, node.output, "loss", i, reduction=reduction, check=True)
+    for i, one in enumerate(emitted):
+        if isinstance(one, Node):
+            reduction = one.attributes["reduction"]
+            accumulate(ops.ACCUMULATE, one.output, "loss", i, reduction=reduction, check=True)
+        else:
+            accumulate(ops.ACCUMULATE, one, "loss", i, reduction="sum", check=True)
     for i, total in enumerate(totals):
         accumulate(ops.ACCUMULATE, total, "added", i, reduction="sum", check=True)
     for i, (metric, values) in enumerate(zip(metrics, metric_values, strict=True)):
@@ -238,10 +248,10 @@ def _running_sums(
         if metric.sample_weight is not None:
             weight = metric.sample_weight
             accumulate(ops.ACCUMULATE, weight, "weight", i, reduction="rows", check=False)
-    if losses:
+    if losses or totals:
         for variable in trained:
-            if variable.regularizer is not None:
-                l1, l2 = penalty_factors(variable)
+            if (factors := penalty_factors(variable)) is not None:
+                l1, l2 = factors
                 accumulate(ops.PENALTY, parameter(variable), "penalty", 0, l1=l1, l2=l2)
     return slots, nodes
 

@@ -168,8 +168,7 @@ def _refused(operator: str) -> Callable[..., NoReturn]:
     def refuse(self: Value, *_: Any) -> NoReturn:
         raise TypeError(
             f"{operator} is not supported for a symbolic value (here of shape {self.shape}), which "
-            "has no numbers yet; use +, - and * of such values and numbers, / by a number, "
-            "abs(x), + and @ of a layer's own weights, and hotloop's layers and activations"
+            "has no numbers yet; use hotloop.ops, layers and activations"
         )
 
     return refuse
@@ -177,21 +176,43 @@ def _refused(operator: str) -> Callable[..., NoReturn]:
 
 for _name, _operator in {
     "__float__": "float(x)",
-    "__floordiv__": "x // y",
-    "__ge__": "x >= y",
-    "__getitem__": "x[...]",
-    "__gt__": "x > y",
     "__int__": "int(x)",
     "__iter__": "a loop over x",
-    "__le__": "x <= y",
     "__len__": "len(x)",
-    "__lt__": "x < y",
-    "__mod__": "x % y",
-    "__pow__": "x ** y",
-    "__rpow__": "y ** x",
-    "__rtruediv__": "y / x",
 }.items():
     setattr(Value, _name, _refused(_operator))
+
+
+def _by_function(name: str, turned: bool) -> Callable[..., Any]:
+    def operator(self: Value, *others: Any) -> Any:
+        operands = (*others, self) if turned else (self, *others)
+        return self.operators.by_function(name, *operands)
+
+    return operator
+
+
+# Operators that a function of `hotloop.ops` does, whose name is Keras's.
+for _name, _operator in {
+    "and": "logical_and",
+    "floordiv": "floor_divide",
+    "mod": "mod",
+    "or": "logical_or",
+    "pow": "power",
+    "xor": "logical_xor",
+}.items():
+    setattr(Value, f"__{_name}__", _by_function(_operator, False))
+    setattr(Value, f"__r{_name}__", _by_function(_operator, True))
+for _name, _operator in {
+    "__ge__": "greater_equal",
+    "__getitem__": "get_item",
+    "__gt__": "greater",
+    "__invert__": "logical_not",
+    "__le__": "less_equal",
+    "__lt__": "less",
+}.items():
+    setattr(Value, _name, _by_function(_operator, False))
+setattr(Value, "__rmatmul__", _by_function("matmul", True))  # noqa: B010 - as the others
+setattr(Value, "__rtruediv__", _by_function("divide", True))  # noqa: B010
 
 
 class Node:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from ..backends.own import may_raise
 from ..variables import Variable
-from . import ops
+from . import ops, recording
 from .gradients import backward
-from .trace import Node, Value, apply, named, parameter, topological
+from .ops.movements import plainly_kept
+from .trace import Node, Value, apply, in_layer, named, parameter, topological
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -17,20 +18,21 @@ if TYPE_CHECKING:
 
 def updates(
     forward: Sequence[Node],
-    totals: Sequence[Value],
+    seeds: Sequence[tuple[Value, Value]],
     trained: Sequence[Variable],
     optimizer: Optimizer,
 ) -> list[Node]:
-    """The backward pass, from loss nodes and totals, and what it is for.
+    """The backward pass and what it is for.
+
+    It begins at loss nodes, and at `seeds`: values with their gradients.
 
     What changes a weight stands right behind the last node that the weight and its gradient
     need, so that it can be fused with the gradient and finds both in the cache.
     """
     # The values of a loss node are its first output and the gradient its second, with
     # respect to whatever it reads second: y_pred, or the input of a fused softmax.
-    seeds = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
-    seeds += [(total, ops.fixed(1.0, total.dtype)) for total in totals]
-    gradients = backward(forward, seeds, [parameter(v) for v in trained])
+    of_nodes = [(n.inputs[1], n.outputs[1]) for n in forward if n.op is ops.LOSS]
+    gradients = backward(forward, [*of_nodes, *seeds], [parameter(v) for v in trained])
     changes = after_gradients({w: _with_penalty(w, g) for w, g in gradients.items()}, optimizer)
 
     known = [v for node in forward for v in (*node.inputs, *node.outputs)]
@@ -113,6 +115,13 @@ def after_gradients(
         That gradient -> the weight, and the nodes that change it, in order.
     """
     ready = dict(gradients)
+    if optimizer.is_own:
+        optimizer.prepare([_variable(w) for w in gradients])
+        if optimizer.gradient_accumulation_steps:
+            raise ValueError(
+                f"{type(optimizer).__name__}: gradient_accumulation_steps is not supported for an "
+                "optimizer with an update_step() of its own"
+            )
     batches = optimizer.gradient_accumulation_steps
     if batches:
         for w, g in gradients.items():
@@ -139,6 +148,7 @@ def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
     """Whether each gradient's elements are followed by their update and nothing else."""
     return (
         optimizer.elementwise
+        and not optimizer.is_own
         and optimizer.uses_gradients_as_they_are
         and not any(
             optimizer.use_ema or optimizer.decays(v) or v.constraint is not None for v in trained
@@ -146,17 +156,37 @@ def only_updates(trained: Collection[Variable], optimizer: Optimizer) -> bool:
     )
 
 
-def penalty_factors(variable: Variable) -> tuple[float, float]:
-    """What a weight's absolute values and its squares are multiplied by in its penalty."""
-    regularizer = variable.regularizer
-    factors = getattr(regularizer, "factors", None)
-    if factors is None:
-        raise TypeError(
-            f"the regularizer of '{variable.path}' must be L1, L2 or L1L2 from "
-            f"hotloop.regularizers, not {regularizer!r}: penalties of one's own are not supported"
-        )
-    l1, l2 = factors
-    return l1, l2
+def penalty_factors(variable: Variable) -> tuple[float, float] | None:
+    """What a weight's absolute values and its squares are multiplied by in its penalty.
+
+    None without a penalty, and for one of the user's own.
+    """
+    factors: tuple[float, float] | None = getattr(variable.regularizer, "factors", None)
+    return factors
+
+
+def own_penalties(trained: Sequence[Variable]) -> list[Value]:
+    """The penalties that regularizers of the user's own say, recorded.
+
+    Raises
+    ------
+    TypeError
+        For one that computes with something else than operators and `hotloop.ops`.
+    """
+    found = []
+    for variable in trained:
+        regularizer = variable.regularizer
+        if regularizer is None or penalty_factors(variable) is not None:
+            continue
+        with recording.within(recording.Recording()), in_layer(None):
+            penalty: object = regularizer(plainly_kept(parameter(variable)))
+        if not isinstance(penalty, Value):
+            raise TypeError(
+                f"the regularizer of '{variable.path}' must return what operators and hotloop.ops "
+                f"make of the weight it is given, not {penalty!r}"
+            )
+        found.append(penalty)
+    return found
 
 
 def _variable(weight: Value) -> Variable:
@@ -165,9 +195,10 @@ def _variable(weight: Value) -> Variable:
 
 
 def _with_penalty(weight: Value, gradient: Value) -> Value:
-    if _variable(weight).regularizer is None:
+    factors = penalty_factors(_variable(weight))
+    if factors is None:
         return gradient
-    l1, l2 = penalty_factors(_variable(weight))
+    l1, l2 = factors
     return apply(ops.PENALTY_GRADIENT, gradient, weight, l1=l1, l2=l2)
 
 
@@ -186,16 +217,49 @@ def _changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]
     nodes = []
     if optimizer.decays(variable):
         nodes.append(Node(ops.DECAY, (weight,), (), {"weight_decay": optimizer.decay_of(variable)}))
+    if optimizer.is_own:
+        nodes += _own_changes(weight, gradient, optimizer)
+        return [*nodes, *_after_change(weight, optimizer)]
     state = tuple(parameter(s) for s in optimizer.slots(variable))
     # Only the first is fused with what makes the gradient piece by piece.
     op = ops.UPDATE if optimizer.by_element(variable) else ops.WHOLE_UPDATE
     nodes.append(Node(op, (weight, gradient, *state), (), {}))
+    return [*nodes, *_after_change(weight, optimizer)]
+
+
+def _own_changes(weight: Value, gradient: Value, optimizer: Optimizer) -> list[Node]:
+    """What the user's own rule computes of a weight and its gradient, and assigns."""
+    variable = _variable(weight)
+    given, before = plainly_kept(gradient), plainly_kept(weight)
+    with recording.within(recording.Recording(now={variable: before})) as made, in_layer(None):
+        optimizer.update_step(given, variable, made.read(optimizer.rate))
+    changing = assignments(
+        [(effect.variable, effect.value) for effect in made.effects if effect.variable is not None]
+    )
+    values = [node.inputs[1] for node in changing]
+    return [*topological(values, [gradient]), *changing]
+
+
+def _after_change(weight: Value, optimizer: Optimizer) -> list[Node]:
+    """What follows the change of a weight."""
+    variable = _variable(weight)
+    nodes = []
     if optimizer.use_ema:
         average = parameter(optimizer.average(variable))
         momentum, frequency = optimizer.ema_momentum, optimizer.ema_overwrite_frequency
         nodes.append(Node(ops.AVERAGE, (average, weight), (), {"momentum": momentum}))
         if frequency:
             nodes.append(Node(ops.OVERWRITE, (weight, average), (), {"frequency": frequency}))
-    if variable.constraint is not None and optimizer.changes_weights:
-        nodes.append(Node(ops.CONSTRAIN, (weight,), (), {"constraint": variable.constraint}))
-    return nodes
+    constraint = variable.constraint
+    if constraint is None or not optimizer.changes_weights:
+        return nodes
+    if getattr(constraint, "is_built_in", False):
+        return [*nodes, Node(ops.CONSTRAIN, (weight,), (), {"constraint": constraint})]
+    with recording.within(recording.Recording()), in_layer(None):
+        value: object = constraint(plainly_kept(weight))
+    if not isinstance(value, Value):
+        raise TypeError(
+            f"the constraint of '{variable.path}' must return what operators and hotloop.ops make "
+            f"of the weight it is given, not {value!r}"
+        )
+    return [*nodes, *topological([value]), *assignments([(variable, value)])]

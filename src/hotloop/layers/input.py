@@ -38,8 +38,12 @@ def Input(  # noqa: N802  (Keras's name)
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
-    *,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
+    batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
+    tensor: Value | None = None,
+    optional: bool = False,
 ) -> Value:
     """A model's input.
 
@@ -52,7 +56,18 @@ def Input(  # noqa: N802  (Keras's name)
         Accepted as in Keras; batches may have any size all the same.
     dtype : {"float32", "float64"}, optional
         What the model computes in; data of any float or integer dtype are cast.
+    sparse, ragged, optional
+        Only what Keras has if they are not given is supported.
+    batch_shape : tuple of int or None, optional
+        In the place of `shape`: with the batch in front, which may have any size all the same.
     name : str, optional
+    tensor : Value, optional
+        Another input, whose shape and dtype it has.
+
+    Raises
+    ------
+    ValueError
+        Without a shape, with two of them, and for sparse, ragged and optional inputs.
 
     Examples
     --------
@@ -64,6 +79,15 @@ def Input(  # noqa: N802  (Keras's name)
     >>> Dense(2)(Input((None, 4))).shape
     (None, None, 2)
     """
+    for argument, given in (("sparse", sparse), ("ragged", ragged), ("optional", optional)):
+        if given:
+            raise ValueError(f"Input: {argument}={given!r} is not supported")
+    if tensor is not None:
+        batch_shape, dtype = batch_shape or tensor.shape, dtype or tensor.dtype
+    if batch_shape is not None:
+        if shape is not None:
+            raise ValueError("Input: give shape or batch_shape, not both")
+        batch_size, *shape = batch_shape
     if shape is None:
         raise ValueError(
             "Input: shape is missing; give the shape of one example, as in Input((4,))"

@@ -1,7 +1,7 @@
 """``x + y``, ``2 * x`` and the like on symbolic values, as layers that have Keras's names.
 
-With a number, an operator is a `Rescaling`; with a weight of a layer of one's own, a part of that;
-``abs(x)`` is an `Activation`.
+Outside of all calls, an operator with a number is a `Rescaling`, of two values a layer that merges,
+and ``abs(x)`` an `Activation`; all else is a function of `hotloop.ops`.
 """
 
 from __future__ import annotations
@@ -13,104 +13,114 @@ from typing import Any
 import numpy as np
 
 from .. import naming
-from ..graph import ops
-from ..graph.trace import Value, current_layer
+from ..graph.trace import Value, is_recording
+from ..lengths import Length
 from ..variables import Variable
 from .core import Activation
 from .merging import Add, Multiply, Subtract
 from .preprocessing import Rescaling
 
 
+def by_function(name: str, *operands: Any) -> Any:
+    """What a function of `hotloop.ops` makes of the operands."""
+    from .. import ops as functions
+
+    for operand in operands:
+        _check(name, operand)
+    return getattr(functions, name)(*operands)
+
+
+def _check(name: str, operand: Any) -> None:
+    """TypeError for what no operator takes."""
+    if name == "get_item" or isinstance(operand, Value | Variable | np.ndarray | list):
+        return
+    if not isinstance(operand, Real | np.generic | Length):
+        raise TypeError(
+            f"{name} of a symbolic value and {type(operand).__name__} is not supported; the other "
+            "side must be a number, an array, a weight or a symbolic value"
+        )
+
+
+def _is_number(x: Value, other: Any) -> bool:
+    """Whether a `Rescaling` does it: outside of all calls, of a model's floats and a number."""
+    if is_recording() or x.recorder is not None or not x.dtype.startswith("float"):
+        return False
+    if isinstance(other, np.ndarray) and other.ndim == 0:
+        other = other[()]
+    return isinstance(other, Real) and not isinstance(other, bool)
+
+
+def _is_merge(x: Value, other: Any) -> bool:
+    """Whether a layer that merges does it: of two values of one shape outside of all calls."""
+    if is_recording() or x.recorder is not None or not isinstance(other, Value):
+        return False
+    return x.batched and other.batched and len(x.dims) == len(other.dims)
+
+
 def add(x: Value, other: Any) -> Any:
     """``x + other``"""
-    if isinstance(other, Value):
+    if _is_merge(x, other):
         return Add()([x, other])
-    if isinstance(other, Variable):
-        return ops.add_bias(x, _weight("+", x, other, x.dims[-1:]))
-    return _rescaled("add", x, 1.0, _number("+", x, other))
+    if _is_number(x, other):
+        return _rescaled("add", x, 1.0, float(other))
+    return by_function("add", x, other)
 
 
 def subtract(x: Value, other: Any) -> Any:
     """``x - other``"""
-    if isinstance(other, Value):
+    if _is_merge(x, other):
         return Subtract()([x, other])
-    return _rescaled("subtract", x, 1.0, -_number("-", x, other))
+    if _is_number(x, other):
+        return _rescaled("subtract", x, 1.0, -float(other))
+    return by_function("subtract", x, other)
 
 
 def subtract_from(number: Any, x: Value) -> Any:
     """``number - x``"""
-    return _rescaled("subtract", x, -1.0, _number("-", x, number))
+    if _is_number(x, number):
+        return _rescaled("subtract", x, -1.0, float(number))
+    return by_function("subtract", number, x)
 
 
 def multiply(x: Value, other: Any) -> Any:
     """``x * other``"""
-    if isinstance(other, Value):
+    if _is_merge(x, other):
         return Multiply()([x, other])
-    return _rescaled("multiply", x, _number("*", x, other))
+    if _is_number(x, other):
+        return _rescaled("multiply", x, float(other))
+    return by_function("multiply", x, other)
 
 
 def matmul(x: Value, w: Any) -> Any:
     """``x @ w``"""
-    if not isinstance(w, Variable):
-        raise TypeError(
-            f"@ of a symbolic value of shape {x.shape} and {type(w).__name__} is not supported; "
-            "the other side must be a weight that add_weight() has made (the layers Dense and Dot "
-            "multiply, too)"
-        )
-    return ops.matmul(x, _weight("@", x, w, (*x.dims[-1:], *w.shape[1:2])))
+    return by_function("matmul", x, w)
 
 
-def divide(x: Value, number: Any) -> Any:
-    """``x / number``"""
-    divisor = _number("/", x, number)
-    if divisor == 0:
-        raise ZeroDivisionError(f"a symbolic value of shape {x.shape} is divided by 0")
-    return _rescaled("true_divide", x, 1 / divisor)
+def divide(x: Value, other: Any) -> Any:
+    """``x / other``"""
+    if _is_number(x, other):
+        if other == 0:
+            raise ZeroDivisionError(f"a symbolic value of shape {x.shape} is divided by 0")
+        return _rescaled("true_divide", x, 1 / float(other))
+    return by_function("divide", x, other)
 
 
 def negative(x: Value) -> Any:
     """``-x``"""
-    return _rescaled("negative", x, -1.0)
+    if _is_number(x, -1.0):
+        return _rescaled("negative", x, -1.0)
+    return by_function("negative", x)
 
 
 def absolute(x: Value) -> Any:
     """``abs(x)``"""
+    if is_recording() or not x.dtype.startswith("float"):
+        return by_function("absolute", x)
     return Activation("absolute", name=naming.unique_name("absolute"), dtype=x.dtype)(x)
 
 
 def _rescaled(name: str, x: Value, scale: float, offset: float = 0.0) -> Any:
     return Rescaling(scale, offset, name=naming.unique_name(name), dtype=x.dtype)(x)
-
-
-def _weight(operator: str, x: Value, w: Variable, shape: tuple[int, ...]) -> Variable:
-    """The weight on the other side of an operator, once it is sure that it can be trained."""
-    layer = current_layer()
-    if layer is None or not any(w is own for own in layer.weights):
-        raise TypeError(
-            f"{operator} of a symbolic value and the weight '{w.path}': only the call() of the "
-            "layer whose add_weight() has made it may use it"
-        )
-    if w.shape != shape or len(shape) != (2 if operator == "@" else 1):
-        expected = f"({x.dims[-1] if x.dims else 1}, units)" if operator == "@" else shape
-        raise ValueError(
-            f"{layer.describe()}: {operator} of an input of shape {x.shape} needs a weight of "
-            f"shape {expected}, but '{w.path}' has shape {w.shape}"
-        )
-    return w
-
-
-def _number(operator: str, x: Value, other: Any) -> float:
-    """The other side of an operator as a number."""
-    if isinstance(other, np.ndarray) and other.ndim == 0:
-        other = other[()]
-    if not isinstance(other, Real):
-        raise TypeError(
-            f"{operator} of a symbolic value of shape {x.shape} and {type(other).__name__} is not "
-            "supported; the other side must be a number"
-            + ("" if operator == "/" else ", or a symbolic value")
-            + (", or a weight of the layer's own" if operator == "+" else "")
-        )
-    return float(other)
 
 
 Value.operators = sys.modules[__name__]

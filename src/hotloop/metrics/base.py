@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from .. import registry
 from ..graph.trace import active_recorder
 from ..naming import snake_case, unique_name
+from ..variables import Variable
 from .arrays import (
     as_given,
     row_weights,
@@ -66,8 +67,9 @@ _WAITING = {"update_state": _updating, "result": _resulting, "reset_state": _res
 class Metric(registry.Configured):
     """Base of all metrics: a state, a way to add rows to it, and the value so far.
 
-    A subclass overrides `update_state`, `result` and `reset_state`, and calls `reset_state`
-    at the end of its constructor.
+    A subclass makes its state with `add_variable`, and overrides `update_state`, which assigns it,
+    and `result`. `reset_state` makes all of it zero. State may be plain attributes too: then
+    `reset_state` is its own, and called at the end of the constructor.
 
     Parameters
     ----------
@@ -79,6 +81,17 @@ class Metric(registry.Configured):
 
     Examples
     --------
+    >>> class Positives(Metric):
+    ...     def __init__(self, **options):
+    ...         super().__init__(**options)
+    ...         self.found = self.add_variable(shape=(), initializer="zeros", name="found")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.found.assign_add(np.sum(np.greater(y_pred, 0)))
+    ...     def result(self):
+    ...         return self.found
+    >>> float(Positives()([1.0, 2.0], [1.5, -2.0]))
+    1.0
+
     >>> class LargestError(Metric):
     ...     def __init__(self, name=None):
     ...         super().__init__(name=name)
@@ -113,6 +126,41 @@ class Metric(registry.Configured):
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.dtype = np.dtype(dtype or np.float32).name
+        self._variables: list[Variable] = []
+
+    def add_variable(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """State that `update_state` assigns and `reset_state` makes zero.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        initializer : Initializer, str or callable
+        dtype : str, optional
+            The metric's if not given.
+        aggregation
+            Accepted as in Keras and ignored.
+        name : str, optional
+        """
+        made = Variable(
+            initializer, tuple(shape), dtype or self.dtype, False, name=name or "state", row_axes=0
+        )
+        self._variables.append(made)
+        return made
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Its state, and that of metrics that it keeps in attributes."""
+        parts = [part for part in vars(self).values() if isinstance(part, Metric)]
+        return [*self._variables, *(v for part in parts for v in part.variables)]
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add rows: (y_true, y_pred, sample_weight=None) for a metric that compiles."""
@@ -124,7 +172,10 @@ class Metric(registry.Configured):
 
     def reset_state(self) -> None:
         """Forget everything added."""
-        raise NotImplementedError(f"{type(self).__name__} must override reset_state")
+        if not self.variables:
+            raise NotImplementedError(f"{type(self).__name__} must override reset_state")
+        for variable in self.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add rows, then the value."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import nests
 from ..data import adapters
 from ..data.feed import Feed
 
@@ -83,7 +84,7 @@ def read(
     model: Trainable, compilation: Compilation, x: Any, y: Any, sample_weight: Any = None
 ) -> Examples:
     """The examples, after every check that needs no training; builds the model if need be."""
-    if y is None:
+    if y is None and compilation.has_loss:
         what = type(x).__name__
         raise ValueError(
             f"y is missing: expected arrays x and y (x is a {what}); fit and evaluate also "
@@ -91,7 +92,7 @@ def read(
         )
     if hasattr(x, "__next__"):
         raise TypeError("x is an iterator; expected arrays, as y was given")
-    if not model.built and not model.records_call:
+    if y is not None and not model.built and not model.records_call:
         adapters.check_lengths(
             x=adapters.as_arrays(x, ["x"], "x", text=text_inputs(model)),
             y=[adapters.as_array(y, "y")],
@@ -100,7 +101,7 @@ def read(
     if len(model.outputs) == 1 and adapters.is_plain(y):
         targets = [y]
     else:
-        targets = adapters.as_arrays(y, model.output_names, "y")
+        targets = _targets(form, compilation, y, rows)
     weight = None
     if sample_weight is None:
         adapters.check_lengths(x=inputs, y=targets)
@@ -111,6 +112,43 @@ def read(
         weight = weight.reshape(-1)
     compilation.check(form, targets)
     return Examples(inputs, targets, weight, rows, form)
+
+
+def _targets(form: Form, compilation: Compilation, y: Any, rows: int) -> list[Array]:
+    """An array for each output; one of no bytes for an output that has no loss and no metric."""
+    needed = compilation.needs(form)
+    y = nests_in_order(form.output_form, y)
+    names = form.output_names
+    if y is None:
+        y = dict.fromkeys(names)
+    if isinstance(y, Mapping):
+        given = {i: y.get(name) for i, name in enumerate(names) if name in y}
+    elif isinstance(y, list | tuple) and len(y) == len(names) > 1:
+        given = dict(enumerate(y))
+    else:
+        return adapters.as_arrays(y, names, "y")
+    wanted = [name for i, name in enumerate(names) if needed[i] or given.get(i) is not None]
+    found = iter(
+        adapters.as_arrays(
+            {name: given[names.index(name)] for name in wanted if names.index(name) in given},
+            wanted,
+            "y",
+        )
+        if wanted
+        else []
+    )
+    return [
+        next(found) if name in wanted else np.broadcast_to(np.float32(0), (rows, *value.dims))
+        for name, value in zip(names, form.outputs, strict=True)
+    ]
+
+
+def nests_in_order(form: Any, y: Any) -> Any:
+    """Targets in a flat list if they are a nest as the model's outputs are."""
+    if not nests.is_nest(form) or not any(map(nests.is_nest, nests.parts(form))):
+        return y
+    found = nests.ordered(form, y)
+    return y if found is None else found
 
 
 def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:

@@ -44,13 +44,24 @@ class Form:
     ----------
     inputs, outputs : list of Value
     output_names : list of str
+    output_form : nest of Value, or None
+        In which the model gives its outputs.
     effects : list of Effect
         What it does besides making outputs.
     intake : Intake
         What becomes of input arrays before a plan reads them.
     """
 
-    __slots__ = ("_trained", "effects", "inputs", "intake", "output_names", "outputs", "writes")
+    __slots__ = (
+        "_trained",
+        "effects",
+        "inputs",
+        "intake",
+        "output_form",
+        "output_names",
+        "outputs",
+        "writes",
+    )
 
     def __init__(
         self,
@@ -58,10 +69,12 @@ class Form:
         outputs: Sequence[Value],
         output_names: list[str],
         effects: Sequence[Effect] = (),
+        output_form: Any = None,
     ) -> None:
         check_outputs(outputs)
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.output_names = output_names
+        self.output_form = output_form
         self.effects = list(effects)
         self.intake = Intake(self.inputs, self.outputs, [effect.value for effect in effects])
         # Whether predictions may change what layers keep.
@@ -95,7 +108,7 @@ class Form:
             )
             for e, value in zip(effects, made[ends:], strict=True)
         ]
-        return Form(inputs, made[:ends], self.output_names, changed)
+        return Form(inputs, made[:ends], self.output_names, changed, self.output_form)
 
     def in_training(self) -> Form:
         """What it computes in training, whatever the plan is for."""
@@ -122,7 +135,9 @@ class Forms:
     """
 
     def __init__(self, model: Trainable) -> None:
-        self.recorded = Form(model.inputs, model.outputs, model.output_names, model.effects)
+        self.recorded = Form(
+            model.inputs, model.outputs, model.output_names, model.effects, model.output_form
+        )
         open_axes = any(is_open(value.dims) for value in model.inputs)
         self.only = None if open_axes else self.recorded
         self._kept: dict[tuple[tuple[int, ...], ...], Form] = {}

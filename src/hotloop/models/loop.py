@@ -116,6 +116,10 @@ def run(parts: Iterable[Part], watch: Watch) -> None:
         done = watch.begin(part)
         while done < part.count:
             count = watch.before(part, done)
+            optimizer = part.ready.plan.optimizer
+            if optimizer is not None and optimizer.is_own:
+                count = 1  # after which the learning rate may be another one
+                optimizer.prepare()
             work = methodcaller(
                 "run",
                 part.feed,

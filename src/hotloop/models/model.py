@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -152,7 +153,19 @@ class Model(Trainer, Layer):
     @property
     def is_told_by_structure(self) -> bool:
         """Whether its configuration is that of its layers."""
-        return not self.records_call
+        return type(self).is_made_of_layers()
+
+    @classmethod
+    def is_made_of_layers(cls) -> bool:
+        """Whether one is made anew of layers and their calls, and not of arguments of its own."""
+        if cls.call is not Model.call:
+            return False
+        owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        if overriding.is_built_in(owner):
+            return True
+        parameters = inspect.signature(cls).parameters
+        named = {name for name, one in parameters.items() if one.kind not in _OF_ANY_NUMBER}
+        return {"inputs", "outputs"} <= named or "layers" in named or not named
 
     @property
     def records_call(self) -> bool:
@@ -299,7 +312,7 @@ class Model(Trainer, Layer):
         ValueError
             If a value was made outside of any layer.
         """
-        if self.records_call:
+        if not self.is_told_by_structure:
             return Layer.get_config(self)
         return structure.model_config(self)
 
@@ -341,7 +354,7 @@ class Model(Trainer, Layer):
         >>> hotloop.Model.from_config(model.get_config()).count_params()
         9
         """
-        if cls.call is not Model.call:
+        if not cls.is_made_of_layers():
             return cls(**registry.arguments(cls, config))
         return structure.model_from_config(config, custom_objects, cls=cls)
 
@@ -592,6 +605,7 @@ class Model(Trainer, Layer):
 
 
 structure.kinds["Model"] = Model
+_OF_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _values(argument: str, given: Any) -> list[Value]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import losses as losses_module
 from .. import metrics as metrics_module
-from .. import overriding
+from .. import nests, overriding
 from ..graph.plan import LossTerm, MetricTerm, Slot
 from ..graph.trace import Value
 from ..losses import Loss
@@ -26,8 +26,8 @@ Array = NDArray[Any]
 ACCURACY = ("accuracy", "acc")
 CROSSENTROPY = ("crossentropy", "ce")
 _LOSS_ADVICE = (
-    "A loss of your own is a function, as in compile(loss=f), or hotloop.losses.ArrayLoss of one "
-    "that works on arrays"
+    "A loss of your own says its values in call(self, y_true, y_pred), or is a function, as in "
+    "compile(loss=f)"
 )
 
 
@@ -49,6 +49,7 @@ class Objective:
     Attributes
     ----------
     losses : list of LossTerm
+        Of the outputs that have one.
     terms : list of MetricTerm
         The metrics that the plan computes itself.
     metrics : list of MetricUse
@@ -131,7 +132,7 @@ class Compilation:
         self._weighted_metrics = weighted_metrics
         self._bound: dict[Any, Objective] = {}
         self.newest: Objective | None = None  # that was asked for last
-        self._losses_of: dict[Any, list[Loss]] = {}
+        self._losses_of: dict[Any, list[Loss | None]] = {}
         for identifier in _leaves(loss):
             if not _is_one_of(identifier, CROSSENTROPY):
                 losses_module.get(identifier)
@@ -162,8 +163,8 @@ class Compilation:
 
     def losses_for(
         self, names: Sequence[str] | None, y: Sequence[Any], outputs: Sequence[Any]
-    ) -> list[tuple[Loss, float]]:
-        """The loss and its factor for each output, of targets and outputs that have shapes."""
+    ) -> list[tuple[Loss | None, float]]:
+        """The loss, if any, and its factor for each output, of things that have shapes."""
         names = names or [f"output_{i}" for i in range(len(outputs))]
         key = (*names, *(thing.shape for thing in (*y, *outputs)))
         found = self._losses_of.get(key)
@@ -200,6 +201,8 @@ class Compilation:
             return None
         y: list[Array] = [np.empty((1, *v.dims)) for v in form.outputs]
         for i, loss in enumerate(self._losses(form, y)):
+            if loss is None:
+                continue
             dims = loss.target_dims(form.outputs[i].dims)
             if dims is None:
                 return None
@@ -209,27 +212,45 @@ class Compilation:
     def check(self, form: Form, y: Sequence[Array]) -> None:
         """That y holds what the losses expect; ValueError otherwise."""
         for array, output, loss in zip(y, form.outputs, self._losses(form, y), strict=True):
-            loss.check(array, output.dims)
+            if loss is not None:
+                loss.check(array, output.dims)
 
-    def _losses(self, form: Form, y: Sequence[Array]) -> list[Loss]:
-        """The loss of each output; looked for once for each kind of data."""
+    def needs(self, form: Form) -> list[bool]:
+        """Which outputs have a loss or a metric, so that there are targets."""
+        names, nest = form.output_names, form.output_form
+        given = [
+            _per_output(self._loss, names, "loss", nest=nest),
+            _per_output(self._metrics, names, "metrics", nested=True, nest=nest),
+            _per_output(self._weighted_metrics, names, "weighted_metrics", nested=True, nest=nest),
+        ]
+        return [any(part is not None for part in parts) for parts in zip(*given, strict=True)]
+
+    def _losses(self, form: Form, y: Sequence[Array]) -> list[Loss | None]:
+        """The loss of each output, None of one without; looked for once for each kind of data."""
         key = _kind(form, y)
         found = self._losses_of.get(key)
         if found is None:
-            losses = self._find_losses(form.outputs, form.output_names, y)
+            losses = self._find_losses(form.outputs, form.output_names, y, form.output_form)
             found = self._losses_of.setdefault(key, losses)
             _forget_oldest(self._losses_of)
         return found
 
     def _find_losses(
-        self, outputs: Sequence[Value], names: Sequence[str], y: Sequence[Array]
-    ) -> list[Loss]:
+        self,
+        outputs: Sequence[Value],
+        names: Sequence[str],
+        y: Sequence[Array],
+        nest: Any = None,
+    ) -> list[Loss | None]:
         if len(y) != len(outputs):
             raise ValueError(f"the model has {len(outputs)} outputs but y has {len(y)} arrays")
-        losses = []
+        losses: list[Loss | None] = []
         for given, output, array in zip(
-            _per_output(self._loss, names, "loss"), outputs, y, strict=True
+            _per_output(self._loss, names, "loss", nest=nest), outputs, y, strict=True
         ):
+            if given is None:
+                losses.append(None)
+                continue
             by_shape = _is_one_of(given, CROSSENTROPY) and output.dims
             loss = losses_module.get(
                 metrics_module.resolve_crossentropy(array.shape, output.shape)
@@ -241,15 +262,18 @@ class Compilation:
                     f"{loss.name} needs outputs of shape (batch, features), but the model's output "
                     f"has shape {output.shape}"
                 )
-            overriding.refuse(loss, "a model", ("__call__", "call", "values"), _LOSS_ADVICE)
+            overriding.refuse(loss, "a model", ("__call__", "values"), _LOSS_ADVICE)
             losses.append(loss)
         return losses
 
     def _make(self, form: Form, y: Sequence[Array], weighted: bool) -> Objective:
         outputs, names = form.outputs, form.output_names
         losses = self._losses(form, y)
-        factors = _per_output(self._loss_weights, names, "loss_weights", default=1.0)
-        objective = Objective(form, [f"{name}_loss" for name in names])
+        factors = _per_output(
+            self._loss_weights, names, "loss_weights", default=1.0, nest=form.output_form
+        )
+        trained = [name for name, loss in zip(names, losses, strict=True) if loss is not None]
+        objective = Objective(form, [f"{name}_loss" for name in trained])
         if weighted:
             objective.sample_weight = Value((), outputs[0].dtype, role="sample_weight")
         targets: dict[Any, Value] = {}
@@ -263,6 +287,8 @@ class Compilation:
             return targets[key]
 
         for i, (loss, factor) in enumerate(zip(losses, factors, strict=True)):
+            if loss is None:
+                continue
             dims = loss.target_dims(outputs[i].dims, y[i].shape[1:])
             assert dims is not None
             objective.losses.append(
@@ -274,7 +300,12 @@ class Compilation:
                     float(factor),
                 )
             )
-        for use in self._uses(names, outputs, y, weighted):
+        if not objective.losses and not any(effect.variable is None for effect in form.effects):
+            raise ValueError(
+                "the model was compiled without a loss, and no layer adds one, so there is nothing "
+                "to compute; pass loss=... to compile()"
+            )
+        for use in self._uses(names, outputs, y, weighted, form.output_form):
             metric = use.metric
             if _in_plan(metric, y[use.output], outputs[use.output]):
                 assert isinstance(metric, MeanRowMetric)
@@ -292,7 +323,12 @@ class Compilation:
         return objective
 
     def _uses(
-        self, names: Sequence[str], outputs: Sequence[Value], y: Sequence[Array], weighted: bool
+        self,
+        names: Sequence[str],
+        outputs: Sequence[Value],
+        y: Sequence[Array],
+        weighted: bool,
+        nest: Any = None,
     ) -> Iterator[MetricUse]:
         """All metrics, under names that differ: a second one has ``weighted_`` or a number."""
         taken: Counter[str] = Counter()
@@ -300,7 +336,8 @@ class Compilation:
             (self._metrics, "metrics"),
             (self._weighted_metrics, "weighted_metrics"),
         ):
-            for i, entry in enumerate(_per_output(given, names, argument, default=(), nested=True)):
+            entries = _per_output(given, names, argument, default=(), nested=True, nest=nest)
+            for i, entry in enumerate(entries):
                 prefix = f"{names[i]}_" if len(names) > 1 else ""
                 for identifier in entry if isinstance(entry, list | tuple) else [entry]:
                     if identifier is None:
@@ -356,11 +393,23 @@ def _with_own_losses(given: Any) -> Any:
 
 
 def _per_output(
-    given: Any, names: Sequence[str], argument: str, default: Any = None, nested: bool = False
+    given: Any,
+    names: Sequence[str],
+    argument: str,
+    default: Any = None,
+    nested: bool = False,
+    nest: Any = None,
 ) -> list[Any]:
-    """One entry of a compile argument for each output, given as one, a list or a dict."""
+    """One entry of a compile argument for each output, given as one, a list, a dict or a nest.
+
+    `nest` is that of the outputs.
+    """
     if given is None:
         return [default] * len(names)
+    if nests.is_nest(nest) and any(map(nests.is_nest, nests.parts(nest))):
+        found = nests.ordered(nest, given)
+        if found is not None:
+            return [default if one is None else one for one in found]
     if isinstance(given, Mapping) and "class_name" not in given:
         unknown = [name for name in given if name not in names]
         if unknown:

@@ -104,7 +104,7 @@ class Scores:
         found = self._objective.losses_of(sum_of, rows)
         for use, metric in zip(self._objective.metrics, self.metrics, strict=True):
             if use.term is None:
-                found[use.name] = np.array([metric.result()])
+                found[use.name] = np.array([np.asarray(metric.result()).item()])
                 continue
             assert isinstance(metric, MeanRowMetric)
             total = sum_of["metric", use.term]

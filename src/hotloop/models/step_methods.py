@@ -85,6 +85,9 @@ class StepMethods(Trainable):
 
     def overrides(self, purpose: str) -> bool:
         """Whether the class, or the very object, does something of its own for a purpose."""
+        optimizer = self.optimizer
+        if purpose == "train" and optimizer is not None and optimizer.applies_in_parts:
+            return True
         return overriding.overrides(self, OWN_STEPS[purpose])
 
     # -- steps ------------------------------------------------------------------
@@ -155,6 +158,8 @@ class StepMethods(Trainable):
             names = list(y_pred) if isinstance(y_pred, dict) else None
             given = self._compilation.losses_for(names, parts(y), parts(y_pred))
             for (loss, factor), target, output in zip(given, parts(y), parts(y_pred), strict=True):
+                if loss is None:
+                    continue
                 term = loss(target, output, sample_weight)
                 terms.append(term if factor == 1.0 else term * factor)
         recorder = active_recorder()

@@ -19,6 +19,8 @@ from ..graph.recording import Effect
 from ..graph.trace import Use, Value, calls, replayed, values_in
 from ..layers.base import Layer
 from ..layers.input import InputLayer
+from ..layers.operation import Operation
+from ..metrics import Metric
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def layer_config(layer: Layer, *, with_draws: bool = False) -> Config:
     registered = registry.get_registered_name(type(layer))
     if registered != described["class_name"]:
         described["registered_name"] = registered
-    if is_model(layer) and not layer.records_call:
+    if is_model(layer) and layer.is_told_by_structure:
         return described | {"config": model_config(layer, with_draws=with_draws)}
     config = dict(layer.get_config())
     if "name" not in config:  # as a class of the user's own may say
@@ -85,7 +87,7 @@ def _layer(config: Mapping[str, Any]) -> Layer:
     cls: Any = registry.named_in(config) or _built_in_class(config["class_name"])
     if not (isinstance(cls, type) and issubclass(cls, Layer)):
         raise ValueError(f"{config['class_name']} is {cls!r}, and no class of layers")
-    if issubclass(cls, kinds["Model"]) and cls.call is kinds["Model"].call:
+    if issubclass(cls, kinds["Model"]) and cls.is_made_of_layers():
         return model_from_config(config["config"], cls=cls)
     layer = cls.from_config(dict(config["config"]))
     if "name" in config:
@@ -101,6 +103,7 @@ def _layer(config: Mapping[str, Any]) -> Layer:
 
 def _built_in_class(name: Any) -> Any:
     own = {name: getattr(builtin, name) for name in builtin.__all__} | kinds
+    own |= {"Operation": Operation}
     known = {name: thing for name, thing in own.items() if isinstance(thing, type)}
     try:
         return naming.lookup("layer", name, known)
@@ -146,6 +149,7 @@ def model_from_config(
     cls: type[Model] | None = None,
     inputs: Sequence[Value] | None = None,
     make_layer: Callable[[Config], Layer] | None = None,
+    call: Callable[..., Any] | None = None,
 ) -> Model:
     """A new model of this structure, with weights of its own.
 
@@ -159,6 +163,8 @@ def model_from_config(
         What the model is to begin with, instead of inputs of its own.
     make_layer : callable, optional
         Makes a layer of its configuration; `layer_from_config` if not given.
+    call : callable, optional
+        Calls a layer, as ``call(layer, *args, **kwargs)``.
     """
     make = make_layer or (lambda one: layer_from_config(one, custom_objects))
     name, trainable = config.get("name"), config.get("trainable", True)
@@ -177,16 +183,17 @@ def model_from_config(
     given = dict(
         zip((call for call, _ in _references(config["inputs"])), inputs or (), strict=False)
     )
-    for number, call in enumerate(config["calls"]):
-        if call["layer"] not in new:
-            new[call["layer"]] = make(made[call["layer"]])
-        layer = new[call["layer"]]
+    for number, use in enumerate(config["calls"]):
+        if use["layer"] not in new:
+            new[use["layer"]] = make(made[use["layer"]])
+        layer = new[use["layer"]]
         if isinstance(layer, InputLayer):
             values.append([given.get(number, layer.output)])
             continue
-        read = [values[maker][output] for maker, output in call["inputs"]]
-        args, kwargs = _arguments(call, read)
-        values.append([*values_in(layer(*args, **kwargs))])
+        read = [values[maker][output] for maker, output in use["inputs"]]
+        args, kwargs = call_arguments(use, read)
+        y = layer(*args, **kwargs) if call is None else call(layer, *args, **kwargs)
+        values.append([*values_in(y)])
     first, last = (
         _of_references(config[key], lambda call, i: values[call][i])
         for key in ("inputs", "outputs")
@@ -196,23 +203,31 @@ def model_from_config(
 
 def clone_model(
     model: Model,
-    input_tensors: Value | Sequence[Value] | None = None,
+    input_tensors: Any = None,
     clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
 ) -> Model:
-    """A model of the same structure with weights of its own, new ones.
+    """A model of the same structure with weights of its own, new ones; compiled if the model is.
 
     Parameters
     ----------
     model : Model
-    input_tensors : Value or list of Value, optional
+    input_tensors : nest of Value
         From `Input`: what the copy is to begin with, instead of inputs of its own.
     clone_function : callable, optional
         Takes each layer but the inputs and returns what the copy has in its place.
+    call_function : callable, optional
+        ``call_function(layer, *args, **kwargs)`` calls a layer of the copy: what it returns takes
+        the place of the call's outputs. Not for a Sequential.
+    recursive : bool
+        Whether models among the layers are cloned by these functions, too; as wholes otherwise.
 
     Raises
     ------
     ValueError
-        If a value of the model was made outside of any layer.
+        If a value of the model was made outside of any layer; for functions where the model
+        cannot be made by them.
 
     Examples
     --------
@@ -225,16 +240,51 @@ def clone_model(
 
     def make(config: Config) -> Layer:
         layer = layers[name_of(config)]
+        if recursive and is_model(layer) and not layer.records_call:
+            inner = None if isinstance(layer, kinds["Sequential"]) else call_function
+            return clone_model(layer, None, clone_function, inner, recursive)
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
-        return layer_from_config(config, {type(layer).__name__: type(layer)})
+        return layer_from_config(config, classes_of(layer))
 
-    if model.records_call:
-        copied = layer_from_config(layer_config(model), {type(model).__name__: type(model)})
-        assert is_model(copied)
-        return copied
-    inputs = [input_tensors] if isinstance(input_tensors, Value) else input_tensors
-    return model_from_config(model_config(model), cls=type(model), inputs=inputs, make_layer=make)
+    if not model.is_told_by_structure:
+        if clone_function is not None or call_function is not None:
+            raise ValueError(
+                f"{model.describe()} says itself what its layers are, in __init__ and call(), so "
+                "it is cloned as a whole, without clone_function and call_function"
+            )
+        made = layer_from_config(layer_config(model), classes_of(model))
+        assert is_model(made)
+        copied = made
+    else:
+        if call_function is not None and isinstance(model, kinds["Sequential"]):
+            raise ValueError(
+                f"{model.describe()} calls its layers one after the other: call_function is for "
+                "models that are made of inputs and outputs"
+            )
+        inputs = None if input_tensors is None else values_in(input_tensors)
+        copied = model_from_config(
+            model_config(model),
+            cls=type(model),
+            inputs=inputs,
+            make_layer=make,
+            call=call_function,
+        )
+    arguments = model.compile_arguments()
+    if arguments is not None and model.optimizer is not None:
+        optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+        copied.compile(optimizer, **nests.mapped(_copy_of, arguments))
+    return copied
+
+
+def _copy_of(thing: Any) -> Any:
+    """A metric has a state of its own in each model; anything else is itself."""
+    return type(thing).from_config(thing.get_config()) if isinstance(thing, Metric) else thing
+
+
+def classes_of(layer: Layer) -> dict[str, type[Layer]]:
+    """The classes of a layer and of all its parts, by name."""
+    return {type(part).__name__: type(part) for part in layer.family}
 
 
 class Calls:
@@ -288,7 +338,7 @@ class Calls:
         self.inputs.append(read)
 
 
-_INPUT = {"input": True}  # stands for a value among arguments
+INPUT = {"input": True}  # stands for a value among arguments
 
 
 def _form_of(use: Use) -> Config:
@@ -314,20 +364,20 @@ class _Input:
 def _plain(nest: Any) -> Any:
     """Arguments as JSON has them."""
     if isinstance(nest, _Input):
-        return dict(_INPUT)
+        return dict(INPUT)
     if isinstance(nest, Mapping):
         return {name: _plain(part) for name, part in nest.items()}
     return [_plain(part) for part in nest] if isinstance(nest, list | tuple) else nest
 
 
-def _arguments(call: Config, read: list[Value]) -> tuple[list[Any], dict[str, Any]]:
-    """What a layer is called with, of a call and the values that it reads."""
+def call_arguments(call: Config, read: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What a layer is called with, of a call and what stands for the values that it reads."""
     if "arguments" not in call:
-        return [read if call["list"] else read[0]], {}
+        return [list(read) if call["list"] else read[0]], {}
     rest = iter(read)
 
     def filled(nest: Any) -> Any:
-        if nest == _INPUT:
+        if nest == INPUT:
             return next(rest)
         if isinstance(nest, Mapping):
             return {name: filled(part) for name, part in nest.items()}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
         inputs: list[Value]
         outputs: list[Value]
+        output_form: Any
         built: bool
         dtype: str
         name: str

@@ -170,7 +170,8 @@ class Trainer(StepMethods):
                 f"{self.describe()} must be compiled before {method}(): call "
                 "model.compile(optimizer=..., loss=...) first"
             )
-        if not (own or self._compilation.has_loss):
+        adds = any(effect.variable is None for effect in self.effects) if self.built else True
+        if not (own or self._compilation.has_loss or adds):
             raise ValueError(
                 f"{self.describe()} was compiled without a loss, so {method}() has nothing to "
                 "compute; pass loss=... to compile()"
@@ -630,7 +631,7 @@ def _on_batch(task: Task, part: Part, return_dict: bool) -> Any:
 def _names(objective: Objective) -> list[str]:
     """The loss, then metrics in the order of compile; of several outputs as Keras has them."""
     metrics = [use.name for use in objective.metrics]
-    if len(objective.losses) == 1:
+    if len(objective.losses) <= 1:
         return ["loss", *metrics]
     return ["loss", *objective.loss_names, *sorted(metrics)]
 

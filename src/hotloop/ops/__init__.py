@@ -15,6 +15,9 @@ Examples
 array([0.016, 0.117, 0.867], dtype=float32)
 """
 
+from typing import TYPE_CHECKING
+
+from ..doors import door
 from . import linalg as linalg
 from . import nn as nn
 from .choosing import (
@@ -696,3 +699,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+if not TYPE_CHECKING:  # which knows all names
+    __getattr__ = door(__name__)

@@ -86,8 +86,8 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> Any:
     """
     if not symbolic(x):
         numbers = array(x)
-        order = np.argsort(-_signed(numbers), -1, kind="stable")[..., :k]
-        return np.take_along_axis(numbers, order, -1), order.astype("int32")
+        first = np.argsort(-_signed(numbers), -1, kind="stable")[..., :k]
+        return np.take_along_axis(numbers, first, -1), first.astype("int32")
     x = value(x)
     order = along.argsort(negative(x))
     index = cut(order, len(x.dims) - 1, 0, k)
@@ -106,9 +106,9 @@ def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Any:
         own = np.take_along_axis(scores, at[:, None], -1)
         with np.errstate(invalid="ignore"):
             return ((scores > own).sum(-1) < k) & np.isfinite(own[:, 0])
-    scores, at = value(predictions), value(targets, "int32")
-    own = along.take_along(scores, graph_ops.reshape(at, (*at.dims, 1)))
-    return less(_sum(less(own, scores), axis=-1), k)
+    found, classes = value(predictions), value(targets, "int32")
+    of_target = along.take_along(found, graph_ops.reshape(classes, (*classes.dims, 1)))
+    return less(_sum(less(of_target, found), axis=-1), k)
 
 
 @recorded
@@ -453,7 +453,7 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
     if not symbolic(sorted_sequence, values):
-        return done(np.searchsorted(array(sorted_sequence), array(values), side)).astype("int32")
+        return done(np.searchsorted(array(sorted_sequence), array(values), side)).astype("int32")  # type: ignore[call-overload]
     from .elements import less_equal
 
     numbers, row = value(values), value(sorted_sequence)
@@ -538,7 +538,7 @@ def unique(
     smallest. Of arrays, not of symbolic values.
     """
     only_arrays("unique", x)
-    found = np.unique(array(x), return_index, return_inverse, return_counts, axis=axis)
+    found = np.unique(array(x), return_index, return_inverse, return_counts, axis=axis)  # type: ignore[call-overload]
     several = return_index or return_inverse or return_counts
     parts = [*found] if several else [found]
     if size is not None:

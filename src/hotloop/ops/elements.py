@@ -341,9 +341,9 @@ def divide_no_nan(x1: Tensor, x2: Tensor) -> Any:
     if not symbolic(x1, x2):
         a, b = np.broadcast_arrays(array(x1, dtype), array(x2, dtype))
         return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
-    b = value(x2, dtype)
-    zero = equal(b, 0.0)
-    return where(zero, 0.0, divide(value(x1, dtype), where(zero, 1.0, b)))
+    divisor = value(x2, dtype)
+    zero = equal(divisor, 0.0)
+    return where(zero, 0.0, divide(value(x1, dtype), where(zero, 1.0, divisor)))
 
 
 @recorded

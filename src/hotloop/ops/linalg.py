@@ -127,7 +127,7 @@ def qr(x: Tensor, mode: str = "reduced") -> Any:
         raise ValueError(f"qr: mode must be 'reduced' or 'complete', not {mode!r}")
     a = _matrices(x, "qr")
     if not isinstance(a, Value):
-        return tuple(np.linalg.qr(a, mode=mode))
+        return tuple(np.linalg.qr(a, mode=mode))  # type: ignore[call-overload]
     if mode == "complete" and a.dims[-2] > a.dims[-1]:
         raise ValueError("qr: mode='complete' is for arrays; a model has 'reduced'")
     return tuple(emit(OPS["qr"], a))
@@ -138,7 +138,7 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """U, the singular values and V' of matrices; the values alone without compute_uv."""
     a = _matrices(x, "svd")
     if not isinstance(a, Value):
-        found = np.linalg.svd(a, full_matrices, compute_uv)
+        found = np.linalg.svd(a, full_matrices, compute_uv)  # type: ignore[call-overload]
         return tuple(found) if compute_uv else found
     if not compute_uv:
         return emit(OPS["svd"], a)[1]

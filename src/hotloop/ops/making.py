@@ -144,7 +144,7 @@ def linspace(
     only_arrays("linspace", start, stop)
     kind = float_dtype(start, stop) if dtype is None else _kind(dtype)
     wide = [np.asarray(array(x), float) for x in (start, stop)]
-    found, step = np.linspace(*wide, num, endpoint=endpoint, retstep=True, axis=axis)
+    found, step = np.linspace(*wide, num, endpoint=endpoint, retstep=True, axis=axis)  # type: ignore[call-overload]
     return (found.astype(kind), step) if retstep else found.astype(kind)
 
 
@@ -162,7 +162,7 @@ def logspace(
     only_arrays("logspace", start, stop)
     kind = float_dtype(start, stop) if dtype is None else _kind(dtype)
     wide = [np.asarray(array(x), float) for x in (start, stop)]
-    return np.logspace(*wide, num, endpoint=endpoint, base=base, axis=axis).astype(kind)
+    return np.logspace(*wide, num, endpoint=endpoint, base=base, axis=axis).astype(kind)  # type: ignore[call-overload]
 
 
 @recorded
@@ -178,7 +178,7 @@ def geomspace(
     only_arrays("geomspace", start, stop)
     kind = float_dtype(start, stop) if dtype is None else _kind(dtype)
     wide = [np.asarray(array(x), float) for x in (start, stop)]
-    return np.geomspace(*wide, num, endpoint=endpoint, axis=axis).astype(kind)
+    return np.geomspace(*wide, num, endpoint=endpoint, axis=axis).astype(kind)  # type: ignore[call-overload]
 
 
 @recorded

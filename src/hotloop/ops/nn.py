@@ -449,7 +449,7 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last
 
 
 def _pair(n: Any) -> tuple[int, int]:
-    return (n, n) if isinstance(n, int) else tuple(n)  # type: ignore[return-value]
+    return (n, n) if isinstance(n, int) else tuple(n)
 
 
 def _windows(
@@ -502,6 +502,7 @@ def fold(
     batch, rows, _ = shape_of(x)
     c = rows // places.shape[0]
     parts = reshape(_floats(x), (batch, c, places.size))
+    flat: Any
     if isinstance(parts, Value):
         from ..backends.movements import Numbers
         from ..graph.ops.movements import MOVE_BACK
@@ -510,7 +511,7 @@ def fold(
         flat = apply(MOVE_BACK, parts, how="at", options=options, dims=(c, high * wide))
     else:
         flat = np.zeros((batch, c, high * wide), parts.dtype)
-        np.add.at(flat, (slice(None), slice(None), places.ravel()), parts)
+        np.add.at(flat, (slice(None), slice(None), places.ravel()), parts)  # type: ignore[arg-type]
     image = reshape(flat, (batch, c, high, wide))
     from .shaping import get_item
 

@@ -426,7 +426,7 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Any:
     """The sums of products of a row and another one, moved along it; of arrays."""
     only_arrays("correlate", x1, x2)
     dtype = float_dtype(x1, x2)
-    return np.correlate(array(x1, dtype), array(x2, dtype), mode)
+    return np.correlate(array(x1, dtype), array(x2, dtype), mode)  # type: ignore[call-overload]
 
 
 @recorded

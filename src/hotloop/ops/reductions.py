@@ -369,7 +369,7 @@ def _cumulative(name: str, function: Callable[..., Any], summary: str) -> Any:
 def _cumulative_sum(x: Value) -> Value:
     """Along the last axis."""
     if "cumulative_sum" in OPS:
-        return graph_ops.cumulative_sum(x)  # type: ignore[attr-defined, no-any-return]
+        return graph_ops.cumulative_sum(x)
     return _scanned(x, len(x.dims) - 1, lambda a, b: elements("add", a, b), 0.0)
 
 
@@ -409,7 +409,7 @@ def quantile(
     """
     dtype = float_dtype(x)
     if not symbolic(x):
-        return np.quantile(
+        return np.quantile(  # type: ignore[call-overload]
             array(x, dtype), array(q).astype(float), _axis(axis), method=method, keepdims=keepdims
         ).astype(dtype)
     numbers = value(x, dtype)

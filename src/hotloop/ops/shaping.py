@@ -742,7 +742,7 @@ def copy(x: Tensor) -> Any:
 def meshgrid(*x: Tensor, indexing: str = "xy") -> Any:
     """Grids of the points whose coordinates are given, an array for each coordinate."""
     if not symbolic(x):
-        return [*map(done, np.meshgrid(*map(array, x), indexing=indexing))]
+        return [*map(done, np.meshgrid(*map(array, x), indexing=indexing))]  # type: ignore[call-overload]
     only_arrays("meshgrid", x)
     return None
 

@@ -27,7 +27,8 @@ Array: TypeAlias = NDArray[Any]
 Tensor: TypeAlias = Any
 """A symbolic value, or what NumPy makes an array of, or a Variable."""
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SYMBOLIC_DTYPES = ("bool", "uint8", "int32", "float32", "float64")
 
@@ -81,10 +82,11 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        recorder = recorder_of_function(args, kwargs)
-        if recorder is not None:
+        if is_recording():
+            return function(*args, **kwargs)
+        if (recorder := recorder_of_function(args, kwargs)) is not None:
             return cast(R, recorder.call_function(call, args, kwargs))
-        if not is_recording() and any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
+        if any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
             from ..layers.operation import as_layer
 
             return cast(R, as_layer(call, args, kwargs))
@@ -96,7 +98,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 # --------------------------------------------------------------------------------- arrays
 
 
-def array(x: Tensor, dtype: str | None = None) -> Array:
+def array(x: Tensor, dtype: str | None = None) -> Any:
     """An array of numbers, of 64 bits only where floats have them by `hotloop.config.floatx`."""
     if isinstance(x, Value):
         raise TypeError(f"{x} has no numbers: it is symbolic")
@@ -171,7 +173,7 @@ def value(x: Tensor, dtype: str | None = None) -> Value:
     elif isinstance(x, Length):
         raise ValueError("a length that data decide is no number to compute with")
     elif isinstance(x, list | tuple) and any(isinstance(leaf, Value) for leaf in leaves(x)):
-        from .numpy import stack
+        from .shaping import stack
 
         found = stack([value(part) for part in x])
     else:

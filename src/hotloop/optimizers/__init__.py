@@ -25,6 +25,9 @@ from .rmsprop import RMSprop
 from .schedule_free_adamw import ScheduleFreeAdamW
 from .sgd import SGD
 
+if TYPE_CHECKING:
+    from .multi_optimizer import MultiOptimizer, OptimizerMap
+
 __all__ = [
     "SGD",
     "Adadelta",
@@ -36,9 +39,11 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
     "deserialize",
@@ -82,7 +87,12 @@ def get(identifier: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Op
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    found = naming.instantiate("optimizer", identifier, _BY_NAME)
+    known = _BY_NAME
+    if isinstance(identifier, Mapping) and identifier.get("class_name") == "MultiOptimizer":
+        from .multi_optimizer import MultiOptimizer  # few models have one
+
+        known = {"MultiOptimizer": MultiOptimizer}
+    found = naming.instantiate("optimizer", identifier, known)
     if not isinstance(found, Optimizer):
         raise TypeError(
             f"an optimizer must be a name or a hotloop.optimizers.Optimizer, not {identifier!r}"
@@ -108,4 +118,6 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 if not TYPE_CHECKING:  # which knows all names
-    __getattr__ = door(__name__)
+    __getattr__ = door(
+        __name__, dict.fromkeys(("MultiOptimizer", "OptimizerMap"), ".multi_optimizer")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypedDict
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from .. import backends, naming, overriding, registry
 from ..console import warn_user
-from ..variables import Variable
+from ..variables import Variable, recordings
 from . import schedules
+from .numbers import Rate
 from .schedules import LearningRateSchedule
 
 
@@ -36,9 +38,9 @@ class Options(OtherOptions, total=False):
 
 _OPTIONS = ("weight_decay", *OtherOptions.__annotations__)
 # What is read at each step, so that no plan needs to know of it.
-_ALWAYS_READ = frozenset(["iterations", "learning_rate", "schedule", "name"])
+_ALWAYS_READ = frozenset(["built", "iterations", "learning_rate", "schedule", "name"])
 # What Keras calls for an update, and nothing here does.
-_NOT_CALLED = ("update_step", "apply_gradients", "build", "stateless_apply")
+_NOT_CALLED = ("apply_gradients", "stateless_apply")
 UPDATE_ADVICE = (
     "Remove it and use an optimizer of hotloop.optimizers as it is, or change gradients or weights "
     "in a loop of your own: model.loss_and_gradients(), then optimizer.apply() and "
@@ -53,7 +55,12 @@ class Optimizer(registry.Configured):
     epoch on, and numbers of the rule, as a momentum, at once. What decides which arrays are kept of
     a weight, as ``use_ema``, cannot be changed after the first step.
 
-    Subclasses name the rule (`op`), what it is called with (`hyper`), and the first value
+    One of your own is a subclass with ``update_step(self, gradient, variable, learning_rate)``,
+    which assigns new values, and ``build(self, variables)``, which makes the state that it keeps by
+    `add_variable_from_reference`. What it computes with operators and `hotloop.ops` is recorded
+    and compiled; `iterations` and the learning rate are what they are in each batch.
+
+    Those of hotloop name a rule (`op`), what it is called with (`hyper`), and the first value
     of each state array (`slot_values`). All of what follows is done by the training step itself,
     in this order: gradients are accumulated, then clipped, weights decay, the rule updates them,
     then their average, and constraints are applied.
@@ -97,8 +104,11 @@ class Optimizer(registry.Configured):
         For numbers out of range, or more than one way of clipping.
     """
 
+    # Whether it gives weights to several others.
+    applies_in_parts = False
     # Whether weights change, so that constraints matter.
     changes_weights = True
+    built = False  # whether `build` was called
     # Whether each element of a weight is updated by its own gradient alone.
     elementwise = True
     # Whether the rule takes weight decay among its hyper-parameters.
@@ -140,6 +150,11 @@ class Optimizer(registry.Configured):
             "gradient_accumulation_steps", gradient_accumulation_steps, 2
         )
         self.iterations = 0
+        self._own_state: list[Variable] = []
+        self._trained: list[Variable] = []
+        # What a rule of one's own reads.
+        self._rate = Variable(np.float32(0), name="learning_rate", trainable=False)
+        self._steps = Variable(np.int32(0), name="iterations", trainable=False)
         self._slots: dict[int, tuple[Variable, tuple[Variable, ...]]] = {}
         self._excluded: tuple[frozenset[int], tuple[str, ...]] = (frozenset(), ())
         self._applied: tuple[Any, Any] = (None, None)
@@ -203,13 +218,16 @@ class Optimizer(registry.Configured):
     @property
     def learning_rate(self) -> float:
         rates = self.learning_rates(1)
-        return self._learning_rate if rates is None else float(rates[0])
+        rate = self._learning_rate if rates is None else float(rates[0])
+        return Rate(rate, functools.partial(setattr, self, "learning_rate"))
 
     @learning_rate.setter
     def learning_rate(self, value: float | LearningRateSchedule | Mapping[str, Any]) -> None:
         given: Any = value
         if isinstance(value, Mapping):
             given = naming.instantiate("schedule", value, schedules.BY_NAME)
+        if callable(given) and not isinstance(given, LearningRateSchedule):
+            given = schedules.Asked(given)
         if isinstance(given, LearningRateSchedule):
             self.schedule = given
         elif self.schedule is not None:
@@ -232,7 +250,7 @@ class Optimizer(registry.Configured):
         if self.schedule is None:
             return None
         steps = np.arange(self.iterations, self.iterations + count)
-        rates = np.asarray(self.schedule(steps), np.float64, order="C")
+        rates = schedules.rates_of(self.schedule, steps)
         if rates.shape != steps.shape or not (rates >= 0).all():
             raise ValueError(
                 f"{type(self).__name__}: the schedule {type(self.schedule).__name__} must give a "
@@ -272,11 +290,93 @@ class Optimizer(registry.Configured):
     @property
     def op(self) -> str:
         """The update rule, as named in `hotloop.kernels`."""
-        raise NotImplementedError
+        if self.is_own:
+            return "sgd"  # as which the core takes it, which has no other rule to call
+        raise NotImplementedError(f"the optimizer {type(self).__name__} has no update_step()")
 
     def hyper(self) -> dict[str, float]:
         """The rule's keyword arguments, in the rule's order."""
-        raise NotImplementedError
+        return {"learning_rate": self.learning_rate}
+
+    # -- rules of the user's own --------------------------------------------------------------
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the rule is an `update_step` of the user's own."""
+        return type(self).update_step is not Optimizer.update_step
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """The rule: assigns the weight, and the state that is kept of it, their new values."""
+        raise NotImplementedError(f"the optimizer {type(self).__name__} has no update_step()")
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Makes the state of a rule of one's own, of the weights that it trains."""
+        self._trained = list(variables)
+        self.built = True
+
+    def add_variable(
+        self,
+        shape: Iterable[int],
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """State of a rule of one's own."""
+        made = Variable(
+            initializer, tuple(shape), dtype, trainable=False, name=name or "state", row_axes=0
+        )
+        self._own_state.append(made)
+        return made
+
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
+        """State of the shape and dtype of a weight."""
+        return self.add_variable(
+            reference_variable.shape,
+            initializer,
+            reference_variable.dtype,
+            name=f"{reference_variable.path}/{name or 'state'}",
+        )
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """``variable.assign(value)``"""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """``variable.assign_add(value)``"""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """``variable.assign_sub(value)``"""
+        variable.assign_sub(value)
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        """Which of the weights that `build` was given it is."""
+        return next(i for i, known in enumerate(self._trained) if known is variable)
+
+    @property
+    def rate(self) -> Variable:
+        """The learning rate of a batch, as a rule of one's own reads it."""
+        return self._rate
+
+    def prepare(self, variables: Iterable[Variable] = ()) -> None:
+        """Before a batch of a rule of one's own: its numbers are what they are now."""
+        if not self.built and variables:
+            self.build(list(variables))
+        self._rate.assign(self.learning_rate)
+        self._steps.assign(self.iterations)
+
+    @property
+    def iterations(self) -> Any:
+        around = recordings.get()
+        return self._iterations if around is None else around.read(self._steps)
+
+    @iterations.setter
+    def iterations(self, count: int) -> None:
+        self._iterations = count
 
     def rule(self, weight: Variable) -> str:
         """The update rule of this weight, as named in `hotloop.kernels`: `op` for most."""
@@ -429,6 +529,8 @@ class Optimizer(registry.Configured):
     @property
     def variables(self) -> list[Variable]:
         """All state arrays, weight by weight."""
+        if self.is_own:
+            return [*self._own_state]
         return [slot for _, slots in self._slots.values() for slot in slots]
 
     def apply(self, gradients: Iterable[Any], weights: Iterable[Variable]) -> None:
@@ -452,6 +554,8 @@ class Optimizer(registry.Configured):
         from .application import Application  # which needs plans
 
         pairs = list(zip(weights, gradients, strict=True))
+        if self.is_own:
+            self.prepare([weight for weight, _ in pairs])
         if any(gradient is None for _, gradient in pairs):
             pairs = self._with_gradients(pairs)
         recorder = next((r for _, g in pairs if (r := getattr(g, "recorder", None))), None)

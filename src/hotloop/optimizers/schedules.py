@@ -6,7 +6,7 @@ array of them: the compiled core asks for the rates of many steps at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,23 @@ class LearningRateSchedule(registry.Configured):
                     f"{type(self).__name__}: {name} must be a number of at least {low:g}, "
                     f"not {value!r}"
                 )
+
+
+class Asked(LearningRateSchedule):
+    """What a function without arguments returns, asked for as each run of batches begins."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+    def rate(self, step: Rates) -> Any:
+        return np.full(step.shape, float(self.function()))
+
+
+def rates_of(schedule: LearningRateSchedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The rates of steps, by a schedule that may know single steps only, as Keras's do."""
+    if type(schedule).__call__ is LearningRateSchedule.__call__:
+        return np.asarray(schedule(steps), np.float64, order="C")
+    return np.array([float(np.asarray(schedule(int(step)))) for step in steps], np.float64)
 
 
 class _RateOfDecay(LearningRateSchedule):

@@ -97,7 +97,7 @@ class Translation:
                 raise ValueError(
                     f"there is no class {name!r} known. One of your own: {registry.HOW_TO_NAME}"
                 )
-            public = next(key for key, own in _MODULES.items() if own == module.__name__)
+            public = _public_name(module)
             if public != "keras.layers":
                 plain = self._thing(entry, public)
                 return getattr(module, plain["class_name"]).from_config(plain["config"])
@@ -184,7 +184,7 @@ class Translation:
             name = ready.popleft()
             nodes = waiting[name]
             while nodes:
-                read, several = nodes[0]
+                read, form = nodes[0]
                 missing = next((r[:2] for r in read if r[:2] not in numbers), None)
                 if missing is not None:
                     readers.setdefault(missing, []).append(name)
@@ -194,7 +194,7 @@ class Translation:
                 made[name] += 1
                 numbers[call] = len(calls)
                 inputs = [[numbers[maker, node], output] for maker, node, output in read]
-                calls.append({"layer": name, "inputs": inputs, "list": several})
+                calls.append({"layer": name, "inputs": inputs} | form)
                 ready.extend(readers.pop(call, ()))
         if stuck := [name for name, nodes in waiting.items() if nodes]:
             raise ValueError(
@@ -278,6 +278,8 @@ class Translation:
         if registry.named_in(value) is not None:
             return value
         value = value | {"class_name": name}
+        if not module and (found := module_of(value)) is not None:
+            module = _public_name(found)
         if module not in _MODULES:
             where = f" (of {module})" if module else ""
             raise ValueError(
@@ -314,6 +316,11 @@ class Translation:
         return found
 
 
+def _public_name(module: Any) -> str:
+    """What Keras calls a module."""
+    return next(key for key, own in _MODULES.items() if own == module.__name__)
+
+
 def _is_named(function: Any) -> bool:
     """Whether it is the configuration of a function that the user gave."""
     is_function = isinstance(function, dict) and function.get("class_name") == "function"
@@ -326,10 +333,10 @@ def _public(module: str) -> str:
     return "keras.optimizers" if own else module
 
 
-def _nodes(entry: Config) -> list[tuple[list[tuple[str, int, int]], bool]]:
-    """For each call of a layer, what it reads, and whether that is a list."""
+def _nodes(entry: Config) -> list[tuple[list[tuple[str, int, int]], Config]]:
+    """For each call of a layer, what it reads, and how: see `hotloop.models.structure`."""
     if entry["class_name"] == "InputLayer":
-        return [([], False)]
+        return [([], {"list": False})]
     return [_node(name_of(entry), call) for call in entry["inbound_nodes"]]
 
 
@@ -356,22 +363,38 @@ def _take_shape(given: Config) -> None:
         given["input_shape"] = shape[1:]
 
 
-def _node(name: str, call: Any) -> tuple[list[tuple[str, int, int]], bool]:
+def _node(name: str, call: Any) -> tuple[list[tuple[str, int, int]], Config]:
     if isinstance(call, list):  # [[name, node, output, options], ...], as Keras 2 wrote it
         options = [option for one in call for option in (*one[3:4], {})[0].values()]
         if any(_is_set(option) for option in options):
             raise ValueError(f"the layer '{name}' is called with options: {options}")
         read = [(str(maker), int(node), int(output)) for maker, node, output, *_ in call]
-        return read, len(read) > 1
-    args, options = call["args"], call["kwargs"]
-    if len(args) != 1 or any(_is_set(option) for option in options.values()):
-        raise ValueError(
-            f"the layer '{name}' is called with {len(args)} arguments and the options {options}; "
-            "hotloop calls layers on one value or one list of values"
-        )
-    several = isinstance(args[0], list)
-    read = [one["config"]["keras_history"] for one in (args[0] if several else args)]
-    return [(str(maker), int(node), int(output)) for maker, node, output in read], several
+        return read, {"list": len(read) > 1}
+    from ..models.structure import INPUT
+
+    read = []
+
+    def plain(nest: Any) -> Any:
+        if isinstance(nest, dict) and nest.get("class_name") == "__keras_tensor__":
+            maker, node, output = nest["config"]["keras_history"]
+            read.append((str(maker), int(node), int(output)))
+            return dict(INPUT)
+        if isinstance(nest, dict):
+            return {key: plain(part) for key, part in nest.items()}
+        return [plain(part) for part in nest] if isinstance(nest, list) else nest
+
+    options = {
+        key: option
+        for key, option in call["kwargs"].items()
+        if _is_set(option) or (key == "training" and option is not None)
+    }
+    args, kwargs = plain(call["args"]), plain(options)
+    if len(args) == 1 and not kwargs:
+        if args[0] == INPUT:
+            return read, {"list": False}
+        if isinstance(args[0], list) and all(one == INPUT for one in args[0]):
+            return read, {"list": True}
+    return read, {"list": False, "arguments": [args, kwargs]}
 
 
 def _is_set(option: Any) -> bool:

@@ -18,7 +18,7 @@ from ..layers.base import Layer
 from ..layers.input import InputLayer
 from ..models.model import Model
 from ..models.sequential import Sequential
-from ..models.structure import Calls
+from ..models.structure import Calls, call_arguments
 from ..version import __version__
 from . import keras_layout as layout
 from .keras_configs import MODULES_OF_ARGUMENTS
@@ -86,9 +86,9 @@ def _layer(layer: Layer) -> Config:
     registered: str | None = None
     if isinstance(layer, InputLayer):
         config = _input(layer.name, layer.shape, layer.dtype)
-    elif isinstance(layer, Sequential):
+    elif isinstance(layer, Sequential) and layer.is_told_by_structure:
         config = _sequential(layer)
-    elif isinstance(layer, Model) and not layer.records_call:
+    elif isinstance(layer, Model) and layer.is_told_by_structure:
         config = _functional(layer)
     else:
         config = {key: marked(value, key) for key, value in layer.get_config().items()}
@@ -152,7 +152,8 @@ def _functional(model: Model) -> Config:
             }
             for value in made.inputs[number]
         ]
-        return {"args": [read] if made.calls[number]["list"] else read, "kwargs": {}}
+        args, kwargs = call_arguments(made.calls[number], read)
+        return {"args": args, "kwargs": kwargs}
 
     def end(value: Value) -> list[Any]:
         name, call, output = history(value)
@@ -219,7 +220,7 @@ def marked(value: Any, argument: str) -> Any:
     if "class_name" not in value:
         return {key: marked(one, argument) for key, one in value.items()}
     return {
-        "module": MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1]),
+        "module": value.get("module") or MODULES_OF_ARGUMENTS.get(argument.rsplit("_", 1)[-1]),
         "class_name": value["class_name"],
         "config": {key: marked(one, key) for key, one in value["config"].items()},
         "registered_name": value.get("registered_name"),
@@ -284,6 +285,8 @@ def _state(model: Model) -> list[Any]:
     """The steps done, the learning rate unless a schedule gives it, then the state arrays."""
     optimizer = model.optimizer
     assert optimizer is not None
+    if optimizer.applies_in_parts:  # each part begins its state anew
+        return [np.int32(optimizer.iterations)]
     weights = model.trainable_weights
     head: list[Any] = [np.int32(optimizer.iterations)]
     if optimizer.schedule is None:

@@ -39,7 +39,7 @@ def serialize_keras_object(obj: Any) -> Any:
         return obj
     if isinstance(obj, list | tuple):
         return type(obj)([serialize_keras_object(one) for one in obj])
-    if isinstance(obj, Mapping):
+    if isinstance(obj, Mapping) and not hasattr(obj, "get_config"):
         return {key: serialize_keras_object(value) for key, value in obj.items()}
     if isinstance(obj, Layer):
         return described(obj)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class Content:
     """What a model is made of again."""
 
-    cls: type[Model]
     config: dict[str, Any]
     classes: dict[str, type[Layer]]
     weights: list[NDArray[Any]] | None
@@ -38,13 +37,12 @@ def reduced(model: Model) -> tuple[Any, ...]:
 
 def content(model: Model) -> Content:
     """The model's parts, none of them with locks or plans."""
-    from ..models.structure import model_config
+    from ..models.structure import classes_of, layer_config
 
     optimizer = model.optimizer
     return Content(
-        type(model),
-        model_config(model, with_draws=True),
-        _classes(model),
+        layer_config(model, with_draws=True),
+        classes_of(model),
         model.get_weights() if model.built else None,
         optimizer,
         [[s.numpy() for s in optimizer.slots_so_far(w)] for w in model.weights]
@@ -56,9 +54,10 @@ def content(model: Model) -> Content:
 
 def restore(of: Content) -> Model:
     """A model of these parts."""
-    from ..models.structure import model_from_config
+    from ..models.structure import is_model, layer_from_config
 
-    model = model_from_config(of.config, of.classes, cls=of.cls)
+    model = layer_from_config(of.config, of.classes)
+    assert is_model(model)
     if of.weights is not None:
         model.set_weights(of.weights)
     optimizer = copy.deepcopy(of.optimizer)  # not shared, even if the copy is a shallow one
@@ -70,15 +69,3 @@ def restore(of: Content) -> Model:
                 for slot, array in zip(optimizer.all_slots(weight), arrays, strict=True):
                     slot.assign(np.asarray(array))
     return model
-
-
-def _classes(model: Model) -> dict[str, type[Layer]]:
-    """The classes of all layers, those of nested models too, by name."""
-    from ..models.model import Model
-
-    found: dict[str, type[Layer]] = {}
-    for layer in model.layers:
-        found[type(layer).__name__] = type(layer)
-        if isinstance(layer, Model):
-            found |= _classes(layer)
-    return found

@@ -150,6 +150,7 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
             for value in weights
         ]
         node = loss.emit(given, ops.as_examples(scores), weights[0] if weights else None)
+        assert isinstance(node, Node)
         # What follows reduces the values.
         node.attributes.update(reduction="sum", loss_weight=1.0)
         values = ops.as_whole(node.output, rows)
@@ -162,11 +163,16 @@ def call_loss(recorder: Recorder, loss: Loss, y_true: Any, y_pred: Any, weight: 
 
 def call_penalty(recorder: Recorder, weight: Variable) -> Tensor:
     """What a weight's regularizer adds to the loss."""
+    factors = penalty_factors(weight)
+    if factors is None:
+        assert weight.regularizer is not None
+        found: Tensor = weight.regularizer(recorder.tensor(weight))
+        return found
+    l1, l2 = factors
     slot = recorder.slots_of(lambda: recorder.tensor(weight).slot)
 
     def record() -> Entry:
         w = recorder.values[slot]
-        l1, l2 = penalty_factors(weight)
         plain = apply(OPS["unpack"], w) if w.row_axes else w
         terms = []
         if l1:

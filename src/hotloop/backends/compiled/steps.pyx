@@ -22,6 +22,7 @@ import numpy as np
 from ...constraints import NormConstraint
 from ..movements import places
 from ..numpy import alpha_dropout_line
+from .instructions import Kinds, instructions
 
 from . cimport csrc
 from .csrc cimport *

@@ -6,6 +6,7 @@ Here is what each family's `__all__` says: its functions, and the records that o
 family make nodes of or know by name. All records are in `hotloop.graph.op.OPS`.
 """
 
+from .along import *
 from .constants import *
 from .dense import *
 from .elementwise import *
@@ -13,7 +14,9 @@ from .examples import *
 from .functions import *
 from .indices import *
 from .losses import *
+from .matrices import *
 from .merges import *
+from .movements import *
 from .normalization import *
 from .programs import *
 from .python import *
@@ -22,5 +25,6 @@ from .reductions import *
 from .rows import *
 from .shapes import *
 from .updates import *
+from .users import *
 from .ways import *
 from .weights import *

@@ -7,6 +7,12 @@ import numpy as np
 from ..op import Dims, Gradients, Op, Run, like_first
 from ..trace import Node, Value, apply
 
+__all__ = [
+    "argmax",
+    "argsort",
+    "take_along",
+]
+
 _IN_PYTHON = {
     "cython": "Python sorts and chooses",
     "numba": "NumPy sorts and chooses",

@@ -19,6 +19,10 @@ from .merges import add, multiply, subtract
 from .movements import move
 from .shapes import reshape
 
+__all__ = [
+    "product",
+]
+
 _LAPACK = {
     "cython": "LAPACK does it, by NumPy",
     "numba": "LAPACK does it, by NumPy",
@@ -112,6 +116,12 @@ def _square(node: Node) -> Dims:
     return dims
 
 
+def _symmetric(a: Array) -> Array:
+    """The nearest symmetric matrices."""
+    half: Array = (a + a.swapaxes(-1, -2)) / 2
+    return half
+
+
 def _record(
     name: str,
     summary: str,
@@ -186,7 +196,7 @@ def _of_cholesky(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
 CHOLESKY = _record(
     "cholesky",
     "The lower triangle L of a positive definite matrix L L'.",
-    np.linalg.cholesky,
+    lambda a: np.linalg.cholesky(_symmetric(a)),
     lambda node: (_square(node),),
     _of_cholesky,
 )
@@ -254,7 +264,7 @@ def _diagonal_of(w: Value) -> Value:
 EIGH = _record(
     "eigh",
     "The eigenvalues, in order, and the eigenvectors of a symmetric matrix.",
-    np.linalg.eigh,
+    lambda a: np.linalg.eigh(_symmetric(a)),
     lambda node: (_square(node)[:-1], _square(node)),
     _of_eigh,
     always=(0, 1),

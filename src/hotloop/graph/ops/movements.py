@@ -14,6 +14,14 @@ from ...backends.movements import moved_dims, places
 from ..op import Array, Dims, Gradients, Op, Run, any_layout, like_first
 from ..trace import Node, Value, apply
 
+__all__ = [
+    "as_matrix_kept",
+    "each_example",
+    "move",
+    "plainly_kept",
+    "sum_of_examples",
+]
+
 IN_PYTHON = {"numba": "NumPy's indexing does it", "profile": "its bytes are those that it moves"}
 
 

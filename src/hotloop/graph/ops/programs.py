@@ -25,15 +25,24 @@ class _Inside:
     def __init__(self, run: Run, program: Node) -> None:
         self._run = run
         self._outside = {*program.inputs, *program.outputs}
+        self._names: dict[Value, Value] = program.attributes["names"]
         self._made: dict[Value, Array] = {}
 
     def array(self, value: Value) -> Array:
         if value in self._outside:
             return self._run.array(value)
+        if value in self._names:
+            return self._named(value, self._names[value])
         if value not in self._made:
             shape = (self._run.rows, *value.dims) if value.batched else value.dims
             self._made[value] = np.empty(shape, value.dtype)
         return self._made[value]
+
+    def _named(self, value: Value, of: Value) -> Array:
+        """The same numbers as a column, or repeated along the last axis."""
+        array = self.array(of)
+        shape = array.shape[: array.ndim - len(of.dims)] + value.dims
+        return array.reshape(shape) if value.size == of.size else np.broadcast_to(array, shape)
 
     def call(self, node: Node, *inputs: Value, **options: Any) -> None:
         self.function(node)(*map(self.array, inputs), out=self.array(node.output), **options)
@@ -67,6 +76,7 @@ PROGRAM = Op(
     layout=any_layout,
     takes=("any",),
     weights=range(1000),
+    reads_windows=range(1000),
     mask="passes",
     reference=_one_by_one,
     label=_label,

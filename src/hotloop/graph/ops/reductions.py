@@ -11,6 +11,9 @@ from .elementwise import scale
 from .shapes import reshape
 
 __all__ = [
+    "MEAN_STEPS",
+    "REPEAT_STEPS",
+    "SUM_STEPS",
     "cumulative_sum",
     "max_steps",
     "mean_steps",

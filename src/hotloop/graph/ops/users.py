@@ -8,6 +8,11 @@ from typing import Any
 from ..op import Gradients, Op, Run, like_first, like_inputs
 from ..trace import Node, Value, apply
 
+__all__ = [
+    "own_gradient",
+    "without_gradient",
+]
+
 _NOTHING = {"profile": "nothing is done", "backends": "nothing is done"}
 
 
