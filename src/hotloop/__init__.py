@@ -36,7 +36,7 @@ from .variables import Variable
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import backend, datasets, kernels, profiling, tree, utils
+    from . import backend, datasets, kernels, ops, profiling, random, tree, utils
     from .layers.input_spec import InputSpec
 
 __all__ = [
@@ -65,8 +65,10 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "profiling",
+    "random",
     "regularizers",
     "saving",
     "set_num_threads",

@@ -1,4 +1,8 @@
-"""The library's one source of random numbers: initial weights, shuffling and dropout keys."""
+"""The library's one source of random numbers, and `keras.random`'s functions.
+
+Initial weights, shuffling and dropout keys come from here. The functions, such as `normal`, stand
+in `hotloop.ops.draws`, which is imported when one of them is first used.
+"""
 
 from __future__ import annotations
 
@@ -187,3 +191,14 @@ def as_seed(seed: object) -> int:
     if number < 0:
         raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
     return number
+
+
+def __getattr__(name: str) -> Any:
+    """Keras's functions, of `hotloop.ops.draws`."""
+    if not name.startswith("_"):
+        from importlib import import_module
+
+        draws = import_module(".ops.draws", __package__)
+        if name in draws.__all__:
+            return getattr(draws, name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

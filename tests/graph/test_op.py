@@ -335,6 +335,12 @@ CASES |= {
     "qr": Case([x(4, 3)], 8 * (2 * 36 + 27)),
     "svd": Case([x(4, 3)], 8 * (2 * 36 + 9 + 27)),
     "stop_gradient": Case([x(2, 4)], 0),
+    "drawn": Case(
+        [x(2)],
+        8 * (6 + X),
+        0,
+        {"draw": lambda shape: np.ones(shape), "dims": (2, 4), "dtype": "float64"},
+    ),
     "own_gradient": Case(
         [x(2, 4), x(2, 4)], 0, 0, {"gradient": lambda dy: ops.scale(dy, 0.0)}, (1,)
     ),

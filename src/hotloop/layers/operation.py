@@ -64,7 +64,7 @@ def as_layer(function: Any, args: Any, kwargs: Any) -> Any:
     arguments[1] = {name: _encoded(one, values, function.__name__) for name, one in kwargs.items()}
     floats = [x.dtype for x in values if x.dtype.startswith("float")]
     layer = Operation(
-        f"{'random' if function.__module__ == 'hotloop.random' else 'ops'}.{function.__name__}",
+        f"{'random' if function.__module__ == 'hotloop.ops.draws' else 'ops'}.{function.__name__}",
         arguments,
         name=naming.unique_name(function.__name__),
         dtype=floats[0] if floats else config.floatx(),

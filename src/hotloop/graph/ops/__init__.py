@@ -9,6 +9,7 @@ family make nodes of or know by name. All records are in `hotloop.graph.op.OPS`.
 from .along import *
 from .constants import *
 from .dense import *
+from .draws import *
 from .elementwise import *
 from .examples import *
 from .functions import *
