@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import registry
+from . import config, registry
 from .doors import door
 from .files.models import deserialized, serialized
 from .masks import refuse_masks
 from .naming import instantiate
 from .random import as_seed, generator
+from .variables import enter_initialize, kept_dtype
 
 Array = NDArray[Any]
 InitializerLike = str | Mapping[str, Any] | Callable[..., Any] | Array | None
@@ -684,6 +685,15 @@ def get(identifier: InitializerLike) -> Any:
     if isinstance(identifier, (np.ndarray, np.generic)):
         return _Given(identifier)
     return instantiate("initializer", identifier, _TABLE)
+
+
+def _first_value(initializer: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """What a `Variable` begins with; of floatx, if no dtype is given."""
+    kept = kept_dtype(dtype or config.floatx())
+    return np.array(get(initializer)(shape, kept), kept, order="C")
+
+
+enter_initialize(_first_value)
 
 
 def serialize(initializer: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,17 +180,18 @@ class OrthogonalRegularizer(Regularizer):
 
     def __call__(self, w: Any) -> Any:
         """The penalty of a matrix, symbolic or not."""
-        ops = import_module("hotloop.ops")  # which is made of layers, and these of regularizers
-        if len(ops.shape(w)) != 2:
+        from . import ops as public  # which takes time to import, and few models need
+
+        if len(public.shape(w)) != 2:
             raise ValueError(
-                f"OrthogonalRegularizer is for matrices, not for weights of shape {ops.shape(w)}"
+                f"OrthogonalRegularizer is for matrices, not for weights of shape {public.shape(w)}"
             )
-        vectors = w if self.mode == "rows" else ops.transpose(w)
-        vectors = ops.normalize(vectors, axis=1)
-        count = int(ops.shape(vectors)[0])
-        products = ops.absolute(ops.matmul(vectors, ops.transpose(vectors)))
-        others = ops.multiply(products, 1.0 - np.eye(count, dtype="float32"))
-        return self.factor * ops.sum(others) / (count * (count - 1.0))
+        vectors = w if self.mode == "rows" else public.transpose(w)
+        vectors = public.normalize(vectors, axis=1)
+        count = int(public.shape(vectors)[0])
+        products = public.absolute(public.matmul(vectors, public.transpose(vectors)))
+        others = public.multiply(products, 1.0 - np.eye(count, dtype="float32"))
+        return self.factor * public.sum(others) / (count * (count - 1.0))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as a dict."""

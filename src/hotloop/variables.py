@@ -27,6 +27,39 @@ if TYPE_CHECKING:
 # `read` and `assign` for them (see hotloop.graph.recording).
 recordings: ContextVar[Any] = ContextVar("recording", default=None)
 
+# What notes down computations on arrays and variables, where something does: see `hotloop.tape`.
+_active: ContextVar[Any] = ContextVar("recorder", default=None)
+
+
+def active_recorder() -> Any:
+    """What notes down computations on arrays and variables here; None outside of all."""
+    return _active.get()
+
+
+def activate(recorder: Any) -> Any:
+    """Has this note down what follows; what it returns is for `deactivate`."""
+    return _active.set(recorder)
+
+
+def deactivate(token: Any) -> None:
+    """Has that note it down again that did before."""
+    _active.reset(token)
+
+
+Initialize = Callable[[Any, tuple[int, ...], Any], NDArray[Any]]
+
+_initialize: Initialize
+
+
+def enter_initialize(initialize: Initialize) -> None:
+    """Says what makes the first value, from an initializer, a shape and a dtype or None.
+
+    Initializers stand above variables, so these are told.
+    """
+    global _initialize
+    _initialize = initialize
+
+
 # Held while numbers move between the two layouts, so that no thread meets them halfway.
 _moving = kept_over_forks(threading.RLock())
 
@@ -92,15 +125,12 @@ def _first(
     if isinstance(initializer, Deferred):
         return initializer
     if callable(initializer) or isinstance(initializer, str | Mapping):
-        from . import config, initializers  # which need not be there for arrays
-
         if shape is None:
             raise ValueError(
                 f"Variable '{name}': an initializer, {initializer!r}, needs a shape; give "
                 "shape=..., or a first value"
             )
-        made = kept_dtype(dtype or config.floatx())
-        return np.array(initializers.get(initializer)(tuple(shape), made), made, order="C")
+        return _initialize(initializer, tuple(shape), dtype)
     numbers = _numbers(initializer, name)
     kept = numbers.dtype if dtype is None else np.dtype(kept_dtype(dtype))
     return np.array(numbers, kept, order="C").reshape(numbers.shape if shape is None else shape)
@@ -216,8 +246,6 @@ class Variable:
     @property
     def value(self) -> Any:
         """The numbers; in a call that is recorded, what stands for them."""
-        from .graph.trace import active_recorder  # which knows variables
-
         recording = recordings.get()
         if recording is not None:
             return recording.read(self)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..variables import recordings
+from . import ops
+from .trace import Value, current_layer, parameter
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
     from ..variables import Variable
-    from .trace import Value
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,10 @@ class Recording:
 
     def read(self, variable: Variable) -> Value:
         """What stands for a variable here."""
-        from .trace import parameter  # which asks what is recorded
-
         return parameter(variable)
 
     def assign(self, variable: Variable, value: Any) -> Value:
         """Notes that a variable becomes a value; the last one counts."""
-        from . import ops
-        from .trace import Value, current_layer
-
         if not isinstance(value, Value):
             numbers = np.broadcast_to(np.asarray(value, variable.dtype), variable.shape)
             value = ops.fixed(numbers, variable.dtype.name)

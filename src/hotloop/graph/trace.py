@@ -9,8 +9,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from .. import lengths, nests
-from ..variables import Variable
-from . import recording
+from ..variables import Variable, recordings
+from ..variables import activate as activate
+from ..variables import active_recorder as active_recorder
+from ..variables import deactivate as deactivate
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 
 _current_layer: ContextVar[Layer | None] = ContextVar("current_layer", default=None)
 _is_recording: ContextVar[bool] = ContextVar("is_recording", default=False)
-
-
-# What notes down computations on arrays and variables, where something does: see `hotloop.tape`.
-_active: ContextVar[Any] = ContextVar("recorder", default=None)
 
 
 class Value:
@@ -117,8 +115,8 @@ class Value:
     # What notes down each op of a tensor, a value that has numbers.
     recorder: Any = None
 
-    # Operators are layers, for models to know them by, and layers stand above graphs: this is the
-    # module `hotloop.layers.operators`, which enters itself.
+    # Operators, and functions of `hotloop.ops`, are layers, for models to know them by, and layers
+    # stand above graphs: this is the module `hotloop.layers.operators`, which enters itself.
     operators: ClassVar[Any]
 
     __array_priority__ = 1000.0  # NumPy's numbers leave the operators to it
@@ -300,27 +298,12 @@ def values_in(nest: Any) -> tuple[Value, ...]:
     return tuple([leaf for leaf in nests.flat(nest) if isinstance(leaf, Value)])
 
 
-def active_recorder() -> Any:
-    """What notes down computations on arrays and variables here; None outside of all."""
-    return _active.get()
-
-
-def activate(recorder: Any) -> Any:
-    """Has this note down what follows; what it returns is for `deactivate`."""
-    return _active.set(recorder)
-
-
-def deactivate(token: Any) -> None:
-    """Has that note it down again that did before."""
-    _active.reset(token)
-
-
 def recorder_of(nest: Any) -> Any:
     """What notes down a call on these: of tensors, or of arrays where something listens.
 
     None for a model's symbolic values, and where nothing does.
     """
-    active = _active.get()
+    active = active_recorder()
     if isinstance(nest, Value):
         return active or nest.recorder if nest.recorder is not None else None
     if isinstance(nest, Mapping):
@@ -341,7 +324,7 @@ def recorder_of_function(*nests: Any) -> Any:
 
     None where there are only arrays, which nobody watches, and constants.
     """
-    active = _active.get()
+    active = active_recorder()
     found = None
     waiting = list(nests)
     while waiting:
@@ -386,11 +369,12 @@ def emit(op: Op, *inputs: Value, **attributes: Any) -> tuple[Value, ...]:
         if value.recorder is not None:
             found: tuple[Value, ...] = value.recorder.emitted(op, inputs, attributes)
             return found
-    mode = recording.mode()
-    if op.chooses and mode.training is not None:
-        return (inputs[mode.training],)
-    if mode.forced is not None and (op.draws or op.two_ways):
-        attributes.setdefault("training", mode.forced)
+    around = recordings.get()
+    if around is not None:
+        if op.chooses and around.mode.training is not None:
+            return (inputs[around.mode.training],)
+        if around.mode.forced is not None and (op.draws or op.two_ways):
+            attributes.setdefault("training", around.mode.forced)
     node = Node(op, inputs, (), attributes, current_layer())
     op.check(node)
     dtype, row_axes = op.dtype(node), op.layout(node)
@@ -408,9 +392,10 @@ def apply(op: Op, *inputs: Value, **attributes: Any) -> Value:
 
 def parameter(variable: Variable) -> Value:
     """The one value that stands for a variable in every graph; what a call has assigned to it."""
-    around = recording.current()
+    around = recordings.get()
     if around is not None and variable in around.now:
-        return around.now[variable]
+        now: Value = around.now[variable]
+        return now
     if variable.symbol is None:
         variable.symbol = Value(
             variable.shape,

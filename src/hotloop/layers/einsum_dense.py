@@ -6,7 +6,6 @@ import math
 import re
 import string
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from .. import activations, constraints, initializers, naming, regularizers
@@ -117,7 +116,8 @@ bias_constraint
             )
 
     def call(self, x: Value) -> Any:
-        public = import_module("hotloop.ops")  # which is made of layers
+        from .. import ops as public  # which takes time to import, and few models need
+
         if self._letters is None:
             y = public.einsum(self.equation, x, self.kernel)
         else:

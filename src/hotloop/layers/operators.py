@@ -18,6 +18,7 @@ from ..lengths import Length
 from ..variables import Variable
 from .core import Activation
 from .merging import Add, Multiply, Subtract
+from .operation import as_layer as as_layer
 from .preprocessing import Rescaling
 
 

@@ -32,7 +32,6 @@ from .choosing import (
     multi_hot,
     nanargmax,
     nanargmin,
-    nonzero,
     one_hot,
     scatter,
     scatter_update,
@@ -50,8 +49,10 @@ from .choosing import (
     unravel_index,
 )
 from .core import (
+    array_ as array,
+)
+from .core import (
     associative_scan,
-    cast,
     cond,
     convert_to_numpy,
     convert_to_tensor,
@@ -87,6 +88,7 @@ from .elements import (
     bitwise_or,
     bitwise_right_shift,
     bitwise_xor,
+    cast,
     cbrt,
     ceil,
     clip,
@@ -142,6 +144,7 @@ from .elements import (
     nan_to_num,
     negative,
     nextafter,
+    nonzero,
     not_equal,
     power,
     rad2deg,
@@ -164,6 +167,10 @@ from .elements import (
     trunc,
     view,
     where,
+)
+from .indexing import get_item
+from .indexing import (
+    slice_ as slice,
 )
 from .linalg import (
     cholesky,
@@ -206,9 +213,6 @@ from .making import (
     vander,
     zeros,
     zeros_like,
-)
-from .making import (
-    array_ as array,
 )
 from .math import (
     erf,
@@ -321,6 +325,7 @@ from .reductions import (
     quantile,
     std,
     sum,
+    trace,
     var,
 )
 from .shaping import (
@@ -339,7 +344,6 @@ from .shaping import (
     flip,
     fliplr,
     flipud,
-    get_item,
     hsplit,
     hstack,
     meshgrid,
@@ -358,16 +362,12 @@ from .shaping import (
     stack,
     swapaxes,
     tile,
-    trace,
     transpose,
     tril,
     triu,
     unstack,
     vsplit,
     vstack,
-)
-from .shaping import (
-    slice_ as slice,
 )
 
 __all__ = [

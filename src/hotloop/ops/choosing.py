@@ -10,11 +10,15 @@ from ..backends.movements import Numbers
 from ..graph import ops as graph_ops
 from ..graph.op import OPS
 from ..graph.ops import along
-from ..graph.ops.movements import as_matrix_kept, each_example, move
+from ..graph.ops.movements import as_matrix_kept, each_example, move, plainly_kept
 from ..graph.trace import Value, apply
 from ..variables import Variable
+from . import elements
 from .dtypes import name_of
-from .elements import add, equal, less, negative, where
+from .elements import add, equal, less, less_equal, logical_not, multiply, negative, where
+from .products import tensordot
+from .reductions import any as some
+from .reductions import max as largest
 from .reductions import sum as _sum
 from .shaping import back, cut, last, permuted
 from .tensors import (
@@ -260,8 +264,6 @@ def multi_hot(
     num_tokens: int | None = None,
 ) -> Any:
     """1 in the place of each class number that an axis holds, and 0 elsewhere."""
-    from .reductions import max as largest
-
     classes = num_classes if num_tokens is None else num_tokens
     if classes is None:
         raise ValueError("multi_hot needs num_classes, how many classes there are")
@@ -354,8 +356,6 @@ def scatter_update(
 
 
 def _merged(reduction: str | None, a: Value, b: Value) -> Value:
-    from . import elements
-
     name = {None: "", "add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}[
         reduction
     ]
@@ -415,11 +415,7 @@ def _segment_values(name: str, data: Value, ids: Value, n: int | None) -> Value:
     if data.batched and rank(ids) == 1:
         rows = graph_ops.reshape(data, (1, data.size))
         found = apply(OPS["weight_gradient"], graph_ops.reshape(hot, (1, n)), rows)
-        from ..graph.ops.movements import plainly_kept
-
         return graph_ops.reshape(plainly_kept(found), (n, *data.dims))
-    from .products import tensordot
-
     return tensordot(hot, data, axes=[[0], [0]])  # type: ignore[no-any-return]
 
 
@@ -454,8 +450,6 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
         raise ValueError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
     if not symbolic(sorted_sequence, values):
         return done(np.searchsorted(array(sorted_sequence), array(values), side)).astype("int32")  # type: ignore[call-overload]
-    from .elements import less_equal
-
     numbers, row = value(values), value(sorted_sequence)
     if rank(row) != 1 or row.batched:
         raise ValueError(f"searchsorted: the sorted row must be a vector, not {shown(row)}")
@@ -474,9 +468,6 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
     """Whether each number of x1 is among those of x2."""
     if not symbolic(x1, x2):
         return np.isin(array(x1), array(x2), assume_unique=assume_unique, invert=invert)
-    from .elements import logical_not
-    from .reductions import any as some
-
     numbers, among = value(x1), value(x2)
     flat = graph_ops.reshape(among, (among.size,))
     held = some(equal(graph_ops.reshape(numbers, (*numbers.dims, 1)), flat), axis=-1)
@@ -505,8 +496,6 @@ def bincount(x: Tensor, weights: Tensor = None, minlength: int = 0, sparse: bool
         raise ValueError("bincount of a symbolic value needs minlength, how many numbers there are")
     hot = one_hot(numbers, minlength)
     if weights is not None:
-        from .elements import multiply
-
         w = value(weights, hot.dtype)
         hot = multiply(hot, graph_ops.reshape(w, (*w.dims, 1)))
     found = _sum(hot, axis=-2)
@@ -553,13 +542,6 @@ def unique(
     return ready if several else ready[0]
 
 
-@recorded
-def nonzero(x: Tensor) -> Any:
-    """The indices of the numbers that are not 0, an array for each axis; of arrays."""
-    only_arrays("nonzero", x)
-    return tuple(found.astype("int32") for found in np.nonzero(array(x)))
-
-
 unravel_index = array_function(
     "unravel_index", np.unravel_index, "Places of an array as an index for each axis."
 )
@@ -578,7 +560,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
 
 __all__ = [
     "argpartition", "argsort", "bincount", "digitize", "extract_sequences", "histogram", "in_top_k",
-    "isin", "multi_hot", "nanargmax", "nanargmin", "nonzero", "one_hot", "scatter",
+    "isin", "multi_hot", "nanargmax", "nanargmin", "one_hot", "scatter",
     "scatter_update", "searchsorted", "segment_max", "segment_min", "segment_prod", "segment_sum",
     "slice_update", "sort", "take", "take_along_axis", "top_k", "unique", "unravel_index",
 ]  # fmt: skip

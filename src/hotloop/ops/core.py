@@ -9,11 +9,11 @@ import numpy as np
 
 from ..graph import ops as graph_ops
 from ..graph.ops.users import own_gradient, without_gradient
-from ..graph.trace import Value, replay
+from ..graph.trace import Value, current_layer, in_layer, replay
 from ..variables import Variable
 from .dtypes import name_of, narrowed
-from .elements import clip, where
-from .shaping import concatenate, flip, stack
+from .elements import cast, clip, equal, logical_and, where
+from .shaping import concatenate, flip, stack, unstack
 from .shaping import cut as _cut
 from .tensors import (
     Tensor,
@@ -29,22 +29,6 @@ from .tensors import (
     together,
     value,
 )
-
-
-@recorded
-def cast(x: Tensor, dtype: Any) -> Any:
-    """The numbers in another dtype; whole ones are rounded towards 0.
-
-    Examples
-    --------
-    >>> cast([1.7, 2.0], "int32")
-    array([1, 2], dtype=int32)
-    """
-    kind = name_of(dtype)
-    if symbolic(x):
-        return cast_value(value(x), kind)
-    with np.errstate(all="ignore"):
-        return array(x).astype("int32" if kind == "int64" else kind)
 
 
 @recorded
@@ -75,6 +59,15 @@ def convert_to_tensor(
     if symbolic(x):
         return value(x) if kind is None else cast_value(value(x), kind)
     return array(x) if kind is None else cast(x, kind)
+
+
+@recorded
+def array_(x: Tensor, dtype: Any = None) -> Any:
+    """An array of these numbers; a symbolic value stays one."""
+    return convert_to_tensor(x, dtype)
+
+
+array_.__name__ = array_.__qualname__ = "array"
 
 
 def convert_to_numpy(x: Tensor) -> Any:
@@ -181,8 +174,6 @@ def switch(index: Tensor, branches: Sequence[Callable[..., Any]], *operands: Any
     at = clip(value(index, "int32"), 0, last)
     found = branches[0](*operands)
     for i, branch in enumerate(branches[1:], 1):
-        from .elements import equal
-
         here = equal(at, i)
         found = _mapped(
             lambda a, b, here=here: where(_beside(here, a, b), a, b), branch(*operands), found
@@ -229,8 +220,6 @@ def while_loop(
                     "while_loop: its condition is symbolic, so say at most how many rounds there "
                     "are: maximum_iterations=..."
                 )
-            from .elements import logical_and
-
             going = goes if going is None else logical_and(going, goes)
         elif not bool(np.asarray(array(goes))):
             break
@@ -290,8 +279,6 @@ def _is_rows(xs: Any) -> bool:
 
 
 def _rows_of(x: Tensor) -> Any:
-    from .shaping import unstack
-
     return _Rows(unstack(x, axis=0))
 
 
@@ -332,8 +319,6 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
         stand_in = Value(x.dims, x.dtype, batched=False)
         given[stand_in] = x
         return stand_in
-
-    from ..graph.trace import current_layer, in_layer
 
     with in_layer(current_layer()):
         made = function(_mapped(one, elements))

@@ -131,6 +131,22 @@ logical_not = _tests("logical_not", "Whether x is not true.", np.logical_not)
 
 
 @recorded
+def cast(x: Tensor, dtype: Any) -> Any:
+    """The numbers in another dtype; whole ones are rounded towards 0.
+
+    Examples
+    --------
+    >>> cast([1.7, 2.0], "int32")
+    array([1, 2], dtype=int32)
+    """
+    kind = name_of(dtype)
+    if symbolic(x):
+        return cast_value(value(x), kind)
+    with np.errstate(all="ignore"):
+        return array(x).astype("int32" if kind == "int64" else kind)
+
+
+@recorded
 def deg2rad(x: Tensor) -> Any:
     """Degrees as radians."""
     return multiply(_as_float(x), math.pi / 180)
@@ -143,8 +159,6 @@ def rad2deg(x: Tensor) -> Any:
 
 
 def _as_float(x: Tensor) -> Any:
-    from .core import cast
-
     return cast(x, float_dtype(x))
 
 
@@ -369,6 +383,13 @@ def clip(x: Tensor, x_min: Tensor, x_max: Tensor) -> Any:
 
 
 @recorded
+def nonzero(x: Tensor) -> Any:
+    """The indices of the numbers that are not 0, an array for each axis; of arrays."""
+    only_arrays("nonzero", x)
+    return tuple(found.astype("int32") for found in np.nonzero(array(x)))
+
+
+@recorded
 def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Any:
     """x1 where the condition holds, else x2; without these, where it holds, as `nonzero`.
 
@@ -378,8 +399,6 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Any:
     array([1., 0.], dtype=float32)
     """
     if x1 is None and x2 is None:
-        from .choosing import nonzero
-
         return nonzero(condition)
     dtype = common_dtype(x1, x2)
     if symbolic(condition, x1, x2):

@@ -11,11 +11,12 @@ from ..graph import ops as graph_ops
 from ..graph.op import OPS
 from ..graph.ops import matrices as _matrices_records  # noqa: F401 - makes the records
 from ..graph.trace import Value, apply, emit
-from .elements import absolute, greater, power, sign, sqrt, square, where
+from .elements import absolute, cast, greater, not_equal, power, sign, sqrt, square, where
+from .products import matmul
 from .reductions import max as _max
 from .reductions import min as _min
 from .reductions import sum as _sum
-from .shaping import expand_dims, swapaxes
+from .shaping import expand_dims, moveaxis, squeeze, swapaxes, tril, triu
 from .tensors import (
     Tensor,
     array,
@@ -74,11 +75,7 @@ def cholesky(x: Tensor, upper: bool = False) -> Any:
 @recorded
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Any:
     """The inverse of L L', of triangles L; of L' L, if they are upper ones."""
-    from .products import matmul
-
     a = _matrices(x, "cholesky_inverse", square_=True)
-    from .shaping import tril, triu
-
     a = triu(a) if upper else tril(a)
     other = swapaxes(a, -1, -2)
     return inv(matmul(other, a) if upper else matmul(a, other))
@@ -174,8 +171,6 @@ def _solved(left: Value, right: Value) -> Value:
 @recorded
 def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Any:
     """As `solve`, of the upper triangles of a, or of the lower ones."""
-    from .shaping import tril, triu
-
     dtype = float_dtype(a, b)
     left = value(a, dtype) if symbolic(a, b) else array(a, dtype)
     return solve(tril(left) if lower else triu(left), b)
@@ -254,9 +249,6 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
         if ord in (float("inf"), float("-inf")):
             return (_max if ord > 0 else _min)(absolute(x), axis=axes, keepdims=keepdims)
         if ord == 0:
-            from .core import cast
-            from .elements import not_equal
-
             return _sum(cast(not_equal(x, 0.0), dtype), axis=axes, keepdims=keepdims)
         if ord == 1:
             return _sum(absolute(x), axis=axes, keepdims=keepdims)
@@ -267,16 +259,12 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
         sums = _sum(absolute(x), axis=summed, keepdims=True)
         found = (_max if ord > 0 else _min)(sums, axis=rest, keepdims=True)
     elif len(axes) == 2 and ord in (2, -2, "nuc"):
-        from .shaping import moveaxis
-
         values = svd(moveaxis(x, axes, (-2, -1)), False, False)
         many = {2: _max, -2: _min, "nuc": _sum}[ord]
         found = expand_dims(expand_dims(many(values, axis=-1), -1), -1)
         found = moveaxis(found, (-2, -1), axes)
     else:
         raise ValueError(f"norm: there is no norm ord={ord!r} of {len(axes)} axes")
-    from .shaping import squeeze
-
     return found if keepdims else squeeze(found, axes)
 
 

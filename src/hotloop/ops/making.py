@@ -9,7 +9,8 @@ import numpy as np
 from .. import config
 from ..graph.ops.movements import each_example, move
 from .dtypes import name_of, narrowed, result_type
-from .elements import add
+from .elements import add, power
+from .shaping import broadcast_to, expand_dims
 from .tensors import (
     Tensor,
     array,
@@ -43,8 +44,6 @@ def full(shape: Any, fill_value: Tensor, dtype: Any = None) -> Any:
     kind = _kind(dtype) if dtype is not None else result_type(dtype_of(fill_value), float)
     if not symbolic(shape, fill_value):
         return np.full(tuple(shape) if isinstance(shape, list) else shape, array(fill_value), kind)
-    from .shaping import broadcast_to
-
     return broadcast_to(value(fill_value, kind), shape)
 
 
@@ -199,17 +198,6 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     return np.tri(N, M, k, dtype=_kind(dtype))
 
 
-@recorded
-def array_(x: Tensor, dtype: Any = None) -> Any:
-    """An array of these numbers; a symbolic value stays one."""
-    from .core import convert_to_tensor
-
-    return convert_to_tensor(x, dtype)
-
-
-array_.__name__ = array_.__qualname__ = "array"
-
-
 def _window(name: str, function: Any, doc: str) -> Any:
     def call(x: Tensor) -> Any:
         only_arrays(name, x)
@@ -239,9 +227,6 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     if not symbolic(x):
         numbers = array(x)
         return np.vander(numbers, N, increasing).astype(numbers.dtype)
-    from .elements import power
-    from .shaping import expand_dims
-
     x = value(x)
     n = x.dims[0] if N is None else N
     powers = np.arange(n, dtype="float32")

@@ -10,6 +10,7 @@ import numpy as np
 from ..backends.formulas import erf as _erf
 from ..backends.functions import erfc as _erfc
 from ..backends.functions import erfinv as _erfinv
+from .core import stop_gradient
 from .elements import add, exp, floats, isfinite, log, subtract, where
 from .linalg import logdet
 from .reductions import max as _max
@@ -32,8 +33,6 @@ def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     >>> logsumexp([0.0, 0.0])
     array(0.6931472, dtype=float32)
     """
-    from .core import stop_gradient
-
     dtype = float_dtype(x)
     x = value(x, dtype) if symbolic(x) else array(x, dtype)
     largest = stop_gradient(_max(x, axis, True))

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from .. import activations, config
+from ..backends.movements import Numbers
+from ..graph.ops.movements import MOVE_BACK
 from ..graph.trace import Value, apply
-from .core import cast
+from .choosing import one_hot, take
 from .elements import (
     absolute,
     add,
+    cast,
     clip,
     divide,
     greater,
     log,
+    log10,
     logical_and,
     maximum,
     multiply,
@@ -29,10 +33,11 @@ from .elements import (
     where,
 )
 from .elements import tanh as _tanh
+from .indexing import get_item
 from .products import matmul
 from .reductions import mean, var
 from .reductions import sum as _sum
-from .shaping import moveaxis, reshape, squeeze, swapaxes
+from .shaping import moveaxis, pad, repeat, reshape, split, squeeze, swapaxes, transpose
 from .tensors import (
     Tensor,
     array,
@@ -40,6 +45,7 @@ from .tensors import (
     float_dtype,
     inner_axis,
     named,
+    only_arrays,
     rank,
     recorded,
     shape_of,
@@ -135,8 +141,6 @@ def threshold(x: Tensor, threshold: float, default_value: float) -> Any:
 @recorded
 def glu(x: Tensor, axis: int = -1) -> Any:
     """The first half of an axis times the sigmoid of the second."""
-    from .shaping import split
-
     first, second = split(_floats(x), 2, axis)
     return multiply(first, sigmoid(second))
 
@@ -159,8 +163,6 @@ def _over_several(call: Callable[..., Any], x: Any, axis: Any, axes: int) -> Any
     which = [*range(axes)] if axis is None else [i % axes for i in axis]
     rest = [i for i in range(axes) if i not in which]
     order = [*rest, *which]
-    from .shaping import transpose
-
     turned = transpose(x, order)
     dims = shape_of(turned)
     flat = reshape(turned, (*dims[: len(rest)], size_of(dims[len(rest) :])))
@@ -230,8 +232,6 @@ def sparse_categorical_crossentropy(
     target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
 ) -> Any:
     """-log(p) of the class that the target numbers; see `categorical_crossentropy`."""
-    from .choosing import one_hot
-
     p = _floats(output) if not symbolic(target, output) else value(output, float_dtype(output))
     t = value(target, "int32") if symbolic(target, output) else array(target).astype("int32")
     axes = rank(p) if isinstance(p, Value) else p.ndim
@@ -382,8 +382,6 @@ def dot_product_attention(
     size = shape_of(q)[-1]
     heads, groups = shape_of(q)[1], shape_of(k)[1]
     if heads != groups:
-        from .shaping import repeat
-
         k, v = (repeat(x, heads // groups, axis=1) for x in (k, v))
     logits = multiply(matmul(q, swapaxes(k, 2, 3)), 1 / math.sqrt(size) if scale is None else scale)
     if attn_logits_soft_cap is not None:
@@ -403,8 +401,6 @@ def dot_product_attention(
 @recorded
 def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Any:
     """The peak signal-to-noise ratio of two images, in decibels."""
-    from .elements import log10
-
     if shown(x1) != shown(x2):
         raise ValueError(f"psnr: images must have one shape, not {shown(x1)} and {shown(x2)}")
     error = mean(square(subtract(_floats(x1), _floats(x2))))
@@ -414,8 +410,6 @@ def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Any:
 @recorded
 def polar(abs_: Tensor, angle: Tensor) -> Any:
     """Complex numbers of these sizes and angles; of arrays."""
-    from .tensors import only_arrays
-
     only_arrays("polar", abs_, angle)
     r, turn = array(abs_, float_dtype(abs_)), array(angle, float_dtype(angle))
     return (r * np.cos(turn) + 1j * r * np.sin(turn)).astype(
@@ -476,9 +470,6 @@ def unfold(
     -------
     array of shape (batch, channels * window, windows)
     """
-    from .choosing import take
-    from .shaping import pad
-
     batch, c, h, w = shape_of(x)
     places, (high, wide) = _windows(h, w, kernel_size, dilation, padding, stride)
     ph, pw = _pair(padding)
@@ -504,15 +495,10 @@ def fold(
     parts = reshape(_floats(x), (batch, c, places.size))
     flat: Any
     if isinstance(parts, Value):
-        from ..backends.movements import Numbers
-        from ..graph.ops.movements import MOVE_BACK
-
         options = {"numbers": Numbers(places.ravel()), "axis": 1}
         flat = apply(MOVE_BACK, parts, how="at", options=options, dims=(c, high * wide))
     else:
         flat = np.zeros((batch, c, high * wide), parts.dtype)
         np.add.at(flat, (slice(None), slice(None), places.ravel()), parts)  # type: ignore[arg-type]
     image = reshape(flat, (batch, c, high, wide))
-    from .shaping import get_item
-
     return get_item(image, (slice(None), slice(None), slice(ph, high - ph), slice(pw, wide - pw)))

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..graph import ops as graph_ops
+from ..graph.op import OPS
 from ..graph.ops.matrices import product
 from ..graph.ops.movements import as_matrix_kept, each_example, move, sum_of_examples
-from ..graph.trace import Value
-from ..lengths import common
+from ..graph.trace import Value, apply
+from ..lengths import broadcast, common
 from ..variables import Variable
 from .elements import add, divide, multiply, sqrt, square, subtract
 from .reductions import mean
@@ -80,9 +81,6 @@ def matmul(x1: Tensor, x2: Tensor) -> Any:
 
 def _by_matrix(a: Value, w: Value) -> Value:
     """Rows with the weight of a product, kept as a matrix."""
-    from ..graph.op import OPS
-    from ..graph.trace import apply
-
     if common(a.dims[-1:], w.dims[:1]) is None:
         raise _unfit(a, w)
     return apply(OPS["matmul"], a, w)
@@ -137,8 +135,6 @@ def _with_batch(x: Value, like: Value, *ranks: int) -> Value:
 
 
 def _common_lead(a: Value, b: Value) -> tuple[Any, ...]:
-    from ..lengths import broadcast
-
     lead = broadcast(a.dims[:-2], b.dims[:-2])
     if lead is None or common(a.dims[-1:], b.dims[-2:-1]) is None:
         raise _unfit(a, b)

@@ -34,7 +34,7 @@ from .elements import (
     where,
 )
 from .making import ones_like
-from .shaping import back, cut, joined_along, last, permuted, stack
+from .shaping import back, cut, diagonal, last, permuted, stack
 from .tensors import (
     Array,
     Tensor,
@@ -47,6 +47,7 @@ from .tensors import (
     float_dtype,
     inner_axes,
     inner_axis,
+    joined_along,
     named,
     rank,
     recorded,
@@ -137,6 +138,12 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
         return done(np.sum(array(x), axis=_axis(axis), keepdims=keepdims, dtype=dtype))
     whole = value(x, dtype if dtype != "uint32" else "int32")
     return _by_floats(whole, lambda v: _sum_values(v, axis, keepdims, "sum"))
+
+
+@recorded
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sums of the diagonals of the matrices in two axes."""
+    return sum(diagonal(x, offset, axis1, axis2), axis=-1)
 
 
 def _axis(axis: Any) -> Any:

@@ -14,24 +14,28 @@ from ..graph.ops.matrices import triangle
 from ..graph.ops.movements import each_example, move
 from ..graph.trace import Value
 from ..lengths import Length, is_open
+from .elements import not_equal, subtract
 from .tensors import (
     Tensor,
+    alike,
     array,
     axis_of,
+    batch_of,
     common_dtype,
     done,
     inner_axes,
     inner_axis,
     inner_shape,
     is_batch,
+    joined_along,
     only_arrays,
     rank,
     recorded,
     shape_of,
     shown,
     size_of,
+    stacked,
     symbolic,
-    together,
     value,
 )
 
@@ -207,8 +211,6 @@ def broadcast_to(x: Tensor, shape: Any) -> Any:
     """x, repeated along axes of length 1 and along new ones in front."""
     if not symbolic(x, shape):
         return np.broadcast_to(array(x), _whole_shape(shape)).copy()
-    from .tensors import batch_of
-
     like = batch_of(shape)
     x = value(x)
     dims, batched = inner_shape(shape, x, "broadcast_to")
@@ -230,141 +232,6 @@ def broadcast_to(x: Tensor, shape: Any) -> Any:
 def _broadcast(x: Value, dims: tuple[Any, ...]) -> Value:
     return x if x.dims == dims else move(x, "broadcast", dims=dims)
 
-
-# ------------------------------------------------------------------------------- indexing
-
-
-@recorded
-def get_item(x: Tensor, key: Any) -> Any:
-    """``x[key]``: whole numbers, slices, ``...``, None and arrays of whole numbers."""
-    if not symbolic(x, key):
-        taken = _numbers_in(key)
-        return done(array(x)[taken])
-    x = value(x)
-    return _item(x, key if isinstance(key, tuple) else (key,))
-
-
-def _numbers_in(key: Any) -> Any:
-    if isinstance(key, tuple):
-        return tuple(map(_numbers_in, key))
-    if isinstance(key, list):
-        return np.asarray(key)
-    return key
-
-
-def _item(x: Value, keys: tuple[Any, ...]) -> Value:
-    """Basic indexing, and one array or value of indices."""
-    axes = rank(x)
-    used = [k for k in keys if k is not None and k is not Ellipsis]
-    if len(used) > axes:
-        raise IndexError(f"x[...]: {len(used)} indices are too many for the shape {shown(x)}")
-    wide = axes - len(used)
-    filled: list[Any] = []
-    for k in keys:
-        if k is Ellipsis:
-            filled += [slice(None)] * wide
-            wide = 0
-        else:
-            filled.append(k)
-    filled += [slice(None)] * wide
-    if x.batched:
-        filled = _without_batch(x, filled)
-    cuts: list[tuple[Any, Any, int]] = []
-    dims: list[Any] = []  # what becomes of each axis: "keep", "drop" or "new"
-    arrays: list[tuple[int, Any]] = []
-    axis = 0
-    for k in filled:
-        if k is None:
-            dims.append("new")
-            continue
-        n = x.dims[axis]
-        if isinstance(k, slice):
-            cuts.append((_index(k.start), _index(k.stop), 1 if k.step is None else int(k.step)))
-            dims.append("keep")
-        elif isinstance(k, int | np.integer) and not isinstance(k, bool):
-            at = int(k)
-            if not isinstance(n, Length) and not -n <= at < n:
-                raise IndexError(
-                    f"x[...]: there is no index {at} along an axis of {n} of {shown(x)}"
-                )
-            cuts.append((at, at + 1 if at != -1 else None, 1))
-            dims.append("drop")
-        else:
-            cuts.append((None, None, 1))
-            arrays.append((len(dims), k))
-            dims.append("keep")
-        axis += 1
-    if any(cut != (None, None, 1) for cut in cuts):
-        x = move(x, "cut", cuts=tuple(cuts))
-    lengths = iter(x.dims)
-    made = []
-    for kind in dims:
-        if kind == "new":
-            made.append(1)
-            continue
-        n = next(lengths)
-        if kind == "keep":
-            made.append(n)
-    x = graph_ops.reshape(x, tuple(made))
-    if len(arrays) > 1:
-        raise ValueError("x[...]: a symbolic value takes one array of indices at most")
-    for at, k in arrays:
-        from .choosing import take
-
-        kept = sum(1 for kind in dims[:at] if kind != "drop")
-        x = take(x, k, axis=kept + x.batched)
-    return x
-
-
-def _index(k: Any) -> Any:
-    if k is None or isinstance(k, Length):
-        return k
-    if isinstance(k, Value):
-        raise ValueError("a slice needs bounds that are known when a model is recorded")
-    return int(k)
-
-
-def _without_batch(x: Value, keys: list[Any]) -> list[Any]:
-    """The keys of an example, the first of which must take all examples."""
-    first, *rest = keys
-    whole = isinstance(first, slice) and first == slice(None)
-    if first is None or not whole:
-        raise ValueError(
-            f"x[{first!r}, ...] of shape {shown(x)} is about the batch, whose examples are done "
-            "each by itself; write x[:, ...], and put new axes behind the first"
-        )
-    return rest
-
-
-@recorded
-def slice_(inputs: Tensor, start_indices: Any, shape: Any) -> Any:
-    """The part of an array that begins at these indices and has this shape."""
-    if not symbolic(inputs, start_indices):
-        x = array(inputs)
-        starts = [int(np.asarray(i)) for i in start_indices]
-        return x[
-            tuple(
-                slice(_clamped(i, n, m), _clamped(i, n, m) + n)
-                for i, n, m in zip(starts, shape, x.shape, strict=True)
-            )
-        ].copy()
-    x = value(inputs)
-    keys: list[Any] = []
-    for i, (start, n) in enumerate(zip(start_indices, shape, strict=True)):
-        if x.batched and i == 0:
-            if start != 0:
-                raise ValueError("slice: a part of the batch is not taken; start at 0")
-            keys.append(slice(None))
-        else:
-            keys.append(slice(int(start), int(start) + n))
-    return _item(x, tuple(keys))
-
-
-def _clamped(start: int, n: int, whole: int) -> int:
-    return max(0, min(start, whole - n))
-
-
-slice_.__name__ = slice_.__qualname__ = "slice"
 
 # ------------------------------------------------------------------------------- movements
 
@@ -423,8 +290,6 @@ def tile(x: Tensor, repeats: Any) -> Any:
     times = tuple(repeats) if isinstance(repeats, list | tuple | np.ndarray) else (repeats,)
     if not symbolic(x, times):
         return np.tile(array(x), times)
-    from .tensors import batch_of
-
     x, like = value(x), batch_of(times)
     if like is not None and not x.batched:
         if len(times) != rank(x) or x.dims[0] != 1 or not is_batch(times[0]):
@@ -485,16 +350,6 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
     return move(x, "pad", float(constant_values or 0), widths=pairs, mode=mode)
 
 
-def joined_along(values: Sequence[Value], axis: int) -> Value:
-    """Values one after the other along an axis of an example, as a tree of pairs."""
-    values = [*values]
-    while len(values) > 1:
-        pairs = zip(values[::2], values[1::2], strict=False)
-        odd = values[-1:] if len(values) % 2 else []
-        values = [graph_ops.concatenate(a, b, axis) for a, b in pairs] + odd
-    return values[0]
-
-
 @recorded
 def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
     """Arrays one after the other along an axis.
@@ -507,7 +362,7 @@ def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
     dtype = common_dtype(*xs)
     if not symbolic(xs):
         return np.concatenate([array(x, dtype) for x in xs], axis)
-    values = _alike([value(x, dtype) for x in xs])
+    values = alike([value(x, dtype) for x in xs])
     if axis is None:
         axis, values = 0, [graph_ops.reshape(x, (x.size,)) for x in values]
     at = inner_axis(values[0], axis, "concatenate")
@@ -516,20 +371,6 @@ def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
         shapes = " and ".join(map(shown, values))
         raise ValueError(f"concatenate: the shapes {shapes} have not the same number of axes")
     return joined_along(values, at)
-
-
-def _alike(values: Sequence[Value]) -> list[Value]:
-    """All of them with a batch, or none; what has none and an axis of 1 in its place loses that."""
-    batched = next((x for x in values if x.batched), None)
-    if batched is None:
-        return [*values]
-    ready = [
-        graph_ops.reshape(x, x.dims[1:])
-        if not x.batched and rank(x) == rank(batched) and x.dims[0] == 1
-        else x
-        for x in values
-    ]
-    return [*together(*ready)]
 
 
 @recorded
@@ -551,13 +392,10 @@ def stack(x: Sequence[Tensor], axis: int = 0) -> Any:
     array([[1., 3.],
            [2., 4.]], dtype=float32)
     """
-    dtype = common_dtype(*x)
     if not symbolic(x):
+        dtype = common_dtype(*x)
         return np.stack([array(one, dtype) for one in x], axis)
-    values = _alike([value(one, dtype) for one in x])
-    at = inner_axis(values[0], axis, "stack", more=1)
-    rows = [graph_ops.reshape(v, (*v.dims[:at], 1, *v.dims[at:])) for v in values]
-    return joined_along(rows, at)
+    return stacked(x, axis)
 
 
 def _stacked(name: str, function: Callable[..., Any], axes: int, axis: int, doc: str) -> Any:
@@ -710,20 +548,10 @@ def diagflat(x: Tensor, k: int = 0) -> Any:
 
 
 @recorded
-def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The sums of the diagonals of the matrices in two axes."""
-    from .reductions import sum
-
-    return sum(diagonal(x, offset, axis1, axis2), axis=-1)
-
-
-@recorded
 def diff(a: Tensor, n: int = 1, axis: int = -1) -> Any:
     """What neighbours along an axis differ by, n times."""
     if not symbolic(a):
         return np.diff(array(a), n, axis)
-    from .elements import not_equal, subtract
-
     x = value(a)
     at = inner_axis(x, axis, "diff")
     for _ in range(n):

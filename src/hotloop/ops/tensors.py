@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from .. import config
 from ..graph import ops as graph_ops
+from ..graph.op import OPS
 from ..graph.ops.movements import each_example, plainly_kept
-from ..graph.trace import Value, current_layer, is_recording, parameter, recorder_of_function
+from ..graph.trace import Value, apply, current_layer, is_recording, parameter, recorder_of_function
 from ..lengths import Length
 from ..variables import Variable
 from .dtypes import name_of, narrowed, result_type
@@ -87,9 +88,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
         if (recorder := recorder_of_function(args, kwargs)) is not None:
             return cast(R, recorder.call_function(call, args, kwargs))
         if any(isinstance(leaf, Value) for leaf in leaves((args, kwargs))):
-            from ..layers.operation import as_layer
-
-            return cast(R, as_layer(call, args, kwargs))
+            return cast(R, Value.operators.as_layer(call, args, kwargs))
         return function(*args, **kwargs)
 
     return call
@@ -173,9 +172,7 @@ def value(x: Tensor, dtype: str | None = None) -> Value:
     elif isinstance(x, Length):
         raise ValueError("a length that data decide is no number to compute with")
     elif isinstance(x, list | tuple) and any(isinstance(leaf, Value) for leaf in leaves(x)):
-        from .shaping import stack
-
-        found = stack([value(part) for part in x])
+        found = stacked(x)
     else:
         found = constant(x, dtype)
     return found if dtype is None else cast_value(found, dtype)
@@ -214,9 +211,6 @@ def cast_value(x: Value, dtype: str) -> Value:
 
 def number_of_examples(x: Value) -> Value:
     """How many examples the batch of x has, as a float of no example."""
-    from ..graph.op import OPS
-    from ..graph.trace import apply
-
     share = graph_ops.over_examples(constant(1.0, config.floatx()))
     # x is read, so that the plan knows whose batch it is.
     del x
@@ -322,6 +316,39 @@ def together(*tensors: Value) -> tuple[Value, ...]:
     """Values that all have a batch, or none."""
     like = next((x for x in tensors if x.batched), None)
     return tensors if like is None else tuple(each_example(x, like) for x in tensors)
+
+
+def alike(values: Sequence[Value]) -> list[Value]:
+    """All of them with a batch, or none; what has none and an axis of 1 in its place loses that."""
+    batched = next((x for x in values if x.batched), None)
+    if batched is None:
+        return [*values]
+    ready = [
+        graph_ops.reshape(x, x.dims[1:])
+        if not x.batched and rank(x) == rank(batched) and x.dims[0] == 1
+        else x
+        for x in values
+    ]
+    return [*together(*ready)]
+
+
+def joined_along(values: Sequence[Value], axis: int) -> Value:
+    """Values one after the other along an axis of an example, as a tree of pairs."""
+    values = [*values]
+    while len(values) > 1:
+        pairs = zip(values[::2], values[1::2], strict=False)
+        odd = values[-1:] if len(values) % 2 else []
+        values = [graph_ops.concatenate(a, b, axis) for a, b in pairs] + odd
+    return values[0]
+
+
+def stacked(things: Sequence[Tensor], axis: int = 0) -> Value:
+    """Values, variables and numbers of one shape along a new axis, as one value."""
+    dtype = common_dtype(*things)
+    values = alike([value(x, dtype) for x in things])
+    at = inner_axis(values[0], axis, "stack", more=1)
+    rows = [graph_ops.reshape(x, (*x.dims[:at], 1, *x.dims[at:])) for x in values]
+    return joined_along(rows, at)
 
 
 def size_of(dims: Sequence[Any]) -> Any:

@@ -365,9 +365,9 @@ def _take_shape(given: Config) -> None:
 
 def _node(name: str, call: Any) -> tuple[list[tuple[str, int, int]], Config]:
     if isinstance(call, list):  # [[name, node, output, options], ...], as Keras 2 wrote it
-        options = [option for one in call for option in (*one[3:4], {})[0].values()]
-        if any(_is_set(option) for option in options):
-            raise ValueError(f"the layer '{name}' is called with options: {options}")
+        given = [option for one in call for option in (*one[3:4], {})[0].values()]
+        if any(_is_set(option) for option in given):
+            raise ValueError(f"the layer '{name}' is called with options: {given}")
         read = [(str(maker), int(node), int(output)) for maker, node, output, *_ in call]
         return read, {"list": len(read) > 1}
     from ..models.structure import INPUT

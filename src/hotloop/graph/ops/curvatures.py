@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from .functions import exponential, sigmoid
-from .terms import Term, function
+from .terms import Term, exponential, function, sigmoid
 
 _ROOT = math.sqrt(2 / math.pi)
 

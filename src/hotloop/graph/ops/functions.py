@@ -15,7 +15,7 @@ from ...backends.functions import BOOL, FUNCTIONS, Function
 from ..op import OPS, Gradients, Op, Run, broadcast, like_inputs, of_first
 from ..trace import Node, Value, apply
 from .merges import broadcast_arrays, sum_to
-from .terms import Term, function
+from .terms import Term, exponential, function, sigmoid
 
 __all__ = ["CONSTANT", "constant", "elementwise", "where"]
 
@@ -108,16 +108,6 @@ _OF_ONE: Mapping[str, Callable[[Term, Term, Term], Term]] = {
         dy * (function("cos", x * math.pi) - y) / x,
     ),
 }
-
-
-def exponential(x: Term) -> Term:
-    """exp(x)"""
-    return function("exponential", x, alpha=0.0)
-
-
-def sigmoid(x: Term) -> Term:
-    """1 / (1 + exp(-x))"""
-    return function("sigmoid", x, alpha=0.0)
 
 
 def _of_power(a: Term, b: Term, y: Term, dy: Term) -> tuple[Term, Term]:

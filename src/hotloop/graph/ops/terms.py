@@ -71,3 +71,13 @@ def function(name: str, *operands: Term | float, **attributes: Any) -> Term:
         for x in operands
     ]
     return Term(apply(OPS[name], *values, **attributes))
+
+
+def exponential(x: Term) -> Term:
+    """exp(x)"""
+    return function("exponential", x, alpha=0.0)
+
+
+def sigmoid(x: Term) -> Term:
+    """1 / (1 + exp(-x))"""
+    return function("sigmoid", x, alpha=0.0)
