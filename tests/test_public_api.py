@@ -437,6 +437,7 @@ OWN = {
     "losses.ArrayLoss",
     "losses.ScalarLoss",
     "losses.register",
+    "losses.LossFunctionWrapper",
     "losses.registered",
     "metrics.MeanRowMetric",
     "metrics.resolve",

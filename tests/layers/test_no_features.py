@@ -12,7 +12,7 @@ ARGUMENTS = {
     "Dense": (4,), "Activation": ("relu",), "Reshape": ((-1,),), "RepeatVector": (2,),
     "Permute": ((2, 1),), "Embedding": (5, 3), "Lambda": (lambda x: x,), "CategoryEncoding": (3,),
     "Rescaling": (2.0,), "Dropout": (0.5,), "AlphaDropout": (0.5,), "GaussianNoise": (0.5,),
-    "GaussianDropout": (0.5,), "Dot": (1,),
+    "GaussianDropout": (0.5,), "Dot": (1,), "EinsumDense": ("...x,xy->...y", 4),
 }  # fmt: skip
 OPTIONS = {
     "Discretization": {"bin_boundaries": [0.0, 1.0]},
@@ -21,9 +21,11 @@ OPTIONS = {
     "Normalization": {"mean": 0.0, "variance": 1.0},
 }
 NAMES = [
-    name for name in layers.__all__
-    if isinstance(getattr(layers, name), type) and name not in ("Layer", "InputLayer")
-]  # fmt: skip
+    name
+    for name, kind in ((name, getattr(layers, name)) for name in layers.__all__)
+    if isinstance(kind, type) and issubclass(kind, layers.Layer)
+    if name not in ("Layer", "InputLayer", "Wrapper")
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -70,7 +70,7 @@ def erfinv(x: Array) -> Array:
     whose error is below 0.005.
 
     >>> erfinv(np.array([0.0, 0.5, -1.0]))
-    array([ 0.        ,  0.47693628,        -inf])
+    array([0.        , 0.47693628,       -inf])
     """
     inside = np.abs(x) < 1
     size = np.where(inside, np.abs(x), 0).astype(np.float64)

@@ -13,7 +13,7 @@ from ..graph.trace import is_recording
 from ..random import as_seed, next_key
 from .choosing import argsort, take_along_axis
 from .dtypes import name_of, narrowed
-from .elements import add, divide, greater_equal, log, multiply, negative, where
+from .elements import add, cast, divide, greater_equal, log, multiply, negative, where
 from .reductions import argmax
 from .shaping import broadcast_to, expand_dims
 from .tensors import (
@@ -210,8 +210,6 @@ def categorical(logits: Tensor, num_samples: int, dtype: Any = "int32", seed: An
     noise = uniform((batch, num_samples, classes), 1e-20, 1.0, kind, seed)
     gumbel = negative(log(negative(log(noise))))
     found = argmax(add(expand_dims(scores, 1), gumbel), axis=-1)
-    from .core import cast
-
     return cast(found, dtype)
 
 
