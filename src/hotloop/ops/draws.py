@@ -13,7 +13,7 @@ from ..graph.trace import is_recording
 from ..random import as_seed, next_key
 from .choosing import argsort, take_along_axis
 from .dtypes import name_of, narrowed
-from .elements import add, divide, greater_equal, log, multiply, negative, where
+from .elements import add, cast, divide, greater_equal, log, multiply, negative, where
 from .reductions import argmax
 from .shaping import broadcast_to, expand_dims
 from .tensors import (
@@ -21,6 +21,7 @@ from .tensors import (
     array,
     batch_of,
     float_dtype,
+    inner_axis,
     inner_shape,
     recorded,
     shape_of,
@@ -210,8 +211,6 @@ def categorical(logits: Tensor, num_samples: int, dtype: Any = "int32", seed: An
     noise = uniform((batch, num_samples, classes), 1e-20, 1.0, kind, seed)
     gumbel = negative(log(negative(log(noise))))
     found = argmax(add(expand_dims(scores, 1), gumbel), axis=-1)
-    from .core import cast
-
     return cast(found, dtype)
 
 
@@ -240,8 +239,6 @@ def shuffle(x: Tensor, axis: int = 0, seed: Any = None) -> Any:
         source = np.random.Generator(np.random.Philox(key=_key_of(seed, "shuffle")))
         return source.permutation(array(x), axis=axis)
     x = value(x)
-    from .tensors import inner_axis
-
     at = inner_axis(x, axis, "shuffle")
     length = tuple(n if i == at else 1 for i, n in enumerate(x.dims))
     order = argsort(uniform((shape_of(x)[0], *length) if x.batched else length, seed=seed), axis)
