@@ -27,7 +27,7 @@ MODULES = (
 ELSEWHERE = {"ops", "random"}  # modules that have tests of their own
 ARGUMENTS = {name for names, _ in absent.ARGUMENTS for name in names.split()}
 # Arguments that come next.
-ARGUMENTS |= {"batch_shape", "call_function", "dtype", "recursive"}
+ARGUMENTS |= {"batch_shape", "call_function", "recursive"}
 # What has other arguments, and says so in its documentation.
 OTHERS = {"callbacks.CallbackList", "config.set_backend", "version"}
 

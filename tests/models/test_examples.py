@@ -9,6 +9,7 @@ import hotloop
 from hotloop.layers import Dense
 from hotloop.models import examples
 from hotloop.models.examples import Examples
+from hotloop.models.task import Task
 
 x = np.arange(20.0).reshape(10, 2)
 y = np.arange(10.0)
@@ -110,7 +111,8 @@ def test_counts(value):
 
 def test_validation_data_is_named():
     model = new_model()
+    task = Task(model, model._plans, "evaluate", model._compilation)
     with pytest.raises(ValueError, match=r"^validation_data: x, y and sample_weight must have"):
-        examples.read_validation(model, model._compilation, (x, y[:3]))
+        examples.read_validation(task, (x, y[:3]))
     with pytest.raises(ValueError, match="must be a tuple"):
-        examples.read_validation(model, model._compilation, x)
+        examples.read_validation(task, x)

@@ -12,7 +12,13 @@ keras = pytest.importorskip("keras")
 # For each layer: its arguments, and the shapes of what it is called on.
 LAYERS = {
     "Activation": [({"activation": a}, [(5,)]) for a in ("relu", "gelu", "softmax", "log_softmax")],
+    "ActivityRegularization": [({"l1": 0.1, "l2": 0.2}, [(5,)])],
     "Add": [({}, [(5,), (5,), (5,)])],
+    "EinsumDense": [
+        ({"equation": "abc,cd->abd", "output_shape": [3, 4], "bias_axes": "d"}, [(3, 5)])
+    ],
+    "GlobalAvgPool1D": [({}, [(3, 5)])],
+    "GlobalMaxPool1D": [({}, [(3, 5)])],
     "AlphaDropout": [({"rate": 0.3}, [(5,)])],
     "Average": [({}, [(3, 5), (3, 5)])],
     "BatchNormalization": [

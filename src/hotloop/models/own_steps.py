@@ -205,7 +205,9 @@ class OwnReady:
     """In the place of a plan with its executors."""
 
     def __init__(self, step: OwnStep, nest: Any, batch_size: int) -> None:
-        self.plan: Any = SimpleNamespace(batch_size=batch_size, slots=[], outputs=[])
+        self.plan: Any = SimpleNamespace(
+            batch_size=batch_size, slots=[], outputs=[], optimizer=None
+        )
         self.step, self._executor = step, OwnExecutor(step, nest, batch_size)
 
     def taken(self) -> list[Any]:

@@ -282,6 +282,9 @@ class _Stage:
         """The numbers of `outputs`."""
         for value, room in self._sources:
             room.assign(given[value])
+        optimizer = self.plan.optimizer
+        if optimizer is not None and optimizer.is_own:
+            optimizer.prepare()
         outs = [np.empty((self._rows, *v.dims), v.dtype) for v in self.plan.outputs]
         feed = Feed([given[value] for value in self._feeds], self._rows)
         if ran is None:
