@@ -21,6 +21,7 @@ from .tensors import (
     array,
     batch_of,
     float_dtype,
+    inner_axis,
     inner_shape,
     recorded,
     shape_of,
@@ -238,8 +239,6 @@ def shuffle(x: Tensor, axis: int = 0, seed: Any = None) -> Any:
         source = np.random.Generator(np.random.Philox(key=_key_of(seed, "shuffle")))
         return source.permutation(array(x), axis=axis)
     x = value(x)
-    from .tensors import inner_axis
-
     at = inner_axis(x, axis, "shuffle")
     length = tuple(n if i == at else 1 for i, n in enumerate(x.dims))
     order = argsort(uniform((shape_of(x)[0], *length) if x.batched else length, seed=seed), axis)
