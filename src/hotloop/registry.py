@@ -212,14 +212,15 @@ def _automatic(self: Any) -> dict[str, Any]:
     given = vars(self).get("_given")
     if given is None or not is_automatic(cls) or getattr(self, "is_told_by_structure", False):
         return config
-    parameters = inspect.signature(cls).parameters
+    signature = _signature(cls)
+    parameters = signature.parameters
     kinds = {one.kind for one in parameters.values()}
     if inspect.Parameter.POSITIONAL_ONLY in kinds or inspect.Parameter.VAR_POSITIONAL in kinds:
         raise NotImplementedError(
             f"{cls.__name__} takes arguments that have no names, so its configuration cannot be "
             "told by them: define get_config(), which returns a dict of arguments of __init__"
         )
-    bound = inspect.signature(cls).bind(*given.args, **given.options)
+    bound = signature.bind(*given.args, **given.options)
     bound.apply_defaults()
     found = dict(bound.arguments)
     rest = next((one.name for one in parameters.values() if one.kind is one.VAR_KEYWORD), None)
@@ -228,6 +229,12 @@ def _automatic(self: Any) -> dict[str, Any]:
     else:
         found |= found.pop(rest)
     return found | config
+
+
+def _signature(cls: Any) -> inspect.Signature:
+    """What its `__init__` takes besides itself: of the class, some Pythons ask `__new__`."""
+    signature = inspect.signature(cls.__init__)
+    return signature.replace(parameters=[*signature.parameters.values()][1:])
 
 
 def arguments(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +247,7 @@ def arguments(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
         return {
             key: _revive(value) if _is_function(value) else value for key, value in config.items()
         }
-    parameters = inspect.signature(cls).parameters
+    parameters = _signature(cls).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return {key: _revive(config[key]) for key in config if takes_all or key in parameters}
 
