@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import hotloop
 from hotloop import regularizers
 
 W = np.array([[1.0, -2.0], [0.0, 3.0]])
@@ -75,7 +76,6 @@ def test_factors_must_be_finite_and_not_negative(make, factor):
 @pytest.mark.parametrize("mode", ["rows", "columns"])
 def test_orthogonal_vectors_beside_keras(mode):
     keras = pytest.importorskip("keras")
-    hotloop = pytest.importorskip("hotloop")
     rng = np.random.default_rng(0)
     w = rng.normal(size=(4, 3)).astype("float32")
     ours = hotloop.regularizers.OrthogonalRegularizer(0.5, mode)
@@ -86,3 +86,22 @@ def test_orthogonal_vectors_beside_keras(mode):
         hotloop.regularizers.OrthogonalRegularizer(mode="both")
     with pytest.raises(ValueError, match="matrices"):
         ours(np.ones(3))
+
+
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_orthogonal_weights_are_trained_as_by_keras(backend, mode):
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(1)
+    w = rng.normal(size=(4, 3)).astype("f4")
+    x, y = rng.normal(size=(8, 4)).astype("f4"), rng.normal(size=(8, 3)).astype("f4")
+    found = []
+    for library in (hotloop, keras):
+        regularizer = library.regularizers.OrthogonalRegularizer(0.5, mode)
+        layer = library.layers.Dense(3, kernel_regularizer=regularizer)
+        model = library.Sequential([library.layers.Input((4,)), layer])
+        model.set_weights([w, np.zeros(3)])
+        model.compile(library.optimizers.SGD(0.3), "mse")
+        fit = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        found.append((fit.history["loss"], *model.get_weights()))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, 1e-4, 1e-5)

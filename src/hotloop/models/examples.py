@@ -127,19 +127,15 @@ def _targets(form: Form, compilation: Compilation, y: Any, rows: int) -> list[Ar
         given = dict(enumerate(y))
     else:
         return adapters.as_arrays(y, names, "y")
-    wanted = [name for i, name in enumerate(names) if needed[i] or given.get(i) is not None]
-    found = iter(
-        adapters.as_arrays(
-            {name: given[names.index(name)] for name in wanted if names.index(name) in given},
-            wanted,
-            "y",
-        )
-        if wanted
-        else []
-    )
+    wanted = [i for i in range(len(names)) if needed[i] or given.get(i) is not None]
+    labels = [names[i] for i in wanted]
+    parts: Any = {names[i]: given[i] for i in wanted if i in given}
+    if len(set(labels)) < len(wanted):  # outputs that are one value
+        parts = [given[i] for i in wanted]
+    found = dict(zip(wanted, adapters.as_arrays(parts, labels, "y"), strict=True)) if wanted else {}
     return [
-        next(found) if name in wanted else np.broadcast_to(np.float32(0), (rows, *value.dims))
-        for name, value in zip(names, form.outputs, strict=True)
+        found[i] if i in found else np.broadcast_to(np.float32(0), (rows, *value.dims))
+        for i, value in enumerate(form.outputs)
     ]
 
 
