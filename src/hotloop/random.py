@@ -32,7 +32,16 @@ class Counter:
     """Counts the batches of plans that draw and have no optimizer, which counts them otherwise."""
 
     def __init__(self) -> None:
-        self.iterations = 0
+        self._iterations = 0
+
+    @property
+    def iterations(self) -> int:
+        """So many so far. The core sets the attribute behind it, as an optimizer's."""
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, count: int) -> None:
+        self._iterations = count
 
 
 def _locks() -> list[Any]:

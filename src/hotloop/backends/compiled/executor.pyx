@@ -397,9 +397,10 @@ cdef class Executor:
         with nogil:
             run_on_team(run_on_thread, &run, n_threads)
         if counter is not None:
-            # Here and not in the caller, and past the optimizer's own `__setattr__`: a Ctrl-C is
-            # raised as soon as this function returns, or calls one of Python's.
-            object.__setattr__(counter, "iterations", run.iteration + run.done)
+            # Here and not in the caller, past the optimizer's own `__setattr__` and behind its
+            # property: a Ctrl-C is raised as soon as this function returns, or calls one of
+            # Python's.
+            object.__setattr__(counter, "_iterations", run.iteration + run.done)
         if self._python is not None:
             self._python.raise_error()
         return run.done, run.finite
