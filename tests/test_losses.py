@@ -286,7 +286,20 @@ def test_a_class_with_a_call_of_its_own():
         def call(self, y_true, y_pred):
             return abs(y_true - y_pred)
 
-    with pytest.raises(TypeError, match=r"Mine: .* not a class with a call\(\) but a function"):
-        Mine()
-    with pytest.raises(ValueError, match=r"not None; its values\(\) are not reduced"):
-        losses.MeanSquaredError(reduction=None)
+    y, p = [[1.0, 2.0], [0.0, 0.0]], [[3.0, 2.5], [1.0, 0.0]]
+    y, p = np.array(y, "float32"), np.array(p, "float32")
+    assert Mine()(y, p) == pytest.approx(3.5 / 4)
+    assert Mine(reduction="sum")(y, p) == pytest.approx(3.5)
+    np.testing.assert_allclose(Mine(reduction=None)(y, p), [[2.0, 0.5], [1.0, 0.0]])
+    np.testing.assert_allclose(losses.MeanSquaredError(reduction=None)(y, p), [2.125, 0.5])
+
+    x = np.linspace(-1, 1, 12, dtype="float32").reshape(6, 2)
+    results = []
+    for loss in (Mine(), "mae"):
+        model = hotloop.Sequential([layers.Input((2,)), layers.Dense(1)])
+        model.set_weights([[[0.5], [2.0]], [0.25]])
+        model.compile(hotloop.optimizers.SGD(0.1), loss)
+        logs = model.fit(x, np.zeros((6, 1)), batch_size=4, shuffle=False, verbose=0).history
+        results.append((logs["loss"], *model.get_weights()))
+    for mine, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, theirs, 1e-5)

@@ -87,36 +87,41 @@ def test_weights_of_ones_own_as_in_keras(dtype, backend):
 
 
 def test_operators_and_weights_of_others():
-    stray, own = Dense(4), Scaled(4)
+    stray = Dense(4)
     stray.build((None, 3))
-    own.build((None, 3))
     x = Input((3,))
-    with pytest.raises(TypeError, match=r"the weight 'dense.*/kernel': only the call"):
+    with pytest.raises(TypeError, match=r"value and the weight 'dense.*/kernel': only the call"):
         x @ stray.kernel
-    with pytest.raises(TypeError, match=r"@ of a symbolic value of shape \(None, 3\) and ndarray"):
-        x @ np.ones((3, 4))
+    given, matrix = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    model = hotloop.Model(x, x @ matrix)
+    np.testing.assert_allclose(model.predict(given, verbose=0), given @ matrix)
 
-    class Wrong(Layer):
+    class Using(Layer):
         def build(self, input_shape):
             self.w = self.add_weight((3, 2), name="w")
             self.b = self.add_weight((2,), name="b")
+            self.c = self.add_weight((3,), "ones", name="c")
 
         def call(self, inputs):
             return self.using(inputs)
 
     for using, words in (
-        (lambda layer, x: x @ layer.b, r"@ .* needs a weight of shape \(3, units\), but .*\(2,\)"),
-        (lambda layer, x: x + layer.b, r"\+ .* needs a weight of shape \(3,\), but .*\(2,\)"),
-        (lambda layer, x: x @ layer.w @ layer.w, r"shape \(None, 2\) needs .* \(2, units\)"),
-        (lambda layer, x: x + layer.w, r"needs a weight of shape \(3,\), but .*\(3, 2\)"),
+        (lambda layer, x: x @ layer.b, r"matmul: the shapes \(None, 3\) and \(2, 1\) do not fit"),
+        (lambda layer, x: x + layer.b, r"add needs values of one shape.* \(None, 3\) and \(2,\)"),
+        (lambda layer, x: x @ layer.w @ layer.w, r"shapes \(None, 2\) and \(3, 2\) do not fit"),
+        (lambda layer, x: x + layer.w, r"add: .* \(None, 3\) and \(3, 2\) cannot be broadcast"),
+        (lambda layer, x: x * layer.b, r"multiply needs values .* \(None, 3\) and \(2,\)"),
     ):
-        layer = Wrong()
+        layer = Using()
         layer.using = using.__get__(layer)
         with pytest.raises(ValueError, match=words):
             layer(x)
-    layer.using = lambda x: x * layer.b
-    with pytest.raises(TypeError, match=r"\* of a symbolic value .* and Variable"):
-        layer(x)
+    layer = Using()
+    layer.using = lambda x: x * (layer.c + 1) @ layer.w
+    model = hotloop.Model(x, layer(x))
+    np.testing.assert_allclose(
+        model.predict(given, verbose=0), 2 * given @ layer.w.numpy(), 1e-5, 1e-5
+    )
 
 
 def test_build_makes_weights_once():

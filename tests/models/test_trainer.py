@@ -806,10 +806,15 @@ def test_softmax_as_a_layer_of_its_own(data):
     assert weights_are(model, other.get_weights())
 
 
-def test_calling_a_model_in_training_mode_says_what_to_do(trained, data):
+def test_calling_a_model_in_training_mode(trained, data):
     np.testing.assert_array_equal(trained(data[0], training=False), trained(data[0]))
-    with bad(ValueError, "training=True", r"fit\(\)"):
-        trained(data[0], training=True)
+    np.testing.assert_allclose(trained(data[0], training=True), trained(data[0]), 1e-6)
+    x = data[0]
+    model = hotloop.Sequential([Input((4,)), hotloop.layers.BatchNormalization()])
+    found, mean, var = model(x, training=True), x.mean(axis=0), x.var(axis=0)
+    np.testing.assert_allclose(found, (x - mean) / np.sqrt(var + 1e-3), 1e-4, 1e-5)
+    np.testing.assert_allclose(model.get_weights()[2], 0.01 * mean, 1e-4, 1e-6)
+    np.testing.assert_allclose(model.get_weights()[3], 0.99 + 0.01 * var, 1e-5)
 
 
 @pytest.mark.parametrize("watched", [False, True])

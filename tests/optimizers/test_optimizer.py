@@ -92,10 +92,25 @@ def test_bad_learning_rates(cls, rate):
     assert optimizer.learning_rate == cls().learning_rate
 
 
-@pytest.mark.parametrize("rate", ["0.1", lambda step: 0.1, b"1"])
+@pytest.mark.parametrize("rate", ["0.1", b"1"])
 def test_learning_rates_that_are_no_numbers(rate):
     with pytest.raises(TypeError, match="learning_rate must be a number"):
         optimizers.SGD(rate)
+
+
+def test_a_function_without_arguments_is_asked_for_the_learning_rate():
+    rates = [0.25]
+    model = hotloop.Sequential([hotloop.Input((1,)), Dense(1, use_bias=False)])
+    model.set_weights([[[0.0]]])
+    model.compile(optimizers.SGD(lambda: rates[-1]), "mae")
+    for _ in range(2):  # the slope is -1
+        model.fit([[1.0]], [[9.0]], verbose=0)
+        rates.append(0.5)
+    assert model.get_weights()[0][0, 0] == 0.75
+    assert model.optimizer.learning_rate == 0.5
+    rates.append(-1.0)
+    with pytest.raises(ValueError, match="learning rate of at least 0"):
+        model.fit([[1.0]], [[9.0]], verbose=0)
 
 
 @pytest.mark.parametrize(

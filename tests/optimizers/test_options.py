@@ -369,8 +369,11 @@ def test_constraints_by_name_and_config() -> None:
         assert type(again) is type(made)
         assert again.get_config() == made.get_config()
     assert constraints.get(None) is None
-    with pytest.raises(TypeError, match="constraints of one's own are not supported"):
-        layers.Dense(2, kernel_constraint=lambda w: w)
+    dense = layers.Dense(2, kernel_initializer="ones", kernel_constraint=lambda w: w * 0.5)
+    model = hotloop.Sequential([layers.Input((3,)), dense])
+    model.compile(optimizers.SGD(0.0), "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    np.testing.assert_array_equal(dense.get_weights()[0], np.full((3, 2), 0.5))
     with pytest.raises(ValueError, match="axis must be 0, not 1"):
         constraints.MaxNorm(1.0, axis=1)
     with pytest.raises(ValueError, match="min_value must be at least 0 and at most 1"):
