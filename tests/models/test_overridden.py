@@ -55,7 +55,7 @@ def test_a_call_of_a_model_whose_layers_are_given_is_refused():
         model.call = lambda x: x
 
 
-@pytest.mark.parametrize("name", ["update_step", "apply_gradients", "build", "apply"])
+@pytest.mark.parametrize("name", ["apply_gradients", "build", "apply"])
 @pytest.mark.parametrize("base", [hotloop.optimizers.SGD, hotloop.optimizers.Adam])
 def test_an_optimizer_with_an_update_of_its_own_is_refused(base, name):
     kind = type("Own", (base,), {name: lambda self, *given: None})
@@ -64,6 +64,19 @@ def test_an_optimizer_with_an_update_of_its_own_is_refused(base, name):
         model.compile(kind(), "mse")
         with pytest.raises(NotImplementedError, match=rf"Own\.{name} is never called"):
             use(model)
+
+
+@pytest.mark.parametrize("base", [hotloop.optimizers.SGD, hotloop.optimizers.Adam])
+def test_an_update_step_of_its_own_is_the_optimizers(base):
+    class Own(base):
+        def update_step(self, gradient, variable, learning_rate):
+            variable.assign(variable - 0.5 * learning_rate * gradient)
+
+    for use in TRAINS:
+        model = hotloop.Sequential([layers.Input((3,)), layers.Dense(1, "linear", False, "zeros")])
+        model.compile(Own(0.1), "mse")
+        use(model)  # the gradient of (0 - 1)^2 is -2
+        np.testing.assert_allclose(model.get_weights()[0], np.full((3, 1), 0.1), 1e-6)
 
 
 def test_an_update_set_on_the_optimizer_is_refused_also_after_a_fit():
