@@ -173,3 +173,21 @@ def test_the_learning_rate_is_a_number_that_may_be_assigned() -> None:
     assert SGD(lambda: 0.125).learning_rate == 0.125
     with pytest.raises(ValueError, match="at least 0"):
         optimizer.learning_rate.assign(-1.0)
+
+
+def test_a_rule_may_leave_weights_alone(backend):
+    """Gradients that it does not read have no room, and are not computed."""
+
+    class OfMatrices(hotloop.optimizers.Optimizer):
+        def update_step(self, gradient, variable, learning_rate):
+            if len(variable.shape) == 2:
+                variable.assign(variable - learning_rate * gradient)
+
+    model = hotloop.Sequential(
+        [hotloop.layers.Dense(1, kernel_initializer="zeros", input_dim=3, activation="linear")]
+    )
+    model.compile(OfMatrices(0.1), "mse")
+    model.fit(np.ones((8, 3)), np.ones(8), 8, verbose=0)  # the gradient is -2
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(kernel, np.full((3, 1), 0.2), 1e-6)
+    assert bias == [0]

@@ -192,7 +192,7 @@ def build(
     batches_at_once = max(1, network.ROWS_AT_ONCE // batch_size) if whole is not None else 1
 
     kept = tuple(outputs)
-    nodes = fusion.dense([*forward, *sums, *update_nodes, *changes], kept)
+    nodes = fusion.dense(_read([*forward, *sums, *update_nodes, *changes], kept), kept)
     nodes = fusion.activation_gradients(nodes, kept)
     if traits.fuses_updates:
         nodes = fusion.updates(nodes, kept)
@@ -216,6 +216,20 @@ def build(
         counter=counter,
         variables=variables_of(nodes),
     )
+
+
+def _read(nodes: Sequence[Node], kept: Sequence[Value]) -> list[Node]:
+    """The nodes that make what somebody reads, or that change something.
+
+    Others have no room to write to: an update of one's own may read no gradient.
+    """
+    read = set(kept)
+    found = []
+    for node in reversed(nodes):
+        if not node.outputs or node.op.changes or not read.isdisjoint(node.outputs):
+            found.append(node)
+            read.update(node.inputs)
+    return found[::-1]
 
 
 def _running_sums(

@@ -203,7 +203,8 @@ class Optimizer(registry.Configured):
             If a method is overridden that no step would call.
         """
         if self._structure is None:
-            overriding.refuse(self, "a training step", _NOT_CALLED, UPDATE_ADVICE)
+            not_called = _NOT_CALLED if self.is_own else (*_NOT_CALLED, "build", "update_step")
+            overriding.refuse(self, "a training step", not_called, UPDATE_ADVICE)
             options, own = {name: getattr(self, name) for name in _OPTIONS}, self._config()
             if overriding.is_built_in(type(self)):
                 type(self)(**(options | own))  # as it checks what it is given
