@@ -8,9 +8,10 @@ from typing import Any
 _PACKAGE = __name__.partition(".")[0]
 
 
-def is_built_in(kind: type) -> bool:
-    """Whether a class is hotloop's."""
-    return kind.__module__.partition(".")[0] == _PACKAGE
+def is_built_in(kind: Any) -> bool:
+    """Whether a class, function or method is hotloop's."""
+    module: str = kind.__module__
+    return module.partition(".")[0] == _PACKAGE
 
 
 def refuse(thing: Any, use: str, names: tuple[str, ...], advice: str) -> None:
@@ -31,10 +32,10 @@ def refuse(thing: Any, use: str, names: tuple[str, ...], advice: str) -> None:
     NotImplementedError
         Naming class and method.
     """
-    kind = type(thing)
-    if not vars(thing).keys().isdisjoint(names):
+    kind, own = type(thing), thing.__dict__
+    if own.keys() & names:
         for name in names:
-            if callable(vars(thing).get(name)):
+            if callable(own.get(name)):
                 raise error(kind, name, f"{use} would ignore what the object was given", advice)
     refuse_in_class(kind, use, names, advice)
 
@@ -47,9 +48,9 @@ def refuse_in_class(kind: type, use: str, names: tuple[str, ...], advice: str) -
 
 def overrides(thing: Any, names: tuple[str, ...]) -> bool:
     """Whether one of these is of the user's own class, or set on the very object."""
-    own: dict[str, Any] = vars(thing)
+    own: dict[str, Any] = thing.__dict__
     kind: Any = type(thing)
-    return _overridden(kind, names) is not None or not own.keys().isdisjoint(names)
+    return _overridden(kind, names) is not None or bool(own.keys() & names)
 
 
 @functools.cache

@@ -288,6 +288,8 @@ class Layer(registry.Configured):
     def _extended(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: Any) -> Any:
         if self.input_spec is not None:
             self._check_spec(values_in(args))
+        if args and nests.is_nest(args[0]) and not self.takes_list:
+            self._refuse_several(args[0])
         if not self.built:
             with recording.within(None):  # weights are made once, now
                 if len(args) == 1:
@@ -308,6 +310,15 @@ class Layer(registry.Configured):
             use.effects = made.effects[begun:]
         use.makes(values_in(y))
         return y
+
+    def _refuse_several(self, nest: Any) -> None:
+        """ValueError for a nest of inputs if hotloop's own `call` takes one."""
+        if overriding.is_built_in(self.call):
+            several = f"a {type(nest).__name__} of {len(nest)}"
+            raise ValueError(
+                f"{self.describe()} takes one input, got {several}; merge them first, as with "
+                "Concatenate"
+            )
 
     def _check_spec(self, values: Sequence[Value]) -> None:
         """That inputs are what `input_spec`, an `InputSpec` or a list of them, expects."""

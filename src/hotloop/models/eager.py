@@ -23,6 +23,8 @@ def call_layer(layer: Layer, arguments: Arguments, training: Any) -> Any:
     arrays: dict[str, Any] = {}
     called = _symbolic(layer, arguments, arrays)
     if not arrays:
+        if next(iter((*arguments[0], *arguments[1].values()))) in ([], ()):
+            raise ValueError(f"{layer.describe()} needs at least 1 input, got an empty list")
         raise TypeError(f"{layer.describe()} was called on no arrays; it needs a batch of examples")
     for array in arrays.values():
         if array.ndim == 0:
