@@ -168,7 +168,10 @@ class ProgressBar(Callback):
 def _surface() -> Surface:
     """What standard output is shown on."""
     if "ipykernel" in sys.modules:
-        return "notebook"
+        from IPython.core.getipython import get_ipython
+
+        if get_ipython() is not None:  # programs that are no notebook's may have imported it
+            return "notebook"
     return "terminal" if is_terminal() else "log"
 
 
