@@ -111,11 +111,17 @@ def as_float(value: Any, argument: str) -> Array:
 
 
 def as_arrays(
-    value: Any, names: Sequence[str], argument: str, *, text: TextInputs = NO_TEXT
+    value: Any,
+    names: Sequence[str],
+    argument: str,
+    *,
+    text: TextInputs = NO_TEXT,
+    keys: Sequence[Any] | None = None,
 ) -> list[Array]:
     """One array for each of a model's inputs or outputs, given as one, a list or a dict.
 
     Those of the numbers in `text` may hold strings, and some of these may be missing if it says so.
+    Messages call those of a list by `keys`, if they come from a dict that had them.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def as_arrays(
             as_array(value[name], f"{argument}['{name}']", **_allowed(text, i))
             for i, name in enumerate(names)
         ]
-    if len(names) == 1:
+    if len(names) == 1 and not keys:
         single = isinstance(value, list | tuple) and len(value) == 1
         if single and len(getattr(value[0], "shape", ())) > 1:
             value = value[0]
@@ -142,7 +148,10 @@ def as_arrays(
             f"the model has {len(names)} {'inputs' if argument == 'x' else 'outputs'} "
             f"({', '.join(names)}): {argument} must be a list of as many arrays"
         )
-    return [as_array(part, f"{argument}[{i}]", **_allowed(text, i)) for i, part in enumerate(value)]
+    return [
+        as_array(part, f"{argument}[{key!r}]", **_allowed(text, i))
+        for i, (key, part) in enumerate(zip(keys or range(len(names)), value, strict=True))
+    ]
 
 
 def _allowed(text: TextInputs, number: int) -> dict[str, bool]:

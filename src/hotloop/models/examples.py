@@ -160,13 +160,21 @@ def read_inputs(model: Trainable, x: Any) -> tuple[list[Array], int, Form]:
         and (rows := adapters.examples(x, dims))
     ):
         return [x], rows, form
-    arrays = adapters.as_arrays(model.in_order(x), model.input_names, "x", text=text_inputs(model))
+    names, given = model.input_names, model.in_order(x)
+    keys = _keys(model.input_form, names) if given is not x and isinstance(x, Mapping) else None
+    arrays = adapters.as_arrays(given, names, "x", text=text_inputs(model), keys=keys)
     rows = adapters.check_lengths(x=arrays)
     first = next((layer for layer in model.layers if layer.weights), None)
     who = first.describe() if first is not None else model.describe()
     adapters.check_inputs(arrays, [v.dims for v in model.inputs], model.describe(), who)
     form = model.forms.of(arrays)
     return form.intake(arrays), rows, form
+
+
+def _keys(form: Any, names: list[str]) -> list[Any] | None:
+    """By which a dict has the model's inputs; None where some of them are in nests within it."""
+    keys = list(form) if isinstance(form, Mapping) else names
+    return keys if len(keys) == len(names) else None
 
 
 def read_validation(task: Task, given: Any) -> Examples:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
         inputs: list[Value]
         outputs: list[Value]
+        input_form: Any
         output_form: Any
         built: bool
         dtype: str
