@@ -129,8 +129,8 @@ class Callback:
         >>> Callback().overrides("on_epoch_end")
         False
         """
-        own, kind = vars(self), type(self)
+        own, kind = self.__dict__, type(self)  # and few calls: each run asks
         for hook in hooks:
-            if hook in own or getattr(kind, hook) is not getattr(Callback, hook):
+            if hook in own or getattr(kind, hook) is not Callback.__dict__[hook]:
                 return True
         return False

@@ -126,10 +126,9 @@ _NOTHING = Changing([], [], None)  # as a prediction does
 
 def changing(model: Trainable, purpose: Purpose) -> Changing:
     """What steps for a purpose change, as layers and optimizer are now."""
-    trained: list[Variable] = []
-    written: list[Variable] = []
-    for weight in model.changed_weights:
-        (trained if weight.trainable else written).append(weight)
+    weights = model.changed_weights
+    trained = [weight for weight in weights if weight.trainable]
+    written = [weight for weight in weights if not weight.trainable]
     if purpose == "train" and not trained:
         warn_user(
             f"{model.describe()} has no trainable weights, so training changes nothing: are all "

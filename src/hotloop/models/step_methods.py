@@ -85,9 +85,10 @@ class StepMethods(Trainable):
 
     def overrides(self, purpose: str) -> bool:
         """Whether the class, or the very object, does something of its own for a purpose."""
-        optimizer = self.optimizer
-        if purpose == "train" and optimizer is not None and optimizer.applies_in_parts:
-            return True
+        if purpose == "train":
+            optimizer = self.optimizer
+            if optimizer is not None and optimizer.applies_in_parts:
+                return True
         return overriding.overrides(self, OWN_STEPS[purpose])
 
     # -- steps ------------------------------------------------------------------

@@ -108,7 +108,8 @@ class Task:
         changes: Changing | None = None,
     ) -> Ready:
         """The same, for examples."""
-        return self.ready(data.form, batch_size, objective, changes)
+        plans, form = self.plans, data.form
+        return plans.ready(self.model, form, self.purpose, batch_size, objective, changes)
 
     def watch(self, *arguments: Any) -> Epoch:
         """What watches the batches of an epoch: see `Epoch`."""

@@ -154,29 +154,28 @@ class Trainer(StepMethods):
     def compiled(self) -> bool:
         return self._compilation is not None
 
-    def _refuse_overridden(self, method: str, *names: str) -> None:
-        """That none of these is of the user's own, as Keras would call it and nothing does here."""
-        overriding.refuse_in_class(type(self), f"{method}()", names, OVERRIDING_ADVICE)
-
     def _require_compiled(self, method: str) -> Compilation:
         evaluates = method in ("evaluate", "test_on_batch")
         purpose = "gradients" if method == "loss_and_gradients" else "train"
         own = self.overrides("evaluate" if evaluates else purpose)
         if not (evaluates or own or self._optimizer is None or method == "loss_and_gradients"):
             overriding.refuse(self._optimizer, f"{method}()", ("apply",), UPDATE_ADVICE)
-        self._refuse_overridden(method, *_NOT_CALLED)
+        overriding.refuse_in_class(type(self), f"{method}()", _NOT_CALLED, OVERRIDING_ADVICE)
         if self._compilation is None:
             raise ValueError(
                 f"{self.describe()} must be compiled before {method}(): call "
                 "model.compile(optimizer=..., loss=...) first"
             )
-        adds = any(effect.variable is None for effect in self.effects) if self.built else True
-        if not (own or self._compilation.has_loss or adds):
+        if not (own or self._compilation.has_loss or self._may_add_losses()):
             raise ValueError(
                 f"{self.describe()} was compiled without a loss, so {method}() has nothing to "
                 "compute; pass loss=... to compile()"
             )
         return self._compilation
+
+    def _may_add_losses(self) -> bool:
+        """Whether layers add losses, as far as that is known before the model is built."""
+        return not self.built or any(effect.variable is None for effect in self.effects)
 
     def _require_idle(self, what: str, methods: Collection[str] = ()) -> None:
         """That none of these methods, or none at all, is at work; RuntimeError otherwise."""
@@ -393,7 +392,7 @@ class Trainer(StepMethods):
         ValueError
             For examples that do not have the model's input shape.
         """
-        self._refuse_overridden("predict", *_NOT_CALLED)
+        overriding.refuse_in_class(type(self), "predict()", _NOT_CALLED, OVERRIDING_ADVICE)
         task = task_for(self, self._plans, "predict", None)
         source: Arrays | Stream
         if is_batches(x):
@@ -430,7 +429,6 @@ class Trainer(StepMethods):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch."""
-        # Not by `_refuse_overridden`: one call less, as this takes microseconds.
         overriding.refuse_in_class(type(self), "predict_on_batch()", _NOT_CALLED, OVERRIDING_ADVICE)
         if self.overrides("predict"):
             return own_steps.predict_batch(self, x)
