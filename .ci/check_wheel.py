@@ -4,7 +4,7 @@ import os
 import sys
 import zipfile
 
-LIMIT = 2_100_000  # bytes: 5% over what it is
+LIMIT = 2_130_000  # bytes: 5% over what it is
 
 
 def main(path: str) -> None:
