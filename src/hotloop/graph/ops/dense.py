@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...lengths import common
 from ...variables import Variable
 from ..op import OPS, Dims, Gradients, Op, Run, as_matrix
@@ -201,17 +203,17 @@ def _sides(value: Value, transposed: bool) -> Dims:
     return value.dims[:-3:-1] if transposed else value.dims[-2:]
 
 
-def _of_batch_matmul(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
+def of_product(product: Callable[..., Value], node: Node, dy: Value) -> Gradients:
     """Of y = a b they are dy b' and a' dy; of what is transposed, the transposes of these."""
     a, b = node.inputs
     ta, tb = node.attributes["transpose_a"], node.attributes["transpose_b"]
     return (
-        batch_matmul(b, dy, transpose_a=tb, transpose_b=True)
+        product(b, dy, transpose_a=tb, transpose_b=True)
         if ta
-        else batch_matmul(dy, b, transpose_b=not tb),
-        batch_matmul(dy, a, transpose_a=True, transpose_b=ta)
+        else product(dy, b, transpose_b=not tb),
+        product(dy, a, transpose_a=True, transpose_b=ta)
         if tb
-        else batch_matmul(a, dy, transpose_a=not ta),
+        else product(a, dy, transpose_a=not ta),
     )
 
 
@@ -225,7 +227,7 @@ BATCH_MATMUL = Op(
     "a @ b over the last two axes of two values, each or neither of them transposed first.",
     shape=_product_of_two,
     of_examples=True,
-    gradient=_of_batch_matmul,
+    gradient=lambda node, wanted, dy: of_product(batch_matmul, node, dy),
     flops=_flops_of_batch_matmul,
     reads_windows=range(2),
     options=("transpose_a", "transpose_b"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..op import OPS, Array, Dims, Gradients, Op, Run
 from ..trace import Node, Value, apply
-from .dense import BATCH_MATMUL, batch_matmul
+from .dense import BATCH_MATMUL, batch_matmul, of_product
 from .elementwise import scale
 from .merges import add, multiply, subtract
 from .movements import move
@@ -40,20 +40,6 @@ def product(a: Value, b: Value, *, transpose_a: bool = False, transpose_b: bool 
     return apply(MATRIX_PRODUCT, a, b, transpose_a=transpose_a, transpose_b=transpose_b)
 
 
-def _of_product(node: Node, wanted: tuple[bool, ...], dy: Value) -> Gradients:
-    """As those of batch_matmul."""
-    a, b = node.inputs
-    ta, tb = node.attributes["transpose_a"], node.attributes["transpose_b"]
-    return (
-        product(b, dy, transpose_a=tb, transpose_b=True)
-        if ta
-        else product(dy, b, transpose_b=not tb),
-        product(dy, a, transpose_a=True, transpose_b=ta)
-        if tb
-        else product(a, dy, transpose_a=not ta),
-    )
-
-
 def _product(run: Run, node: Node) -> None:
     a, b = (run.array(value) for value in node.inputs)
     a = a.swapaxes(-1, -2) if node.attributes["transpose_a"] else a
@@ -65,7 +51,7 @@ MATRIX_PRODUCT: Op = Op(
     "matrix_product",
     "a @ b over the last two axes of two values without a batch.",
     shape=BATCH_MATMUL.shape,
-    gradient=_of_product,
+    gradient=lambda node, wanted, dy: of_product(product, node, dy),
     flops=BATCH_MATMUL.flops,
     reference=_product,
     why_not=_LAPACK,
