@@ -8,7 +8,6 @@ all alike; a ratio is that of the fastest epochs. The goal is at most 1.3.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -68,25 +67,9 @@ def epoch(activation: Any, loss: Any) -> Callable[[], float]:
     return seconds
 
 
-def options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="functions of one's own beside built-in ones")
-    add = parser.add_argument
-    add("--threads", type=int, default=1, help="default: 1")
-    add("--rounds", type=int, default=30, help="epochs of each (default: 30)")
-    add("--json", type=report.output, metavar="FILE", help="also write all figures")
-    add("--quick", action="store_true", help="two epochs: shows that all of it works")
-    chosen = parser.parse_args()
-    if chosen.threads < 1 or chosen.rounds < 1:
-        parser.error("--threads and --rounds must be at least 1")
-    if chosen.quick:
-        chosen.rounds = 2
-    return chosen
-
-
 def main() -> None:
     """Train both of each pair in turns and report."""
-    chosen = options()
+    chosen = report.options("functions of one's own beside built-in ones", 30, "epochs of each", 2)
     hotloop.set_num_threads(chosen.threads)
     print(f"{report.caption(machine.describe())}, {report.threads(chosen.threads)}\n")
     results: dict[str, dict[str, float]] = {}

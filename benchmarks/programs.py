@@ -20,7 +20,6 @@ longer than JAX.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import time
 from collections.abc import Callable
@@ -180,25 +179,11 @@ def turns(y_true: Any, y_pred: Any, threads: int) -> dict[str, Turn]:
     return made
 
 
-def options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="a loss of one's own beside other ways")
-    add = parser.add_argument
-    add("--threads", type=int, default=1, help="default: 1; JAX takes what it is given")
-    add("--rounds", type=int, default=200, help="turns of each (default: 200)")
-    add("--json", type=report.output, metavar="FILE", help="also write all figures")
-    add("--quick", action="store_true", help="five turns: shows that all of it works")
-    chosen = parser.parse_args()
-    if chosen.threads < 1 or chosen.rounds < 1:
-        parser.error("--threads and --rounds must be at least 1")
-    if chosen.quick:
-        chosen.rounds = 5
-    return chosen
-
-
 def main() -> None:
     """Time all in turns and report."""
-    chosen = options()
+    chosen = report.options(
+        "a loss of one's own beside other ways", 200, "turns of each", 5, "; JAX takes its own"
+    )
     hotloop.set_num_threads(chosen.threads)
     print(f"{report.caption(machine.describe())}, {report.threads(chosen.threads)}\n")
     rng = np.random.default_rng(0)

@@ -45,6 +45,24 @@ def output(text: str) -> Path:
     return file
 
 
+def options(
+    description: str, rounds: int, what: str, quick: int, on_threads: str = ""
+) -> argparse.Namespace:
+    """The command line of what is timed in rounds, in one process."""
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("--threads", type=int, default=1, help=f"default: 1{on_threads}")
+    add("--rounds", type=int, default=rounds, help=f"{what} (default: {rounds})")
+    add("--json", type=output, metavar="FILE", help="also write all figures")
+    add("--quick", action="store_true", help=f"{quick} rounds: shows that all of it works")
+    chosen = parser.parse_args()
+    if chosen.threads < 1 or chosen.rounds < 1:
+        parser.error("--threads and --rounds must be at least 1")
+    if chosen.quick:
+        chosen.rounds = quick
+    return chosen
+
+
 def save(file: Path, **figures: Any) -> None:
     """Write figures, and what they were measured on."""
     record = {"machine": machine.describe(), **figures}
